@@ -1,0 +1,300 @@
+/**
+ * Brings what the tests of whole programs need beside npm's packages: real etcd 3.4 and 3.5, an HTTP/2 conformance
+ * suite, and clients of other makers. `npm test` runs this first. What is there already is kept, and looking costs
+ * milliseconds.
+ *
+ * Packages come through apt when we are root. The etcd releases come from Debian too, but are only downloaded and
+ * unpacked into a directory of their own (`ETCD_PEERS`, by default `/opt/etcd-peers`) with package lists of their own:
+ * the machine's package configuration stays as it is. What can't be had is never a silent skip: `npm test` names and
+ * counts it at its end, and fails for it when `CI` is set.
+ *
+ *   node tools/test-requirements.ts [DIRECTORY]     prints what there is; a directory overrides ETCD_PEERS
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+export type RequirementName =
+  | 'etcd 3.4'
+  | 'etcd 3.5'
+  | 'h2load'
+  | 'nghttp'
+  | 'curl'
+  | 'python3-grpcio'
+  | 'h2spec';
+
+interface Requirement {
+  readonly name: RequirementName;
+  readonly purpose: string;
+  /** The path by which the tests use it (for a set of programs, their directory), or null. */
+  readonly find: () => string | null;
+  /** Tries to bring it; throws with the reason if it can't. */
+  readonly bring: () => void;
+}
+
+export interface Missing {
+  readonly name: RequirementName;
+  readonly purpose: string;
+  readonly reason: string;
+}
+
+const DEFAULT_PEERS_DIR = '/opt/etcd-peers';
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+/** apt waits long for a mirror that does not answer; a test run must not. */
+const APT_OPTIONS = ['-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=30', '-qq'];
+
+const peersDir = (): string => process.env['ETCD_PEERS'] ?? DEFAULT_PEERS_DIR;
+
+const REQUIREMENTS: readonly Requirement[] = [
+  {
+    name: 'etcd 3.4',
+    purpose: 'real etcd and etcdctl of the oldest supported release',
+    find: () => findPeer('3.4', ['etcd', 'etcdctl']),
+    bring: () => bringPeer('3.4', ['bookworm'], ['etcd', 'etcdctl']),
+  },
+  {
+    name: 'etcd 3.5',
+    purpose: 'real etcd, etcdctl and etcdutl, the judge of most tests',
+    find: () => findPeer('3.5', ['etcd', 'etcdctl', 'etcdutl']),
+    bring: () => bringPeer('3.5', ['forky', 'trixie', 'sid'], ['etcd', 'etcdctl', 'etcdutl']),
+  },
+  {
+    name: 'h2load',
+    purpose: 'HTTP/2 load, and the benchmarks',
+    find: () => findOnPath('h2load'),
+    bring: () => installPackages('nghttp2-client'),
+  },
+  {
+    name: 'nghttp',
+    purpose: 'an HTTP/2 client that prints frames',
+    find: () => findOnPath('nghttp'),
+    bring: () => installPackages('nghttp2-client'),
+  },
+  {
+    name: 'curl',
+    purpose: 'an HTTP client',
+    find: () => findOnPath('curl'),
+    bring: () => installPackages('curl'),
+  },
+  {
+    name: 'python3-grpcio',
+    purpose: 'a gRPC client on the C core',
+    find: findPythonWithGrpc,
+    bring: () => installPackages('python3-grpcio'),
+  },
+  {
+    name: 'h2spec',
+    purpose: 'the HTTP/2 conformance suite',
+    find: () => (isExecutable(`${peersDir()}/h2spec`) ? `${peersDir()}/h2spec` : findOnPath('h2spec')),
+    bring: bringH2spec,
+  },
+];
+
+/** Where a requirement is on this machine, or null. Brings nothing. */
+export function findRequirement(name: RequirementName): string | null {
+  return REQUIREMENTS.find((requirement) => requirement.name === name)!.find();
+}
+
+/** Brings whatever is not there, and says what could not be had and why. */
+export function bringRequirements(): Missing[] {
+  const missing: Missing[] = [];
+  for (const { name, purpose, find, bring } of REQUIREMENTS) {
+    if (find() !== null) continue;
+    process.stderr.write(`bringing ${name} (${purpose})\n`);
+    let reason = 'it was installed but can not be found';
+    try {
+      bring();
+    } catch (error) {
+      reason = error instanceof Error ? error.message : String(error);
+    }
+    if (find() === null) missing.push({ name, purpose, reason });
+  }
+  return missing;
+}
+
+// --- finding
+
+function findPeer(version: string, programs: readonly string[]): string | null {
+  const directory = `${peersDir()}/${version}`;
+  return programs.every((program) => isExecutable(`${directory}/${program}`)) ? directory : null;
+}
+
+function findOnPath(program: string): string | null {
+  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+    if (directory !== '' && isExecutable(`${directory}/${program}`)) return `${directory}/${program}`;
+  }
+  return null;
+}
+
+let pythonWithGrpc: string | null | undefined;
+
+function findPythonWithGrpc(): string | null {
+  // Debian's package serves Debian's interpreter, which need not be the first on the PATH. A positive answer lasts.
+  if (typeof pythonWithGrpc === 'string') return pythonWithGrpc;
+  const candidates = ['/usr/bin/python3', findOnPath('python3')].filter((path) => path !== null);
+  pythonWithGrpc =
+    candidates.find((path) => spawnSync(path, ['-c', 'import grpc'], { stdio: 'ignore' }).status === 0) ??
+    null;
+  return pythonWithGrpc;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// --- bringing
+
+function runOrThrow(
+  command: string,
+  args: readonly string[],
+  options: { cwd?: string; env?: object } = {},
+): string {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    encoding: 'utf8',
+    timeout: 600_000,
+  });
+  if (error !== undefined) throw new Error(`${command}: ${error.message}`);
+  if (status !== 0) {
+    const lastLine = `${stdout}\n${stderr}`.trim().split('\n').at(-1);
+    throw new Error(`${command} ${args[0]} failed: ${lastLine}`);
+  }
+  return stdout;
+}
+
+let aptListsAreFresh = false;
+
+function installPackages(...packages: string[]): void {
+  if (process.getuid?.() !== 0) throw new Error(`needs root: apt-get install ${packages.join(' ')}`);
+  if (findOnPath('apt-get') === null) throw new Error('there is no apt-get on this machine');
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  if (!aptListsAreFresh) runOrThrow('apt-get', [...APT_OPTIONS, 'update'], { env });
+  aptListsAreFresh = true;
+  runOrThrow('apt-get', [...APT_OPTIONS, 'install', '-y', '--no-install-recommends', ...packages], { env });
+}
+
+/** Takes the programs of the first suite whose etcd is of the wanted release. */
+function bringPeer(version: string, suites: readonly string[], programs: readonly string[]): void {
+  for (const program of ['apt-get', 'dpkg-deb']) {
+    if (findOnPath(program) === null) throw new Error(`there is no ${program} on this machine`);
+  }
+  // Before anything is downloaded: may we write there at all?
+  mkdirSync(`${peersDir()}/${version}`, { recursive: true });
+  const reasons: string[] = [];
+  for (const suite of suites) {
+    const work = mkdtempSync(join(tmpdir(), 'etcd-peer-'));
+    try {
+      const found = downloadSuite(suite, work);
+      if (found.startsWith(`${version}.`)) {
+        installPrograms(`${work}/root/usr/bin`, `${peersDir()}/${version}`, programs);
+        return;
+      }
+      reasons.push(`${suite} has etcd ${found}`);
+    } catch (error) {
+      reasons.push(`${suite}: ${error instanceof Error ? error.message : error}`);
+    } finally {
+      rmSync(work, { recursive: true, force: true });
+    }
+  }
+  throw new Error(reasons.join('; '));
+}
+
+/** Downloads and unpacks a suite's etcd into `work`/root, with package lists of its own. Returns its version. */
+function downloadSuite(suite: string, work: string): string {
+  mkdirSync(`${work}/lists/partial`, { recursive: true });
+  mkdirSync(`${work}/cache/archives/partial`, { recursive: true });
+  const signedBy = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : '';
+  writeFileSync(`${work}/sources.list`, `deb ${signedBy}${mirror()} ${suite} main\n`);
+  const options = [
+    ...APT_OPTIONS,
+    ...['-o', `Dir::Etc::sourcelist=${work}/sources.list`, '-o', 'Dir::Etc::sourceparts=/dev/null'],
+    ...['-o', `Dir::State::Lists=${work}/lists`, '-o', `Dir::Cache=${work}/cache`],
+    ...['-o', 'APT::Sandbox::User=root', '-o', 'Acquire::Check-Valid-Until=false'],
+  ];
+  runOrThrow('apt-get', [...options, 'update'], { cwd: work });
+  runOrThrow('apt-get', [...options, 'download', 'etcd-server', 'etcd-client'], { cwd: work });
+  for (const deb of globSync('*.deb', { cwd: work })) {
+    runOrThrow('dpkg-deb', ['-x', deb, `${work}/root`], { cwd: work });
+  }
+  const answer = runOrThrow(`${work}/root/usr/bin/etcd`, ['--version']);
+  return /etcd Version: (\S+)/.exec(answer)?.[1] ?? 'unknown';
+}
+
+/** The Debian mirror that the machine itself uses. */
+function mirror(): string {
+  const sources = [...globSync('/etc/apt/sources.list.d/*.sources'), '/etc/apt/sources.list'];
+  for (const path of sources.filter((source) => existsSync(source))) {
+    for (const line of readFileSync(path, 'utf8').split('\n')) {
+      const uri = /^URIs:\s*(\S+)/.exec(line)?.[1] ?? /^deb\s+(?:\[[^\]]*\]\s*)?(\S+)/.exec(line)?.[1];
+      if (uri !== undefined && /debian/.test(uri) && !/security/.test(uri)) return uri;
+    }
+  }
+  throw new Error("no Debian mirror in the machine's apt configuration");
+}
+
+/** Copies programs so that a test that starts meanwhile sees a whole program or none. */
+function installPrograms(from: string, to: string, programs: readonly string[]): void {
+  mkdirSync(to, { recursive: true });
+  for (const program of programs) {
+    copyFileSync(`${from}/${program}`, `${to}/${program}.new`);
+    chmodSync(`${to}/${program}.new`, 0o755);
+    renameSync(`${to}/${program}.new`, `${to}/${program}`);
+  }
+}
+
+/** Builds h2spec with dependencies pinned to versions that the Go of a current Debian compiles. */
+function bringH2spec(): void {
+  if (findOnPath('go') === null) installPackages('golang-go', 'ca-certificates');
+  const work = mkdtempSync(join(tmpdir(), 'h2spec-'));
+  const manifest = `module h2spec-build
+
+go 1.17
+
+require (
+	github.com/fatih/color v1.16.0
+	github.com/spf13/cobra v1.8.0
+	github.com/summerwind/h2spec v2.2.1+incompatible
+	golang.org/x/net v0.17.0
+)
+`;
+  try {
+    writeFileSync(`${work}/go.mod`, manifest);
+    runOrThrow('go', ['build', '-o', `${work}/h2spec`, 'github.com/summerwind/h2spec/cmd/h2spec'], {
+      cwd: work,
+      env: { GOFLAGS: '-mod=mod', CGO_ENABLED: '0' },
+    });
+    installPrograms(work, peersDir(), ['h2spec']);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  if (process.argv[2] !== undefined) process.env['ETCD_PEERS'] = process.argv[2];
+  const missing = bringRequirements();
+  for (const { name, find } of REQUIREMENTS) {
+    const reason = missing.find((one) => one.name === name)?.reason;
+    process.stdout.write(`${name.padEnd(16)} ${find() ?? `MISSING: ${reason}`}\n`);
+  }
+  process.exitCode = missing.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,70 @@
+/**
+ * `npm test`: the unit tests of every package, then the tests that run whole programs. Arguments choose by a part of
+ * the path: `npm test -- bbolt wal` runs only the files whose path has one of the words.
+ *
+ * Tests of whole programs need other programs as judges; see `test-requirements.ts`. What is missing is listed last,
+ * with the tests that could not run for it, and is a failure when `CI` is set.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { bringRequirements, type Missing } from './test-requirements.ts';
+
+const root = new URL('..', import.meta.url).pathname;
+/** Nothing may hang the run: this long for one file, which takes a minute at the most. */
+const TIMEOUT_MS = 300_000;
+const skippedPath = `${root}.cache/skipped-tests.txt`;
+
+/** The tests of whole programs run once there is a program to test. */
+function hasSubject(): boolean {
+  return process.env['ETCD_UNDER_TEST'] !== undefined || existsSync(`${root}packages/server/src/main.ts`);
+}
+
+function chooseFiles(words: readonly string[]): string[] {
+  const patterns = ['packages/*/src/**/*.test.ts', 'tools/**/*.test.ts', 'tests/support/**/*.test.ts'];
+  if (hasSubject()) patterns.push('tests/interop/**/*.test.ts');
+  return globSync(patterns, { cwd: root })
+    .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+    .sort();
+}
+
+function runTests(files: readonly string[]): number {
+  mkdirSync(`${root}.cache`, { recursive: true });
+  rmSync(skippedPath, { force: true });
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      '--test',
+      '--test-concurrency=2',
+      `--test-timeout=${TIMEOUT_MS}`,
+      '--test-reporter=spec',
+      '--test-reporter-destination=stdout',
+      `--test-reporter=${root}tools/skipped-reporter.ts`,
+      `--test-reporter-destination=${skippedPath}`,
+      ...files,
+    ],
+    { cwd: root, stdio: 'inherit', env: { ...process.env, NODE_COMPILE_CACHE: `${root}.cache/compile` } },
+  );
+  return status ?? 1;
+}
+
+/** Says last, where it is seen, what was not tested and why. */
+function reportMissing(missing: readonly Missing[]): void {
+  const skipped = existsSync(skippedPath) ? readFileSync(skippedPath, 'utf8').trimEnd() : '';
+  if (missing.length === 0 && skipped === '') return;
+  const count = skipped === '' ? 0 : skipped.split('\n').length;
+  process.stderr.write(`\nMISSING: ${missing.length} test requirements; ${count} tests did not run\n`);
+  for (const { name, purpose, reason } of missing) {
+    process.stderr.write(`  ${name} (${purpose}): ${reason}\n`);
+  }
+  if (skipped !== '') process.stderr.write(`tests that did not run:\n${skipped}\n`);
+}
+
+const files = chooseFiles(process.argv.slice(2));
+if (files.length === 0) {
+  process.stderr.write(`no test file matches ${process.argv.slice(2).join(' ')}\n`);
+  process.exit(1);
+}
+const missing = files.some((file) => file.startsWith('tests/interop/')) ? bringRequirements() : [];
+const status = runTests(files);
+reportMissing(missing);
+process.exit(status !== 0 ? status : missing.length > 0 && process.env['CI'] !== undefined ? 1 : 0);

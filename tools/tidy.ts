@@ -1,0 +1,160 @@
+/**
+ * House rules that neither the compiler nor the linter knows: which package may import which, what pure packages may
+ * not touch, how long a file may be, and that every module says what it is for.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+
+/** The packages' one-way edges. Adding one is a design decision: see ARCHITECTURE.md. */
+const EDGES: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  api: ['base'],
+  raft: ['base', 'api'],
+  bbolt: ['base'],
+  storage: ['base', 'api', 'raft', 'bbolt'],
+  transport: ['base'],
+  client: ['base', 'api', 'transport'],
+  server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'client'],
+  testing: ['base'],
+};
+
+/** Packages that do no I/O and read no clock; files named `node-*`, folders named `node` and programs' `main.ts` may. */
+const CORE = new Set(['base', 'api', 'raft', 'bbolt', 'storage']);
+
+const MAX_FILE_LINES = 700;
+
+interface Ban {
+  readonly pattern: RegExp;
+  readonly instead: string;
+  readonly where: (file: SourceFile) => boolean;
+}
+
+interface SourceFile {
+  readonly path: string;
+  readonly package: string;
+  readonly isTest: boolean;
+  readonly isBench: boolean;
+  readonly isGenerated: boolean;
+  readonly isNodeShell: boolean;
+  readonly text: string;
+}
+
+const inCore = (file: SourceFile): boolean =>
+  CORE.has(file.package) && !file.isTest && !file.isBench && !file.isNodeShell;
+const inSource = (file: SourceFile): boolean => !file.isTest && !file.isBench;
+
+const BANS: readonly Ban[] = [
+  { pattern: /\.shift\(\)/, instead: 'a RingBuffer: Array.shift moves the whole queue', where: inSource },
+  {
+    pattern: /\bDate\.now\(|\bnew Date\(\)|performance\.now\(/,
+    instead: 'the injected Clock',
+    where: inCore,
+  },
+  { pattern: /\bMath\.random\(/, instead: 'the injected Random', where: (file) => !file.isTest },
+  { pattern: /\bset(Timeout|Interval|Immediate)\(/, instead: 'the injected Clock', where: inCore },
+  {
+    pattern: /from 'node:(fs|net|http|http2|https|tls|timers|dgram|child_process|worker_threads)/,
+    instead: 'the injected Disk or Network',
+    where: inCore,
+  },
+  { pattern: /@ts-(ignore|nocheck|expect-error)/, instead: 'a type that is true', where: () => true },
+  { pattern: /\b(TODO|FIXME|XXX)\b/, instead: 'the work itself, or a line in the README', where: () => true },
+  { pattern: /\.(skip|todo|only)\(/, instead: 'a test that runs', where: (file) => file.isTest },
+];
+
+/** Complaints, one a line, as `path:line: what`; empty when the tree is tidy. */
+export function tidy(root: string): string[] {
+  const complaints: string[] = [];
+  for (const file of sourceFiles(root)) {
+    checkHeader(file, complaints);
+    checkLength(file, complaints);
+    checkEdges(file, complaints);
+    checkBans(file, complaints);
+  }
+  checkManifests(root, complaints);
+  return complaints;
+}
+
+function checkHeader(file: SourceFile, complaints: string[]): void {
+  if (file.isTest) return;
+  if (!file.text.startsWith('/**') && !file.text.startsWith('// Code generated')) {
+    complaints.push(`${file.path}:1: a module starts with a comment that says what it is for`);
+  }
+}
+
+function checkLength(file: SourceFile, complaints: string[]): void {
+  if (file.isTest || file.isGenerated) return;
+  const lines = file.text.split('\n').length - 1;
+  if (lines > MAX_FILE_LINES)
+    complaints.push(`${file.path}:${lines}: over ${MAX_FILE_LINES} lines; split it`);
+}
+
+function checkEdges(file: SourceFile, complaints: string[]): void {
+  const allowed = EDGES[file.package];
+  if (allowed === undefined) return;
+  const imports = file.text.matchAll(/from '(@etcd\/([a-z]+)[^']*|\.[^']*)'/g);
+  for (const [, specifier, target] of imports) {
+    if (target === undefined) {
+      const depth = file.path.split('/').length - 3;
+      const climbs = specifier!.split('../').length - 1;
+      if (climbs > depth) complaints.push(`${file.path}: import '${specifier}' leaves the package`);
+    } else if (target !== file.package && !allowed.includes(target)) {
+      const testOnly = (file.isTest || file.isBench) && target === 'testing';
+      if (!testOnly) complaints.push(`${file.path}: package ${file.package} may not import ${target}`);
+    } else if (specifier === '@etcd/base/node' && inCore(file)) {
+      complaints.push(`${file.path}: only programs, tests and benchmarks import @etcd/base/node`);
+    }
+  }
+}
+
+function checkBans(file: SourceFile, complaints: string[]): void {
+  const bans = BANS.filter((ban) => ban.where(file));
+  for (const [index, line] of file.text.split('\n').entries()) {
+    // This file names what it bans.
+    if (file.path === 'tools/tidy.ts') return;
+    for (const ban of bans) {
+      if (ban.pattern.test(line)) complaints.push(`${file.path}:${index + 1}: use ${ban.instead}`);
+    }
+  }
+}
+
+/** A package's manifest names exactly the edges that it may have. */
+function checkManifests(root: string, complaints: string[]): void {
+  for (const name of readdirSync(`${root}packages`)) {
+    const path = `packages/${name}/package.json`;
+    if (!existsSync(root + path)) continue;
+    const allowed = EDGES[name];
+    if (allowed === undefined) {
+      complaints.push(`${path}: package ${name} is not in the list of edges`);
+      continue;
+    }
+    const manifest = JSON.parse(readFileSync(root + path, 'utf8')) as {
+      dependencies?: Record<string, string>;
+    };
+    for (const dependency of Object.keys(manifest.dependencies ?? {})) {
+      const target = /^@etcd\/(.*)$/.exec(dependency)?.[1];
+      if (target !== undefined && !allowed.includes(target)) {
+        complaints.push(`${path}: package ${name} may not depend on ${target}`);
+      }
+    }
+  }
+}
+
+function* sourceFiles(root: string): Generator<SourceFile> {
+  for (const top of ['packages', 'tests', 'bench', 'tools']) {
+    for (const entry of readdirSync(root + top, { recursive: true, withFileTypes: true })) {
+      const path = `${entry.parentPath.slice(root.length)}/${entry.name}`;
+      if (!entry.isFile() || !path.endsWith('.ts') || path.includes('node_modules')) continue;
+      const parts = path.split('/');
+      yield {
+        path,
+        package: top === 'packages' ? parts[1]! : top,
+        isTest: path.endsWith('.test.ts') || top === 'tests',
+        isBench: path.endsWith('.bench.ts') || top === 'bench',
+        isGenerated: parts.includes('gen'),
+        isNodeShell:
+          parts.includes('node') || parts.at(-1)!.startsWith('node-') || parts.at(-1) === 'main.ts',
+        text: readFileSync(root + path, 'utf8'),
+      };
+    }
+  }
+}
