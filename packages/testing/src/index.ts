@@ -1,0 +1,9 @@
+/**
+ * The fake world for tests and simulation: a disk that loses what was not synced, a clock that moves only when
+ * told. All of it is deterministic: what happens depends on the calls and on a seed alone.
+ */
+export type { ScriptArgument, ScriptResult, ScriptStep } from './script.ts';
+export { parseScript, runScript, ScriptError } from './script.ts';
+export { SimClock } from './sim-clock.ts';
+export type { DiskOperation, SimDiskOptions } from './sim-disk.ts';
+export { SimDisk, SimulatedCrash } from './sim-disk.ts';

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type DiskFile, SeededRandom } from '@etcd/base';
+import { SimClock, SimDisk, SimulatedCrash } from './index.ts';
+
+const bytes = (text: string): Uint8Array => Buffer.from(text);
+const text = (disk: SimDisk, path: string): string => Buffer.from(disk.readFile(path)).toString();
+
+test('what was synced survives every crash; what was not may or may not', () => {
+  const outcomes = new Set<string>();
+  for (let seed = 0; seed < 200; seed++) {
+    const disk = new SimDisk();
+    disk.makeDirectory('/d', 0o700);
+    disk.syncDirectory('/');
+    const file = disk.openFile('/d/f', { access: 'readwrite', create: true });
+    file.write(bytes('old!'), 0, 4, 0);
+    file.sync();
+    disk.syncDirectory('/d');
+    file.write(bytes('new!'), 0, 4, 0);
+    file.write(bytes('tail'), 0, 4, 4);
+    outcomes.add(text(disk.afterCrash(new SeededRandom(seed)), '/d/f'));
+    assert.throws(() => file.sizeBytes() === 8 && file.sync(), SimulatedCrash);
+  }
+  assert.ok(outcomes.has('old!') && outcomes.has('new!tail'), [...outcomes].join());
+  for (const outcome of outcomes) assert.match(outcome, /^(old!|new!)/);
+});
+
+test('names become durable with their directory, in order', () => {
+  const outcomes = new Set<string>();
+  for (let seed = 0; seed < 100; seed++) {
+    const disk = new SimDisk();
+    for (const name of ['/a', '/b', '/c']) {
+      const file = disk.openFile(name, { access: 'readwrite', create: true });
+      file.sync();
+      file.close();
+      if (name === '/a') disk.syncDirectory('/');
+    }
+    disk.rename('/a', '/z');
+    outcomes.add(disk.afterCrash(new SeededRandom(seed)).readDirectory('/').join());
+  }
+  assert.deepEqual([...outcomes].sort(), ['a', 'a,b', 'a,b,c', 'b,c,z']);
+});
+
+test('a sync under way covers what was written before it began, not what came after', () => {
+  const pending: (() => void)[] = [];
+  const disk = new SimDisk({ schedule: (_operation, complete) => pending.push(complete) });
+  const file = disk.openFile('/f', { access: 'readwrite', create: true });
+  disk.syncDirectory('/');
+  file.write(bytes('one'), 0, 3, 0);
+  let finished = false;
+  file.syncThen((error) => {
+    finished = error === null;
+  });
+  file.write(bytes('two'), 0, 3, 0);
+  assert.equal(finished, false);
+  pending.pop()!();
+  assert.equal(finished, true);
+  const seen = new Set<string>();
+  for (let seed = 0; seed < 20; seed++) seen.add(text(disk.afterCrash(new SeededRandom(seed)), '/f'));
+  assert.deepEqual([...seen].sort(), ['one', 'two']);
+});
+
+test('a directory sync under way covers the names changed before it began', () => {
+  const pending: (() => void)[] = [];
+  const disk = new SimDisk({ schedule: (_operation, complete) => pending.push(complete) });
+  const create = (name: string): void => disk.openFile(name, { access: 'readwrite', create: true }).close();
+  create('/a');
+  let finished = false;
+  disk.syncDirectoryThen('/', (error) => {
+    finished = error === null;
+  });
+  create('/b');
+  assert.equal(finished, false);
+  pending.pop()!();
+  assert.equal(finished, true);
+  const seen = new Set<string>();
+  for (let seed = 0; seed < 20; seed++) {
+    seen.add(disk.afterCrash(new SeededRandom(seed)).readDirectory('/').join());
+  }
+  assert.deepEqual([...seen].sort(), ['a', 'a,b']);
+});
+
+test('shared locks go together, an exclusive one with none', () => {
+  const disk = new SimDisk();
+  const [a, b] = [1, 2].map(() => disk.openFile('/f', { access: 'readwrite', create: true })) as [
+    DiskFile,
+    DiskFile,
+  ];
+  assert.equal(a.tryLock('flock'), true);
+  assert.equal(b.tryLock('flock', 'shared'), false);
+  assert.equal(a.tryLock('flock', 'shared'), true);
+  assert.equal(b.tryLock('flock', 'shared'), true);
+  assert.equal(b.tryLock('flock'), false);
+  a.close();
+  assert.equal(b.tryLock('flock'), true);
+  b.close();
+});
+
+test('simulated clock runs deferred callbacks first, then timers by deadline', () => {
+  const clock = new SimClock();
+  const order: string[] = [];
+  clock.setTimer(20, () => order.push(`b${clock.now()}`));
+  clock.setTimer(10, () => {
+    order.push(`a${clock.now()}`);
+    clock.defer(() => order.push('deferred'));
+  });
+  const cancelled = clock.setTimer(15, () => order.push('never'));
+  cancelled.cancel();
+  clock.advance(30);
+  assert.deepEqual(order, ['a10', 'deferred', 'b20']);
+  assert.equal(clock.now(), 30);
+});
