@@ -1,0 +1,26 @@
+/** What a socket tells about its other side. */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { ConnectionInfo } from '../grpc/server-call.ts';
+
+export function socketInfo(socket: Socket): ConnectionInfo {
+  const isSecure = 'encrypted' in socket && socket.encrypted === true;
+  return {
+    remoteAddress: address(socket.remoteAddress, socket.remotePort),
+    localAddress: address(socket.localAddress, socket.localPort),
+    isSecure,
+    commonName: isSecure ? commonName(socket as TLSSocket) : '',
+  };
+}
+
+function address(host: string | undefined, port: number | undefined): string {
+  if (host === undefined || port === undefined) return '';
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Only of a certificate that was verified. */
+function commonName(socket: TLSSocket): string {
+  if (!socket.authorized) return '';
+  const name = socket.getPeerCertificate()?.subject?.CN;
+  return typeof name === 'string' ? name : '';
+}

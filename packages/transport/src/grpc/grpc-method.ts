@@ -1,0 +1,44 @@
+/** The methods that a server offers, and their counters. */
+import type { ServerCall } from './server-call.ts';
+import { GRPC_CODE_COUNT } from './status.ts';
+
+/**
+ * Called when the request has arrived: at once with the message of a unary call, with the only message of a
+ * server stream when the client has also ended its side. The bytes are a view of the chunk they came in; a
+ * view may be kept, and keeps that chunk alive.
+ */
+export type MessageHandler = (call: ServerCall, bytes: Uint8Array, start: number, end: number) => void;
+/** Called when the call begins; sets {@link ServerCall.receiver} to get its messages. */
+export type StreamHandler = (call: ServerCall) => void;
+
+export const MethodKind = { UNARY: 0, SERVER_STREAM: 1, CLIENT_STREAM: 2, BIDI: 3 } as const;
+
+export class GrpcMethod {
+  /** As in `:path`: `/package.Service/Method`. */
+  readonly path: string;
+  readonly service: string;
+  readonly name: string;
+  readonly kind: number;
+  readonly onMessage: MessageHandler;
+  readonly onCall: StreamHandler;
+
+  // Plain numbers, for whoever makes metrics of them.
+  started = 0;
+  messagesReceived = 0;
+  messagesSent = 0;
+  /** Bytes of those messages, decompressed, without their prefixes. */
+  bytesReceived = 0;
+  bytesSent = 0;
+  /** How many calls ended with each status code. */
+  readonly handled = new Float64Array(GRPC_CODE_COUNT);
+
+  constructor(path: string, kind: number, onMessage: MessageHandler, onCall: StreamHandler) {
+    const slash = path.lastIndexOf('/');
+    this.path = path;
+    this.service = path.slice(1, slash);
+    this.name = path.slice(slash + 1);
+    this.kind = kind;
+    this.onMessage = onMessage;
+    this.onCall = onCall;
+  }
+}

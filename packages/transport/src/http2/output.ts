@@ -1,0 +1,156 @@
+/**
+ * What a connection is going to write: gathered during a turn of the event loop, written once at its end.
+ *
+ * Frames are built in place in blocks from a pool that all connections share. A block that is full is sealed
+ * and the next one begun, so nothing that was built ever moves. Large bodies are not copied in: their chunks
+ * are adopted and written between the blocks.
+ *
+ *   block A [ headers data trailers … ]  adopted chunk  block A [ … header ]  adopted chunk  block B [ … ]
+ */
+import type { Duplex } from '../duplex/duplex.ts';
+
+/** Blocks that are kept for reuse. Enough for the answers of a usual turn. */
+export const OUTPUT_BLOCK_BYTES = 16 * 1024;
+/** A turn that fills its first block gets larger ones. */
+const LARGE_BLOCK_BYTES = 128 * 1024;
+const MAX_POOLED_BLOCKS = 256;
+const MAX_POOLED_LARGE_BLOCKS = 16;
+
+const NO_BLOCK: Uint8Array = Buffer.allocUnsafeSlow(0);
+
+/** Blocks of memory that connections lend themselves while they have something to write. */
+export class OutputPool {
+  readonly #blocks: Uint8Array[] = [];
+  readonly #largeBlocks: Uint8Array[] = [];
+
+  take(isLarge: boolean): Uint8Array {
+    const block = isLarge ? this.#largeBlocks.pop() : this.#blocks.pop();
+    return block ?? Buffer.allocUnsafeSlow(isLarge ? LARGE_BLOCK_BYTES : OUTPUT_BLOCK_BYTES);
+  }
+
+  give(block: Uint8Array): void {
+    if (block.length === OUTPUT_BLOCK_BYTES) {
+      if (this.#blocks.length < MAX_POOLED_BLOCKS) this.#blocks.push(block);
+    } else if (block.length === LARGE_BLOCK_BYTES && this.#largeBlocks.length < MAX_POOLED_LARGE_BLOCKS) {
+      this.#largeBlocks.push(block);
+    }
+  }
+}
+
+export class Output {
+  /** The current block. Read anew after every {@link reserve}, which may begin another. */
+  bytes: Uint8Array = NO_BLOCK;
+  /** Where the next byte of the current block goes. */
+  position = 0;
+
+  /** Where a DATA frame begins that may still be extended: the last thing in this block. -1 for none. */
+  openFrameAt = -1;
+
+  readonly #pool: OutputPool;
+  /** Where the part of the current block begins that is not yet in `#sealed`. */
+  #segmentStart = 0;
+  #sealed: Uint8Array[] = [];
+  #sealedBytes = 0;
+  /** Blocks that `#sealed` refers to, besides the current one. */
+  #fullBlocks: Uint8Array[] = [];
+
+  constructor(pool: OutputPool) {
+    this.#pool = pool;
+  }
+
+  /** Bytes that wait for {@link flush}. */
+  get byteCount(): number {
+    return this.#sealedBytes + this.position - this.#segmentStart;
+  }
+
+  /** Room for `length` bytes in one piece, to be filled at once: their position in {@link bytes}. */
+  reserve(length: number): number {
+    const at = this.position;
+    if (at + length > this.bytes.length) return this.#reserveInNewBlock(length);
+    this.position = at + length;
+    return at;
+  }
+
+  /** Appends a copy of `source[start, end)`. */
+  append(source: Uint8Array, start: number, end: number): void {
+    const at = this.reserve(end - start);
+    copyRange(this.bytes, at, source, start, end);
+  }
+
+  /** Appends `view` without copying: it must not change until it has been sent. */
+  adopt(view: Uint8Array): void {
+    this.#seal();
+    this.#sealed.push(view);
+    this.#sealedBytes += view.length;
+  }
+
+  /** Hands everything to `duplex`. Returns how many bytes. */
+  flush(duplex: Duplex): number {
+    this.#seal();
+    const count = this.#sealedBytes;
+    if (count === 0) return 0;
+    duplex.write(this.#sealed);
+    // What the duplex could not take at once keeps its memory; it is never reused.
+    const isTaken = duplex.pendingBytes === 0;
+    if (isTaken) {
+      this.#pool.give(this.bytes);
+      for (const block of this.#fullBlocks) this.#pool.give(block);
+    }
+    this.#reset();
+    return count;
+  }
+
+  /** Forgets everything. */
+  discard(): void {
+    this.#reset();
+  }
+
+  #reset(): void {
+    this.bytes = NO_BLOCK;
+    this.position = 0;
+    this.openFrameAt = -1;
+    this.#segmentStart = 0;
+    this.#sealed = [];
+    this.#sealedBytes = 0;
+    if (this.#fullBlocks.length > 0) this.#fullBlocks = [];
+  }
+
+  #seal(): void {
+    this.openFrameAt = -1;
+    if (this.position === this.#segmentStart) return;
+    this.#sealed.push(this.bytes.subarray(this.#segmentStart, this.position));
+    this.#sealedBytes += this.position - this.#segmentStart;
+    this.#segmentStart = this.position;
+  }
+
+  #reserveInNewBlock(length: number): number {
+    this.#seal();
+    const isFirst = this.bytes === NO_BLOCK;
+    if (!isFirst) this.#fullBlocks.push(this.bytes);
+    if (length > LARGE_BLOCK_BYTES) this.bytes = Buffer.allocUnsafeSlow(length);
+    else this.bytes = this.#pool.take(!isFirst || length > OUTPUT_BLOCK_BYTES);
+    this.#segmentStart = 0;
+    this.position = length;
+    return 0;
+  }
+}
+
+/** Ranges up to this long are copied faster by a loop than by a call into the runtime. */
+const LOOP_COPY_BYTES = 24;
+
+/** Copies `source[start, end)` to `target` at `at`. */
+export function copyRange(
+  target: Uint8Array,
+  at: number,
+  source: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  if (end - start <= LOOP_COPY_BYTES) {
+    for (let i = start; i < end; i++) target[at++] = source[i];
+  } else if (start === 0 && end === source.length) {
+    target.set(source, at);
+  } else {
+    target.set(source.subarray(start, end), at);
+  }
+}
