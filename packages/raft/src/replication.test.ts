@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ConfState, Message, MessageType, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import { entriesOf, idsOf, TestGroup, TestMember, type TestOptions } from './rafttest/test-group.ts';
+import { ProgressState } from './tracker/progress.ts';
+
+function message(type: number, from: bigint, term: number, fields: Partial<Message> = {}): Message {
+  return new Message({ type, from, to: 1n, term, ...fields });
+}
+
+const appendsTo = (to: bigint, messages: readonly Message[]): Message[] =>
+  messages.filter((sent) => sent.type === MessageType.MsgApp && sent.to === to);
+
+/** Member 1 leads members 1 and 2, and 2 has acknowledged the empty entry. */
+function leaderOfTwo(options: TestOptions = {}): TestMember {
+  const member = new TestMember(1n, { voters: [1n, 2n] }, options);
+  member.node.campaign();
+  member.handle();
+  member.receive(message(MessageType.MsgVoteResp, 2n, 1));
+  member.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 1 }));
+  return member;
+}
+
+const progressOf = (member: TestMember, id = 2n): string => String(member.node.status().progress.get(id));
+
+test('the window limits what is under way, by count and by bytes', () => {
+  const leader = leaderOfTwo({ maxInflightMsgs: 3 });
+  for (let i = 0; i < 3; i++) assert.equal(appendsTo(2n, leader.propose('x')).length, 1);
+  for (let i = 0; i < 5; i++) assert.equal(appendsTo(2n, leader.propose('x')).length, 0);
+  assert.equal(progressOf(leader), 'StateReplicate match=1 next=5 paused inflight=3[full]');
+  // An acknowledgement lets one message through, with all that has gathered.
+  const [next, ...others] = appendsTo(
+    2n,
+    leader.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 2 })),
+  );
+  assert.equal(idsOf(next?.entries ?? []), '1/5 1/6 1/7 1/8 1/9');
+  assert.equal(others.length, 0);
+
+  const byBytes = leaderOfTwo({ maxInflightBytes: 10, maxSizePerMsgBytes: 0 });
+  assert.equal(appendsTo(2n, byBytes.propose('123456')).length, 1);
+  assert.equal(appendsTo(2n, byBytes.propose('123456')).length, 1);
+  assert.equal(appendsTo(2n, byBytes.propose('1')).length, 0);
+});
+
+test('a full window is probed at every heartbeat, lest lost messages stop the flow for good', () => {
+  const leader = leaderOfTwo({ maxInflightMsgs: 2 });
+  for (let i = 0; i < 3; i++) leader.propose('x');
+  for (let i = 0; i < 3; i++) {
+    const sent = leader.receive(message(MessageType.MsgHeartbeatResp, 2n, 1));
+    assert.deepEqual(
+      appendsTo(2n, sent).map(({ entries }) => entries.length),
+      [0],
+    );
+    assert.equal(appendsTo(2n, leader.propose('x')).length, 0);
+  }
+});
+
+test('while a follower is probed, it gets one message per heartbeat', () => {
+  const leader = leaderOfTwo();
+  leader.node.reportUnreachable(2n);
+  assert.equal(appendsTo(2n, leader.propose('x')).length, 1);
+  for (let i = 0; i < 3; i++) assert.equal(appendsTo(2n, leader.propose('x')).length, 0);
+  const [probe] = appendsTo(2n, leader.receive(message(MessageType.MsgHeartbeatResp, 2n, 1)));
+  assert.equal(idsOf(probe?.entries ?? []), '1/2 1/3 1/4 1/5');
+});
+
+test('entries travel in messages of limited size', () => {
+  const leader = leaderOfTwo({ maxSizePerMsgBytes: 2048 });
+  const blob = 'x'.repeat(1000);
+  leader.node.propose(new Array<Uint8Array>(10).fill(Buffer.from(blob)));
+  assert.deepEqual(
+    appendsTo(2n, leader.handle()).map(({ entries }) => entries.length),
+    [2],
+  );
+  const sent = leader.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 3 }));
+  assert.deepEqual(
+    appendsTo(2n, sent)
+      .map(({ entries }) => entries.length)
+      .filter((count) => count > 0),
+    [2, 2, 2, 2],
+  );
+});
+
+test('followers that are equally far share the entries, not the messages', () => {
+  const group = new TestGroup(3);
+  group.campaign(1);
+  const sent = group.get(1).propose('a', 'b');
+  const [toTwo, toThree] = [appendsTo(2n, sent)[0]!, appendsTo(3n, sent)[0]!];
+  assert.notEqual(toTwo, toThree);
+  assert.equal(toTwo.entries, toThree.entries);
+});
+
+test('messages that overtake each other are sorted out', () => {
+  const leader = leaderOfTwo();
+  const follower = new TestMember(2n, { voters: [1n, 2n], logTerms: [1] });
+  const first = appendsTo(2n, leader.propose('a'))[0]!;
+  const second = appendsTo(2n, leader.propose('b'))[0]!;
+  const [rejection] = follower.receive(second);
+  assert.deepEqual([rejection?.reject, rejection?.rejectHint], [true, 1]);
+  const [acknowledgement] = follower.receive(first);
+  assert.equal(acknowledgement?.index, 2);
+  // The rejection comes last and is out of date: what was rejected is missed at the next heartbeat.
+  assert.deepEqual(
+    leader.receive(acknowledgement!).filter(({ to }) => to !== 2n),
+    [],
+  );
+  assert.deepEqual(leader.receive(rejection!), []);
+  for (let queue = leader.tick(); queue.length > 0; ) {
+    const answers = queue.flatMap((sent) => follower.receive(sent));
+    queue = answers.flatMap((answer) => leader.receive(answer));
+  }
+  // Repeated, both say nothing new.
+  leader.receive(rejection!);
+  leader.receive(acknowledgement!);
+  assert.equal(follower.log, '1/1 1/2 1/3');
+  assert.equal(leader.node.committed, 3);
+});
+
+test('logs that diverge are brought together in one probe per term at most', () => {
+  for (const [leaderTerms, followerTerms, maxProbes] of [
+    // The follower's tail is of a former term, all of it newer than what they share.
+    [[1, 3, 3, 3, 5, 5, 5, 5, 5], [1, 1, 1, 1, 2, 2], 2],
+    [[1, 3, 3, 3, 3, 3, 3, 3, 7], [1, 3, 3, 4, 4, 5, 5, 5, 6], 3],
+    [[1, 2, 2, 2, 4, 4, 4], [1, 3, 3, 3, 3], 2],
+    [new Array<number>(200).fill(1).concat(3), [1, ...new Array<number>(500).fill(2)], 3],
+  ] as const) {
+    const term = 10;
+    const leader = new TestMember(1n, { voters: [1n, 2n, 3n], logTerms: leaderTerms, term });
+    leader.node.campaign();
+    leader.handle();
+    let queue = leader.receive(message(MessageType.MsgVoteResp, 3n, term + 1));
+    const follower = new TestMember(2n, { voters: [1n, 2n, 3n], logTerms: followerTerms, term });
+    let rejections = 0;
+    while (queue.length > 0) {
+      const answers = appendsTo(2n, queue).flatMap((sent) => follower.receive(sent));
+      rejections += answers.filter(({ reject }) => reject).length;
+      queue = answers.flatMap((answer) => leader.receive(answer));
+    }
+    assert.equal(follower.log, leader.log);
+    assert.ok(rejections <= maxProbes, `${rejections} probes`);
+  }
+});
+
+test('a follower that is behind the log gets a snapshot, once it is heard of and there is one', () => {
+  const leader = leaderOfTwo();
+  leader.propose('a');
+  leader.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 2 }));
+  const { confState } = leader.storage.initialState();
+  leader.storage.createSnapshot(2, confState, Uint8Array.of());
+  leader.storage.compact(2);
+  leader.node.reportUnreachable(2n);
+  const raft = leader.raft;
+  const progress = raft.tracker.get(2n)!;
+  progress.reset(0, 1);
+
+  // Nothing was heard of it.
+  assert.deepEqual(
+    leader.propose('b').filter(({ to }) => to === 2n),
+    [],
+  );
+  const [sent] = leader.receive(message(MessageType.MsgHeartbeatResp, 2n, 1));
+  assert.deepEqual([sent?.type, sent?.snapshot?.metadata.index], [MessageType.MsgSnap, 2]);
+  assert.equal(progress.state, ProgressState.Snapshot);
+  // Until it is known what became of it, nothing else is sent.
+  assert.deepEqual(
+    leader.propose('c').filter(({ to }) => to === 2n),
+    [],
+  );
+  leader.node.reportSnapshot(2n, 'finish');
+  assert.equal(String(progress), 'StateProbe match=0 next=3 paused');
+  const [append] = appendsTo(2n, leader.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 2 })));
+  assert.equal(idsOf(append?.entries ?? []), '1/3 1/4');
+});
+
+test('an acknowledgement ends the wait for a snapshot, whichever snapshot it was', () => {
+  const leader = leaderOfTwo();
+  leader.propose('a', 'b', 'c');
+  const progress = leader.raft.tracker.get(2n)!;
+  progress.becomeSnapshot(4);
+  leader.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 2 }));
+  assert.equal(progress.state, ProgressState.Replicate);
+});
+
+function snapshotOf(index: number, term: number, fields: Partial<ConfState>): Snapshot {
+  return new Snapshot({ metadata: new SnapshotMetadata({ index, term, confState: new ConfState(fields) }) });
+}
+
+test('a snapshot replaces log and configuration', () => {
+  for (const fields of [
+    { voters: [1n, 2n, 3n] },
+    { voters: [2n, 3n], learners: [1n] },
+    { voters: [2n], votersOutgoing: [1n, 2n] },
+    { voters: [2n], votersOutgoing: [1n, 2n], learnersNext: [1n], autoLeave: true },
+  ]) {
+    const member = new TestMember(1n, { voters: [1n, 2n], logTerms: [1, 1], term: 1 });
+    const [answer] = member.receive(
+      message(MessageType.MsgSnap, 2n, 11, { snapshot: snapshotOf(11, 11, fields) }),
+    );
+    assert.deepEqual([answer?.type, answer?.index], [MessageType.MsgAppResp, 11]);
+    assert.deepEqual([member.node.committed, member.node.applied, member.storage.firstIndex()], [11, 11, 12]);
+    assert.deepEqual(member.storage.term(11), 11);
+    const { confState } = member.storage.initialState();
+    assert.deepEqual({ ...new ConfState(fields) }, { ...confState });
+  }
+});
+
+test('a snapshot of what is in the log already tells only what is committed', () => {
+  const member = new TestMember(1n, { voters: [1n, 2n], logTerms: [1, 1, 1], term: 1, commit: 1 });
+  const snapshot = snapshotOf(2, 1, { voters: [1n, 2n] });
+  const [answer] = member.receive(message(MessageType.MsgSnap, 2n, 1, { snapshot }));
+  assert.deepEqual([answer?.index, member.node.committed, member.storage.firstIndex()], [2, 2, 1]);
+  assert.equal(member.log, '1/1 1/2 1/3');
+});
+
+test('an old snapshot is answered with what is committed', () => {
+  const member = new TestMember(1n, { voters: [1n, 2n], logTerms: [1, 1, 1], term: 1, commit: 3 });
+  const snapshot = snapshotOf(2, 1, { voters: [1n, 2n] });
+  const [answer] = member.receive(message(MessageType.MsgSnap, 2n, 1, { snapshot }));
+  assert.deepEqual([answer?.index, member.node.committed], [3, 3]);
+});
+
+test('an append from before what is committed is answered with what is', () => {
+  const member = new TestMember(1n, { voters: [1n, 2n], logTerms: [1, 1, 1], term: 1, commit: 3 });
+  const [answer] = member.receive(
+    message(MessageType.MsgApp, 2n, 1, { index: 1, logTerm: 1, entries: entriesOf(2, 1) }),
+  );
+  assert.deepEqual([answer?.index, answer?.reject], [3, false]);
+});
+
+test('a commit index goes no further than what the message shows to agree', () => {
+  // The tail here is of another leader; the message says nothing of it.
+  const member = new TestMember(1n, { voters: [1n, 2n], logTerms: [1, 1, 1], term: 2 });
+  member.receive(message(MessageType.MsgApp, 2n, 2, { index: 1, logTerm: 1, commit: 3 }));
+  assert.equal(member.node.committed, 1);
+});
