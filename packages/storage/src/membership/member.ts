@@ -1,0 +1,176 @@
+/**
+ * Members, their identities and their JSON.
+ */
+import { createHash } from 'node:crypto';
+import { ConfChange, ConfChangeType } from '@etcd/api/raftpb';
+import { utf8ToBytes } from '@etcd/base';
+import {
+  boolField,
+  goString,
+  goStrings,
+  idField,
+  type JsonObject,
+  parseObject,
+  stringField,
+  stringsField,
+} from './go-json.ts';
+
+/** What raft knows of a member; changed through configuration changes only. */
+export interface RaftAttributes {
+  /** Sorted when the member is made; otherwise as given. */
+  readonly peerUrls: readonly string[];
+  readonly isLearner: boolean;
+}
+
+/** What a member says of itself once it runs. */
+export interface Attributes {
+  /** Empty until the member has started. */
+  readonly name: string;
+  readonly clientUrls: readonly string[];
+}
+
+/** Never changed: a change makes another one. */
+export interface Member extends RaftAttributes, Attributes {
+  readonly id: bigint;
+}
+
+/** What a configuration change that adds or promotes carries. */
+export interface ConfigChangeContext {
+  readonly member: Member;
+  /** Adding a voter and promoting a learner are the same type of change. */
+  readonly isPromote: boolean;
+}
+
+/** A member that is about to be added: no name, no client URLs. */
+export function newMember(id: bigint, raft: RaftAttributes, name = ''): Member {
+  return { id, name, peerUrls: raft.peerUrls, clientUrls: [], isLearner: raft.isLearner };
+}
+
+/** Whether it ever ran: only then is its name known. */
+export function isStarted(member: Member): boolean {
+  return member.name !== '';
+}
+
+/** Unpadded lower hex, as everywhere in etcd. */
+export function formatId(id: bigint): string {
+  return id.toString(16);
+}
+
+/** null if `text` is no identity in hex. */
+export function parseId(text: string): bigint | null {
+  return /^[0-9a-fA-F]{1,16}$/.test(text) ? BigInt(`0x${text}`) : null;
+}
+
+/**
+ * The identity of a member with these peer URLs: founding members of one cluster share its token; one that is added
+ * later has no token but the time, in Unix seconds, so that no identity comes twice.
+ */
+export function computeMemberId(peerUrls: readonly string[], token: string, unixSeconds?: number): bigint {
+  const time = unixSeconds === undefined ? '' : String(unixSeconds);
+  return hashId(utf8ToBytes([...peerUrls].sort().join('') + token + time));
+}
+
+/** The identity of the cluster that these members found. */
+export function computeClusterId(memberIds: readonly bigint[]): bigint {
+  const bytes = new Uint8Array(8 * memberIds.length);
+  const view = new DataView(bytes.buffer);
+  const sorted = [...memberIds].sort(compareIds);
+  for (const [i, id] of sorted.entries()) view.setBigUint64(8 * i, id);
+  return hashId(bytes);
+}
+
+export function compareIds(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** `{"id":…}` as Go marshals a Member. A change of raft attributes only has nothing else in it. */
+export function memberJson(member: Member): string {
+  return `{${memberFields(member)}}`;
+}
+
+export function configChangeContextJson({ member, isPromote }: ConfigChangeContext): string {
+  return `{${memberFields(member)},"isPromote":${isPromote}}`;
+}
+
+export function raftAttributesJson(raft: RaftAttributes): string {
+  return `{${raftFields(raft)}}`;
+}
+
+export function attributesJson(attributes: Attributes): string {
+  return `{${attributesFields(attributes).slice(1)}}`;
+}
+
+export function parseMember(text: string | Uint8Array): Member {
+  return memberOf(parseObject(text, 'member'));
+}
+
+export function parseConfigChangeContext(text: Uint8Array): ConfigChangeContext {
+  const object = parseObject(text, 'confChangeContext');
+  return { member: memberOf(object), isPromote: boolField(object, 'isPromote', 'confChangeContext') };
+}
+
+export function parseRaftAttributes(text: string): RaftAttributes {
+  return raftAttributesOf(parseObject(text, 'raftAttributes'));
+}
+
+export function parseAttributes(text: string): Attributes {
+  return attributesOf(parseObject(text, 'attributes'));
+}
+
+// The changes that a member proposes.
+
+export function addMemberChange(member: Member): ConfChange {
+  const type = member.isLearner ? ConfChangeType.ConfChangeAddLearnerNode : ConfChangeType.ConfChangeAddNode;
+  return new ConfChange({ type, nodeId: member.id, context: utf8ToBytes(memberJson(member)) });
+}
+
+export function promoteMemberChange(id: bigint): ConfChange {
+  const member = newMember(id, { peerUrls: [], isLearner: false });
+  const context = utf8ToBytes(configChangeContextJson({ member, isPromote: true }));
+  return new ConfChange({ type: ConfChangeType.ConfChangeAddNode, nodeId: id, context });
+}
+
+export function updateMemberChange(id: bigint, peerUrls: readonly string[]): ConfChange {
+  const context = utf8ToBytes(memberJson(newMember(id, { peerUrls, isLearner: false })));
+  return new ConfChange({ type: ConfChangeType.ConfChangeUpdateNode, nodeId: id, context });
+}
+
+export function removeMemberChange(id: bigint): ConfChange {
+  return new ConfChange({ type: ConfChangeType.ConfChangeRemoveNode, nodeId: id });
+}
+
+function hashId(bytes: Uint8Array): bigint {
+  return createHash('sha1').update(bytes).digest().readBigUInt64BE(0);
+}
+
+function memberFields(member: Member): string {
+  return `"id":${member.id},${raftFields(member)}${attributesFields(member)}`;
+}
+
+function raftFields({ peerUrls, isLearner }: RaftAttributes): string {
+  // Go's nil list is null, and a member always has peer URLs unless nobody set them.
+  const urls = peerUrls.length === 0 ? 'null' : goStrings(peerUrls);
+  return `"peerURLs":${urls}${isLearner ? ',"isLearner":true' : ''}`;
+}
+
+/** With a comma before each field. */
+function attributesFields({ name, clientUrls }: Attributes): string {
+  const nameField = name === '' ? '' : `,"name":${goString(name)}`;
+  const urlsField = clientUrls.length === 0 ? '' : `,"clientURLs":${goStrings(clientUrls)}`;
+  return nameField + urlsField;
+}
+
+function memberOf(object: JsonObject): Member {
+  const id = idField(object, 'id', 'member');
+  return { id, ...raftAttributesOf(object), ...attributesOf(object) };
+}
+
+function raftAttributesOf(object: JsonObject): RaftAttributes {
+  const peerUrls = stringsField(object, 'peerURLs', 'raftAttributes');
+  return { peerUrls, isLearner: boolField(object, 'isLearner', 'raftAttributes') };
+}
+
+function attributesOf(object: JsonObject): Attributes {
+  const name = stringField(object, 'name', 'attributes');
+  return { name, clientUrls: stringsField(object, 'clientURLs', 'attributes') };
+}

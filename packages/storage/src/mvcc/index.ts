@@ -1,0 +1,63 @@
+/**
+ * The multi-version store: etcd's key-value space with its whole history since the last compaction. Every transaction that
+ * changes something is a revision; every revision that is not compacted can be read, watched and hashed. Answers, orders and
+ * error values are those of etcd 3.7.
+ *
+ * Order of calls. A {@link Store} is made on an open backend (with a lessor, if there are leases) and restored by
+ * `restoreThen`; then a {@link WatchHub} is made on it. From then on everything but restoring, compacting and hashing is
+ * synchronous: what is applied runs to its end within one call, so there is never a half-done transaction to see. Writes go
+ * through {@link put}, {@link deleteRange} and {@link executeTxn}, or `beginWrite` and `endWrite`. Reads go through
+ * {@link executeRange}, or in steps through {@link RangeScan}. When a snapshot replaces the backend: `Lessor.recover`,
+ * `Store.replaceThen`, and in its callback `WatchHub.onStoreReplaced`.
+ *
+ * Bytes. Results name key-value pairs as ranges of arrays ({@link Slices}): encoded, as they lie in the backend. The arrays never
+ * change, but they are large and shared, so a response copies from them and lets go in the same turn. Keys and values of requests are copied before a call returns.
+ *
+ * Errors of requests are values, entries of `INTERNAL_ERRORS`; after an error nothing has changed. A file that can't be read is a
+ * {@link RestoreError}. Anything thrown is a broken invariant.
+ *
+ * What runs in the background works in slices through the injected clock, and stops at `close`: compaction, hashes, watchers that
+ * catch up. Nothing here reads a clock but to log how long something took.
+ */
+export type { Changes } from './changes.ts';
+export { type HashCallback, HashStorage } from './hash-storage.ts';
+export type { KeyValueHash } from './key-hasher.ts';
+export { TreeIndex } from './key-index/tree-index.ts';
+export { endOfRange, isEmptyRange, type KeyRange } from './key-range.ts';
+export { KeyValueView } from './key-value.ts';
+export { type LeaseKeeper, NO_LEASES } from './lease-keeper.ts';
+export { executeRange, hasRevisionFilters, isDefaultOrder, RangeScan } from './range.ts';
+export type { ReadView } from './read-view.ts';
+export { RestoreError } from './restore.ts';
+export {
+  DELETE_RANGE,
+  DeleteRangeResult,
+  NOTHING,
+  type NothingResult,
+  type OpResult,
+  PUT,
+  PutResult,
+  RANGE,
+  RangeResult,
+  TXN,
+  TxnResult,
+} from './results.ts';
+export { Slices } from './slices.ts';
+export { type ChangeObserver, Store, type StoreOptions } from './store.ts';
+export {
+  deleteRange,
+  executeTxn,
+  isReadOnly,
+  isSerializable,
+  put,
+  type TxnOptions,
+} from './txn.ts';
+export { WatchHub } from './watch/watch-hub.ts';
+export {
+  ALL_WATCHERS,
+  type WatchRequest,
+  type WatchSink,
+  type WatchStream,
+} from './watch/watch-stream.ts';
+export { CANCELLED, COMPACTED, LAGGING, SYNCED, Watcher, type WatcherState } from './watch/watcher.ts';
+export { WriteTxn } from './write-txn.ts';

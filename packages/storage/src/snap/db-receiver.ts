@@ -1,0 +1,120 @@
+/**
+ * A database on its way from a peer: chunks in order, then the end. It gets its name only when all of it is durable.
+ */
+import { assert, type Clock, type Disk, DiskError, type DiskFile, type Logger } from '@etcd/base';
+import { SnapError } from './snap-error.ts';
+
+export interface DbReceiverOptions {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Open and empty. */
+  readonly file: DiskFile;
+  readonly temporary: string;
+  /** The name in the end. */
+  readonly path: string;
+  readonly limitBytes: number;
+  readonly onSync: ((durationMs: number) => void) | undefined;
+}
+
+export type ReceiverDone = (error: DiskError | SnapError | null) => void;
+
+export class DbReceiver {
+  readonly #options: DbReceiverOptions;
+  #sizeBytes = 0;
+  #isWriting = false;
+  #isOver = false;
+  /** {@link abort} came during a write. */
+  #isAborted = false;
+
+  /** For `Snapshotter.receiveDb`. */
+  constructor(options: DbReceiverOptions) {
+    this.#options = options;
+  }
+
+  /** Bytes taken in so far. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /**
+   * Takes the next chunk, which must not change until `done`: only then may the next call come. An error ends it all, and
+   * what was there is removed.
+   */
+  write(chunk: Uint8Array, done: ReceiverDone): void {
+    this.#assertReady();
+    const { file, path, limitBytes } = this.#options;
+    if (this.#sizeBytes + chunk.length > limitBytes) {
+      this.#discard();
+      const problem = `a database of more than ${limitBytes} bytes`;
+      return this.#options.clock.defer(() => done(new SnapError('too-large', path, problem)));
+    }
+    this.#isWriting = true;
+    file.writeThen([chunk], this.#sizeBytes, (error) => {
+      this.#isWriting = false;
+      if (this.#isAborted) return this.#discard();
+      if (error !== null) return this.#fail(error, done);
+      this.#sizeBytes += chunk.length;
+      done(null);
+    });
+  }
+
+  /** All chunks are there: makes the file durable and gives it its name. One that is there already stays. */
+  finish(done: ReceiverDone): void {
+    this.#assertReady();
+    const { file, clock } = this.#options;
+    this.#isWriting = true;
+    const startMs = clock.now();
+    file.syncThen((error) => {
+      this.#isWriting = false;
+      if (this.#isAborted) return this.#discard();
+      if (error !== null) return this.#fail(error, done);
+      this.#options.onSync?.(clock.now() - startMs);
+      this.#publish(done);
+    });
+  }
+
+  /** Gives up: the sender is gone. No `done` is called any more. */
+  abort(): void {
+    if (this.#isOver) return;
+    if (this.#isWriting) this.#isAborted = true;
+    else this.#discard();
+  }
+
+  #publish(done: ReceiverDone): void {
+    const { disk, directory, file, temporary, path, logger } = this.#options;
+    try {
+      if (disk.stat(path) !== null) {
+        this.#discard();
+        return done(null);
+      }
+      this.#isOver = true;
+      file.close();
+      disk.rename(temporary, path);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      return done(error);
+    }
+    disk.syncDirectoryThen(directory, (error) => {
+      if (error === null) logger.info('saved database snapshot to disk', { path, bytes: this.#sizeBytes });
+      done(error);
+    });
+  }
+
+  #fail(error: DiskError, done: ReceiverDone): void {
+    this.#discard();
+    done(error);
+  }
+
+  #discard(): void {
+    this.#isOver = true;
+    this.#options.file.close();
+    this.#options.disk.remove(this.#options.temporary);
+  }
+
+  #assertReady(): void {
+    assert(!this.#isOver, 'snap: receiver used after its end');
+    assert(!this.#isWriting && !this.#isAborted, 'snap: a chunk is being written');
+  }
+}
