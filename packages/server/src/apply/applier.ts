@@ -1,0 +1,283 @@
+/**
+ * The state machine behind the log: committed entries go in, in order, and change the store, the leases, the alarms and
+ * the membership. The same entries on the same state do the same on every member, now or when they are replayed.
+ *
+ * Every entry's effects and the index that says "applied up to here" reach the backend in the same synchronous stretch, so
+ * they are committed together (S23). Entries that the backend has already are skipped.
+ */
+import { DecodeError, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import {
+  type DeleteRangeRequest,
+  decodeDeleteRangeRequest,
+  decodeInternalRaftRequest,
+  decodePutRequest,
+  decodeRequest,
+  decodeTxnRequest,
+  type InternalRaftRequest,
+  type PutRequest,
+  type Request,
+  type TxnRequest,
+} from '@etcd/api/etcdserverpb';
+import type { ConfChange } from '@etcd/api/raftpb';
+import { type ConfState, type Entry, EntryType } from '@etcd/api/raftpb';
+import { type Clock, InvariantError, type Logger } from '@etcd/base';
+import { decodeConfChangeEntry } from '@etcd/raft';
+import type { Backend } from '@etcd/storage/backend';
+import type { Lessor } from '@etcd/storage/lease';
+import type { ConfChangeEffect, Membership } from '@etcd/storage/membership';
+import { deleteRange, executeTxn, put, type Store } from '@etcd/storage/mvcc';
+import type { ConsistentIndex } from '@etcd/storage/schema';
+import { RequestEnvelope, RequestField } from '../member/raft-request.ts';
+import type { RequestIds } from '../member/request-ids.ts';
+import type { PendingRequests, Waiter } from '../member/waiter.ts';
+import type { MetricHandles } from '../metrics/index.ts';
+import type { Alarms } from './alarms.ts';
+import { ApplyTimes } from './apply-times.ts';
+import { applyColdRequest, type ColdRequestContext } from './cold-requests.ts';
+import { membershipWriter } from './membership-writer.ts';
+import { putCost, type Quota, txnCost } from './quota.ts';
+import type { MembersResult } from './results.ts';
+
+const { ErrCorrupt, ErrNoSpace } = INTERNAL_ERRORS.errors;
+
+/** What applying asks of the member around it. */
+export interface ApplierHost {
+  /** Passes a configuration change to raft; gives the configuration after it. */
+  applyConfChange(change: ConfChange): ConfState;
+  /** A member was added, updated or removed. */
+  onMemberChange(effect: ConfChangeEffect): void;
+  /** A leader has taken over: everything of former terms is applied. */
+  onFirstCommitInTerm(): void;
+  onClusterVersion(): void;
+  /** An entry went over the quota: the alarm has to be raised, and then `then` called. */
+  onNoSpace(then: () => void): void;
+  /** Everything up to `index` is applied. */
+  onApplied(index: number): void;
+}
+
+export interface ApplierOptions {
+  readonly backend: Backend;
+  readonly store: Store;
+  readonly lessor: Lessor;
+  readonly alarms: Alarms;
+  readonly quota: Quota;
+  readonly membership: Membership;
+  readonly consistentIndex: ConsistentIndex;
+  readonly pending: PendingRequests;
+  readonly ids: RequestIds;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricHandles;
+  readonly warningApplyDurationMs: number;
+  readonly host: ApplierHost;
+  /** Where the log stands that the members of the cluster agree on at start. */
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
+}
+
+export class Applier {
+  readonly #options: ApplierOptions;
+  readonly #envelope = new RequestEnvelope();
+  readonly #times: ApplyTimes;
+  readonly #cold: ColdRequestContext;
+  #appliedIndex: number;
+  #appliedTerm: number;
+
+  constructor(options: ApplierOptions) {
+    this.#options = options;
+    this.#appliedIndex = options.appliedIndex;
+    this.#appliedTerm = options.appliedTerm;
+    this.#times = new ApplyTimes(options);
+    this.#cold = { ...options, membershipWriter: membershipWriter(options.backend) };
+  }
+
+  /** Index of the entry applied last. */
+  get appliedIndex(): number {
+    return this.#appliedIndex;
+  }
+
+  /** Its term: what answers carry as the raft term. */
+  get appliedTerm(): number {
+    return this.#appliedTerm;
+  }
+
+  apply(entries: readonly Entry[]): void {
+    this.#times.begin();
+    for (const entry of entries) {
+      if (entry.index <= this.#appliedIndex) continue;
+      if (entry.index !== this.#appliedIndex + 1) {
+        throw new InvariantError(`apply: entry ${entry.index} after ${this.#appliedIndex}`);
+      }
+      this.#applyEntry(entry);
+      this.#appliedIndex = entry.index;
+      this.#appliedTerm = entry.term;
+    }
+    this.#options.metrics.proposalsAppliedTotal.set(this.#appliedIndex);
+    this.#options.host.onApplied(this.#appliedIndex);
+  }
+
+  #applyEntry(entry: Entry): void {
+    const { consistentIndex, host } = this.#options;
+    // The backend was written by a run that had come further than its last snapshot.
+    const isKnown = entry.index <= consistentIndex.index;
+    if (entry.type !== EntryType.EntryNormal) {
+      if (!isKnown) this.#applyConfChange(entry);
+    } else if (entry.data.length === 0) {
+      host.onFirstCommitInTerm();
+    } else if (!isKnown) {
+      this.#applyRequest(entry);
+    }
+    if (!isKnown) consistentIndex.set(entry.index, entry.term);
+  }
+
+  #applyRequest(entry: Entry): void {
+    const envelope = this.#envelope;
+    const { data } = entry;
+    if (!envelope.parse(data)) return this.#applyUnusual(entry);
+    const { pending, ids } = this.#options;
+    const { field, idSuffix, start, end } = envelope;
+    const isOwn = envelope.idPrefix === ids.prefix;
+    const waiter = isOwn ? pending.take(idSuffix) : null;
+    switch (field) {
+      case RequestField.PUT: {
+        const request = waiter?.request as PutRequest | undefined | null;
+        return this.#put(request ?? decodePutRequest(data, start, end), waiter);
+      }
+      case RequestField.TXN: {
+        const request = waiter?.request as TxnRequest | undefined | null;
+        return this.#txn(request ?? decodeTxnRequest(data, start, end), waiter);
+      }
+      case RequestField.DELETE_RANGE: {
+        const request = waiter?.request as DeleteRangeRequest | undefined | null;
+        return this.#deleteRange(request ?? decodeDeleteRangeRequest(data, start, end), waiter);
+      }
+      default:
+        return this.#applyCold(decodeInternalRaftRequest(data), waiter);
+    }
+  }
+
+  /** An envelope of another form than ours, or a bare request of the v2 API, as etcd up to 3.5 writes them. */
+  #applyUnusual(entry: Entry): void {
+    const { pending, ids } = this.#options;
+    let request: InternalRaftRequest;
+    try {
+      request = decodeInternalRaftRequest(entry.data);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      return this.#applyV2(this.#decodeV2(entry));
+    }
+    const id = request.header?.id ?? request.id;
+    const isOwn = id >> 48n === BigInt(ids.prefix);
+    const waiter = isOwn ? pending.take(Number(id & 0xffff_ffff_ffffn)) : null;
+    if (request.v2 !== null) return this.#applyV2(request.v2, waiter);
+    if (request.put !== null) return this.#put(request.put, waiter);
+    if (request.txn !== null) return this.#txn(request.txn, waiter);
+    if (request.deleteRange !== null) return this.#deleteRange(request.deleteRange, waiter);
+    this.#applyCold(request, waiter);
+  }
+
+  #decodeV2(entry: Entry): Request {
+    try {
+      return decodeRequest(entry.data);
+    } catch (error) {
+      // The other members applied something that we can't read: going on would make our data differ from theirs.
+      throw new InvariantError(`apply: entry ${entry.index} is no request that is known`, { cause: error });
+    }
+  }
+
+  #applyV2(request: Request, waiter: Waiter | null = null): void {
+    const { membership, host, store, pending, ids } = this.#options;
+    const before = membership.version;
+    membership.applyV2Request(request, this.#cold.membershipWriter);
+    if (membership.version !== before) host.onClusterVersion();
+    this.#times.took('V2', true);
+    const isOwn = request.id >> 48n === BigInt(ids.prefix);
+    const own = waiter ?? (isOwn ? pending.take(Number(request.id & 0xffff_ffff_ffffn)) : null);
+    own?.onApplied({ revision: store.revision });
+  }
+
+  #put(request: PutRequest, waiter: Waiter | null): void {
+    const { store, quota, metrics } = this.#options;
+    const refusal = this.#refusal(true);
+    if (refusal !== null) return this.#refuse('Put', refusal, waiter);
+    const hasRoom = quota.hasRoomFor(putCost(request));
+    const result = put(store, request);
+    metrics.putTotal.value++;
+    this.#finish('Put', result, result.error, hasRoom, waiter);
+  }
+
+  #txn(request: TxnRequest, waiter: Waiter | null): void {
+    const { store, quota, metrics } = this.#options;
+    const cost = txnCost(request);
+    const refusal = this.#refusal(cost > 0);
+    if (refusal !== null) return this.#refuse('Txn', refusal, waiter);
+    const hasRoom = quota.hasRoomFor(cost);
+    // Whoever proposed it reads the ranges; on the other members they would be work for nobody.
+    const result = executeTxn(store, request, { skipRanges: waiter === null });
+    metrics.txnTotal.value++;
+    this.#finish('Txn', result, result.error, hasRoom, waiter);
+  }
+
+  #deleteRange(request: DeleteRangeRequest, waiter: Waiter | null): void {
+    const { store, metrics } = this.#options;
+    const refusal = this.#refusal(false);
+    if (refusal !== null) return this.#refuse('DeleteRange', refusal, waiter);
+    const result = deleteRange(store, request);
+    metrics.deleteTotal.value++;
+    this.#finish('DeleteRange', result, null, true, waiter);
+  }
+
+  #applyCold(request: InternalRaftRequest, waiter: Waiter | null): void {
+    const outcome = applyColdRequest(this.#cold, request, waiter !== null);
+    if (outcome.error !== null) this.#refuse(outcome.operation, outcome.error, waiter);
+    else this.#finish(outcome.operation, outcome.result, null, outcome.hasRoom, waiter);
+  }
+
+  /** What alarms make of a request. */
+  #refusal(grows: boolean): InternalError | null {
+    const { alarms } = this.#options;
+    if (alarms.hasCorrupt) return ErrCorrupt;
+    return grows && alarms.hasNoSpace ? ErrNoSpace : null;
+  }
+
+  #refuse(operation: string, error: InternalError, waiter: Waiter | null): void {
+    this.#times.took(operation, false);
+    waiter?.onFailed(error);
+  }
+
+  /** What was applied beyond the quota stays applied; its proposer is told, once the alarm is up. */
+  #finish(
+    operation: string,
+    result: object,
+    error: InternalError | null,
+    hasRoom: boolean,
+    waiter: Waiter | null,
+  ): void {
+    this.#times.took(operation, error === null);
+    if (error !== null) waiter?.onFailed(error);
+    else if (hasRoom) waiter?.onApplied(result);
+    else if (this.#options.alarms.hasNoSpace) waiter?.onFailed(ErrNoSpace);
+    else this.#options.host.onNoSpace(() => waiter?.onFailed(ErrNoSpace));
+  }
+
+  #applyConfChange(entry: Entry): void {
+    const { membership, host, consistentIndex, pending, ids, logger } = this.#options;
+    const change = decodeConfChangeEntry(entry) as ConfChange;
+    const isOwn = change.id >> 48n === BigInt(ids.prefix);
+    const waiter = isOwn ? pending.take(Number(change.id & 0xffff_ffff_ffffn)) : null;
+    const error = membership.validateConfChange(change);
+    if (error !== null) {
+      logger.error('Validation on configuration change failed', { error: error.message });
+      // Raft has to hear of every change, even of one that is nothing.
+      change.nodeId = 0n;
+      host.applyConfChange(change);
+      waiter?.onFailed(error);
+      return;
+    }
+    consistentIndex.setConfState(host.applyConfChange(change));
+    const effect = membership.applyConfChange(change, this.#cold.membershipWriter);
+    host.onMemberChange(effect);
+    const result: MembersResult = { members: membership.members() };
+    waiter?.onApplied(result);
+  }
+}

@@ -1,0 +1,61 @@
+/** How long entries take to apply: for the metrics, and for a warning when one was slow. */
+import type { Clock, Logger } from '@etcd/base';
+import type { MetricHandles } from '../metrics/index.ts';
+
+/** The version label of etcd's histogram: it tells apart the two APIs of old. */
+const API_VERSION = 'v3';
+
+type Observed = ReturnType<MetricHandles['applyDurationSeconds']['labels']>;
+
+export interface ApplyTimesOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricHandles;
+  readonly warningApplyDurationMs: number;
+}
+
+/** One reading of the clock per entry: an entry begins when the one before it ended. */
+export class ApplyTimes {
+  readonly #options: ApplyTimesOptions;
+  readonly #succeeded = new Map<string, Observed>();
+  readonly #failed = new Map<string, Observed>();
+  #lastMs = 0;
+
+  constructor(options: ApplyTimesOptions) {
+    this.#options = options;
+  }
+
+  /** A batch of entries begins. */
+  begin(): void {
+    this.#lastMs = this.#options.clock.now();
+  }
+
+  /** An entry has been applied. */
+  took(operation: string, success: boolean): void {
+    const nowMs = this.#options.clock.now();
+    const durationMs = nowMs - this.#lastMs;
+    this.#lastMs = nowMs;
+    this.#handle(operation, success).observe(durationMs / 1000);
+    if (durationMs > this.#options.warningApplyDurationMs) this.#warn(operation, durationMs);
+  }
+
+  #handle(operation: string, success: boolean): Observed {
+    const handles = success ? this.#succeeded : this.#failed;
+    const known = handles.get(operation);
+    if (known !== undefined) return known;
+    const { applyDurationSeconds } = this.#options.metrics;
+    const created = applyDurationSeconds.labels(API_VERSION, operation, String(success));
+    handles.set(operation, created);
+    return created;
+  }
+
+  #warn(operation: string, durationMs: number): void {
+    const { logger, metrics, warningApplyDurationMs } = this.#options;
+    metrics.slowApplyTotal.inc();
+    logger.warn('apply request took too long', {
+      took: `${durationMs.toFixed(3)}ms`,
+      'expected-duration': `${warningApplyDurationMs}ms`,
+      request: operation,
+    });
+  }
+}

@@ -1,0 +1,50 @@
+/** What applying requests other than those of the key-value store answers. Headers are filled at the RPC edge. */
+import type { InternalError } from '@etcd/api';
+import type { AlarmMember } from '@etcd/api/etcdserverpb';
+import type { Member } from '@etcd/storage/membership';
+
+/** A compaction has been scheduled, or refused. */
+export class CompactionResult {
+  readonly error: InternalError | null;
+  readonly revision: number;
+  #isDone = false;
+  #onDone: (() => void) | null = null;
+
+  constructor(error: InternalError | null, revision: number) {
+    this.error = error;
+    this.revision = revision;
+  }
+
+  /** Calls `then` once what is scheduled is also done: at once if it is. */
+  whenDone(then: () => void): void {
+    if (this.#isDone) then();
+    else this.#onDone = then;
+  }
+
+  /** For the applier. */
+  finish(): void {
+    this.#isDone = true;
+    this.#onDone?.();
+    this.#onDone = null;
+  }
+}
+
+export interface LeaseGrantResult {
+  readonly id: bigint;
+  readonly ttl: number;
+  readonly revision: number;
+}
+
+/** What is left of an answer that says nothing but "done". */
+export interface DoneResult {
+  readonly revision: number;
+}
+
+export interface AlarmResult {
+  readonly alarms: readonly AlarmMember[];
+}
+
+/** The members after a configuration change. */
+export interface MembersResult {
+  readonly members: readonly Member[];
+}

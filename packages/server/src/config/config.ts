@@ -1,0 +1,128 @@
+/**
+ * The settings of a member after flags, environment or file have been read, defaults filled in and everything checked.
+ * Field names are the flags' names; a unit stands last in the name; a URL list is sorted and free of duplicates.
+ */
+import type { MaxClusterVersion } from './cluster-version-limit.ts';
+import type { EtcdUrl } from './etcd-url.ts';
+import type { FeatureGates } from './feature-gates.ts';
+
+export type InitialClusterState = 'new' | 'existing';
+/** Names of levels as etcd's flag has them; `dpanic` and `panic` lie between error and fatal. */
+export const LOG_LEVEL_NAMES = ['debug', 'info', 'warn', 'error', 'dpanic', 'panic', 'fatal'] as const;
+export type LogLevelName = (typeof LOG_LEVEL_NAMES)[number];
+export type LogFormat = 'json' | 'console';
+export type MetricsDetail = 'basic' | 'extensive';
+export type FreelistType = 'array' | 'map';
+
+/** Which history compaction leaves, and how often it looks; null on a member that never compacts by itself. */
+export type AutoCompaction =
+  | { readonly mode: 'periodic'; readonly retentionMs: number }
+  | { readonly mode: 'revision'; readonly retentionRevisions: number };
+
+export interface Config {
+  readonly name: string;
+  readonly dataDir: string;
+  /** Empty: `<dataDir>/member/wal`; {@link walDirectory} says. */
+  readonly walDir: string;
+
+  readonly listenPeerUrls: readonly EtcdUrl[];
+  readonly listenClientUrls: readonly EtcdUrl[];
+  /** Not empty: HTTP is served here and not on {@link listenClientUrls}. */
+  readonly listenClientHttpUrls: readonly EtcdUrl[];
+  readonly listenMetricsUrls: readonly EtcdUrl[];
+  readonly initialAdvertisePeerUrls: readonly EtcdUrl[];
+  readonly advertiseClientUrls: readonly EtcdUrl[];
+  readonly socketReusePort: boolean;
+
+  /** Text for `parseInitialCluster`; looked at only by a member without a log. */
+  readonly initialCluster: string;
+  readonly initialClusterState: InitialClusterState;
+  readonly initialClusterToken: string;
+  readonly strictReconfigCheck: boolean;
+  readonly maxLearners: number;
+  readonly maxClusterVersion: MaxClusterVersion;
+
+  readonly heartbeatIntervalMs: number;
+  readonly electionTimeoutMs: number;
+  readonly initialElectionTickAdvance: boolean;
+  readonly preVote: boolean;
+  readonly raftReadTimeoutMs: number;
+  readonly raftWriteTimeoutMs: number;
+
+  readonly snapshotCount: number;
+  readonly snapshotCatchUpEntries: number;
+  /** 0: keep all. */
+  readonly maxSnapshots: number;
+  /** 0: keep all. */
+  readonly maxWals: number;
+  readonly unsafeNoFsync: boolean;
+
+  /** Negative: no quota. Never 0. */
+  readonly quotaBackendBytes: number;
+  readonly backendBatchIntervalMs: number;
+  readonly backendBatchLimit: number;
+  readonly backendFreelistType: FreelistType;
+  readonly autoCompaction: AutoCompaction | null;
+  readonly compactionBatchLimit: number;
+  readonly compactionSleepIntervalMs: number;
+
+  readonly maxTxnOps: number;
+  readonly maxRequestBytes: number;
+  readonly maxConcurrentStreams: number;
+  /** 0: clients may ping as often as they like. */
+  readonly grpcKeepaliveMinTimeMs: number;
+  /** 0: silent clients are not pinged. */
+  readonly grpcKeepaliveIntervalMs: number;
+  readonly grpcKeepaliveTimeoutMs: number;
+  readonly watchProgressNotifyIntervalMs: number;
+  readonly warningApplyDurationMs: number;
+  readonly warningUnaryRequestDurationMs: number;
+
+  /** 0: never. */
+  readonly corruptCheckTimeMs: number;
+  readonly compactHashCheckTimeMs: number;
+  readonly downgradeCheckTimeMs: number;
+  readonly featureGates: FeatureGates;
+
+  /** `['*']`: all. */
+  readonly cors: readonly string[];
+  readonly hostWhitelist: readonly string[];
+  readonly enableGrpcGateway: boolean;
+
+  readonly metrics: MetricsDetail;
+  readonly logLevel: LogLevelName;
+  readonly logFormat: LogFormat;
+  /** Never empty. */
+  readonly logOutputs: readonly string[];
+}
+
+/** `<data-dir>/member`. */
+export function memberDirectory(config: Pick<Config, 'dataDir'>): string {
+  return joinPath(config.dataDir, 'member');
+}
+
+export function snapDirectory(config: Pick<Config, 'dataDir'>): string {
+  return joinPath(config.dataDir, 'member/snap');
+}
+
+export function walDirectory(config: Pick<Config, 'dataDir' | 'walDir'>): string {
+  return config.walDir === '' ? joinPath(config.dataDir, 'member/wal') : config.walDir;
+}
+
+export function backendPath(config: Pick<Config, 'dataDir'>): string {
+  return joinPath(config.dataDir, 'member/snap/db');
+}
+
+/** Heartbeats in an election timeout, rounded down as etcd does. */
+export function electionTicks(config: Pick<Config, 'electionTimeoutMs' | 'heartbeatIntervalMs'>): number {
+  return Math.floor(config.electionTimeoutMs / config.heartbeatIntervalMs);
+}
+
+/** How long a request may wait: 5 s for queue, disk and computing, and two elections. */
+export function requestTimeoutMs(config: Pick<Config, 'electionTimeoutMs' | 'heartbeatIntervalMs'>): number {
+  return 5000 + 2 * electionTicks(config) * config.heartbeatIntervalMs;
+}
+
+function joinPath(directory: string, rest: string): string {
+  return directory.endsWith('/') ? directory + rest : `${directory}/${rest}`;
+}

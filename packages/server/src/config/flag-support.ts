@@ -1,0 +1,117 @@
+/**
+ * What this implementation does with each flag. A flag that is not named here acts as in etcd.
+ *
+ *  - `no-effect`: accepted, because doing nothing is harmless; setting it is answered with a warning.
+ *  - `refused`: not supported yet, and ignoring it would be dangerous or misleading. Any value but the default
+ *    ends the start with one line that names the flag.
+ *  - `ignored`: etcd itself accepts and forgets it.
+ *
+ * Supporting a flag means deleting its entry here.
+ */
+import type { FlagSpec } from './flag-spec.ts';
+
+export type FlagSupport =
+  | { readonly status: 'acts' }
+  | { readonly status: 'ignored' }
+  | { readonly status: 'no-effect' | 'refused'; readonly reason: string };
+
+const NO_TLS = 'TLS is not supported yet';
+const NO_DISCOVERY = 'discovery is not supported yet';
+const NO_AUTH = 'authentication is not supported yet';
+const NO_TRACING = 'distributed tracing is not supported yet';
+const ONE_MEMBER = 'concerns clusters of several members, which are not supported yet';
+
+const REFUSED: Readonly<Record<string, string>> = {
+  'memory-mlock': 'locking memory is not supported yet',
+  'force-new-cluster': 'making a new cluster from old data is not supported yet',
+  'enable-log-rotation': 'log rotation is not supported yet; rotate with logrotate and copytruncate',
+
+  cors: 'restricting origins is not supported yet',
+  'host-whitelist': 'restricting host names is not supported yet',
+
+  'cert-file': NO_TLS,
+  'key-file': NO_TLS,
+  'client-cert-auth': NO_TLS,
+  'client-cert-file': NO_TLS,
+  'client-key-file': NO_TLS,
+  'client-crl-file': NO_TLS,
+  'client-cert-allowed-hostname': NO_TLS,
+  'trusted-ca-file': NO_TLS,
+  'auto-tls': NO_TLS,
+  'peer-cert-file': NO_TLS,
+  'peer-key-file': NO_TLS,
+  'peer-client-cert-auth': NO_TLS,
+  'peer-client-cert-file': NO_TLS,
+  'peer-client-key-file': NO_TLS,
+  'peer-trusted-ca-file': NO_TLS,
+  'peer-cert-allowed-cn': NO_TLS,
+  'peer-cert-allowed-hostname': NO_TLS,
+  'peer-auto-tls': NO_TLS,
+  'peer-skip-client-san-verification': NO_TLS,
+  'peer-crl-file': NO_TLS,
+  'self-signed-cert-validity': NO_TLS,
+  'cipher-suites': NO_TLS,
+  'tls-min-version': NO_TLS,
+  'tls-max-version': NO_TLS,
+
+  'auth-token': NO_AUTH,
+  'bcrypt-cost': NO_AUTH,
+  'auth-token-ttl': NO_AUTH,
+
+  'discovery-token': NO_DISCOVERY,
+  'discovery-endpoints': NO_DISCOVERY,
+  'discovery-dial-timeout': NO_DISCOVERY,
+  'discovery-request-timeout': NO_DISCOVERY,
+  'discovery-keepalive-time': NO_DISCOVERY,
+  'discovery-keepalive-timeout': NO_DISCOVERY,
+  'discovery-insecure-transport': NO_DISCOVERY,
+  'discovery-insecure-skip-tls-verify': NO_DISCOVERY,
+  'discovery-cert': NO_DISCOVERY,
+  'discovery-key': NO_DISCOVERY,
+  'discovery-cacert': NO_DISCOVERY,
+  'discovery-user': NO_DISCOVERY,
+  'discovery-password': NO_DISCOVERY,
+  'discovery-srv': NO_DISCOVERY,
+  'discovery-srv-name': NO_DISCOVERY,
+
+  'enable-distributed-tracing': NO_TRACING,
+};
+
+const NO_EFFECT: Readonly<Record<string, string>> = {
+  'enable-pprof': 'there are no Go profiles to serve; use node --cpu-prof or --inspect by ETCD_NODE_OPTIONS',
+  'enable-grpc-gateway': 'the JSON gateway is not there yet, so there is nothing to switch',
+  'socket-reuse-address': 'listeners always set SO_REUSEADDR',
+  'v2-deprecation': 'there is no v2 store',
+  'discovery-fallback': 'there is no discovery to fall back from',
+  'log-rotation-config-json': 'log rotation is off',
+
+  'distributed-tracing-address': 'tracing is off',
+  'distributed-tracing-service-name': 'tracing is off',
+  'distributed-tracing-instance-id': 'tracing is off',
+  'distributed-tracing-sampling-rate': 'tracing is off',
+
+  'raft-read-timeout': ONE_MEMBER,
+  'raft-write-timeout': ONE_MEMBER,
+  'strict-reconfig-check': ONE_MEMBER,
+  'max-learners': ONE_MEMBER,
+  'corrupt-check-time': ONE_MEMBER,
+  'compact-hash-check-time': ONE_MEMBER,
+  'downgrade-check-time': ONE_MEMBER,
+  'bootstrap-defrag-threshold-megabytes': 'defragmenting at start is not supported yet; use etcdctl defrag',
+};
+
+const ACTS: FlagSupport = { status: 'acts' };
+const IGNORED: FlagSupport = { status: 'ignored' };
+
+export function flagSupport(spec: FlagSpec): FlagSupport {
+  if (spec.kind === 'ignored') return IGNORED;
+  const refusal = REFUSED[spec.name];
+  if (refusal !== undefined) return { status: 'refused', reason: refusal };
+  const excuse = NO_EFFECT[spec.name];
+  return excuse === undefined ? ACTS : { status: 'no-effect', reason: excuse };
+}
+
+/** Names in the support tables that no flag has; there are none, and a test says so. */
+export function unknownSupportNames(known: ReadonlyMap<string, FlagSpec>): string[] {
+  return [...Object.keys(REFUSED), ...Object.keys(NO_EFFECT)].filter((name) => !known.has(name));
+}

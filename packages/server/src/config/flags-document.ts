@@ -1,0 +1,123 @@
+/**
+ * `docs/flags.md`, written from the flag tables. Run this file to write it anew:
+ * `node packages/server/src/config/flags-document.ts`.
+ */
+import { writeFileSync } from 'node:fs';
+import { FEATURE_NAMES, FEATURES } from './feature-gates.ts';
+import { environmentName, FLAG_SECTIONS, type FlagSection, type FlagSpec } from './flag-spec.ts';
+import { flagSupport } from './flag-support.ts';
+import { FLAG_TABLE } from './flag-table.ts';
+import { LEGACY_FLAGS, type LegacyFlag, legacyReplacement } from './legacy-flags.ts';
+import { markdownTable } from './markdown-table.ts';
+
+export function flagsDocument(): string {
+  return `${[...introduction(), ...flagSections(), ...gates(), ...legacy()].join('\n')}\n`;
+}
+
+function introduction(): string[] {
+  const counts = { acts: 0, 'no-effect': 0, refused: 0, ignored: 0 };
+  for (const spec of FLAG_TABLE.values()) counts[flagSupport(spec).status]++;
+  return [
+    '# Flags',
+    '',
+    '<!-- Written by packages/server/src/config/flags-document.ts; change the tables there. -->',
+    '',
+    `All flags of etcd 3.7 are known. Of ${FLAG_TABLE.size}, ${counts.acts} act; ${counts['no-effect']} are accepted ` +
+      'without effect, because',
+    `doing nothing is harmless (a warning says so); ${counts.refused} end the start when they are set to anything but ` +
+      `their default; ${counts.ignored} are`,
+    'relics that etcd itself accepts and ignores.',
+    '',
+    '- A flag is written `--name value`, `--name=value` or with one dash; a boolean may stand alone.',
+    '- Every flag has an environment variable: `ETCD_` and its name in capitals, dashes as underscores. Giving a flag',
+    '  both ways ends the start. Unknown `ETCD_*` variables are named in a warning, without their value.',
+    '- `--config-file` (or `ETCD_CONFIG_FILE`) names a YAML or JSON file, and everything else is then ignored. Keys are the',
+    "  flags' names unless the table says otherwise; durations are nanoseconds (`10m` is understood too); unknown keys are",
+    '  named in a warning.',
+    '- A malformed command line exits with 2, an impossible or unsupported value with 1, each with one line that says what',
+    '  is wrong.',
+    '- Numbers that etcd accepts and then trips over are refused: negative intervals and limits, a negative retention, a',
+    '  `--max-request-bytes` of 0 or above 1 GiB, ports above 65535.',
+    '',
+    '## The version of the cluster',
+    '',
+    'The cluster version decides what may be written, and so which releases can still open the data directory. Go etcd',
+    'raises it, for good, once every member could follow. Here `--max-cluster-version` decides how far this member goes when',
+    'it leads:',
+    '',
+    ...markdownTable(
+      ['value', 'a new cluster starts at', 'an existing cluster'],
+      [
+        ['`keep` (default)', '3.5, so that Go etcd 3.5 opens the data', 'keeps the version that it has'],
+        ['`3.5`, `3.6`, `3.7`', 'that version', 'is raised to it once all members can follow'],
+      ],
+    ),
+    '',
+    'A new cluster never starts above the version of its oldest member. No value lowers a version, and a Go member that leads',
+    'decides by its own rules.',
+  ];
+}
+
+function flagSections(): string[] {
+  const lines: string[] = [];
+  for (const section of Object.keys(FLAG_SECTIONS) as FlagSection[]) {
+    const specs = [...FLAG_TABLE.values()].filter((spec) => spec.section === section);
+    lines.push('', `## ${FLAG_SECTIONS[section]}`, '');
+    if (section === 'ignored') {
+      lines.push(`${specs.map((spec) => code(`--${spec.name}`)).join(', ')}.`);
+      continue;
+    }
+    lines.push(...markdownTable(['flag', 'default', 'status', 'note'], specs.map(row)));
+  }
+  return lines;
+}
+
+function row(spec: FlagSpec): string[] {
+  const support = flagSupport(spec);
+  const notes = [spec.help];
+  if (support.status === 'refused' || support.status === 'no-effect') notes.push(`(${support.reason})`);
+  if (spec.configKey === null) notes.push('Not in a file.');
+  else if (spec.configKey !== spec.name) notes.push(`File: ${code(spec.configKey)}.`);
+  const defaultText = spec.defaultText === '' ? 'empty' : code(spec.defaultText);
+  const status = support.status === 'no-effect' ? 'no effect' : support.status;
+  return [code(`--${spec.name}`), defaultText, status, notes.join(' ')];
+}
+
+function gates(): string[] {
+  const rows = FEATURE_NAMES.map((name) => {
+    const { stage, defaultValue } = FEATURES[name];
+    return [code(name), stage.toLowerCase(), defaultValue ? 'on' : 'off'];
+  });
+  return ['', '## Feature gates', '', ...markdownTable(['gate', 'stage', 'default'], rows)];
+}
+
+function legacy(): string[] {
+  const rows = [...LEGACY_FLAGS].map(([name, flag]) => [code(`--${name}`), fate(flag)]);
+  return [
+    '',
+    '## Spellings of older releases',
+    '',
+    'etcd 3.7 refuses these. Here they keep working, with a warning, so that this program can take the place of a 3.4, 3.5 or',
+    `3.6 under an unchanged command line, environment (${code(environmentName('experimental-…').replace('…', '*'))}) or file. An old ` +
+      'spelling together with its replacement',
+    'is refused.',
+    '',
+    ...markdownTable(['old', 'now'], rows),
+  ];
+}
+
+function fate(flag: LegacyFlag): string {
+  const replacement = legacyReplacement(flag);
+  if (replacement !== null) return code(replacement);
+  if (flag.means !== 'nothing' || flag.harmless === null) return 'no effect';
+  const accepted = flag.kind === 'bool' ? 'false' : flag.harmless[0];
+  return `no effect; anything but ${accepted === '' ? 'an empty value' : code(String(accepted))} is refused`;
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+if (import.meta.main) {
+  writeFileSync(new URL('../../../../docs/flags.md', import.meta.url), flagsDocument());
+}

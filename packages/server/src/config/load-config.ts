@@ -1,0 +1,294 @@
+/**
+ * The start of a start: from arguments and environment to a {@link Config}, or to what to print instead. Nothing is logged
+ * here, because the logger is configured by what is being read; what is worth a line comes back as {@link Notice}s.
+ *
+ * Precedence is etcd's: an argument beats the environment, and setting both is refused, because nobody can know which
+ * one was meant; a configuration file beats and silences both.
+ */
+import { buildConfig, type DerivedUrls, type Notice } from './build-config.ts';
+import type { Config } from './config.ts';
+import { ConfigError } from './config-error.ts';
+import { type DocumentParser, readConfigFile } from './config-file.ts';
+import type { DefaultHost } from './default-host.ts';
+import { type EtcdUrl, parseUrlList, urlTexts } from './etcd-url.ts';
+import { FlagSet } from './flag-set.ts';
+import { environmentName } from './flag-spec.ts';
+import { flagSupport } from './flag-support.ts';
+import { FLAG_TABLE } from './flag-table.ts';
+import { LEGACY_FLAGS } from './legacy-flags.ts';
+
+/** The outside world of a start. */
+export interface StartWorld {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Throws where the file can't be read. */
+  readFile(path: string): string;
+  readonly parseDocument: DocumentParser;
+  defaultHost(): DefaultHost;
+}
+
+export type StartRequest =
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'refused'; readonly error: ConfigError; readonly notices: readonly Notice[] }
+  | { readonly kind: 'run'; readonly config: Config; readonly notices: readonly Notice[] };
+
+const DEFAULT_PEER_URL = 'http://localhost:2380';
+const DEFAULT_CLIENT_URL = 'http://localhost:2379';
+const DEFAULT_NAME = 'default';
+
+/** Names that begin like a flag's environment name but belong to the launcher and the test suites. */
+const OTHER_ENVIRONMENT_NAMES: ReadonlySet<string> = new Set(['ETCD_NODE_OPTIONS', 'ETCD_VERIFY']);
+
+/** etcd warns about this one by itself: it would mean the flag --version. */
+const VERSION_ENVIRONMENT_NAME = 'ETCD_VERSION';
+
+export async function loadConfig(args: readonly string[], world: StartWorld): Promise<StartRequest> {
+  const notices: Notice[] = [];
+  try {
+    const flags = new FlagSet();
+    const rest = flags.parseArguments(args);
+    if (rest === 'help') return { kind: 'help' };
+    if (rest.length > 0) throw new ConfigError('invalid', `${JSON.stringify(rest[0])} is not a valid flag`);
+    if (flags.bool('version')) return { kind: 'version' };
+    const file = flags.string('config-file') || world.environment[environmentName('config-file')] || '';
+    const config =
+      file === '' ? fromCommandLine(flags, world, notices) : await fromFile(file, world, notices);
+    return { kind: 'run', config, notices };
+  } catch (error) {
+    if (error instanceof ConfigError) return { kind: 'refused', error, notices };
+    throw error;
+  }
+}
+
+function fromCommandLine(flags: FlagSet, world: StartWorld, notices: Notice[]): Config {
+  readEnvironment(flags, world.environment, notices);
+  const listenGiven = flags.isGiven('listen-client-urls');
+  const noAdvertised = listenGiven && !flags.isGiven('advertise-client-urls');
+  return finish(flags, world, notices, noAdvertised);
+}
+
+/** Flags of the command line do not count any more: etcd drops them all, and one that half counts is worse. */
+async function fromFile(path: string, world: StartWorld, notices: Notice[]): Promise<Config> {
+  let text: string;
+  try {
+    text = world.readFile(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError('invalid', `open ${path}: ${reason}`);
+  }
+  const settings = await readConfigFile(path, text, world.parseDocument);
+  notices.push({
+    level: 'info',
+    message:
+      'loaded server configuration, other configuration command line flags and environment variables will be ignored if provided',
+    fields: { path },
+  });
+  if (settings.unknownKeys.length > 0) {
+    notices.push({
+      level: 'warn',
+      message: 'configuration file has keys that nothing reads',
+      fields: { path, keys: settings.unknownKeys },
+    });
+  }
+  const flags = new FlagSet();
+  for (const [name, flagText] of settings.texts) flags.set(name, flagText, 'file', name);
+  return finish(flags, world, notices, false);
+}
+
+function finish(flags: FlagSet, world: StartWorld, notices: Notice[], noAdvertised: boolean): Config {
+  for (const { name, replacement } of flags.resolveLegacy()) {
+    const advice = replacement === null ? 'it has no effect any more' : `use ${replacement}`;
+    notices.push({ level: 'warn', message: `--${name} is deprecated: ${advice}` });
+  }
+  applySupport(flags, notices);
+  const urls = deriveUrls(flags, world, notices, noAdvertised);
+  const config = buildConfig(flags, urls, notices);
+  addConfigNotices(flags, config, notices);
+  return config;
+}
+
+function readEnvironment(
+  flags: FlagSet,
+  environment: Readonly<Record<string, string | undefined>>,
+  notices: Notice[],
+): void {
+  const fromArguments = new Set(flags.given());
+  const known = new Set<string>([...OTHER_ENVIRONMENT_NAMES, VERSION_ENVIRONMENT_NAME]);
+  if (environment[VERSION_ENVIRONMENT_NAME]) {
+    notices.push({
+      level: 'warn',
+      message: 'cannot set special environment variable',
+      fields: { key: VERSION_ENVIRONMENT_NAME, value: environment[VERSION_ENVIRONMENT_NAME] },
+    });
+  }
+  for (const name of [...FLAG_TABLE.keys(), ...LEGACY_FLAGS.keys()]) {
+    const variable = environmentName(name);
+    if (variable === VERSION_ENVIRONMENT_NAME) continue;
+    known.add(variable);
+    const text = environment[variable];
+    if (text === undefined) continue;
+    if (fromArguments.has(name)) {
+      const advice = '(either unset environment variable or disable flag))';
+      throw new ConfigError(
+        'invalid',
+        `conflicting environment variable is shadowed by corresponding command-line flag ${advice}: ${variable}`,
+      );
+    }
+    if (text === '') continue;
+    flags.set(name, text, 'environment', variable);
+    const shown = FLAG_TABLE.get(name)?.secret ? '***' : text;
+    notices.push({
+      level: 'info',
+      message: 'recognized and used environment variable',
+      fields: { 'variable-name': variable, 'variable-value': shown },
+    });
+  }
+  for (const variable of Object.keys(environment)) {
+    if (!variable.startsWith('ETCD_') || known.has(variable)) continue;
+    // Only the name: what nobody recognizes may be a secret of somebody else.
+    notices.push({
+      level: 'warn',
+      message: 'unrecognized environment variable',
+      fields: { 'environment-variable': variable },
+    });
+  }
+}
+
+/** Refuses what is not supported and names what has no effect. */
+function applySupport(flags: FlagSet, notices: Notice[]): void {
+  for (const spec of FLAG_TABLE.values()) {
+    const support = flagSupport(spec);
+    if (support.status === 'acts' || flags.isDefault(spec.name)) continue;
+    if (support.status === 'refused') {
+      throw new ConfigError('invalid', `--${spec.name} is refused: ${support.reason}`);
+    }
+    if (support.status === 'no-effect') {
+      notices.push({
+        level: 'warn',
+        message: 'flag has no effect',
+        fields: { flag: `--${spec.name}`, reason: support.reason },
+      });
+    }
+  }
+}
+
+/** The URLs whose defaults depend on other flags and on the machine. */
+function deriveUrls(
+  flags: FlagSet,
+  world: StartWorld,
+  notices: Notice[],
+  noAdvertised: boolean,
+): DerivedUrls {
+  const name = flags.string('name');
+  let advertisePeer = flags.urls('initial-advertise-peer-urls');
+  let advertiseClient = noAdvertised ? [] : flags.urls('advertise-client-urls');
+  const peerPort = portOnEveryInterface(flags.urls('listen-peer-urls'));
+  const clientPort = portOnEveryInterface(flags.urls('listen-client-urls'));
+  const replacesPeer = peerPort !== null && isOnly(advertisePeer, DEFAULT_PEER_URL);
+  const replacesClient = clientPort !== null && isOnly(advertiseClient, DEFAULT_CLIENT_URL);
+  if (replacesPeer || replacesClient) {
+    const { host, error } = world.defaultHost();
+    if (error !== undefined) {
+      notices.push({ level: 'info', message: 'failed to detect default host', fields: { error } });
+    } else {
+      notices.push({ level: 'info', message: 'detected default host for advertise', fields: { host } });
+      if (replacesPeer) advertisePeer = httpUrl(host, peerPort);
+      if (replacesClient) advertiseClient = httpUrl(host, clientPort);
+    }
+  }
+  let initialCluster = flags.string('initial-cluster');
+  if (name !== DEFAULT_NAME && initialCluster === `${DEFAULT_NAME}=${DEFAULT_PEER_URL}`) {
+    initialCluster = advertisePeer.map((url) => `${name || DEFAULT_NAME}=${url.text}`).join(',');
+  }
+  return {
+    advertiseClientUrls: advertiseClient,
+    initialAdvertisePeerUrls: advertisePeer,
+    initialCluster,
+  };
+}
+
+function portOnEveryInterface(urls: readonly EtcdUrl[]): string | null {
+  const first = urls[0];
+  return first?.hostname === '0.0.0.0' ? first.port : null;
+}
+
+function isOnly(urls: readonly EtcdUrl[], text: string): boolean {
+  return urls.length === 1 && urls[0]!.text === text;
+}
+
+function httpUrl(host: string, port: string): readonly EtcdUrl[] {
+  const bracketed = host.includes(':') ? `[${host}]` : host;
+  const { urls, error } = parseUrlList(`http://${bracketed}:${port}`);
+  if (error !== undefined) throw new ConfigError('invalid', error);
+  return urls;
+}
+
+function addConfigNotices(flags: FlagSet, config: Config, notices: Notice[]): void {
+  if (flags.isGiven('max-snapshots')) {
+    notices.push({
+      level: 'warn',
+      message: '--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8.',
+    });
+  }
+  if (config.name === DEFAULT_NAME) {
+    notices.push({
+      level: 'warn',
+      message:
+        'no --name given: members of one cluster that share the name "default" are taken for one member',
+      fields: { name: config.name },
+    });
+  }
+  if (flags.string('data-dir') === '') {
+    notices.push({
+      level: 'warn',
+      message: "'data-dir' was empty; using default",
+      fields: { 'data-dir': config.dataDir },
+    });
+  }
+  if (config.unsafeNoFsync) {
+    notices.push({
+      level: 'warn',
+      message: 'fsync is off: a crash of the machine loses acknowledged writes',
+      fields: { flag: '--unsafe-no-fsync' },
+    });
+  }
+  if (config.maxRequestBytes > RECOMMENDED_REQUEST_BYTES) {
+    notices.push({
+      level: 'warn',
+      message: 'exceeded recommended request limit',
+      fields: {
+        'max-request-bytes': config.maxRequestBytes,
+        'recommended-request-bytes': RECOMMENDED_REQUEST_BYTES,
+      },
+    });
+  }
+}
+
+const RECOMMENDED_REQUEST_BYTES = 10 * 1024 ** 2;
+
+/** The settings as one log line has them, under etcd's field names. */
+export function configLogFields(config: Config): Readonly<Record<string, unknown>> {
+  return {
+    name: config.name,
+    'data-dir': config.dataDir,
+    'wal-dir': config.walDir,
+    'initial-advertise-peer-urls': urlTexts(config.initialAdvertisePeerUrls),
+    'listen-peer-urls': urlTexts(config.listenPeerUrls),
+    'advertise-client-urls': urlTexts(config.advertiseClientUrls),
+    'listen-client-urls': urlTexts(config.listenClientUrls),
+    'listen-metrics-urls': urlTexts(config.listenMetricsUrls),
+    'initial-cluster': config.initialCluster,
+    'initial-cluster-state': config.initialClusterState,
+    'initial-cluster-token': config.initialClusterToken,
+    'max-cluster-version': config.maxClusterVersion,
+    'snapshot-count': config.snapshotCount,
+    'snapshot-catchup-entries': config.snapshotCatchUpEntries,
+    'max-wals': config.maxWals,
+    'max-snapshots': config.maxSnapshots,
+    'quota-backend-bytes': config.quotaBackendBytes,
+    'max-request-bytes': config.maxRequestBytes,
+    'max-concurrent-streams': config.maxConcurrentStreams,
+    'pre-vote': config.preVote,
+    'auto-compaction': config.autoCompaction,
+  };
+}

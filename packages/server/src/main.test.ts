@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+
+const MAIN = new URL('./main.ts', import.meta.url).pathname;
+
+let root: string;
+
+before(() => {
+  root = fs.mkdtempSync(path.join(os.tmpdir(), 'main-'));
+});
+
+after(() => {
+  fs.rmSync(root, { recursive: true });
+});
+
+function etcd(args: readonly string[], environment: Record<string, string> = {}): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, [MAIN, ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    timeout: 20_000,
+    env: { PATH: process.env['PATH'], ...environment },
+  });
+}
+
+function lines(text: string): Record<string, unknown>[] {
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+test('the version goes to standard output, with exit code 0', () => {
+  const { status, stdout, stderr } = etcd(['--version']);
+  assert.equal(status, 0);
+  assert.match(
+    stdout,
+    /^etcd Version: 3\.7\.1\nGit SHA: .+\nGo Version: .+\nGo OS\/Arch: .+\nImplementation: .+\n$/,
+  );
+  assert.equal(stderr, '');
+});
+
+test('help goes to standard output, with exit code 0', () => {
+  const { status, stdout } = etcd(['-h']);
+  assert.equal(status, 0);
+  assert.match(stdout, /^Usage:\n/);
+});
+
+test('a malformed command line is one line on standard error, with exit code 1', () => {
+  const { status, stdout, stderr } = etcd(['--nonsense']);
+  assert.equal(status, 1);
+  assert.equal(stdout, '');
+  assert.equal(stderr, 'flag provided but not defined: -nonsense\n');
+});
+
+test('an impossible setting is a line of the log, with exit code 1', () => {
+  const { status, stderr } = etcd(['--heartbeat-interval=0']);
+  assert.equal(status, 1);
+  const last = lines(stderr).at(-1)!;
+  assert.equal(last['level'], 'warn');
+  assert.equal(last['msg'], 'failed to verify flags');
+  assert.equal(last['error'], '--heartbeat-interval must be >0 (set to 0ms)');
+});
+
+test('a flag given twice over ends the start', () => {
+  const { status, stderr } = etcd(['--name=a'], { ETCD_NAME: 'b' });
+  assert.equal(status, 1);
+  assert.match(String(lines(stderr).at(-1)!['error']), /^conflicting environment variable is shadowed/);
+});
+
+test('an output that can not be opened ends the start', () => {
+  const { status, stderr } = etcd(['--log-outputs=/nonexistent/x.log']);
+  assert.equal(status, 1);
+  assert.match(String(lines(stderr).at(-1)!['error']), /^open sink "\/nonexistent\/x.log": /);
+});
+
+test('a part that is not there yet says so', () => {
+  const { status, stderr } = etcd(['gateway', 'start']);
+  assert.equal(status, 1);
+  assert.equal(lines(stderr).at(-1)!['error'], 'etcd gateway is not supported yet');
+});
+
+test('a directory of something else ends the start with one fatal line, and is not touched', () => {
+  const dataDir = path.join(root, 'photos');
+  fs.mkdirSync(dataDir);
+  fs.writeFileSync(path.join(dataDir, 'cat.jpg'), '');
+  const { status, stderr } = etcd([`--data-dir=${dataDir}`]);
+  assert.equal(status, 1);
+  const last = lines(stderr).at(-1)!;
+  assert.equal(last['level'], 'fatal');
+  assert.match(String(last['error']), /holds no member but other files \(cat\.jpg\)/);
+  assert.deepEqual(fs.readdirSync(dataDir), ['cat.jpg']);
+});
+
+test('a directory that can not be made ends the start with the reason', () => {
+  const { status, stderr } = etcd(['--data-dir=/proc/nothing']);
+  assert.equal(status, 1);
+  assert.equal(
+    lines(stderr).at(-1)!['error'],
+    'cannot access data directory: mkdir /proc/nothing: no such file or directory',
+  );
+});
+
+test('S09 secrets of the command line do not reach the log', () => {
+  const { stderr } = etcd(['--discovery-password=hunter2', '--discovery-user', 'me:hunter2']);
+  assert.match(stderr, /--discovery-password is refused|--discovery-user is refused/);
+  assert.equal(stderr.includes('hunter2'), false);
+});
+
+test('the console form is for people', () => {
+  const { stderr } = etcd(['--log-format=console', '--data-dir=/proc/nothing']);
+  assert.match(stderr, /^\d{4}-\d\d-\d\dT\S+\tinfo\tserver\/main\tRunning: \t\{"args":\["etcd"/);
+});
+
+test('lines can go to a file', () => {
+  const file = path.join(root, 'etcd.log');
+  const { stderr } = etcd([`--log-outputs=${file}`, '--data-dir=/proc/nothing']);
+  assert.equal(stderr, '');
+  assert.equal(lines(fs.readFileSync(file, 'utf8')).at(-1)!['msg'], 'failed to start etcd');
+});

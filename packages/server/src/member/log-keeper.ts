@@ -1,0 +1,125 @@
+/**
+ * Keeps the log short. In memory raft needs the entries that a slow member might still ask for; on disk the log begins at
+ * the last snapshot, which is written when enough has been applied since the one before.
+ *
+ * A snapshot is a `.snap` file (position, voters, and the membership in the form that etcd up to 3.5 reads) and a record in
+ * the log. Both come after a commit of the backend that reaches the same position: a log must never begin behind its database.
+ */
+import { type ConfState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
+import type { DiskError, Logger } from '@etcd/base';
+import type { BoltError } from '@etcd/bbolt';
+import type { MemoryStorage } from '@etcd/raft';
+import type { Backend } from '@etcd/storage/backend';
+import { encodeV2Store, type Membership } from '@etcd/storage/membership';
+import { writeConsistentIndex } from '@etcd/storage/schema';
+import type { Snapshotter } from '@etcd/storage/snap';
+import type { RaftLoop } from './raft-loop.ts';
+
+export interface LogKeeperOptions {
+  readonly backend: Backend;
+  readonly membership: Membership;
+  readonly snapshotter: Snapshotter;
+  readonly raftStorage: MemoryStorage;
+  readonly loop: RaftLoop;
+  readonly logger: Logger;
+  readonly memberId: string;
+  /** Entries applied between two snapshots on disk: etcd's `--snapshot-count`. */
+  readonly snapshotCount: number;
+  /** Entries kept in memory behind the applied one, for slow members. */
+  readonly catchUpEntries: number;
+  /** Where the last snapshot stands. */
+  readonly snapshotIndex: number;
+  readonly onFatal: (error: DiskError | BoltError) => void;
+}
+
+/** The position that a snapshot describes. */
+export interface AppliedPosition {
+  readonly index: number;
+  readonly term: number;
+  readonly confState: ConfState;
+}
+
+/** How often the log in memory is looked at, in entries. */
+const COMPACT_STEP = 256;
+/** Entries in memory are let go earlier when they are large: a bound on memory that their number alone does not give. */
+const MAX_RETAINED_BYTES = 64 * 1024 * 1024;
+
+export class LogKeeper {
+  readonly #options: LogKeeperOptions;
+  #diskIndex: number;
+  #isSaving = false;
+  #isForced = false;
+  /** Applied bytes in all, and for every {@link COMPACT_STEP} entries where they stood. */
+  #appliedBytes = 0;
+  #marks: { readonly index: number; readonly bytes: number }[] = [];
+
+  constructor(options: LogKeeperOptions) {
+    this.#options = options;
+    this.#diskIndex = options.snapshotIndex;
+  }
+
+  /** The next snapshot on disk is taken as soon as possible, whatever the count says. */
+  force(): void {
+    this.#isForced = true;
+  }
+
+  /** Entries of `bytes` together have been applied, up to `position`. */
+  onApplied(position: AppliedPosition, bytes: number): void {
+    this.#appliedBytes += bytes;
+    this.#compactMemory(position.index);
+    const isDue = this.#isForced || position.index - this.#diskIndex > this.#options.snapshotCount;
+    if (isDue && !this.#isSaving && position.index > this.#diskIndex) this.#save(position);
+  }
+
+  #compactMemory(index: number): void {
+    const marks = this.#marks;
+    const last = marks.at(-1);
+    if (last !== undefined && index < last.index + COMPACT_STEP) return;
+    marks.push({ index, bytes: this.#appliedBytes });
+    let keepFrom = index - this.#options.catchUpEntries;
+    const tooOld = marks.findLast(({ bytes }) => this.#appliedBytes - bytes > MAX_RETAINED_BYTES);
+    if (tooOld !== undefined && tooOld.index > keepFrom) keepFrom = tooOld.index;
+    if (keepFrom <= 0) return;
+    this.#marks = marks.filter((mark) => mark.index >= keepFrom);
+    if (this.#isSaving) return;
+    const { raftStorage } = this.#options;
+    if (keepFrom >= raftStorage.firstIndex()) raftStorage.compact(keepFrom);
+  }
+
+  #save(position: AppliedPosition): void {
+    const { backend, logger, memberId, snapshotCount, onFatal } = this.#options;
+    this.#isSaving = true;
+    logger.info('triggering snapshot', {
+      'local-member-id': memberId,
+      'local-member-applied-index': position.index,
+      'local-member-snapshot-index': this.#diskIndex,
+      'local-member-snapshot-count': snapshotCount,
+      'snapshot-forced': this.#isForced,
+    });
+    this.#isForced = false;
+    const data = encodeV2Store(this.#options.membership.state());
+    // Entries that changed nothing leave nothing to commit; the position must be in the database all the same.
+    writeConsistentIndex(backend, position);
+    backend.commitNowThen((error) => {
+      if (error !== null) return onFatal(error);
+      this.#saveFiles(position, data);
+    });
+  }
+
+  #saveFiles({ index, term, confState }: AppliedPosition, data: Uint8Array): void {
+    const { snapshotter, raftStorage, loop, logger, onFatal } = this.#options;
+    const snapshot = new Snapshot({ data, metadata: new SnapshotMetadata({ index, term, confState }) });
+    snapshotter.saveSnapThen(snapshot, (error) => {
+      if (error !== null) return onFatal(error);
+      loop.saveSnapshotRecord(new WalSnapshot({ index, term, confState }), index, (failed) => {
+        if (failed !== null) return onFatal(failed);
+        raftStorage.createSnapshot(index, confState, data);
+        snapshotter.releaseSnapDbs(index);
+        this.#diskIndex = index;
+        this.#isSaving = false;
+        logger.info('saved snapshot to disk', { 'snapshot-index': index });
+      });
+    });
+  }
+}

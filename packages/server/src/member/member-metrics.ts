@@ -1,0 +1,39 @@
+/** Connects the metrics of a member with where their values are: most are read when somebody scrapes, not counted before. */
+import { formatId } from '@etcd/storage/membership';
+import type { GrpcMethod, GrpcServer } from '@etcd/transport';
+import type { GrpcMethodMetrics, Metrics } from '../metrics/index.ts';
+import type { EtcdServer } from './etcd-server.ts';
+
+/** By the number of the kind in the transport. */
+const CALL_TYPES = ['unary', 'server_stream', 'client_stream', 'bidi_stream'] as const;
+
+/** Returns what has to be called before each scrape. */
+export function connectMetrics(server: EtcdServer, grpc: GrpcServer, metrics: Metrics): () => void {
+  const { handles } = metrics;
+  const { backend, store } = server;
+  handles.serverId.labels(formatId(server.memberId)).set(1);
+  handles.quotaBackendBytes.set(Number.isFinite(server.quota.limitBytes) ? server.quota.limitBytes : 0);
+  handles.dbTotalSizeBytes.readFrom(() => backend.sizeBytes);
+  handles.dbTotalSizeInUseBytes.readFrom(() => backend.sizeInUseBytes);
+  handles.proposalsCommittedTotal.readFrom(() => server.committedIndex);
+  handles.proposalsPending.readFrom(() => server.pendingCount);
+  handles.isLearner.readFrom(() => (server.isLearner ? 1 : 0));
+  handles.currentRevision.readFrom(() => store.revision);
+  handles.compactRevision.readFrom(() => store.compactRevision);
+  const methods = [...grpc.methods].map((method) => ({
+    method,
+    target: metrics.grpc.register(method.service, method.name, CALL_TYPES[method.kind]!),
+  }));
+  return () => {
+    for (const { method, target } of methods) copyCounts(method, target);
+    handles.clientGrpcSentBytesTotal.value = grpc.counters.bytesWritten;
+    handles.clientGrpcReceivedBytesTotal.value = grpc.counters.bytesRead;
+  };
+}
+
+function copyCounts(method: GrpcMethod, target: GrpcMethodMetrics): void {
+  target.started = method.started;
+  target.received = method.messagesReceived;
+  target.sent = method.messagesSent;
+  target.handled.set(method.handled);
+}

@@ -1,0 +1,334 @@
+/**
+ * Drives raft: gathers what came in during a turn of the event loop, makes one Ready of it, and does what that asks for, in
+ * the order that the raft package prescribes. One batch is in the log at a time; what arrives while it is being written
+ * forms the next one.
+ *
+ *   propose, step, readIndex          Ready                     durable
+ *   ───────────────────────> raft ──────────> log (one sync) ───────────> send, apply, advance ──> next
+ *
+ * The log is written inline while the disk is fast, and on the thread pool when it is not; see the wal package.
+ */
+import { type Entry, EntryType, type Message } from '@etcd/api/raftpb';
+import type { Snapshot as WalSnapshot } from '@etcd/api/walpb';
+import type { Clock, DiskError, Logger, Timer } from '@etcd/base';
+import {
+  type AnyConfChange,
+  isPromise,
+  type MemoryStorage,
+  type RawNode,
+  type ReadState,
+  type Ready,
+  type SoftState,
+} from '@etcd/raft';
+import type { Wal } from '@etcd/storage/wal';
+
+/** What the loop tells the member. All calls come from inside a turn. */
+export interface RaftLoopHost {
+  /** Whether new work must wait: more is on its way to the database than may be. */
+  readonly isHeldBack: boolean;
+  /** A turn begins: what is to be asked of raft in it should be asked now. */
+  onTurnStart(): void;
+  /** Raft's clock has moved on by one tick. */
+  onTick(): void;
+  /** Leader or role have changed. */
+  onSoftState(state: SoftState): void;
+  onReadState(state: ReadState): void;
+  /** Raft would not take a proposal: it has to be made again, or given up. */
+  onProposalDropped(idSuffix: number): void;
+  /** Committed entries, in order; configuration changes are to be passed to `RawNode.applyConfChange`. */
+  apply(entries: readonly Entry[]): void;
+  /** For other members. */
+  send(messages: readonly Message[]): void;
+  /** Something has gone through the loop, and nothing is left to do in this turn: answers may leave. */
+  onTurnEnd(): void;
+  /** The log can't be written: the process has to end. */
+  onFatal(error: DiskError): void;
+}
+
+export interface RaftLoopOptions {
+  readonly node: RawNode;
+  readonly storage: MemoryStorage;
+  readonly wal: Wal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly host: RaftLoopHost;
+  readonly heartbeatIntervalMs: number;
+}
+
+/** Proposals that go into one Ready: bounds how long a turn applies entries, and the memory of a batch. */
+const MAX_BATCH_COUNT = 2048;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** Half of what may be held back by a proposer; beyond it requests are refused. */
+const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
+const MAX_QUEUED_COUNT = 200_000;
+/** A member counts as active if its clock has ticked within this many heartbeats. */
+const ACTIVE_TICKS = 3;
+/** A turn that has gone on for this long lets the sockets have a word before the next batch. */
+const MAX_TURN_MS = 20;
+
+/** Something that needs the log for itself: runs between two batches, calls `done` when it has finished. */
+export type LogTask = (wal: Wal, done: () => void) => void;
+
+export class RaftLoop {
+  readonly #node: RawNode;
+  readonly #storage: MemoryStorage;
+  readonly #wal: Wal;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #host: RaftLoopHost;
+  readonly #heartbeatIntervalMs: number;
+  /** Proposals and the ids of their requests, not yet given to raft. */
+  #queue: Uint8Array[] = [];
+  #queueIds: number[] = [];
+  #queuedBytes = 0;
+  #confChanges: AnyConfChange[] = [];
+  #tasks: LogTask[] = [];
+  #isScheduled = false;
+  /** A batch, or a task, has the log. */
+  #isLogBusy = false;
+  #isStopped = false;
+  #onIdle: (() => void) | null = null;
+  #timer: Timer | null = null;
+  #lastTickMs: number;
+  /** Entries up to here are in the log for good. */
+  #durableIndex: number;
+
+  constructor(options: RaftLoopOptions) {
+    this.#node = options.node;
+    this.#storage = options.storage;
+    this.#wal = options.wal;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#host = options.host;
+    this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
+    this.#lastTickMs = this.#clock.now();
+    this.#durableIndex = options.wal.lastIndex;
+  }
+
+  /** Begins to tick, and to work. */
+  start(): void {
+    this.#scheduleTick();
+    this.wake();
+  }
+
+  /** Stops ticking and working; calls `done` when nothing is being written any more. */
+  stopThen(done: () => void): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    this.#onIdle = done;
+    this.#maybeIdle();
+  }
+
+  /** Whether more proposals may be queued. */
+  get hasRoom(): boolean {
+    return this.#queuedBytes < MAX_QUEUED_BYTES && this.#queue.length < MAX_QUEUED_COUNT;
+  }
+
+  /** Proposals that raft has not seen yet. */
+  get queuedCount(): number {
+    return this.#queue.length;
+  }
+
+  /** Whether the member's clock has ticked recently: a member that was paused can't know whether it still leads. */
+  get isActive(): boolean {
+    return this.#clock.now() - this.#lastTickMs < ACTIVE_TICKS * this.#heartbeatIntervalMs;
+  }
+
+  /** Proposes an entry, in the batch of this turn; `data` is kept. */
+  propose(data: Uint8Array, idSuffix: number): void {
+    this.#queue.push(data);
+    this.#queueIds.push(idSuffix);
+    this.#queuedBytes += data.length;
+    this.wake();
+  }
+
+  proposeConfChange(change: AnyConfChange): void {
+    this.#confChanges.push(change);
+    this.wake();
+  }
+
+  /** Takes a message from another member. */
+  step(message: Message): void {
+    if (this.#isStopped) return;
+    this.#node.step(message);
+    this.wake();
+  }
+
+  /** Runs `task` when no batch is being written, before the next one. */
+  withLog(task: LogTask): void {
+    this.#tasks.push(task);
+    this.wake();
+  }
+
+  /** Records a snapshot in the log and unlocks the segments before it. */
+  saveSnapshotRecord(
+    snapshot: WalSnapshot,
+    releaseIndex: number,
+    done: (error: DiskError | null) => void,
+  ): void {
+    this.withLog((wal, finished) => {
+      wal.saveSnapshotThen(snapshot, (error) => {
+        if (error === null) wal.releaseTo(releaseIndex);
+        done(error);
+        finished();
+      });
+    });
+  }
+
+  /** Makes sure that a turn comes. */
+  wake(): void {
+    if (this.#isScheduled || this.#isStopped) return;
+    this.#isScheduled = true;
+    this.#clock.defer(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    this.#isScheduled = false;
+    this.#run();
+  };
+
+  #run(): void {
+    const startMs = this.#clock.now();
+    while (this.#mayWork()) {
+      if (!this.#runTask()) {
+        this.#host.onTurnStart();
+        this.#submit();
+        if (!this.#node.hasReady()) break;
+        this.#handle(this.#node.ready());
+      }
+      if (this.#clock.now() - startMs > MAX_TURN_MS) {
+        this.wake();
+        break;
+      }
+    }
+    this.#host.onTurnEnd();
+    this.#maybeIdle();
+  }
+
+  #mayWork(): boolean {
+    return !this.#isLogBusy && !this.#isStopped && !this.#host.isHeldBack;
+  }
+
+  #runTask(): boolean {
+    if (this.#tasks.length === 0) return false;
+    const [task] = this.#tasks.splice(0, 1);
+    this.#isLogBusy = true;
+    task!(this.#wal, () => {
+      this.#isLogBusy = false;
+      this.wake();
+      this.#maybeIdle();
+    });
+    return true;
+  }
+
+  /** Gives raft what was proposed, as long as there is a leader who can take it. */
+  #submit(): void {
+    if (this.#node.lead === 0n) return;
+    if (this.#confChanges.length > 0) {
+      for (const change of this.#confChanges) {
+        const error = this.#node.proposeConfChange(change);
+        if (error !== null) this.#logger.warn('a configuration change was not taken by raft', { error });
+      }
+      this.#confChanges = [];
+    }
+    if (this.#queue.length === 0) return;
+    const [batch, ids] = this.#takeBatch();
+    if (this.#node.propose(batch) === null) return;
+    for (const id of ids) this.#host.onProposalDropped(id);
+  }
+
+  #takeBatch(): [Uint8Array[], number[]] {
+    const queue = this.#queue;
+    const ids = this.#queueIds;
+    let count = 0;
+    let bytes = 0;
+    while (count < queue.length && count < MAX_BATCH_COUNT && bytes < MAX_BATCH_BYTES) {
+      bytes += queue[count++]!.length;
+    }
+    this.#queue = queue.slice(count);
+    this.#queueIds = ids.slice(count);
+    this.#queuedBytes -= bytes;
+    if (this.#queue.length > 0) this.wake();
+    queue.length = count;
+    ids.length = count;
+    return [queue, ids];
+  }
+
+  #handle(ready: Ready): void {
+    if (ready.softState !== null) this.#host.onSoftState(ready.softState);
+    for (const state of ready.readStates) this.#host.onReadState(state);
+    const promises = ready.messages.filter((message) => isPromise(message.type));
+    // What promises nothing, as a leader's appends, need not wait for this member's own disk.
+    this.#send(ready.messages.filter((message) => !isPromise(message.type)));
+    const { committedEntries } = ready;
+    const isDurable = (committedEntries.at(-1)?.index ?? 0) <= this.#durableIndex;
+    if (isDurable) this.#apply(committedEntries);
+    this.#save(ready, () => {
+      const last = ready.entries.at(-1);
+      if (last !== undefined) {
+        this.#storage.append(ready.entries);
+        this.#durableIndex = last.index;
+      }
+      if (ready.hardState !== null) this.#storage.setHardState(ready.hardState);
+      // A vote must not be counted or given under a configuration that is about to change.
+      const appliesFirst = committedEntries.some((entry) => entry.type !== EntryType.EntryNormal);
+      if (!isDurable && appliesFirst) this.#apply(committedEntries);
+      this.#send(promises);
+      if (!isDurable && !appliesFirst) this.#apply(committedEntries);
+      this.#node.advance();
+    });
+  }
+
+  #send(messages: readonly Message[]): void {
+    if (messages.length > 0) this.#host.send(messages);
+  }
+
+  #apply(entries: readonly Entry[]): void {
+    if (entries.length > 0) this.#host.apply(entries);
+  }
+
+  /** Makes the batch durable, then calls `then`: at once, or when the thread pool is done. */
+  #save({ hardState, entries }: Ready, then: () => void): void {
+    const wal = this.#wal;
+    if (wal.prefersInline) {
+      try {
+        wal.save(hardState, entries);
+      } catch (error) {
+        return this.#fail(error as DiskError);
+      }
+      return then();
+    }
+    const isSaving = wal.saveThen(hardState, entries, (error) => {
+      this.#isLogBusy = false;
+      if (error !== null) return this.#fail(error);
+      then();
+      this.#run();
+    });
+    if (!isSaving) return then();
+    this.#isLogBusy = true;
+  }
+
+  #fail(error: DiskError): void {
+    this.#isStopped = true;
+    this.#host.onFatal(error);
+  }
+
+  #maybeIdle(): void {
+    if (!this.#isStopped || this.#isLogBusy || this.#onIdle === null) return;
+    const done = this.#onIdle;
+    this.#onIdle = null;
+    done();
+  }
+
+  #scheduleTick(): void {
+    this.#timer = this.#clock.setTimer(this.#heartbeatIntervalMs, () => {
+      if (this.#isStopped) return;
+      // A process that was paused ticks once, not once for each interval that it missed: elections would follow.
+      this.#lastTickMs = this.#clock.now();
+      this.#node.tick();
+      this.#host.onTick();
+      this.#scheduleTick();
+      this.wake();
+    });
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * The end of the process, in all its forms.
+ *
+ *  - SIGTERM and SIGINT stop the member in order: the handlers run one after the other, then the process dies by the same
+ *    signal, as etcd does (process 1 of a container, which can't die so, exits with 0). A second signal, or a handler
+ *    that takes too long, ends it at once: what was acknowledged is on disk by then.
+ *  - SIGQUIT ends it at once with code 2, as Go programs.
+ *  - An exception that nobody caught, a broken invariant above all, is logged as fatal with its stack and ends the process with
+ *    code 2, as a panic does: going on could write wrong data.
+ *  - {@link Lifecycle.die} is for the failures that are expected: one fatal line, code 1.
+ *
+ * Every way out writes the log first.
+ */
+import type { Clock, Timer } from '@etcd/base';
+import { InvariantError } from '@etcd/base';
+import type { EtcdLogger } from '../logging/index.ts';
+
+export const EXIT_OK = 0;
+export const EXIT_FAILURE = 1;
+export const EXIT_PANIC = 2;
+
+/** What is used of Node's `process`. */
+export interface ProcessLike {
+  readonly pid: number;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  removeAllListeners(event: string): unknown;
+  kill(pid: number, signal: NodeJS.Signals): unknown;
+  exit(code: number): never;
+}
+
+export interface LifecycleOptions {
+  readonly process: ProcessLike;
+  readonly logger: EtcdLogger;
+  readonly clock: Clock;
+  /** How long the handlers may take together. */
+  readonly shutdownLimitMs: number;
+}
+
+type StopSignal = 'SIGTERM' | 'SIGINT';
+
+/** As Go names them, which is what etcd logs. */
+const SIGNAL_TEXTS: Readonly<Record<StopSignal, string>> = { SIGTERM: 'terminated', SIGINT: 'interrupt' };
+
+const INIT_PID = 1;
+
+export class Lifecycle {
+  readonly #process: ProcessLike;
+  readonly #logger: EtcdLogger;
+  readonly #clock: Clock;
+  readonly #shutdownLimitMs: number;
+  readonly #handlers: (() => Promise<void> | void)[] = [];
+  #stopping: StopSignal | null = null;
+
+  constructor(options: LifecycleOptions) {
+    this.#process = options.process;
+    this.#logger = options.logger;
+    this.#clock = options.clock;
+    this.#shutdownLimitMs = options.shutdownLimitMs;
+  }
+
+  /** Takes over signals, uncaught exceptions and Node's own warnings. Once, early. */
+  install(): void {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      this.#process.on(signal, () => this.#onStopSignal(signal));
+    }
+    this.#process.on('SIGQUIT', () => {
+      this.#logger.fatal('received signal; quitting without shutdown', { signal: 'quit' });
+      this.#process.exit(EXIT_PANIC);
+    });
+    // Includes rejected promises that nobody handled.
+    this.#process.on('uncaughtException', (error: unknown) => this.#onUncaught(error));
+    // Node prints warnings as plain text, which is no line of the log.
+    this.#process.removeAllListeners('warning');
+    this.#process.on('warning', (warning: Error) => {
+      this.#logger.warn('warning of the runtime', { name: warning.name, error: warning.message });
+    });
+  }
+
+  /** Adds a step of an orderly stop. Steps run in the order in which they were added, each after the one before it. */
+  onShutdown(handler: () => Promise<void> | void): void {
+    this.#handlers.push(handler);
+  }
+
+  /** Whether an orderly stop has begun. */
+  isStopping(): boolean {
+    return this.#stopping !== null;
+  }
+
+  /** Ends the process because of an expected failure. */
+  die(message: string, fields: Readonly<Record<string, unknown>>, code: number = EXIT_FAILURE): never {
+    this.#logger.fatal(message, fields);
+    this.#process.exit(code);
+  }
+
+  #onStopSignal(signal: StopSignal): void {
+    const fields = { signal: SIGNAL_TEXTS[signal] };
+    if (this.#stopping !== null) {
+      this.#logger.warn('received another signal; stopping at once', fields);
+      this.#dieBy(signal);
+      return;
+    }
+    this.#stopping = signal;
+    this.#logger.info('received signal; shutting down', fields);
+    const limit = this.#clock.setTimer(this.#shutdownLimitMs, () => {
+      this.#logger.error('shutdown took too long; stopping at once', { 'limit-ms': this.#shutdownLimitMs });
+      this.#dieBy(signal);
+    });
+    this.#runHandlers(signal, limit).catch((error: unknown) => this.#onUncaught(error));
+  }
+
+  async #runHandlers(signal: StopSignal, limit: Timer): Promise<void> {
+    for (const handler of this.#handlers) {
+      try {
+        await handler();
+      } catch (error) {
+        if (error instanceof InvariantError) throw error;
+        this.#logger.error('failed to stop a part in order', { error, stacktrace: stackOf(error) });
+      }
+    }
+    limit.cancel();
+    this.#dieBy(signal);
+  }
+
+  #dieBy(signal: StopSignal): void {
+    this.#logger.flush();
+    // The kernel does not let process 1 die of a signal that it sends to itself.
+    if (this.#process.pid === INIT_PID) return this.#process.exit(EXIT_OK);
+    this.#process.removeAllListeners(signal);
+    this.#process.kill(this.#process.pid, signal);
+  }
+
+  #onUncaught(error: unknown): void {
+    const message = error instanceof InvariantError ? 'invariant broken' : 'uncaught exception';
+    this.#logger.fatal(message, { error: errorText(error), stacktrace: stackOf(error) });
+    this.#process.exit(EXIT_PANIC);
+  }
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
+}

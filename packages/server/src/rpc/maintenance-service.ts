@@ -1,0 +1,253 @@
+/** The Maintenance service: the state of this member, its alarms, its hashes, copies of its database. */
+import { createHash } from 'node:crypto';
+import { GrpcCode, INTERNAL_ERRORS, RPC_ERRORS } from '@etcd/api';
+import {
+  type AlarmMember,
+  AlarmRequestCodec,
+  AlarmResponse,
+  AlarmResponseCodec,
+  AlarmType,
+  DefragmentResponse,
+  DefragmentResponseCodec,
+  DowngradeInfo,
+  HashKVRequestCodec,
+  HashKVResponse,
+  HashKVResponseCodec,
+  HashResponse,
+  HashResponseCodec,
+  MoveLeaderRequestCodec,
+  SnapshotResponse,
+  SnapshotResponseCodec,
+  StatusResponse,
+  StatusResponseCodec,
+} from '@etcd/api/etcdserverpb';
+import type { BackendSnapshot } from '@etcd/storage/backend';
+import { isIgnoredInHash, readStorageVersion } from '@etcd/storage/schema';
+import type { CallReceiver, ServerCall } from '@etcd/transport';
+import type { AlarmResult } from '../apply/results.ts';
+import { ETCD_VERSION } from '../config/index.ts';
+import type { EtcdServer } from '../member/etcd-server.ts';
+import { RequestField } from '../member/raft-request.ts';
+import type { HealthService } from './health-service.ts';
+import { answer, decodeRequest, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
+
+const { ErrNoLeader, ErrBadLeaderTransferee } = INTERNAL_ERRORS.errors;
+
+export function registerMaintenanceService(context: RpcContext, health: HealthService): void {
+  const service = new MaintenanceService(context, health);
+  const { grpc } = context;
+  grpc.unary('/etcdserverpb.Maintenance/Status', (call) => service.status(call));
+  grpc.unary('/etcdserverpb.Maintenance/Alarm', (...call) => service.alarm(...call));
+  grpc.unary('/etcdserverpb.Maintenance/Defragment', (call) => service.defragment(call));
+  grpc.unary('/etcdserverpb.Maintenance/Hash', (call) => service.hash(call));
+  grpc.unary('/etcdserverpb.Maintenance/HashKV', (...call) => service.hashKv(...call));
+  grpc.unary('/etcdserverpb.Maintenance/MoveLeader', (...call) => service.moveLeader(...call));
+  grpc.serverStream('/etcdserverpb.Maintenance/Snapshot', (call) => service.snapshot(call));
+}
+
+class MaintenanceService {
+  readonly #context: RpcContext;
+  readonly #server: EtcdServer;
+  readonly #health: HealthService;
+
+  constructor(context: RpcContext, health: HealthService) {
+    this.#context = context;
+    this.#server = context.server;
+    this.#health = health;
+  }
+
+  status(call: ServerCall): void {
+    const server = this.#server;
+    if (!this.#context.admit(call, true)) return;
+    const { backend, quota, membership } = server;
+    const errors = server.leader === 0n ? [ErrNoLeader.message] : [];
+    const { enabled, targetVersion } = membership.downgrade;
+    const storageVersion = readStorageVersion(backend);
+    const response = new StatusResponse({
+      header: this.#context.header.header(server.store.revision),
+      version: ETCD_VERSION,
+      dbSize: backend.sizeBytes,
+      dbSizeInUse: backend.sizeInUseBytes,
+      dbSizeQuota: Number.isFinite(quota.limitBytes) ? quota.limitBytes : server.config.quotaBackendBytes,
+      leader: server.leader,
+      raftIndex: server.committedIndex,
+      raftAppliedIndex: server.appliedIndex,
+      raftTerm: server.term,
+      isLearner: server.isLearner,
+      storageVersion: storageVersion === null ? '' : `${storageVersion.major}.${storageVersion.minor}.0`,
+      downgradeInfo: new DowngradeInfo({ enabled, targetVersion }),
+      errors: [...errors, ...server.alarms.list(AlarmType.NONE).map(alarmText)],
+    });
+    answer(call, StatusResponseCodec, response);
+  }
+
+  alarm(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
+    const request = decodeRequest(call, AlarmRequestCodec, bytes, start, end);
+    if (request === null || !this.#context.admit(call)) return;
+    this.#server.propose(RequestField.ALARM, bytes, start, end, {
+      request: null,
+      onApplied: (result) => {
+        const header = this.#context.header.header(this.#server.store.revision);
+        const alarms = [...(result as AlarmResult).alarms];
+        answer(call, AlarmResponseCodec, new AlarmResponse({ header, alarms }));
+      },
+      onFailed: (error) => void refuseInternal(call, error),
+    });
+  }
+
+  /** Goes on while the member serves: pages move down into free places, and the file gets shorter. */
+  defragment(call: ServerCall): void {
+    if (!this.#context.admit(call)) return;
+    const { logger, backend } = this.#server;
+    logger.info('starting defragment');
+    this.#health.onDefragment(true);
+    backend.defragThen((error) => {
+      this.#health.onDefragment(false);
+      if (error !== null) {
+        logger.warn('failed to defragment', { error: error.message });
+        return call.fail(GrpcCode.Unknown, error.message);
+      }
+      logger.info('finished defragment');
+      answer(call, DefragmentResponseCodec, new DefragmentResponse());
+    });
+  }
+
+  hash(call: ServerCall): void {
+    if (!this.#context.admit(call)) return;
+    const { backend, store } = this.#server;
+    const { revision } = store;
+    backend.hashThen(isIgnoredInHash, (error, hash) => {
+      if (error !== null) return call.fail(GrpcCode.Unknown, error.message);
+      const header = this.#context.header.header(revision);
+      answer(call, HashResponseCodec, new HashResponse({ header, hash }));
+    });
+  }
+
+  hashKv(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
+    const request = decodeRequest(call, HashKVRequestCodec, bytes, start, end);
+    if (request === null || !this.#context.admit(call)) return;
+    this.#server.store.hashes.hashByRevThen(request.revision, (error, found, currentRevision) => {
+      if (error !== null) return void refuseInternal(call, error);
+      const { hash, compactRevision, revision: hashRevision } = found!;
+      const header = this.#context.header.header(currentRevision);
+      answer(call, HashKVResponseCodec, new HashKVResponse({ header, hash, compactRevision, hashRevision }));
+    });
+  }
+
+  moveLeader(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
+    const request = decodeRequest(call, MoveLeaderRequestCodec, bytes, start, end);
+    if (request === null || !this.#context.admit(call)) return;
+    if (!this.#server.isLeader) return void refuse(call, RPC_ERRORS.ErrGRPCNotLeader);
+    refuseInternal(call, ErrBadLeaderTransferee);
+  }
+
+  snapshot(call: ServerCall): void {
+    if (!this.#context.admit(call, true)) return;
+    const { backend } = this.#server;
+    const storageVersion = readStorageVersion(backend);
+    const version = storageVersion === null ? '' : `${storageVersion.major}.${storageVersion.minor}.0`;
+    backend.snapshotThen((error, snapshot) => {
+      if (error !== null) return call.fail(GrpcCode.Unknown, error.message);
+      new SnapshotStream(call, snapshot!, version, this.#server).start();
+    });
+  }
+}
+
+/** An alarm as text, as Go prints the message. */
+function alarmText({ memberId, alarm }: AlarmMember): string {
+  const name = ['NONE', 'NOSPACE', 'CORRUPT'][alarm] ?? String(alarm);
+  return `memberID:${memberId} alarm:${name}`;
+}
+
+/** Size of the pieces in which a database is sent. */
+const BLOB_BYTES = 32 * 1024;
+
+/** Sends a copy of the database, piece by piece as the client takes it, and at last the SHA-256 of all of it. */
+class SnapshotStream implements CallReceiver {
+  readonly #call: ServerCall;
+  readonly #snapshot: BackendSnapshot;
+  readonly #version: string;
+  readonly #server: EtcdServer;
+  readonly #hash = createHash('sha256');
+  readonly #startMs: number;
+  #remaining: number;
+  #isReading = false;
+  #isClosed = false;
+
+  constructor(call: ServerCall, snapshot: BackendSnapshot, version: string, server: EtcdServer) {
+    this.#call = call;
+    this.#snapshot = snapshot;
+    this.#version = version;
+    this.#server = server;
+    this.#remaining = snapshot.sizeBytes;
+    this.#startMs = server.clock.now();
+  }
+
+  start(): void {
+    this.#call.receiver = this;
+    if (!this.#call.isAlive) return this.#close();
+    this.#server.logger.info('sending database snapshot to client', {
+      'total-bytes': this.#snapshot.sizeBytes,
+      'storage-version': this.#version,
+    });
+    this.#next();
+  }
+
+  onWritable(): void {
+    this.#next();
+  }
+
+  onCancel(): void {
+    this.#close();
+  }
+
+  #next(): void {
+    if (this.#isReading || this.#isClosed) return;
+    if (this.#remaining === 0) return this.#finish();
+    this.#isReading = true;
+    const blob = Buffer.allocUnsafe(Math.min(BLOB_BYTES, this.#remaining));
+    this.#snapshot.readThen(blob, (error, bytesRead) => {
+      this.#isReading = false;
+      if (!this.#call.isAlive) return this.#close();
+      if (error !== null || bytesRead !== blob.length) {
+        this.#call.fail(GrpcCode.Unknown, error?.message ?? 'the database is shorter than it should be');
+        return this.#close();
+      }
+      this.#hash.update(blob);
+      this.#remaining -= blob.length;
+      if (this.#send(this.#remaining, blob)) this.#next();
+    });
+  }
+
+  #finish(): void {
+    const digest = this.#hash.digest();
+    this.#server.logger.info('sending database sha256 checksum to client', {
+      'total-bytes': this.#snapshot.sizeBytes,
+      'checksum-size': digest.length,
+    });
+    this.#send(0, digest);
+    this.#call.end();
+    const { backendSnapshotDurationSeconds } = this.#server.metrics.handles;
+    const seconds = (this.#server.clock.now() - this.#startMs) / 1000;
+    backendSnapshotDurationSeconds.observe(seconds);
+    this.#server.logger.info('successfully sent database snapshot to client', {
+      'total-bytes': this.#snapshot.sizeBytes,
+      took: `${seconds.toFixed(3)}s`,
+    });
+    this.#close();
+  }
+
+  #send(remainingBytes: number, blob: Uint8Array): boolean {
+    const response = new SnapshotResponse({ remainingBytes, blob, version: this.#version });
+    const position = this.#call.reserveMessage(SnapshotResponseCodec.size(response));
+    SnapshotResponseCodec.write(response, this.#call.output, position);
+    return this.#call.hasRoom;
+  }
+
+  /** The pages of the copied state may be used again. */
+  #close(): void {
+    if (this.#isClosed || this.#isReading) return;
+    this.#isClosed = true;
+    this.#snapshot.close();
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * Answers to ranges. Small ones are read and written in one go. Large ones are read in slices, so that nobody else waits
+ * long, and copied into chunks as they are read: the answer exists once in memory. A streamed range is sent as it is read, at
+ * the pace of its reader.
+ */
+import type { RangeRequest } from '@etcd/api/etcdserverpb';
+import { sizeDelimited, writeUint32 } from '@etcd/api/wire';
+import { executeRange, type RangeResult, RangeScan, type Store } from '@etcd/storage/mvcc';
+import type { CallReceiver, ServerCall } from '@etcd/transport';
+import {
+  sizeRangeAnswer,
+  sizeRangeEnd,
+  sizeRangePairs,
+  writeRangeAnswer,
+  writeRangeEnd,
+  writeRangePairs,
+} from './kv-answers.ts';
+import type { HeaderWriter, ResponseHeaderWriter } from './response-header.ts';
+import { refuseInternal } from './rpc-context.ts';
+
+/** Keys that are read before others get a turn. */
+const SLICE_KEYS = 512;
+/** A complete answer up to this size goes straight into the connection's output. */
+const MAX_INLINE_BYTES = 64 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
+
+export function answerRange(
+  call: ServerCall,
+  store: Store,
+  request: RangeRequest,
+  header: ResponseHeaderWriter,
+): void {
+  if (request.rangeEnd.length === 0 || request.countOnly) {
+    return answerWhole(call, executeRange(store, request), header);
+  }
+  const scan = new RangeScan(store, request);
+  if (scan.step(SLICE_KEYS)) return answerWhole(call, scan.result, header);
+  new LargeRange(call, store, scan, header).next();
+}
+
+function answerWhole(call: ServerCall, result: RangeResult, header: HeaderWriter): void {
+  if (result.error !== null) return void refuseInternal(call, result.error);
+  const size = sizeRangeAnswer(result, header);
+  if (size <= MAX_INLINE_BYTES) {
+    const position = call.reserve(size);
+    writeRangeAnswer(result, header, call.output, position);
+    return;
+  }
+  const chunk = Buffer.allocUnsafeSlow(size);
+  writeRangeAnswer(result, header, chunk, 0);
+  call.respondChunks([chunk], size);
+}
+
+/** Collects encoded parts into chunks. */
+class Chunks {
+  readonly #chunks: Uint8Array[] = [];
+  #current: Uint8Array = new Uint8Array(0);
+  #used = 0;
+  #total = 0;
+
+  get total(): number {
+    return this.#total;
+  }
+
+  /** Room for `length` bytes: to be written to `buffer` from the returned position on. */
+  reserve(length: number): number {
+    if (this.#used + length > this.#current.length) {
+      this.#seal();
+      this.#current = Buffer.allocUnsafeSlow(Math.max(length, CHUNK_BYTES));
+    }
+    const position = this.#used;
+    this.#used += length;
+    this.#total += length;
+    return position;
+  }
+
+  get buffer(): Uint8Array {
+    return this.#current;
+  }
+
+  finish(): readonly Uint8Array[] {
+    this.#seal();
+    return this.#chunks;
+  }
+
+  #seal(): void {
+    if (this.#used > 0) this.#chunks.push(this.#current.subarray(0, this.#used));
+    this.#current = new Uint8Array(0);
+    this.#used = 0;
+  }
+}
+
+/** Tag of the pairs in a RangeResponse. */
+const KVS_TAG = (2 << 3) | 2;
+
+class LargeRange {
+  readonly #call: ServerCall;
+  readonly #store: Store;
+  readonly #scan: RangeScan;
+  readonly #header: HeaderWriter;
+  readonly #chunks = new Chunks();
+
+  /** @param scan has made its first step. */
+  constructor(call: ServerCall, store: Store, scan: RangeScan, header: HeaderWriter) {
+    this.#call = call;
+    this.#store = store;
+    this.#scan = scan;
+    this.#header = header;
+    if (!scan.isInOrder) return;
+    // The revision of the answer is known from the beginning, so its header can be written first.
+    const { revision } = scan.result;
+    const position = this.#chunks.reserve(header.size(revision));
+    header.write(this.#chunks.buffer, position, revision);
+    this.#take();
+  }
+
+  readonly next = (): void => {
+    if (!this.#call.isAlive) return;
+    const isDone = this.#scan.step(SLICE_KEYS);
+    const { result, isInOrder } = this.#scan;
+    if (result.error !== null) return void refuseInternal(this.#call, result.error);
+    if (!isInOrder) {
+      if (isDone) answerWhole(this.#call, result, this.#header);
+      else this.#store.clock.defer(this.next);
+      return;
+    }
+    this.#take();
+    if (isDone) this.#finish(result);
+    else this.#store.clock.defer(this.next);
+  };
+
+  /** Copies what the scan has found so far, and forgets it. */
+  #take(): void {
+    const { kvs } = this.#scan.result;
+    const chunks = this.#chunks;
+    for (let i = 0; i < kvs.count; i++) {
+      const start = kvs.start(i);
+      const end = kvs.end(i);
+      let position = chunks.reserve(1 + sizeDelimited(end - start));
+      const target = chunks.buffer;
+      target[position++] = KVS_TAG;
+      position = writeUint32(target, position, end - start);
+      target.set(kvs.buffer(i).subarray(start, end), position);
+    }
+    kvs.clear();
+  }
+
+  #finish(result: RangeResult): void {
+    const position = this.#chunks.reserve(sizeRangeEnd(result));
+    writeRangeEnd(result, this.#chunks.buffer, position);
+    this.#call.respondChunks(this.#chunks.finish(), this.#chunks.total);
+  }
+}
+
+// --- streams
+
+/** Keys in the first chunk of a stream; later ones have as many as make about half the size that a request may have. */
+const FIRST_CHUNK_KEYS = 10;
+/** Field 1 of RangeStreamResponse. */
+const RANGE_RESPONSE_TAG = (1 << 3) | 2;
+
+export function streamRange(
+  call: ServerCall,
+  store: Store,
+  request: RangeRequest,
+  header: ResponseHeaderWriter,
+  targetBytes: number,
+): void {
+  const stream = new RangeStream(call, store, request, header, targetBytes);
+  call.receiver = stream;
+  stream.next();
+}
+
+/** Sends chunks while the client takes them; the header, `more` and the count come with the last one. */
+class RangeStream implements CallReceiver {
+  readonly #call: ServerCall;
+  readonly #store: Store;
+  readonly #scan: RangeScan;
+  readonly #header: HeaderWriter;
+  readonly #targetBytes: number;
+  readonly #isCountOnly: boolean;
+  #chunkKeys = FIRST_CHUNK_KEYS;
+
+  constructor(
+    call: ServerCall,
+    store: Store,
+    request: RangeRequest,
+    header: HeaderWriter,
+    targetBytes: number,
+  ) {
+    this.#call = call;
+    this.#store = store;
+    this.#scan = new RangeScan(store, request);
+    this.#header = header;
+    this.#targetBytes = targetBytes;
+    this.#isCountOnly = request.countOnly;
+  }
+
+  onWritable(): void {
+    this.next();
+  }
+
+  readonly next = (): void => {
+    if (!this.#call.isAlive) return;
+    const { kvs } = this.#scan.result;
+    const isDone = this.#scan.step(Math.max(1, this.#chunkKeys - kvs.count));
+    const { error } = this.#scan.result;
+    if (error !== null) return void refuseInternal(this.#call, error);
+    if (isDone) return this.#finish();
+    if (kvs.count < this.#chunkKeys) return this.#store.clock.defer(this.next);
+    const bytes = sizeRangePairs(kvs);
+    const hasRoom = this.#send(bytes, (target, position) => writeRangePairs(kvs, target, position));
+    kvs.clear();
+    this.#adjust(bytes);
+    if (hasRoom) this.#store.clock.defer(this.next);
+  };
+
+  #finish(): void {
+    const { result } = this.#scan;
+    // A count alone is all in one chunk anyway; otherwise pairs, header and count make the last one.
+    if (this.#isCountOnly) result.more = false;
+    this.#send(sizeRangeAnswer(result, this.#header), (target, position) =>
+      writeRangeAnswer(result, this.#header, target, position),
+    );
+    this.#call.end();
+  }
+
+  #send(size: number, write: (target: Uint8Array, position: number) => void): boolean {
+    let position = this.#call.reserveMessage(1 + sizeDelimited(size));
+    const target = this.#call.output;
+    target[position++] = RANGE_RESPONSE_TAG;
+    position = writeUint32(target, position, size);
+    write(target, position);
+    return this.#call.hasRoom;
+  }
+
+  /** Chunks of about the size of a request: doubled while much smaller, halved when much larger. */
+  #adjust(bytes: number): void {
+    if (bytes < this.#targetBytes / 2) this.#chunkKeys *= 2;
+    else if (bytes > this.#targetBytes * 2) this.#chunkKeys = Math.max(1, Math.floor(this.#chunkKeys / 2));
+  }
+}

@@ -1,0 +1,65 @@
+/** What the services of a member share: the member, who it says it is in answers, and how calls are admitted and refused. */
+import { type Codec, DecodeError, GrpcCode, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
+import type { GrpcServer, ServerCall } from '@etcd/transport';
+import type { EtcdServer } from '../member/etcd-server.ts';
+import { ResponseHeaderWriter } from './response-header.ts';
+
+export class RpcContext {
+  readonly server: EtcdServer;
+  readonly grpc: GrpcServer;
+  readonly header: ResponseHeaderWriter;
+
+  constructor(server: EtcdServer, grpc: GrpcServer) {
+    this.server = server;
+    this.grpc = grpc;
+    this.header = new ResponseHeaderWriter(server.clusterId, server.memberId, () => server.term);
+  }
+
+  /**
+   * Whether a call may go on; if not it has been refused. A learner serves few calls, and a client may ask to be refused
+   * while there is no leader.
+   * @param forLearner whether a learner serves this call.
+   */
+  admit(call: ServerCall, forLearner = false): boolean {
+    const { server } = this;
+    if (server.isLearner && !forLearner) return refuse(call, RPC_ERRORS.ErrGRPCNotSupportedForLearner);
+    if (server.leader === 0n && call.metadata('hasleader') === 'true') {
+      return refuse(call, RPC_ERRORS.ErrGRPCNoLeader);
+    }
+    return true;
+  }
+}
+
+/** Ends a call with an error of the table. */
+export function refuse(call: ServerCall, error: RpcError): false {
+  call.fail(error.code, error.message);
+  return false;
+}
+
+/** Ends a call with what a client is told of an internal error. */
+export function refuseInternal(call: ServerCall, error: InternalError): false {
+  return refuse(call, error.rpc);
+}
+
+/** The request, or null: then the call has been refused, in the words of Go's gRPC. */
+export function decodeRequest<T>(
+  call: ServerCall,
+  codec: Codec<T>,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): T | null {
+  try {
+    return codec.decode(bytes, start, end);
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    call.fail(GrpcCode.Internal, `grpc: error unmarshalling request: ${error.message}`);
+    return null;
+  }
+}
+
+/** Answers with a message, encoded in place. */
+export function answer<T>(call: ServerCall, codec: Codec<T>, message: T): void {
+  const position = call.reserve(codec.size(message));
+  codec.write(message, call.output, position);
+}

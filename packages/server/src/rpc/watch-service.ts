@@ -1,0 +1,286 @@
+/**
+ * The Watch service. A stream's watchers live in the hub; what they are sent is written into the stream with the header of the
+ * moment and the watcher's id before the events, which are encoded once for everybody. When the client does not read, the
+ * stream pauses its watchers: they fall behind in the hub and are caught up from the store, and nothing piles up here.
+ */
+import { RPC_ERRORS } from '@etcd/api';
+import {
+  FilterType,
+  type WatchCreateRequest,
+  WatchRequestCodec,
+  WatchResponse,
+  WatchResponseCodec,
+} from '@etcd/api/etcdserverpb';
+import { sizeInt64, writeInt64 } from '@etcd/api/wire';
+import type { Timer } from '@etcd/base';
+import { ALL_WATCHERS, type Slices, Watcher, type WatchSink, type WatchStream } from '@etcd/storage/mvcc';
+import type { CallReceiver, ServerCall } from '@etcd/transport';
+import type { EtcdServer } from '../member/etcd-server.ts';
+import { LeaderMonitor } from './leader-monitor.ts';
+import { decodeRequest, type RpcContext, refuse } from './rpc-context.ts';
+
+/** In a response: no watcher. */
+const INVALID_ID = -1;
+
+const WATCH_ID_TAG = 2 << 3;
+const FRAGMENT_TAG = 7 << 3;
+
+/** gRPC's own framing and metadata may come on top of the largest request; so may a response's. */
+const OVERHEAD_BYTES = 512 * 1024;
+
+export function registerWatchService(context: RpcContext): { stop(): void } {
+  const service = new WatchService(context);
+  context.grpc.bidi('/etcdserverpb.Watch/Watch', (call) => service.open(call));
+  return service;
+}
+
+class WatchService {
+  readonly context: RpcContext;
+  readonly monitor: LeaderMonitor;
+  readonly #calls = new Set<ServerCall>();
+
+  constructor(context: RpcContext) {
+    this.context = context;
+    const { server } = context;
+    this.monitor = new LeaderMonitor(
+      server.clock,
+      server.config.electionTimeoutMs,
+      () => server.leader !== 0n,
+    );
+  }
+
+  open(call: ServerCall): void {
+    if (!this.context.admit(call)) return;
+    this.#calls.add(call);
+    this.monitor.add(call);
+    call.receiver = new WatchCall(call, this);
+  }
+
+  closed(call: ServerCall): void {
+    this.#calls.delete(call);
+    this.monitor.remove(call);
+  }
+
+  /** Ends all streams: the member is about to stop. */
+  stop(): void {
+    this.monitor.stop();
+    for (const call of [...this.#calls]) {
+      refuse(call, RPC_ERRORS.ErrGRPCStopped);
+      call.receiver?.onCancel?.(call);
+    }
+  }
+}
+
+/** What a client asked of a watcher that is not the hub's business. */
+interface Wishes {
+  readonly fragments: boolean;
+  /** Whether progress is reported from time to time. */
+  readonly notifies: boolean;
+  /** Nothing was sent since the last time. */
+  isIdle: boolean;
+}
+
+class WatchCall implements CallReceiver, WatchSink {
+  readonly #call: ServerCall;
+  readonly #service: WatchService;
+  readonly #server: EtcdServer;
+  readonly #stream: WatchStream;
+  readonly #wishes = new Map<number, Wishes>();
+  readonly #fragmentBytes: number;
+  #progressTimer: Timer | null = null;
+  #isClosed = false;
+
+  constructor(call: ServerCall, service: WatchService) {
+    this.#call = call;
+    this.#service = service;
+    this.#server = service.context.server;
+    this.#stream = this.#server.watches.newStream(this);
+    this.#fragmentBytes = this.#server.config.maxRequestBytes + OVERHEAD_BYTES;
+  }
+
+  // --- the client's side
+
+  onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
+    const request = decodeRequest(call, WatchRequestCodec, bytes, start, end);
+    if (request === null) return this.#close();
+    if (request.createRequest !== null) this.#create(request.createRequest);
+    else if (request.cancelRequest !== null) this.#cancel(request.cancelRequest.watchId);
+    else if (request.progressRequest !== null) this.#stream.requestProgressAll();
+    else this.#server.logger.info('invalid watch request type received in gRPC stream');
+  }
+
+  onWritable(): void {
+    if (!this.#isClosed) this.#stream.resume();
+  }
+
+  onCancel(): void {
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#progressTimer?.cancel();
+    this.#service.closed(this.#call);
+    // The connection may have broken while the hub was writing to it.
+    this.#server.clock.defer(() => this.#stream.close());
+  }
+
+  #create(request: WatchCreateRequest): void {
+    if (request.startRevision < 0) return this.#refuse(RPC_ERRORS.ErrGRPCCompacted.message);
+    const { rangeEnd, filters } = request;
+    const toTheEnd = rangeEnd.length === 1 && rangeEnd[0] === 0;
+    const created = this.#stream.watch({
+      id: request.watchId,
+      key: request.key.length === 0 ? SMALLEST_KEY : request.key,
+      end: rangeEnd.length === 0 ? null : toTheEnd ? NO_BYTES : rangeEnd,
+      startRevision: request.startRevision,
+      dropsPuts: filters.includes(FilterType.NOPUT),
+      dropsDeletes: filters.includes(FilterType.NODELETE),
+      wantsPrevKv: request.prevKv,
+    });
+    if (!(created instanceof Watcher)) return this.#refuse(created.message);
+    this.#wishes.set(created.id, {
+      fragments: request.fragment,
+      notifies: request.progressNotify,
+      isIdle: true,
+    });
+    if (request.progressNotify) this.#scheduleProgress();
+    this.#send(new WatchResponse({ header: this.#header(), watchId: created.id, created: true }));
+  }
+
+  #refuse(cancelReason: string): void {
+    const header = this.#header();
+    this.#send(
+      new WatchResponse({ header, watchId: INVALID_ID, created: true, canceled: true, cancelReason }),
+    );
+  }
+
+  #cancel(watchId: number): void {
+    if (this.#stream.cancel(watchId) !== null) return;
+    this.#wishes.delete(watchId);
+    this.#send(new WatchResponse({ header: this.#header(), watchId, canceled: true }));
+  }
+
+  #header(): WatchResponse['header'] {
+    return this.#service.context.header.header(this.#server.store.revision);
+  }
+
+  /** Answers to the client's own requests, which it makes few of; they don't wait for room. */
+  #send(response: WatchResponse): void {
+    const position = this.#call.reserveMessage(WatchResponseCodec.size(response));
+    WatchResponseCodec.write(response, this.#call.output, position);
+    this.#pauseIfFull();
+  }
+
+  #pauseIfFull(): void {
+    if (!this.#call.hasRoom) this.#stream.pause();
+  }
+
+  // --- the hub's side
+
+  sendEvents(watcher: Watcher, events: Slices, revision: number): void {
+    if (this.#isClosed) return;
+    const wishes = this.#wishes.get(watcher.id)!;
+    wishes.isIdle = false;
+    this.#server.metrics.handles.eventsTotal.value += events.count;
+    if (wishes.fragments && events.count > 1 && events.bytes >= this.#fragmentBytes) {
+      this.#sendFragments(watcher.id, events, revision);
+    } else {
+      this.#sendPart(watcher.id, events, 0, events.count, events.bytes, revision, false);
+    }
+    this.#pauseIfFull();
+  }
+
+  sendProgress(watchId: number, revision: number): void {
+    if (this.#isClosed) return;
+    this.#sendPart(watchId === ALL_WATCHERS ? INVALID_ID : watchId, null, 0, 0, 0, revision, false);
+    this.#pauseIfFull();
+  }
+
+  sendCompacted(watcher: Watcher, compactRevision: number): void {
+    if (this.#isClosed) return;
+    const header = this.#service.context.header.header(0);
+    this.#send(new WatchResponse({ header, watchId: watcher.id, canceled: true, compactRevision }));
+  }
+
+  /** Splits the events of one response; only the last part tells that it is the last. */
+  #sendFragments(watchId: number, events: Slices, revision: number): void {
+    let from = 0;
+    while (from < events.count) {
+      let to = from;
+      let bytes = 0;
+      while (to < events.count) {
+        const next = events.end(to) - events.start(to);
+        if (to > from && bytes + next >= this.#fragmentBytes) break;
+        bytes += next;
+        to++;
+      }
+      this.#sendPart(watchId, events, from, to, bytes, revision, to < events.count);
+      from = to;
+    }
+  }
+
+  /** Writes a response of header, id and events [from, to) in place. */
+  #sendPart(
+    watchId: number,
+    events: Slices | null,
+    from: number,
+    to: number,
+    eventBytes: number,
+    revision: number,
+    isFragment: boolean,
+  ): void {
+    const call = this.#call;
+    const { header } = this.#service.context;
+    const idBytes = watchId === 0 ? 0 : 1 + sizeInt64(watchId);
+    let position = call.reserveMessage(header.size(revision) + idBytes + (isFragment ? 2 : 0) + eventBytes);
+    const target = call.output;
+    position = header.write(target, position, revision);
+    if (watchId !== 0) {
+      target[position++] = WATCH_ID_TAG;
+      position = writeInt64(target, position, watchId);
+    }
+    if (isFragment) {
+      target[position++] = FRAGMENT_TAG;
+      target[position++] = 1;
+    }
+    for (let i = from; i < to; i++) position = copyItem(events!, i, target, position);
+  }
+
+  // --- progress
+
+  #scheduleProgress(): void {
+    if (this.#progressTimer !== null) return;
+    const { clock, config, random } = this.#server;
+    const intervalMs = config.watchProgressNotifyIntervalMs;
+    // Streams that were opened together, as after a reconnect, should not all be written to together.
+    const jitterMs = random.below(Math.max(1, Math.ceil(intervalMs / 10)));
+    const tick = (): void => {
+      for (const [watchId, wishes] of this.#wishes) {
+        if (!wishes.notifies) continue;
+        if (wishes.isIdle) this.#stream.requestProgress(watchId);
+        wishes.isIdle = true;
+      }
+      if (!this.#isClosed) this.#progressTimer = clock.setTimer(intervalMs + jitterMs, tick);
+    };
+    this.#progressTimer = clock.setTimer(intervalMs + jitterMs, tick);
+  }
+}
+
+const SMALLEST_KEY = new Uint8Array(1);
+const NO_BYTES = new Uint8Array(0);
+/** Shorter events are copied faster by hand than by a call. */
+const MAX_HAND_COPIED_BYTES = 48;
+
+function copyItem(items: Slices, index: number, target: Uint8Array, position: number): number {
+  const buffer = items.buffer(index);
+  const start = items.start(index);
+  const end = items.end(index);
+  if (end - start <= MAX_HAND_COPIED_BYTES) {
+    for (let at = start; at < end; at++) target[position++] = buffer[at]!;
+    return position;
+  }
+  target.set(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end), position);
+  return position + end - start;
+}
