@@ -99,6 +99,26 @@ test('what is written is read at once, after the commit, and after a restart', (
   check(again);
 });
 
+test('revisions may begin while buckets are being committed', () => {
+  const world = newWorld();
+  const backend = open(world);
+  backend.createBucket(META);
+  let isCommitted = false;
+  backend.commitNowThen(() => (isCommitted = true));
+  // The commit is at the disk, which takes a millisecond for each operation.
+  world.clock.advance(1);
+  assert.equal(isCommitted, false);
+  backend.startRevisions(7);
+  writeRevisionOf(backend, 8, 0, 'eight');
+  world.clock.advance(1000);
+  assert.ok(isCommitted);
+  assert.equal(revision(backend, 8, 0), 'eight');
+  close(backend, world);
+  const again = open(world);
+  again.startRevisions(8);
+  assert.equal(revision(again, 8, 0), 'eight');
+});
+
 test('changes that are being committed and newer ones are read as one, deletions and dropped buckets included', () => {
   const world = newWorld();
   const random = new SeededRandom(11);

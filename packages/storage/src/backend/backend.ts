@@ -203,10 +203,8 @@ export class Backend implements BackendWriter {
 
   /** Begins the log: the next revision that is written will be `lastMain + 1`. Nothing may be pending in it. */
   startRevisions(lastMain: number): void {
-    assert(
-      this.#log.lastMain === this.#sealedMain && this.#committing === null,
-      'backend: revisions pending',
-    );
+    // A commit that is under way has to do with buckets only, and keeps the log that it began with.
+    assert(this.#log.lastMain === this.#sealedMain, 'backend: revisions pending');
     this.#log = new RevisionLog(lastMain);
     this.#sealedMain = lastMain;
     this.#committedMain = lastMain;
@@ -432,7 +430,8 @@ export class Backend implements BackendWriter {
     if (error !== null) return this.#fail(batch, error);
     this.#committing = null;
     this.#committingBytes = 0;
-    this.#committedMain = toMain;
+    // The revisions may have been begun anew meanwhile, with what the file has.
+    this.#committedMain = Math.max(this.#committedMain, toMain);
     this.#read.close();
     this.#read = this.#database.beginRead();
     this.#keyCursor = null;
