@@ -55,7 +55,7 @@ export class HashStorage {
     return this.#stored;
   }
 
-  /** The hash at `revision` (0: the newest), stored or computed. */
+  /** The hash at `revision` (0: the newest), stored or computed. Before the first revision there is nothing to hash. */
   hashByRevThen(revision: number, done: HashCallback): void {
     const { revision: current, compactRevision, clock } = this.#store;
     const stored = this.#stored.find((hash) => hash.revision === revision);
@@ -64,7 +64,7 @@ export class HashStorage {
       return clock.defer(() => done(ErrCompacted, null, current));
     }
     if (revision > current) return clock.defer(() => done(ErrFutureRev, null, current));
-    this.#begin(revision <= 0 ? current : revision, compactRevision, done);
+    this.#begin(revision === 0 ? current : revision, compactRevision, done);
   }
 
   store(hash: KeyValueHash): void {

@@ -454,6 +454,8 @@ test('a hash waits with later compactions, and gives what was asked for', () => 
   assert.ok(compacted);
   assert.deepEqual(member.hash(3000).error, INTERNAL_ERRORS.mvcc.ErrCompacted);
   assert.deepEqual(member.hash(6000).error, INTERNAL_ERRORS.mvcc.ErrFutureRev);
+  // Before all revisions there is nothing to hash but the name of the bucket: etcd's answer too.
+  assert.equal(member.hash(-4).hash, 0x40a4756d);
 });
 
 test('finished compactions leave hashes, the last ten of them, that answer for their revisions', () => {
