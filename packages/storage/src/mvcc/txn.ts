@@ -18,7 +18,7 @@ import {
   type RequestOp,
   type TxnRequest,
 } from '@etcd/api/etcdserverpb';
-import { assert, compareRange, EMPTY_BYTES } from '@etcd/base';
+import { assert, compareBytes, compareRange, EMPTY_BYTES } from '@etcd/base';
 import { TreeCursor } from './key-index/key-tree.ts';
 import { endOfRange, isBehind } from './key-range.ts';
 import { KeyValueView } from './key-value.ts';
@@ -43,7 +43,7 @@ const NOTHING_RESULT: NothingResult = Object.freeze({ kind: NOTHING });
 
 /** Put as a request of its own. */
 export function put(store: Store, request: PutRequest): PutResult {
-  const error = checkPut(store, request);
+  const error = checkPut(store, request, null);
   if (error !== null) {
     const result = new PutResult();
     result.error = error;
@@ -112,6 +112,11 @@ function isRange(op: RequestOp): boolean {
 
 /** The decisions in the order in which the transactions are met, read one by one. */
 class Path {
+  /**
+   * While checking: the smallest key at which a deletion without an end has begun; null: none has. A transaction may not
+   * put what it deletes, but these deletions are not seen by that rule, which takes their end for a key.
+   */
+  deletedFrom: Uint8Array | null = null;
   readonly #decisions: readonly boolean[];
   #next = 0;
 
@@ -244,11 +249,19 @@ function check(store: Store, request: TxnRequest, path: Path): InternalError | n
   for (const op of branchOf(request, path.take())) {
     let error: InternalError | null = null;
     if (op.requestRange !== null) error = checkRange(store, op.requestRange);
-    else if (op.requestPut !== null) error = checkPut(store, op.requestPut);
+    else if (op.requestPut !== null) error = checkPut(store, op.requestPut, path.deletedFrom);
+    else if (op.requestDeleteRange !== null) noteDeletion(op.requestDeleteRange, path);
     else if (op.requestTxn !== null) error = check(store, op.requestTxn, path);
     if (error !== null) return error;
   }
   return null;
+}
+
+function noteDeletion({ key, rangeEnd }: DeleteRangeRequest, path: Path): void {
+  const isEndless = rangeEnd.length === 1 && rangeEnd[0] === 0;
+  if (!isEndless) return;
+  const { deletedFrom } = path;
+  if (deletedFrom === null || compareBytes(key, deletedFrom) < 0) path.deletedFrom = key;
 }
 
 function checkRange(store: Store, request: RangeRequest): InternalError | null {
@@ -257,9 +270,11 @@ function checkRange(store: Store, request: RangeRequest): InternalError | null {
   return checkRevision(request.revision, store.revision, store.compactRevision);
 }
 
-function checkPut(store: Store, request: PutRequest): InternalError | null {
+/** @param deletedFrom this key and what is behind it will be gone by then; null: none. (Here etcd crashes.) */
+function checkPut(store: Store, request: PutRequest, deletedFrom: Uint8Array | null): InternalError | null {
   if (request.lease !== 0n && !store.leases.has(request.lease)) return ErrLeaseNotFound;
   if (!request.ignoreValue && !request.ignoreLease) return null;
+  if (deletedFrom !== null && compareBytes(request.key, deletedFrom) >= 0) return ErrKeyNotFound;
   const { index } = store;
   const ref = index.find(request.key, 0, request.key.length);
   return ref !== 0 && index.isLive(ref) ? null : ErrKeyNotFound;
