@@ -183,7 +183,7 @@ const CASES: readonly Case[] = [
   { what: 'a field twice: the last one counts', body: raw(0x0a, 0x00, 0x0a, 0x01, 0x61) },
   {
     what: 'S17 text that is not UTF-8 in a string field',
-    headers: path('/etcdserverpb.Auth/Authenticate'),
+    headers: path('/etcdserverpb.Cluster/MemberAdd'),
     body: raw(0x0a, 0x01, 0xff),
   },
   {
