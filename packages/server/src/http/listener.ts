@@ -5,6 +5,7 @@
 import fs from 'node:fs';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import net from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock, Logger } from '@etcd/base';
 import { type GrpcServer, sniffProtocol, socketDuplex, socketInfo } from '@etcd/transport';
 import { type EtcdUrl, isUnixUrl, unixSocketPath } from '../config/index.ts';
@@ -50,6 +51,7 @@ export class Listener {
       requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: 2000,
     });
+    this.#http.on('clientError', answerBadRequest);
     const { http } = options.services;
     this.#http.on('request', (request, response) => http?.onHttp1(request, response));
     this.#server = net.createServer({ noDelay: true, pauseOnConnect: true }, (socket) =>
@@ -140,6 +142,26 @@ export class Listener {
     });
     socket.resume();
   }
+}
+
+/** What does not begin as HTTP/1 is nobody's: it may be a broken HTTP/2 client, and is hung up on as etcd does. */
+const NO_HTTP_ERRORS: ReadonlySet<string> = new Set([
+  'HPE_INVALID_METHOD',
+  'HPE_INVALID_URL',
+  'HPE_INVALID_CONSTANT',
+  'HPE_INVALID_VERSION',
+]);
+
+function answerBadRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const code = error.code ?? '';
+  if (NO_HTTP_ERRORS.has(code) || !socket.writable) return void socket.destroy();
+  const status =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }
 
 /** A socket file that a process which was killed has left: nobody listens on it. Another file is not ours to remove. */
