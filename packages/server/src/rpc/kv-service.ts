@@ -109,7 +109,7 @@ class KvService {
   }
 
   txn(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, TxnRequestCodec, bytes, start, end);
+    const request = decodeRequest(call, TxnRequestCodec, bytes, start, end, RPC_ERRORS.ErrGRPCTooManyOps);
     if (request === null || !this.#context.admit(call)) return;
     if (!this.#hasRoom(call, txnCost(request))) return;
     const error = checkTxn(request, this.#server.config.maxTxnOps);

@@ -1,6 +1,6 @@
 /** What the services of a member share: the member, who it says it is in answers, and how calls are admitted and refused. */
 import { type Codec, DecodeError, GrpcCode, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
-import type { GrpcServer, ServerCall } from '@etcd/transport';
+import { type GrpcServer, MethodKind, type ServerCall } from '@etcd/transport';
 import type { EtcdServer } from '../member/etcd-server.ts';
 import { ResponseHeaderWriter } from './response-header.ts';
 
@@ -41,19 +41,32 @@ export function refuseInternal(call: ServerCall, error: InternalError): false {
   return refuse(call, error.rpc);
 }
 
-/** The request, or null: then the call has been refused, in the words of Go's gRPC. */
+/**
+ * The request, or null: then the call has been refused, in the words of Go's gRPC and protobuf, which don't say where the
+ * mistake is.
+ * @param tooDeep what a message gets that is nested deeper than we decode, if that is an error of its own.
+ */
 export function decodeRequest<T>(
   call: ServerCall,
   codec: Codec<T>,
   bytes: Uint8Array,
   start: number,
   end: number,
+  tooDeep: RpcError | null = null,
 ): T | null {
   try {
     return codec.decode(bytes, start, end);
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
-    call.fail(GrpcCode.Internal, `grpc: error unmarshalling request: ${error.message}`);
+    if (tooDeep !== null && error.code === 'depth') {
+      refuse(call, tooDeep);
+      return null;
+    }
+    const isUnary = call.method?.kind === MethodKind.UNARY;
+    const what = isUnary ? 'error unmarshalling request' : 'failed to unmarshal the received message';
+    const why =
+      error.code === 'utf8' ? 'string field contains invalid UTF-8' : 'cannot parse invalid wire-format data';
+    call.fail(GrpcCode.Internal, `grpc: ${what}: proto: ${why}`);
     return null;
   }
 }
