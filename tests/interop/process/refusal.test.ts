@@ -125,7 +125,7 @@ test('refused: the data directory is a file', async () => {
 test('refused: a directory where nobody may write', async () => {
   // Root may write everywhere but here.
   const server = await EtcdServer.launch({ dataDir: '/proc/self/etcd-data' });
-  assertRefused(await server.ended, /\/proc\/self\/etcd-data/);
+  assertRefused(await server.ended, /cannot access data directory: mkdir \/proc\/self\/etcd-data: /);
 });
 
 // --- directories with a history

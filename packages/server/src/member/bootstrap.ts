@@ -98,8 +98,10 @@ export async function bootstrap(options: BootstrapOptions): Promise<MemberParts>
   }
 }
 
-async function openParts(options: BootstrapOptions): Promise<MemberParts> {
-  const { config, disk, clock, logger, metrics } = options;
+async function openParts(given: BootstrapOptions): Promise<MemberParts> {
+  const { config, disk, clock, metrics } = given;
+  const logger = given.logger.child({ caller: 'server/bootstrap' });
+  const options = { ...given, logger };
   disk.makeDirectory(snapDirectory(config), DIRECTORY_MODE);
   const snapshotter = new Snapshotter({
     disk,
@@ -231,7 +233,7 @@ function openLog(
   const opened = openRepaired(options, record, entries);
   const { nodeId: memberId, clusterId } = decodeMetadata(opened.metadata);
   const state = readMembership(membershipReader(backend));
-  checkClusterVersion(state);
+  checkClusterVersion(state, backendPath(config));
   const membership = new Membership({ clusterId, state, maxLearners: config.maxLearners });
   const confState = confStateOf(state);
   const raftStorage = new MemoryStorage();
@@ -282,13 +284,13 @@ function checkBackend(
   );
 }
 
-function checkClusterVersion({ version }: MembershipState): void {
+function checkClusterVersion({ version }: MembershipState, path: string): void {
   const server = parseVersion(ETCD_VERSION);
   if (server === null || !isServerTooOld(server, version)) return;
   const cluster = version === null ? '' : formatClusterVersion(version);
   throw new MemberStartError(
     `invalid downgrade; server version is lower than determined cluster version ` +
-      `(server ${ETCD_VERSION}, cluster ${cluster}): use a release of at least ${cluster}`,
+      `(server ${ETCD_VERSION}, cluster ${cluster}; ${path}): use a release of at least ${cluster}`,
   );
 }
 

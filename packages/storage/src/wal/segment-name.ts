@@ -60,8 +60,9 @@ export function selectSegments(
 ): SegmentName[] {
   const first = segments.findLastIndex((segment) => segment.index <= index);
   if (first < 0) {
-    const problem = `file not found which matches the snapshot index '${index}'`;
-    throw new WalError('not-found', directory, -1, problem);
+    const { name, index: begin } = segments[0]!;
+    const problem = `file not found which matches the snapshot index '${index}': the first that is there begins at ${begin}`;
+    throw new WalError('not-found', `${directory}/${name}`, -1, problem);
   }
   const selected = segments.slice(first);
   for (let i = 1; i < selected.length; i++) {

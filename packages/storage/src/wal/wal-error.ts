@@ -48,7 +48,7 @@ const RESTORE =
 const REMEDIES: Readonly<Record<WalErrorCode, string>> = {
   torn: 'An interrupted write is dropped by a repair at the next start',
   corrupt: RESTORE,
-  'not-found': 'Check --data-dir and --wal-dir',
+  'not-found': `Check --data-dir and --wal-dir. ${RESTORE}`,
   exists: 'Use another directory, or start the member that owns this one',
   locked: 'Stop the other process first',
   'snapshot-not-found': RESTORE,
