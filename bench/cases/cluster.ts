@@ -1,0 +1,206 @@
+/** Three members on one machine: cost of puts, failover, and a member that has missed a lot. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encodePutRequest, PutRequest } from '@etcd/api/etcdserverpb';
+import { type BenchCase, GENERATOR_ROW, generatorShare, perSecond, type Row, type Stage } from '../case.ts';
+import { callOnce, openChannel } from '../load/connect.ts';
+import type { Job, JobResult, KeySpace } from '../load/job.ts';
+import { LoadGenerator } from '../load/load-generator.ts';
+import { PUT } from '../load/request-source.ts';
+import { Cluster, memberStatus } from '../subject/cluster.ts';
+import type { EtcdProcess } from '../subject/etcd-process.ts';
+
+const MEMBERS = 3;
+const SPACE: KeySpace = { prefix: '/bench/', count: 100_000 };
+const VALUE_BYTES = 256;
+
+const PUT_ROWS: readonly Row[] = [
+  { figure: 'cpu', label: 'CPU of all members per put', unit: 'us', goal: { ratioAtMost: 1 / 3 } },
+  { figure: 'rate', label: 'puts per second', unit: 'per s', goal: { ratioAtLeast: 2 } },
+  { figure: 'p50', label: 'median latency', unit: 'ms' },
+  { figure: 'p99', label: 'p99 latency', unit: 'ms' },
+  GENERATOR_ROW,
+];
+
+function clusterPut(name: string, about: string, isSpread: boolean): BenchCase {
+  return {
+    name,
+    about,
+    isLong: true,
+    rows: PUT_ROWS,
+    open: async ({ program, isQuick }) => {
+      const cluster = await Cluster.start(program, MEMBERS);
+      const generator = new LoadGenerator();
+      return {
+        round: async () => {
+          const targets = isSpread ? cluster.targets : [(await cluster.leader()).target];
+          const result = await generator.run({
+            targets,
+            serverPids: cluster.pids,
+            connections: 100,
+            work: { kind: 'put', space: SPACE, valueBytes: VALUE_BYTES },
+            pace: { inFlight: 10, requests: isQuick ? 5_000 : 100_000 },
+          });
+          return {
+            cpu: result.serverCpuUs / result.operations,
+            rate: perSecond(result.operations, result.elapsedMs),
+            p50: result.latency.p50,
+            p99: result.latency.p99,
+            generator: generatorShare(result),
+          };
+        },
+        close: async () => {
+          generator.close();
+          await cluster.dispose();
+        },
+      };
+    },
+  };
+}
+
+/** Over three rounds, more than twenty. */
+const KILLS_PER_ROUND = 7;
+const ATTEMPT_EVERY_MS = 10;
+const ATTEMPT_TIMEOUT_MS = 10_000;
+/** Between two kills, so that the member that comes back has caught up. */
+const SETTLE_MS = 1_000;
+
+/** Milliseconds until one of `members` acknowledges a write; each is asked again and again. */
+async function firstWriteMs(members: readonly EtcdProcess[]): Promise<number> {
+  const startMs = performance.now();
+  const request = encodePutRequest(new PutRequest({ key: Buffer.from('failover') }));
+  const channels = await Promise.all(members.map((member) => openChannel(member.target)));
+  let isAcknowledged = false;
+  await new Promise<void>((resolve) => {
+    const attempt = (): void => {
+      if (isAcknowledged) return;
+      for (const channel of channels) {
+        callOnce(channel, PUT, request, ATTEMPT_TIMEOUT_MS).then(
+          () => {
+            isAcknowledged = true;
+            resolve();
+          },
+          // Refused for want of a leader: a later attempt will do.
+          () => {},
+        );
+      }
+      setTimeout(attempt, ATTEMPT_EVERY_MS);
+    };
+    attempt();
+  });
+  const elapsedMs = performance.now() - startMs;
+  for (const channel of channels) channel.close();
+  return elapsedMs;
+}
+
+async function failOver(cluster: Cluster): Promise<number> {
+  const leader = await cluster.leader();
+  await leader.stop('SIGKILL');
+  const elapsedMs = await firstWriteMs(cluster.others(leader));
+  leader.relaunch();
+  await leader.answers();
+  await sleep(SETTLE_MS);
+  return elapsedMs;
+}
+
+const failover: BenchCase = {
+  name: 'failover',
+  about: 'the leader of three is killed; time until another acknowledges a write; default timeouts',
+  isLong: true,
+  rows: [
+    { figure: 'median', label: 'median time', unit: 'ms', goal: { ratioAtMost: 1 } },
+    { figure: 'longest', label: 'longest time', unit: 'ms' },
+  ],
+  open: async ({ program, isQuick }) => {
+    const cluster = await Cluster.start(program, MEMBERS);
+    return {
+      round: async () => {
+        const times: number[] = [];
+        while (times.length < (isQuick ? 1 : KILLS_PER_ROUND)) times.push(await failOver(cluster));
+        times.sort((a, b) => a - b);
+        return { median: times[times.length >> 1]!, longest: times.at(-1)! };
+      },
+      close: () => cluster.dispose(),
+    };
+  },
+};
+
+const MISSED_BYTES = 1_000_000_000;
+const MISSED_VALUE_BYTES = 100_000;
+const MISSED_SPACE: KeySpace = { prefix: '/missed/', count: 2_000 };
+const PUTS_AT_A_TIME = 5_000;
+
+/** Puts in chunks until `isOver`; returns how many a second. */
+async function putRate(put: () => Promise<JobResult>, isOver: () => Promise<boolean>): Promise<number> {
+  const startMs = performance.now();
+  let puts = 0;
+  do puts += (await put()).operations;
+  while (!(await isOver()));
+  return perSecond(puts, performance.now() - startMs);
+}
+
+async function catchUpRound(cluster: Cluster, generator: LoadGenerator, { isQuick }: Stage) {
+  const leader = await cluster.leader();
+  const missing = cluster.others(leader)[0]!;
+  const run = (job: Pick<Job, 'connections' | 'work' | 'pace'>): Promise<JobResult> =>
+    generator.run({ ...job, targets: [leader.target], serverPids: [] });
+  await missing.stop('SIGTERM');
+  const missedBytes = isQuick ? MISSED_BYTES / 100 : MISSED_BYTES;
+  await run({
+    connections: 4,
+    work: { kind: 'put', space: MISSED_SPACE, valueBytes: MISSED_VALUE_BYTES },
+    pace: { inFlight: 2, requests: missedBytes / MISSED_VALUE_BYTES },
+  });
+  const put = (): Promise<JobResult> =>
+    run({
+      connections: 10,
+      work: { kind: 'put', space: SPACE, valueBytes: VALUE_BYTES },
+      pace: { inFlight: 10, requests: PUTS_AT_A_TIME },
+    });
+  let chunks = 0;
+  const before = await putRate(put, () => Promise.resolve(++chunks === 5));
+  const target = (await memberStatus(leader)).appliedIndex;
+  const startMs = performance.now();
+  missing.relaunch();
+  let caughtUpMs = 0;
+  const hasCaughtUp = async (): Promise<boolean> => {
+    const index = await memberStatus(missing).then(
+      (status) => status.appliedIndex,
+      () => 0,
+    );
+    if (index >= target) caughtUpMs ||= performance.now() - startMs;
+    return caughtUpMs > 0;
+  };
+  const during = await putRate(put, hasCaughtUp);
+  return { before, during, share: during / before, catchUp: caughtUpMs };
+}
+
+const catchUp: BenchCase = {
+  name: 'catch-up',
+  about: 'one of three members has missed 1 GB and catches up under a load of puts',
+  isLong: true,
+  isFresh: true,
+  rows: [
+    { figure: 'share', label: 'put rate meanwhile / before', unit: '×', goal: { atLeast: 0.75 } },
+    { figure: 'before', label: 'puts per second before', unit: 'per s' },
+    { figure: 'during', label: 'puts per second meanwhile', unit: 'per s' },
+    { figure: 'catchUp', label: 'time to catch up', unit: 'ms' },
+  ],
+  open: async (stage) => {
+    const cluster = await Cluster.start(stage.program, MEMBERS);
+    const generator = new LoadGenerator();
+    return {
+      round: () => catchUpRound(cluster, generator, stage),
+      close: async () => {
+        generator.close();
+        await cluster.dispose();
+      },
+    };
+  },
+};
+
+export const clusterCases: readonly BenchCase[] = [
+  clusterPut('cluster-put-leader', 'three members: puts of 256 bytes, 100 × 10, through the leader', false),
+  clusterPut('cluster-put-spread', 'three members: puts of 256 bytes, 100 × 10, spread over all', true),
+  failover,
+  catchUp,
+];

@@ -1,0 +1,19 @@
+/** Every case, in the order in which they run. */
+import type { BenchCase } from '../case.ts';
+import { clusterCases } from './cluster.ts';
+import { range10k, rangeStream10k } from './large-range.ts';
+import { memory1m } from './memory.ts';
+import { requestCases } from './requests.ts';
+import { stall5m } from './stall.ts';
+import { kubernetesDay, watch200 } from './watch.ts';
+
+export const CASES: readonly BenchCase[] = [
+  ...requestCases,
+  watch200,
+  kubernetesDay,
+  range10k,
+  rangeStream10k,
+  memory1m,
+  stall5m,
+  ...clusterCases,
+];

@@ -1,0 +1,52 @@
+/**
+ * The load generator's process: takes one {@link Job} after another from its parent and answers each with a
+ * {@link JobResult}, or with the text of what went wrong. It lives through a whole case, so that its code is warm.
+ */
+import { cpuTimeUs } from '../subject/process-usage.ts';
+import { openChannels } from './connect.ts';
+import { driveClosed, driveOpen, openSlots, Tally } from './drivers.ts';
+import type { Job, JobResult } from './job.ts';
+import { requestSource } from './request-source.ts';
+import { Watchers } from './watchers.ts';
+
+function totalCpuUs(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuTimeUs(pid), 0);
+}
+
+async function perform(job: Job): Promise<JobResult> {
+  const { pace, work, serverPids } = job;
+  const channels = await openChannels(job.targets, job.connections);
+  const watchers = job.watch === undefined ? null : await Watchers.open(job.watch, job.targets);
+  const slots =
+    'inFlight' in pace ? job.connections * pace.inFlight : openSlots(job.connections, pace.perSecond);
+  const source = requestSource(work, slots);
+  const tally = new Tally();
+  const serverBeforeUs = totalCpuUs(serverPids);
+  const ownBefore = process.cpuUsage();
+  const startMs = performance.now();
+  if ('inFlight' in pace) await driveClosed(channels, pace.inFlight, pace.requests, source, tally);
+  else await driveOpen(channels, pace.perSecond, pace.seconds, source, tally);
+  if (watchers !== null) await watchers.finished();
+  const elapsedMs = performance.now() - startMs;
+  const serverCpuUs = totalCpuUs(serverPids) - serverBeforeUs;
+  const own = process.cpuUsage(ownBefore);
+  watchers?.close();
+  for (const channel of channels) channel.close();
+  return {
+    operations: tally.operations,
+    elapsedMs,
+    serverCpuUs,
+    generatorCpuUs: own.user + own.system,
+    answerBytes: tally.answerBytes + (watchers?.answerBytes ?? 0),
+    events: watchers?.events ?? 0,
+    latency: tally.latencies.summary(),
+  };
+}
+
+process.on('message', (job: Job) => {
+  perform(job).then(
+    (result) => process.send!({ result }),
+    (error: Error) => process.send!({ error: error.message }),
+  );
+});
+process.on('disconnect', () => process.exit());

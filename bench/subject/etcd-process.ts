@@ -1,0 +1,178 @@
+/** An etcd server, any program, as a child process with a data directory of its own. Ended by its id, never by name. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encodeRangeRequest, RangeRequest } from '@etcd/api/etcdserverpb';
+import { callOnce, openChannel } from '../load/connect.ts';
+import { RANGE } from '../load/request-source.ts';
+import { freePorts } from './ports.ts';
+
+/** A server that has just been started is asked so often whether it answers. */
+const POLL_MS = 2;
+const READY_TIMEOUT_MS = 120_000;
+const STOP_TIMEOUT_MS = 60_000;
+const LOG_TAIL_BYTES = 2_000;
+
+const living = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
+export interface MemberAddress {
+  readonly name: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+}
+
+export async function memberAddresses(count: number): Promise<MemberAddress[]> {
+  const ports = await freePorts(2 * count);
+  return Array.from({ length: count }, (_, i) => ({
+    name: `m${i}`,
+    clientPort: ports[2 * i]!,
+    peerPort: ports[2 * i + 1]!,
+  }));
+}
+
+export class EtcdProcess {
+  readonly address: MemberAddress;
+  readonly directory: string;
+  readonly #program: string;
+  readonly #flags: readonly string[];
+  #child: ChildProcess;
+  #exited: Promise<void>;
+
+  private constructor(program: string, address: MemberAddress, peers: readonly MemberAddress[]) {
+    this.#program = program;
+    this.address = address;
+    this.directory = mkdtempSync(join(tmpdir(), 'etcd-bench-'));
+    this.#flags = flagsOf(address, peers, join(this.directory, 'data'));
+    this.#child = this.#spawn();
+    this.#exited = exitOf(this.#child);
+  }
+
+  /** Starts a member without waiting for it. */
+  static launch(program: string, address: MemberAddress, peers: readonly MemberAddress[]): EtcdProcess {
+    return new EtcdProcess(program, address, peers);
+  }
+
+  /** Starts a single member and waits until it answers. */
+  static async start(program: string): Promise<EtcdProcess> {
+    const [address] = await memberAddresses(1);
+    const server = EtcdProcess.launch(program, address!, [address!]);
+    await server.answers();
+    return server;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** `host:port` for clients. */
+  get target(): string {
+    return `127.0.0.1:${this.address.clientPort}`;
+  }
+
+  /** Resolves as soon as a linearizable Range of `key` is answered. */
+  async answers(key = 'any'): Promise<void> {
+    const request = encodeRangeRequest(new RangeRequest({ key: Buffer.from(key) }));
+    const deadlineMs = performance.now() + READY_TIMEOUT_MS;
+    while (!(await this.#answersOnce(request))) {
+      if (this.#child.exitCode !== null || performance.now() > deadlineMs) {
+        throw new Error(`${this.#program} does not answer; its log ends with:\n${this.#logTail()}`);
+      }
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** Ends it: with `SIGTERM` in order, with `SIGKILL` as a crash does. Resolves when it has ended. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    this.#child.kill(signal);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  /** Starts it again on its data, without waiting for it. */
+  relaunch(): void {
+    this.#child = this.#spawn();
+    this.#exited = exitOf(this.#child);
+  }
+
+  /** Ends it and removes its data. */
+  async dispose(): Promise<void> {
+    await this.stop('SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  async #answersOnce(request: Uint8Array): Promise<boolean> {
+    try {
+      const channel = await openChannel(this.target);
+      try {
+        await callOnce(channel, RANGE, request, READY_TIMEOUT_MS);
+        return true;
+      } finally {
+        channel.close();
+      }
+    } catch {
+      return false;
+    }
+  }
+
+  #spawn(): ChildProcess {
+    const log = openSync(join(this.directory, 'log'), 'a');
+    const child = spawn(this.#program, this.#flags, {
+      cwd: this.directory,
+      env: serverEnvironment(),
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    living.add(child);
+    return child;
+  }
+
+  #logTail(): string {
+    return readFileSync(join(this.directory, 'log'), 'utf8').slice(-LOG_TAIL_BYTES);
+  }
+}
+
+function exitOf(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', () => {
+      living.delete(child);
+      resolve();
+    });
+  });
+}
+
+/** Both programs get the same. The quota is the highest that etcd recommends: some cases hold more than the default. */
+function flagsOf(
+  address: MemberAddress,
+  peers: readonly MemberAddress[],
+  dataDirectory: string,
+): readonly string[] {
+  const clientUrl = `http://127.0.0.1:${address.clientPort}`;
+  const peerUrl = (member: MemberAddress): string => `http://127.0.0.1:${member.peerPort}`;
+  return [
+    `--name=${address.name}`,
+    `--data-dir=${dataDirectory}`,
+    `--listen-client-urls=${clientUrl}`,
+    `--advertise-client-urls=${clientUrl}`,
+    `--listen-peer-urls=${peerUrl(address)}`,
+    `--initial-advertise-peer-urls=${peerUrl(address)}`,
+    `--initial-cluster=${peers.map((peer) => `${peer.name}=${peerUrl(peer)}`).join(',')}`,
+    `--quota-backend-bytes=${8 * 1024 ** 3}`,
+    '--log-level=warn',
+  ];
+}
+
+/** Ours without what would configure an etcd; what is meant for our launcher stays, for profiles. */
+function serverEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => name === 'ETCD_NODE_OPTIONS' || !(name.startsWith('ETCD_') || name === 'NODE_OPTIONS'),
+    ),
+  );
+}

@@ -1,0 +1,37 @@
+/** What a process costs, as Linux counts it. */
+import { readFileSync, writeFileSync } from 'node:fs';
+
+/** Linux tells CPU time in hundredths of a second. */
+const US_PER_TICK = 10_000;
+// Counted behind the program's name, which may have blanks and ends with the last parenthesis.
+const UTIME_FIELD = 11;
+const STIME_FIELD = 12;
+/** Written to `clear_refs`, it makes the kernel forget the peak of resident memory. */
+const RESET_PEAK = '5';
+const BYTES_PER_KB = 1024;
+
+/** CPU time that all threads of a process have used, user and system, in microseconds. */
+export function cpuTimeUs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[UTIME_FIELD]) + Number(fields[STIME_FIELD])) * US_PER_TICK;
+}
+
+export interface ResidentMemory {
+  readonly bytes: number;
+  /** The most since the start, or since {@link resetPeakMemory}. */
+  readonly peakBytes: number;
+  /** The part that is not pages of files. */
+  readonly anonymousBytes: number;
+}
+
+export function residentMemory(pid: number): ResidentMemory {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  const read = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? Number.NaN) * BYTES_PER_KB;
+  return { bytes: read('VmRSS'), peakBytes: read('VmHWM'), anonymousBytes: read('RssAnon') };
+}
+
+export function resetPeakMemory(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, RESET_PEAK);
+}
