@@ -16,6 +16,8 @@ import {
   HashResponse,
   HashResponseCodec,
   MoveLeaderRequestCodec,
+  MoveLeaderResponse,
+  MoveLeaderResponseCodec,
   SnapshotResponse,
   SnapshotResponseCodec,
   StatusResponse,
@@ -138,7 +140,9 @@ class MaintenanceService {
     const request = decodeRequest(call, MoveLeaderRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
     if (!this.#server.isLeader) return void refuse(call, RPC_ERRORS.ErrGRPCNotLeader);
-    refuseInternal(call, ErrBadLeaderTransferee);
+    if (request.targetId !== this.#server.memberId) return void refuseInternal(call, ErrBadLeaderTransferee);
+    const header = this.#context.header.header(this.#server.store.revision);
+    answer(call, MoveLeaderResponseCodec, new MoveLeaderResponse({ header }));
   }
 
   snapshot(call: ServerCall): void {
