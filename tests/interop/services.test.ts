@@ -135,7 +135,7 @@ test('watch: a revision too large for a message comes in fragments if asked for'
   const values = Array.from({ length: 6 }, (_, i) => ({
     request_put: { key: `fragment/${i}`, value: 'x'.repeat(200_000) },
   }));
-  // Three transactions of more than a megabyte each.
+  // Three transactions of more than a megabyte each: with the previous pairs, two of them are too large for one message.
   for (let i = 0; i < 3; i++) await rpc.call('KV.Txn', { success: values });
   const collect = async (fragment: boolean): Promise<WatchResponse[]> => {
     const stream = rpc.stream('Watch.Watch');
@@ -144,6 +144,7 @@ test('watch: a revision too large for a message comes in fragments if asked for'
         key: 'fragment/',
         range_end: 'fragment0',
         start_revision: header!.revision + 1n,
+        prev_kv: true,
         fragment,
       },
     });
