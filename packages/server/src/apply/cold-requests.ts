@@ -88,7 +88,8 @@ function applyCompaction({ store }: ColdRequestContext, { revision }: Compaction
   });
   const result = new CompactionResult(error, store.revision);
   finish = () => result.finish();
-  if (isFinished) result.finish();
+  // For a revision in the future nothing was scheduled.
+  if (isFinished || error === INTERNAL_ERRORS.mvcc.ErrFutureRev) result.finish();
   // An error travels in the result: whoever asked for a physical compaction waits for the one that is running.
   return { operation: 'Compaction', error: null, result, hasRoom: true };
 }

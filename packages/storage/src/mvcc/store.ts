@@ -174,7 +174,8 @@ export class Store implements ReadView {
 
   /**
    * Compacts up to `rev`: at once as far as anybody can see, in the background as far as memory and file go. `done` is
-   * called when that is finished; with an error in place of it, when what was scheduled before is finished.
+   * called when that is finished; when the revision is compacted already, once what was scheduled before is finished; not
+   * at all for one in the future.
    */
   compact(rev: number, done: () => void): InternalError | null {
     assert(this.#isReady, 'store: compacted before it is restored');
