@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { crc32cUpdate, DiskError, SeededRandom } from '@etcd/base';
 import { Database } from '@etcd/bbolt';
 import { SimClock, SimDisk, SimulatedCrash } from '@etcd/testing';
-import type { BackendOptions } from './api.ts';
+import type { BackendOptions, BackendSnapshot } from './api.ts';
 import { Backend } from './backend.ts';
 import { type Bucket, defineBucket, KEY_BUCKET } from './bucket.ts';
 import { revisionBytes } from './revision.ts';
@@ -469,4 +469,42 @@ test('S26 defragmentation makes the file shorter while it is written to, and los
   const survivor = open({ clock: new SimClock(), disk: world.disk.afterCrash(new SeededRandom(2), {}) });
   survivor.startRevisions(last);
   for (let main = 10; main <= 12_000; main += 10) assert.equal(revision(survivor, main, 0), value(main));
+});
+
+test('a backend whose file was replaced finishes what is pending, and serves the readers that are still at work', () => {
+  const world = newWorld();
+  const backend = open(world);
+  backend.createBucket(OTHER);
+  backend.put(OTHER, bytes('k'), bytes('v'));
+  let snapshot: BackendSnapshot | null = null;
+  let committed = false;
+  backend.snapshotThen((error, found) => {
+    assert.equal(error, null);
+    snapshot = found;
+  });
+  world.clock.advance(200);
+  backend.put(OTHER, bytes('k'), bytes('w'));
+  backend.commitNowThen((error) => {
+    committed = error === null;
+  });
+  world.disk.rename('/db', '/old');
+  backend.retire();
+  const next = open(world);
+  world.clock.advance(1000);
+  assert.ok(committed);
+  const read = new Uint8Array(snapshot!.sizeBytes);
+  let readBytes = 0;
+  snapshot!.readThen(read, (error, count) => {
+    assert.equal(error, null);
+    readBytes = count;
+  });
+  world.clock.advance(10);
+  assert.equal(readBytes, read.length);
+  snapshot!.close();
+  world.clock.advance(1000);
+  assert.equal(text(next.get(OTHER, bytes('k'))), null);
+  next.close();
+  const old = open({ ...world }, { path: '/old' });
+  assert.equal(text(old.get(OTHER, bytes('k'))), 'w', 'the lock was released');
+  old.close();
 });

@@ -34,6 +34,8 @@ const DEFAULT_RECENT_BYTES = 32 * 1024 * 1024;
 const DEFAULT_MAX_PENDING_BYTES = 128 * 1024 * 1024;
 /** Pages that defragmentation moves in one commit: a few milliseconds. */
 const DEFRAGMENT_BYTES_PER_COMMIT = 1024 * 1024;
+/** How often a backend that is no longer used looks whether it may let its file go. */
+const RETIREMENT_CHECK_MS = 100;
 
 export class Backend implements BackendWriter {
   /** What {@link readRevision} found. */
@@ -298,6 +300,21 @@ export class Backend implements BackendWriter {
     this.#release();
   }
 
+  /**
+   * Another file has taken this one's place: finishes what is pending, since somebody may wait for it, and lets the file go when
+   * the last reader that is still at work (a snapshot on its way to a client, say) has closed its transaction.
+   */
+  retire(): void {
+    assert(this.#closing === null && !this.#isClosed, 'backend: retired after close');
+    this.#closing = () => {};
+    this.commitNowThen(() => {
+      this.#isClosed = true;
+      this.#timer?.cancel();
+      this.#read.close();
+      this.#releaseWhenUnread();
+    });
+  }
+
   /** Commits, then gives a consistent copy of the whole file to read; the caller closes it. */
   snapshotThen(done: (error: BoltError | null, snapshot: BackendSnapshot | null) => void): void {
     this.commitNowThen((error) => {
@@ -432,6 +449,7 @@ export class Backend implements BackendWriter {
     this.#committingBytes = 0;
     // The revisions may have been begun anew meanwhile, with what the file has.
     this.#committedMain = Math.max(this.#committedMain, toMain);
+    if (this.#isClosed) return this.#callBack(batch, null);
     this.#read.close();
     this.#read = this.#database.beginRead();
     this.#keyCursor = null;
@@ -467,6 +485,12 @@ export class Backend implements BackendWriter {
     const statistics = this.#database.statistics();
     this.#sizeBytes = statistics.sizeBytes;
     this.#sizeInUseBytes = statistics.sizeInUseBytes;
+  }
+
+  #releaseWhenUnread(): void {
+    if (this.#database.statistics().openReaders > 0) {
+      this.#clock.setTimer(RETIREMENT_CHECK_MS, () => this.#releaseWhenUnread());
+    } else this.#database.close();
   }
 
   #release(): void {

@@ -9,11 +9,13 @@ import {
   goString,
   goStrings,
   idField,
+  isObject,
   type JsonObject,
   parseObject,
   stringField,
   stringsField,
 } from './go-json.ts';
+import { MembershipError } from './membership-error.ts';
 
 /** What raft knows of a member; changed through configuration changes only. */
 export interface RaftAttributes {
@@ -102,6 +104,22 @@ export function attributesJson(attributes: Attributes): string {
 
 export function parseMember(text: string | Uint8Array): Member {
   return memberOf(parseObject(text, 'member'));
+}
+
+/** A list of members as members tell it to each other, in order of their ids. */
+export function membersJson(members: readonly Member[]): string {
+  const sorted = [...members].sort((a, b) => compareIds(a.id, b.id));
+  return `[${sorted.map(memberJson).join(',')}]`;
+}
+
+/** Throws {@link MembershipError}. */
+export function parseMembers(text: string): Member[] {
+  const { members } = parseObject(`{"members":${text}}`, 'members');
+  if (!Array.isArray(members)) throw new MembershipError('malformed', 'failed to unmarshal members: not a list');
+  return members.map((member: unknown) => {
+    if (!isObject(member)) throw new MembershipError('malformed', 'failed to unmarshal members: not an object');
+    return memberOf(member);
+  });
 }
 
 export function parseConfigChangeContext(text: Uint8Array): ConfigChangeContext {
