@@ -21,7 +21,7 @@ function hasSubject(): boolean {
 
 function chooseFiles(words: readonly string[]): string[] {
   const patterns = ['packages/*/src/**/*.test.ts', 'tools/**/*.test.ts', 'tests/support/**/*.test.ts'];
-  if (hasSubject()) patterns.push('tests/interop/**/*.test.ts');
+  if (hasSubject()) patterns.push('tests/{interop,program}/**/*.test.ts');
   return globSync(patterns, { cwd: root })
     .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
     .sort();
@@ -64,7 +64,7 @@ if (files.length === 0) {
   process.stderr.write(`no test file matches ${process.argv.slice(2).join(' ')}\n`);
   process.exit(1);
 }
-const missing = files.some((file) => file.startsWith('tests/interop/')) ? bringRequirements() : [];
+const missing = files.some((file) => /^tests\/(interop|program)\//.test(file)) ? bringRequirements() : [];
 const status = runTests(files);
 reportMissing(missing);
 process.exit(status !== 0 ? status : missing.length > 0 && process.env['CI'] !== undefined ? 1 : 0);
