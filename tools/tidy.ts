@@ -15,6 +15,7 @@ const EDGES: Readonly<Record<string, readonly string[]>> = {
   client: ['base', 'api', 'transport'],
   server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'client'],
   testing: ['base'],
+  sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'server', 'testing'],
 };
 
 /** Packages that do no I/O and read no clock; files named `node-*`, folders named `node` and programs' `main.ts` may. */

@@ -131,6 +131,24 @@ export class SimDisk implements Disk {
     return after;
   }
 
+  /**
+   * The disk that the next start finds when the process was killed but the power stayed on: everything is as it was seen,
+   * what was not synced is still not synced, and nobody holds a lock. This disk is dead afterwards.
+   */
+  afterKill(options: SimDiskOptions = this.#options): SimDisk {
+    this.#crashed = true;
+    const after = new SimDisk(options);
+    for (const [path, entry] of this.#durableNames) after.#durableNames.set(path, entry);
+    for (const [path, entry] of this.#names) {
+      after.#names.set(path, entry);
+      if (entry === 'directory') continue;
+      entry.lockHolders.clear();
+      entry.frozenPages.clear();
+    }
+    after.#pendingNames = this.#pendingNames;
+    return after;
+  }
+
   openFile(path: string, options: OpenOptions): DiskFile {
     this.begin('open', path, 0);
     let entry = this.#names.get(path);

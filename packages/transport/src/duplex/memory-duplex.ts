@@ -20,10 +20,16 @@ export interface MemoryDuplexOptions {
   readonly capacityBytes?: number;
 }
 
-/** Both ends of a fresh connection. */
-export function memoryDuplexPair(options: MemoryDuplexOptions): [Duplex, Duplex] {
+/**
+ * Both ends of a fresh connection. `theirs` are the options of the second end where they differ: its own clock, if it
+ * belongs to another simulated process.
+ */
+export function memoryDuplexPair(
+  options: MemoryDuplexOptions,
+  theirs: MemoryDuplexOptions = options,
+): [Duplex, Duplex] {
   const a = new MemoryDuplex(options);
-  const b = new MemoryDuplex(options);
+  const b = new MemoryDuplex(theirs);
   a.connect(b);
   b.connect(a);
   return [a, b];

@@ -1,0 +1,208 @@
+/**
+ * What goes wrong in a world, and when. Each world draws the kinds of faults that it has and how often they come: a world in
+ * which everything happens all the time would hardly ever get anywhere interesting.
+ */
+import type { SeededRandom } from '@etcd/base';
+import { FAST_DISK, type Machine } from './machine.ts';
+import type { World } from './world.ts';
+
+/** Operations of a disk within which a cut of power that is due happens. */
+const MAX_CUT_OPERATIONS = 400;
+const MAX_DOWN_MS = 8000;
+const MAX_PAUSE_MS = 6000;
+const MAX_WALL_JUMP_MS = 3_600_000;
+/** Of the disk, while it is slow. */
+const MAX_SLOW_SYNC_MS = 400;
+
+interface FaultKind {
+  readonly name: string;
+  readonly weight: number;
+  readonly happen: () => void;
+}
+
+export class FaultInjector {
+  readonly #world: World;
+  readonly #random: SeededRandom;
+  readonly #kinds: readonly FaultKind[];
+  readonly #meanMs: number;
+  #isOn = false;
+  /** Tells timers of one storm from those of the next. */
+  #storm = 0;
+  count = 0;
+
+  constructor(world: World, random: SeededRandom) {
+    this.#world = world;
+    this.#random = random;
+    this.#meanMs = 800 + random.below(6000);
+    this.#kinds = this.#allKinds().filter(() => random.chance(0.6));
+  }
+
+  /** Faults come from now on. */
+  begin(): void {
+    this.#isOn = true;
+    this.#storm++;
+    this.#scheduleNext();
+  }
+
+  /** Everything works again, and every machine runs. */
+  end(): void {
+    this.#isOn = false;
+    this.#storm++;
+    this.#world.fabric.heal();
+    for (const machine of this.#world.activeMachines) {
+      machine.diskSpeed = FAST_DISK;
+      machine.cutAfterOperations = -1;
+      machine.start();
+    }
+    this.#world.note('all is healed');
+  }
+
+  #scheduleNext(): void {
+    const storm = this.#storm;
+    const waitMs = (this.#meanMs * (100 + this.#random.below(1800))) / 1000;
+    this.#world.clock.setTimer(waitMs, () => {
+      if (!this.#isOn || storm !== this.#storm) return;
+      this.#happen();
+      this.#scheduleNext();
+    });
+  }
+
+  #happen(): void {
+    if (this.#kinds.length === 0) return;
+    let draw = this.#random.below(this.#kinds.reduce((sum, { weight }) => sum + weight, 0));
+    for (const { weight, happen } of this.#kinds) {
+      draw -= weight;
+      if (draw >= 0) continue;
+      this.count++;
+      return happen();
+    }
+  }
+
+  #allKinds(): FaultKind[] {
+    return [
+      { name: 'power cut', weight: 3, happen: () => this.#onRunning((m) => this.#cutPower(m)) },
+      {
+        name: 'power cut at an operation',
+        weight: 5,
+        happen: () => this.#onRunning((m) => this.#cutLater(m)),
+      },
+      { name: 'kill', weight: 3, happen: () => this.#onRunning((m) => this.#kill(m)) },
+      { name: 'stop', weight: 2, happen: () => this.#onRunning((m) => this.#stop(m)) },
+      { name: 'power cut of all', weight: 1, happen: () => this.#cutAll() },
+      { name: 'pause', weight: 3, happen: () => this.#onRunning((m) => this.#pause(m)) },
+      { name: 'slow disk', weight: 3, happen: () => this.#onRunning((m) => this.#slowDisk(m)) },
+      { name: 'wall clock jump', weight: 2, happen: () => this.#jump() },
+      { name: 'isolation', weight: 4, happen: () => this.#isolate(true) },
+      { name: 'one-way isolation', weight: 3, happen: () => this.#isolate(false) },
+      { name: 'partition', weight: 3, happen: () => this.#partition() },
+      { name: 'single link cut', weight: 3, happen: () => this.#cutLink() },
+      { name: 'bad network', weight: 4, happen: () => this.#badNetwork() },
+      { name: 'healed network', weight: 8, happen: () => this.#heal() },
+    ];
+  }
+
+  #onRunning(happen: (machine: Machine) => void): void {
+    const running = this.#world.activeMachines.filter((machine) => machine.isRunning);
+    if (running.length > 0) happen(this.#random.pick(running));
+  }
+
+  #restartLater(machine: Machine): void {
+    const downMs = this.#random.chance(0.5) ? this.#random.below(500) : this.#random.below(MAX_DOWN_MS);
+    this.#world.clock.setTimer(downMs, () => machine.start());
+  }
+
+  #cutPower(machine: Machine): void {
+    machine.cutPower('now');
+    this.#restartLater(machine);
+  }
+
+  #cutLater(machine: Machine): void {
+    machine.cutAfterOperations = this.#random.below(MAX_CUT_OPERATIONS);
+    machine.onPowerCut = () => this.#restartLater(machine);
+  }
+
+  #kill(machine: Machine): void {
+    machine.kill('now');
+    this.#restartLater(machine);
+  }
+
+  #stop(machine: Machine): void {
+    machine.stop();
+    this.#world.clock.setTimer(MAX_DOWN_MS * 2, () => machine.start());
+  }
+
+  #cutAll(): void {
+    for (const machine of this.#world.activeMachines) {
+      if (machine.isRunning) machine.cutPower('everywhere');
+      this.#restartLater(machine);
+    }
+  }
+
+  #pause(machine: Machine): void {
+    const durationMs = this.#random.below(MAX_PAUSE_MS);
+    this.#world.note(`${machine.name} pauses for ${durationMs} ms`);
+    machine.run?.process.stall(durationMs);
+  }
+
+  #slowDisk(machine: Machine): void {
+    const syncMs = 1 + this.#random.below(MAX_SLOW_SYNC_MS);
+    this.#world.note(`${machine.name}'s disk is slow: ${syncMs} ms`);
+    machine.diskSpeed = { syncMs: syncMs / 4, spreadMs: syncMs };
+    this.#world.clock.setTimer(this.#random.below(15_000), () => {
+      machine.diskSpeed = FAST_DISK;
+    });
+  }
+
+  #jump(): void {
+    const machine = this.#random.pick(this.#world.machines);
+    machine.wallOffsetMs = this.#random.below(2 * MAX_WALL_JUMP_MS) - MAX_WALL_JUMP_MS;
+    this.#world.note(`${machine.name}'s wall clock jumps to ${machine.wallOffsetMs} ms off`);
+  }
+
+  #isolate(bothWays: boolean): void {
+    const alone = this.#random.pick(this.#world.machines).name;
+    const isDeaf = this.#random.chance(0.5);
+    this.#world.note(`${alone} is cut off${bothWays ? '' : isDeaf ? ', hears nothing' : ', is not heard'}`);
+    for (const { name } of this.#world.machines) {
+      if (name === alone) continue;
+      if (bothWays || isDeaf) this.#world.fabric.cut(name, alone);
+      if (bothWays || !isDeaf) this.#world.fabric.cut(alone, name);
+    }
+  }
+
+  #partition(): void {
+    const here = this.#world.machines.filter(() => this.#random.chance(0.5)).map(({ name }) => name);
+    this.#world.note(`partition of ${here.join(' ')} from the rest`);
+    for (const { name } of this.#world.machines) {
+      if (here.includes(name)) continue;
+      for (const other of here) {
+        this.#world.fabric.cut(name, other);
+        this.#world.fabric.cut(other, name);
+      }
+    }
+  }
+
+  #cutLink(): void {
+    const from = this.#random.pick(this.#world.machines).name;
+    const to = this.#random.pick(this.#world.machines).name;
+    this.#world.note(`link ${from} > ${to} is cut`);
+    this.#world.fabric.cut(from, to);
+  }
+
+  #badNetwork(): void {
+    const random = this.#random;
+    this.#world.fabric.quality = {
+      lossRate: random.below(30) / 100,
+      repeatRate: random.below(20) / 100,
+      latencyMs: 1 + random.below(random.chance(0.3) ? 150 : 10),
+      delayRate: random.below(30) / 100,
+      delayMs: 1 + random.below(2000),
+    };
+    this.#world.note(`the network is bad: ${JSON.stringify(this.#world.fabric.quality)}`);
+  }
+
+  #heal(): void {
+    this.#world.note('the network is healed');
+    this.#world.fabric.heal();
+  }
+}

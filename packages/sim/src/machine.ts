@@ -1,0 +1,401 @@
+/**
+ * A machine of a simulated world: its disk, its wall clock, and the process of the member that runs on it, if it runs. Power
+ * may be cut at any operation of the disk; the process may be killed, stopped in an orderly way, or held up.
+ */
+import { type Logger, type LogLevel, type SeededRandom, SILENT_LOGGER } from '@etcd/base';
+import {
+  bootstrap,
+  type Config,
+  EtcdServer,
+  loadConfig,
+  type MemberParts,
+  MemberStartError,
+  Metrics,
+  registerServices,
+  type Services,
+} from '@etcd/server';
+import { type DiskOperation, SimDisk, type SimDiskOptions, SimulatedCrash } from '@etcd/testing';
+import { type Duplex, GrpcServer, memoryDuplexPair } from '@etcd/transport';
+import { SimProcess } from './process.ts';
+import type { Observation } from './raft-history.ts';
+import { SimNetwork } from './sim-network.ts';
+import type { World } from './world.ts';
+
+export type DiskFilter = (disk: SimDisk) => SimDisk;
+
+/** How long the disk takes: a sync at least, and how much more at most. */
+export interface DiskSpeed {
+  readonly syncMs: number;
+  readonly spreadMs: number;
+}
+
+export const FAST_DISK: DiskSpeed = { syncMs: 0.05, spreadMs: 0.2 };
+
+export interface MachineOptions {
+  readonly world: World;
+  readonly name: string;
+  /** Flags of the member, as on its command line. */
+  readonly flags: readonly string[];
+  readonly peerUrl: string;
+}
+
+const CLIENT_LATENCY_MS = 0.3;
+/** A process that asks to be stopped and is not done by then is killed, as service managers do. */
+const STOP_LIMIT_MS = 10_000;
+/** How long clients' machines take to notice that a connection's other end is gone. */
+const MAX_NOTICE_MS = 2000;
+
+export class Machine {
+  readonly name: string;
+  readonly peerUrl: string;
+  readonly #world: World;
+  readonly #flags: readonly string[];
+  readonly #random: SeededRandom;
+  readonly #diskOptions: SimDiskOptions;
+  #disk: SimDisk;
+  #diskCost = 0;
+  diskSpeed = FAST_DISK;
+  wallOffsetMs = 0;
+  /** Power is cut when so many operations of the disk have been done; negative: it is not. */
+  cutAfterOperations = -1;
+  /** Called when that has happened. */
+  onPowerCut: () => void = () => {};
+  run: MemberRun | null = null;
+  /** The member was removed from its cluster: the machine is not started again. */
+  isRetired = false;
+
+  constructor({ world, name, flags, peerUrl }: MachineOptions) {
+    this.#world = world;
+    this.name = name;
+    this.peerUrl = peerUrl;
+    this.#flags = flags;
+    this.#random = world.random.fork();
+    this.#diskOptions = {
+      onOperation: (operation) => this.#onDiskOperation(operation),
+      schedule: (operation, complete) => this.#schedule(operation, complete),
+    };
+    this.#disk = new SimDisk(this.#diskOptions);
+  }
+
+  get disk(): SimDisk {
+    return this.#disk;
+  }
+
+  get isRunning(): boolean {
+    return this.run !== null;
+  }
+
+  /** The member serves clients. */
+  get isServing(): boolean {
+    return this.run?.isServing ?? false;
+  }
+
+  /** The member's parts while its process lives; null before they are there. */
+  get server(): EtcdServer | null {
+    return this.run?.server ?? null;
+  }
+
+  start(): void {
+    if (this.run !== null || this.isRetired) return;
+    this.#world.note(`${this.name} starts`);
+    this.run = new MemberRun(this.#world, this, this.#flags, this.#random);
+    this.run.start();
+  }
+
+  /** What was not synced is lost, or half lost. */
+  cutPower(reason: string): void {
+    this.#endRun(`loses power: ${reason}`);
+    this.#disk = this.#disk.afterCrash(this.#random.fork(), this.#diskOptions);
+  }
+
+  kill(reason: string): void {
+    this.#endRun(`is killed: ${reason}`);
+    this.#disk = this.#disk.afterKill(this.#diskOptions);
+  }
+
+  /** Stops the member as a service manager does. */
+  stop(): void {
+    const { run } = this;
+    if (run === null) return;
+    if (!run.isServing) return this.kill('not serving yet');
+    this.#world.note(`${this.name} is asked to stop`);
+    const timer = this.#world.clock.setTimer(STOP_LIMIT_MS, () => {
+      if (this.run === run) this.kill('does not stop');
+    });
+    run.stop(() => {
+      timer.cancel();
+      if (this.run === run) this.kill('stopped');
+    });
+  }
+
+  #endRun(what: string): void {
+    this.cutAfterOperations = -1;
+    this.#world.note(`${this.name} ${what}`);
+    this.run?.end();
+    this.run = null;
+  }
+
+  #onDiskOperation(operation: DiskOperation): void {
+    const { kind } = operation;
+    if (this.cutAfterOperations >= 0 && kind !== 'read') {
+      if (this.cutAfterOperations-- === 0) {
+        this.#cutLater(`at ${kind} ${operation.path}`);
+        throw new SimulatedCrash(`${kind} ${operation.path}`);
+      }
+    }
+    if (kind !== 'sync' && kind !== 'syncDirectory') return;
+    const { syncMs, spreadMs } = this.diskSpeed;
+    this.#diskCost = syncMs + (spreadMs * this.#random.below(1024)) / 1024;
+    // The event loop stands still, unless it turns out that the thread pool has the work.
+    this.run?.process.stall(this.#diskCost);
+  }
+
+  #schedule(operation: DiskOperation, complete: () => void): void {
+    const process = this.run?.process;
+    if (process === undefined) return;
+    let latencyMs = 0.02;
+    if (operation.kind === 'sync' || operation.kind === 'syncDirectory') {
+      latencyMs = this.#diskCost;
+      process.stall(-latencyMs);
+    }
+    process.setTimer(latencyMs, complete);
+  }
+
+  /** The process is dead from now on; the disk is looked at when its code has been left. */
+  #cutLater(reason: string): void {
+    this.run?.process.end();
+    this.#world.clock.defer(() => {
+      this.cutPower(reason);
+      this.onPowerCut();
+    });
+  }
+}
+
+/** One run of a member's process. */
+export class MemberRun {
+  readonly process: SimProcess;
+  readonly observation: Observation = { appliedIndex: 0, ledTerm: 0 };
+  readonly #world: World;
+  readonly #machine: Machine;
+  readonly #flags: readonly string[];
+  readonly #random: SeededRandom;
+  readonly #connections = new Set<Duplex>();
+  #grpc: GrpcServer | null = null;
+  #services: Services | null = null;
+  #isStopping = false;
+  server: EtcdServer | null = null;
+  parts: MemberParts | null = null;
+  isServing = false;
+
+  constructor(world: World, machine: Machine, flags: readonly string[], random: SeededRandom) {
+    this.#world = world;
+    this.#machine = machine;
+    this.#flags = flags;
+    this.#random = random.fork();
+    this.process = new SimProcess({
+      clock: world.clock,
+      originMs: this.#random.below(1_000_000),
+      wallOffsetMs: () => machine.wallOffsetMs,
+      onError: (error) => this.#onError(error),
+    });
+  }
+
+  start(): void {
+    this.#world.waitFor(this.#start());
+  }
+
+  /** From here on nothing of the process runs. */
+  end(): void {
+    this.process.end();
+    this.isServing = false;
+    for (const connection of this.#connections) {
+      this.#world.clock.setTimer(this.#random.below(MAX_NOTICE_MS), () => connection.destroy());
+    }
+  }
+
+  stop(done: () => void): void {
+    this.isServing = false;
+    this.process.run(() => {
+      this.#isStopping = true;
+      this.#services?.stop();
+      this.#grpc?.drain(() => {});
+      this.server?.stopThen(() => {
+        this.#grpc?.close();
+        this.#world.clock.defer(done);
+      });
+    });
+  }
+
+  /** A client's end of a new connection; null when nobody listens. */
+  connect(): Duplex | null {
+    if (!this.isServing || this.#grpc === null) return null;
+    const latencyMs = CLIENT_LATENCY_MS;
+    const [theirs, ours] = memoryDuplexPair(
+      { clock: this.#world.clock, latencyMs },
+      { clock: this.process, latencyMs },
+    );
+    this.#connections.add(ours);
+    this.process.run(() => this.#grpc?.accept(ours));
+    return theirs;
+  }
+
+  async #start(): Promise<void> {
+    const config = await memberConfig(this.#flags);
+    const { process } = this;
+    const machine = this.#machine;
+    const network = new SimNetwork({
+      fabric: this.#world.fabric,
+      process,
+      name: machine.name,
+      urls: [machine.peerUrl],
+    });
+    const metrics = new Metrics({ detail: config.metrics, featureGates: config.featureGates });
+    const common = {
+      config,
+      clock: process,
+      disk: this.#world.diskOf(machine),
+      random: this.#random,
+      logger: this.#logger(),
+    };
+    try {
+      const parts = await bootstrap({
+        ...common,
+        metrics: metrics.handles,
+        resolveHost: (host) => Promise.resolve(host),
+        onBackendFatal: (error) => this.#onError(error),
+      });
+      process.run(() => this.#serve(parts, { ...common, metrics, network }));
+    } catch (error) {
+      if (process.isAlive) this.#onStartError(error);
+    }
+  }
+
+  #serve(
+    parts: MemberParts,
+    common: Omit<
+      ConstructorParameters<typeof EtcdServer>[0],
+      'parts' | 'onTurnEnd' | 'onReady' | 'onFatal'
+    > & {
+      network: SimNetwork;
+    },
+  ): void {
+    const { process } = this;
+    const grpc = new GrpcServer({ clock: process });
+    this.#grpc = grpc;
+    this.parts = parts;
+    const server = new EtcdServer({
+      ...common,
+      parts,
+      onTurnEnd: () => {
+        this.#observe();
+        grpc.flush();
+      },
+      onReady: () => {
+        this.isServing = true;
+        this.#world.note(`${this.#machine.name} serves`);
+      },
+      onFatal: (error) => this.#onError(error),
+    });
+    this.server = server;
+    this.#services = registerServices(server, grpc);
+    server.start();
+  }
+
+  #observe(): void {
+    if (!this.process.isAlive) return;
+    const { server, parts } = this;
+    if (server === null || parts === null) return;
+    const { node, raftStorage, memberId } = parts;
+    const { appliedIndex } = server;
+    this.#world.history.observe(
+      { name: this.#machine.name, memberId, node, raftStorage, appliedIndex },
+      this.observation,
+    );
+  }
+
+  #onStartError(error: unknown): void {
+    if (error instanceof MemberStartError && this.#world.onStartRefused(this.#machine, error)) return;
+    this.#onError(error);
+  }
+
+  #onError(error: unknown): void {
+    if (!this.process.isAlive || error instanceof SimulatedCrash) return;
+    if (this.#isStopping) return;
+    this.#world.onProcessFailed(this.#machine, error);
+  }
+
+  #logger(): Logger {
+    return this.#world.trace.isVerbose ? new TraceLogger(this.#world, this.#machine.name) : SILENT_LOGGER;
+  }
+}
+
+const configs = new Map<string, Promise<Config>>();
+
+/** The configuration that flags mean: the same object for the same flags, as they are read often. */
+function memberConfig(flags: readonly string[]): Promise<Config> {
+  const key = flags.join('\0');
+  const known = configs.get(key);
+  if (known !== undefined) return known;
+  const config = readConfig(flags);
+  configs.set(key, config);
+  return config;
+}
+
+async function readConfig(flags: readonly string[]): Promise<Config> {
+  const request = await loadConfig(flags, {
+    environment: {},
+    readFile: (path) => {
+      throw new Error(`no file ${path} in a simulated world`);
+    },
+    parseDocument: () => Promise.reject(new Error('no documents in a simulated world')),
+    defaultHost: () => ({ error: 'a simulated world has no default route' }),
+  });
+  if (request.kind === 'run') return request.config;
+  const reason = request.kind === 'refused' ? request.error.message : request.kind;
+  throw new Error(`flags of a simulated member: ${reason}`);
+}
+
+/** Shows the members' logs to whoever reads along. */
+class TraceLogger implements Logger {
+  readonly #world: World;
+  readonly #name: string;
+
+  constructor(world: World, name: string) {
+    this.#world = world;
+    this.#name = name;
+  }
+
+  enabled(level: LogLevel): boolean {
+    return level !== 'debug';
+  }
+
+  debug(): void {}
+
+  info(message: string, fields?: object): void {
+    this.#line('info', message, fields);
+  }
+
+  warn(message: string, fields?: object): void {
+    this.#line('warn', message, fields);
+  }
+
+  error(message: string, fields?: object): void {
+    this.#line('error', message, fields);
+  }
+
+  fatal(message: string, fields?: object): void {
+    this.#line('fatal', message, fields);
+  }
+
+  child(): Logger {
+    return this;
+  }
+
+  #line(level: string, message: string, fields: object = {}): void {
+    const text = JSON.stringify(fields, (_key, value: unknown) =>
+      typeof value === 'bigint' ? value.toString() : value instanceof Error ? value.message : value,
+    );
+    const { clock, trace } = this.#world;
+    trace.detail(clock.now(), `${this.#name} ${level}: ${message} ${text}`);
+  }
+}

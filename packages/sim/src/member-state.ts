@@ -1,0 +1,65 @@
+/**
+ * Compares members that should be equal: every pair that they have with what the log says, the hash of the store at one
+ * revision (HashKV), their leases, and who they think is in the cluster.
+ */
+import { RangeRequest } from '@etcd/api/etcdserverpb';
+import { decodeKeyValue } from '@etcd/api/mvccpb';
+import { executeRange, type KeyValueHash } from '@etcd/storage/mvcc';
+import { isSamePair } from './checks.ts';
+import type { Machine } from './machine.ts';
+import type { World } from './world.ts';
+
+const HASH_LIMIT_MS = 10_000;
+const EVERYTHING = { key: new Uint8Array(1), rangeEnd: new Uint8Array(1) };
+
+export async function compareMembers(world: World): Promise<void> {
+  const machines = world.activeMachines;
+  for (const machine of machines) compareWithModel(world, machine);
+  const hashes = new Map<Machine, KeyValueHash>();
+  for (const machine of machines) {
+    const { server, run } = machine;
+    run?.process.run(() =>
+      server?.store.hashes.hashByRevThen(0, (error, hash) => {
+        if (error === null) hashes.set(machine, hash!);
+      }),
+    );
+  }
+  const isDone = await world.run(HASH_LIMIT_MS, () => hashes.size === machines.length);
+  if (!isDone) return world.violate('progress', 'no hash of the store');
+  compareHashes(world, hashes);
+}
+
+function compareHashes(world: World, hashes: ReadonlyMap<Machine, KeyValueHash>): void {
+  const texts = [...hashes].map(
+    ([{ name }, { hash, revision, compactRevision }]) =>
+      `${name} ${hash.toString(16)} at ${revision}, compacted at ${compactRevision}`,
+  );
+  const [first, ...others] = hashes.values();
+  const isEqual = others.every(
+    ({ hash, revision, compactRevision }) =>
+      hash === first!.hash && revision === first!.revision && compactRevision === first!.compactRevision,
+  );
+  world.note(`hashes: ${texts.join('; ')}`);
+  if (!isEqual) world.violate('equal states', texts.join('; '));
+}
+
+function compareWithModel(world: World, { name, server }: Machine): void {
+  const { model } = world;
+  if (server === null) return world.violate('equal states', `${name} does not run`);
+  const { kvs, revision } = executeRange(server.store, new RangeRequest(EVERYTHING));
+  if (revision !== model.revision) {
+    return world.violate('equal states', `${name} is at revision ${revision}, the log at ${model.revision}`);
+  }
+  const expected = model.range('\0', '\0', revision);
+  const isSame =
+    kvs.count === expected.length &&
+    expected.every((version, i) =>
+      isSamePair(decodeKeyValue(kvs.buffer(i), kvs.start(i), kvs.end(i)), version),
+    );
+  if (!isSame) world.violate('equal states', `${name} does not have what the log says at ${revision}`);
+  const leases = server.lessor.leases().map(String).sort().join();
+  const expectedLeases = [...model.leases.keys()].map(String).sort().join();
+  if (leases !== expectedLeases) {
+    world.violate('equal states', `${name} has the leases ${leases}, the log ${expectedLeases}`);
+  }
+}

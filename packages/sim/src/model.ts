@@ -1,0 +1,226 @@
+/**
+ * The store as the committed log says it has to be: all revisions of all keys, in plain maps. It is fed with every entry when
+ * the first member has applied it, so it is always as far as any answer; and it forgets nothing, so that an answer of any age
+ * can be judged.
+ */
+
+import { DecodeError } from '@etcd/api';
+import {
+  type Compare,
+  CompareResult,
+  CompareTarget,
+  type DeleteRangeRequest,
+  decodeInternalRaftRequest,
+  type InternalRaftRequest,
+  type PutRequest,
+  type TxnRequest,
+} from '@etcd/api/etcdserverpb';
+import { type Entry, EntryType } from '@etcd/api/raftpb';
+import { textOf } from './trace.ts';
+
+/** What a key was from revision `mod` on. */
+export interface KeyVersion {
+  readonly key: string;
+  /** null: deleted. */
+  readonly value: string | null;
+  readonly create: number;
+  readonly mod: number;
+  readonly version: number;
+  readonly lease: bigint;
+}
+
+interface ModelLease {
+  readonly ttl: number;
+  readonly keys: Set<string>;
+}
+
+export interface ModelListener {
+  /** A value was written by a second request, though every request writes another. */
+  onRepeatedValue(value: string, first: number, second: number): void;
+  onLeaseGranted(id: bigint, ttl: number): void;
+  onLeaseRevoked(id: bigint): void;
+  /** A value became part of the history. */
+  onValue(value: string, revision: number): void;
+}
+
+export class Model {
+  revision = 1;
+  compactRevision = -1;
+  readonly leases = new Map<bigint, ModelLease>();
+  readonly #listener: ModelListener;
+  /** Versions of each key in ascending order. */
+  readonly #versions = new Map<string, KeyVersion[]>();
+  #sortedKeys: string[] = [];
+  /** Events of each revision; there are none at 0 and 1. */
+  readonly #events: KeyVersion[][] = [[], []];
+  readonly #revisionOfValue = new Map<string, number>();
+  #changes: KeyVersion[] = [];
+
+  constructor(listener: ModelListener) {
+    this.#listener = listener;
+  }
+
+  // --- what the log says
+
+  apply(entry: Entry): void {
+    if (entry.type !== EntryType.EntryNormal || entry.data.length === 0) return;
+    let request: InternalRaftRequest;
+    try {
+      request = decodeInternalRaftRequest(entry.data);
+    } catch (error) {
+      // A bare request of the v2 API tells of members and versions, not of keys.
+      if (error instanceof DecodeError) return;
+      throw error;
+    }
+    this.#applyRequest(request);
+    if (this.#changes.length === 0) return;
+    this.revision++;
+    this.#events.push(this.#changes);
+    this.#changes = [];
+  }
+
+  #applyRequest(request: InternalRaftRequest): void {
+    const { put, deleteRange, txn, compaction, leaseGrant, leaseRevoke } = request;
+    if (put !== null) {
+      if (this.#hasLease(put)) this.#put(put);
+    } else if (deleteRange !== null) this.#deleteRange(deleteRange);
+    else if (txn !== null) this.#txn(txn);
+    else if (compaction !== null) this.#compact(compaction.revision);
+    else if (leaseGrant !== null) {
+      if (this.leases.has(leaseGrant.id)) return;
+      this.leases.set(leaseGrant.id, { ttl: leaseGrant.ttl, keys: new Set() });
+      this.#listener.onLeaseGranted(leaseGrant.id, leaseGrant.ttl);
+    } else if (leaseRevoke !== null) this.#revoke(leaseRevoke.id);
+  }
+
+  #hasLease({ lease }: PutRequest): boolean {
+    return lease === 0n || this.leases.has(lease);
+  }
+
+  #compact(revision: number): void {
+    if (revision > this.compactRevision && revision <= this.revision) this.compactRevision = revision;
+  }
+
+  #revoke(id: bigint): void {
+    const lease = this.leases.get(id);
+    if (lease === undefined) return;
+    this.#listener.onLeaseRevoked(id);
+    for (const key of [...lease.keys].sort()) this.#delete(key);
+    this.leases.delete(id);
+  }
+
+  #put(request: PutRequest): void {
+    const key = textOf(request.key);
+    const value = textOf(request.value);
+    const previous = this.#current(key);
+    const mod = this.revision + 1;
+    this.#record({
+      key,
+      value,
+      create: previous?.create ?? mod,
+      mod,
+      version: (previous?.version ?? 0) + 1,
+      lease: request.lease,
+    });
+    if (previous !== null) this.leases.get(previous.lease)?.keys.delete(key);
+    this.leases.get(request.lease)?.keys.add(key);
+    const first = this.#revisionOfValue.get(value);
+    if (first !== undefined) this.#listener.onRepeatedValue(value, first, mod);
+    this.#revisionOfValue.set(value, mod);
+    this.#listener.onValue(value, mod);
+  }
+
+  #deleteRange(request: DeleteRangeRequest): void {
+    const keys = this.range(textOf(request.key), textOf(request.rangeEnd), Number.POSITIVE_INFINITY);
+    for (const { key } of keys) this.#delete(key);
+  }
+
+  #delete(key: string): void {
+    const previous = this.#current(key);
+    if (previous === null) return;
+    this.leases.get(previous.lease)?.keys.delete(key);
+    this.#record({ key, value: null, create: 0, mod: this.revision + 1, version: 0, lease: 0n });
+  }
+
+  #txn(request: TxnRequest): void {
+    const ops = this.compares(request.compare, this.revision) ? request.success : request.failure;
+    const isRefused = ops.some(({ requestPut }) => requestPut !== null && !this.#hasLease(requestPut));
+    if (isRefused) return;
+    for (const { requestPut, requestDeleteRange } of ops) {
+      if (requestPut !== null) this.#put(requestPut);
+      else if (requestDeleteRange !== null) this.#deleteRange(requestDeleteRange);
+    }
+  }
+
+  #record(version: KeyVersion): void {
+    this.#changes.push(version);
+    const versions = this.#versions.get(version.key);
+    if (versions !== undefined) {
+      versions.push(version);
+      return;
+    }
+    this.#versions.set(version.key, [version]);
+    this.#sortedKeys = [...this.#versions.keys()].sort();
+  }
+
+  #current(key: string): KeyVersion | null {
+    const last = this.#versions.get(key)?.at(-1);
+    return last === undefined || last.value === null ? null : last;
+  }
+
+  // --- what may be asked
+
+  /** The revision at which a value was written, or null if no committed request wrote it. */
+  revisionOf(value: string): number | null {
+    return this.#revisionOfValue.get(value) ?? null;
+  }
+
+  /** What happened at a revision, in order; empty at one that does not exist yet. */
+  eventsAt(revision: number): readonly KeyVersion[] {
+    return this.#events[revision] ?? [];
+  }
+
+  /** A key as it was at `revision`; null if it was not there. */
+  get(key: string, revision: number): KeyVersion | null {
+    const versions = this.#versions.get(key);
+    const found = versions?.findLast(({ mod }) => mod <= revision);
+    return found === undefined || found.value === null ? null : found;
+  }
+
+  /** Keys of [key, end) at `revision`, in order; `end` empty: only `key`; `\0`: no end. */
+  range(key: string, end: string, revision: number): KeyVersion[] {
+    const found: KeyVersion[] = [];
+    for (const candidate of this.#sortedKeys) {
+      if (!inRange(candidate, key, end)) continue;
+      const version = this.get(candidate, revision);
+      if (version !== null) found.push(version);
+    }
+    return found;
+  }
+
+  /** Whether all comparisons hold at `revision`; those that the clients make: of one key's version, mod revision or value. */
+  compares(compares: readonly Compare[], revision: number): boolean {
+    return compares.every((compare) => {
+      const version = this.get(textOf(compare.key), revision);
+      if (compare.target === CompareTarget.VALUE) {
+        if (version === null) return false;
+        return holds(compare.result, version.value === textOf(compare.value) ? 0 : 1);
+      }
+      if (compare.target === CompareTarget.VERSION) {
+        return holds(compare.result, (version?.version ?? 0) - compare.version);
+      }
+      return holds(compare.result, (version?.mod ?? 0) - compare.modRevision);
+    });
+  }
+}
+
+export function inRange(candidate: string, key: string, end: string): boolean {
+  if (end === '') return candidate === key;
+  return candidate >= key && (end === '\0' || candidate < end);
+}
+
+function holds(result: number, order: number): boolean {
+  if (result === CompareResult.EQUAL) return order === 0;
+  if (result === CompareResult.NOT_EQUAL) return order !== 0;
+  return result === CompareResult.GREATER ? order > 0 : order < 0;
+}

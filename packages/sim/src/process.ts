@@ -1,0 +1,99 @@
+/**
+ * A simulated process: everything that a member does happens in here, on the process's own view of time. Work that holds up
+ * the event loop, as a slow sync or a pause by the operating system, moves the process's time ahead of the world's; what is
+ * meant for it then waits until the world has caught up. After its end nothing of it runs any more.
+ */
+import type { Clock, Timer } from '@etcd/base';
+import type { SimClock } from '@etcd/testing';
+
+/** Unix milliseconds of the beginning of every world. */
+const EPOCH_MS = 1_700_000_000_000;
+
+export interface SimProcessOptions {
+  readonly clock: SimClock;
+  /** What `now()` says at the beginning of the world: no two processes share an origin. */
+  readonly originMs: number;
+  /** By how much the machine's wall clock is off at the moment. */
+  readonly wallOffsetMs: () => number;
+  /** Something was thrown out of the process. */
+  readonly onError: (error: unknown) => void;
+}
+
+export class SimProcess implements Clock {
+  readonly #options: SimProcessOptions;
+  readonly #clock: SimClock;
+  #isAlive = true;
+  /** World time at which the process is done with what holds it up. */
+  #busyUntilMs = 0;
+
+  constructor(options: SimProcessOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  /** The process's moment on the world's scale: the world's, or later. */
+  get worldMs(): number {
+    return Math.max(this.#clock.now(), this.#busyUntilMs);
+  }
+
+  /** How far the process is ahead of the world. */
+  get aheadMs(): number {
+    return this.worldMs - this.#clock.now();
+  }
+
+  now(): number {
+    return this.#options.originMs + this.worldMs;
+  }
+
+  wallNow(): number {
+    return EPOCH_MS + Math.floor(this.worldMs) + this.#options.wallOffsetMs();
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    let isCancelled = false;
+    const timer = this.#clock.setTimer(this.aheadMs + Math.max(0, delayMs), () =>
+      this.run(() => {
+        if (!isCancelled) callback();
+      }),
+    );
+    return {
+      cancel: () => {
+        isCancelled = true;
+        timer.cancel();
+      },
+    };
+  }
+
+  /** After everything that is due at this instant: what arrived together is worked off together. */
+  defer(callback: () => void): void {
+    this.#clock.setTimer(this.aheadMs, () => this.run(callback));
+  }
+
+  /** Runs `callback` in the process: now, when it is free, or not at all. */
+  run(callback: () => void): void {
+    if (!this.#isAlive) return;
+    const waitMs = this.aheadMs;
+    if (waitMs > 0) {
+      this.#clock.setTimer(waitMs, () => this.run(callback));
+      return;
+    }
+    try {
+      callback();
+    } catch (error) {
+      this.#options.onError(error);
+    }
+  }
+
+  /** The event loop stands still for so long; a negative time takes back what was said before. */
+  stall(durationMs: number): void {
+    this.#busyUntilMs = this.worldMs + durationMs;
+  }
+
+  end(): void {
+    this.#isAlive = false;
+  }
+}

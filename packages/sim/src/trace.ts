@@ -1,0 +1,81 @@
+/**
+ * What happened in a simulated world, in order: a hash over all of it, by which two runs are compared, and the last lines of
+ * it, for whoever looks for the reason of a violation.
+ */
+import { crc32cUpdate, latin1FromBytes, RingBuffer } from '@etcd/base';
+
+/** Lines that are kept for the report of a violation. */
+const MAX_TAIL_LINES = 120;
+const FNV_PRIME = 0x0100_0193;
+const FNV_OFFSET = 0x811c_9dc5;
+
+export class Trace {
+  readonly #tail = new RingBuffer<string>(MAX_TAIL_LINES);
+  readonly #print: ((line: string) => void) | null;
+  #numbers = FNV_OFFSET;
+  #texts = 0;
+  #count = 0;
+
+  /** @param print hears every line as it happens; null unless asked for. */
+  constructor(print: ((line: string) => void) | null) {
+    this.#print = print;
+  }
+
+  /** Whether somebody reads along: then details are worth their cost. */
+  get isVerbose(): boolean {
+    return this.#print !== null;
+  }
+
+  /** Adds numbers to the hash, but no line: for what happens very often. */
+  mix(a: number, b: number, c: number): void {
+    this.#count++;
+    let hash = Math.imul(this.#numbers ^ a, FNV_PRIME);
+    hash = Math.imul(hash ^ b, FNV_PRIME);
+    this.#numbers = Math.imul(hash ^ c, FNV_PRIME) ^ (hash >>> 15);
+  }
+
+  add(nowMs: number, text: string): void {
+    const line = `${(nowMs / 1000).toFixed(6).padStart(11)} ${text}`;
+    const bytes = Buffer.from(line);
+    this.#texts = crc32cUpdate(this.#texts, bytes, 0, bytes.length);
+    this.#count++;
+    this.#push(line);
+  }
+
+  /** A line that only who reads along sees, and that is no part of the hash: it must not depend on whether anybody does. */
+  detail(nowMs: number, text: string): void {
+    if (this.#print !== null) this.#push(`${(nowMs / 1000).toFixed(6).padStart(11)} ${text}`);
+  }
+
+  /** Sixteen hexadecimal digits that stand for everything so far. */
+  get hash(): string {
+    return [this.#numbers, this.#texts].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('');
+  }
+
+  get eventCount(): number {
+    return this.#count;
+  }
+
+  tail(): string[] {
+    const lines: string[] = [];
+    for (let i = 0; i < this.#tail.count; i++) lines.push(this.#tail.at(i)!);
+    return lines;
+  }
+
+  #push(line: string): void {
+    if (this.#tail.count === MAX_TAIL_LINES) this.#tail.take();
+    this.#tail.push(line);
+    this.#print?.(line);
+  }
+}
+
+/** Keys and values as the model has them: one unit a byte. */
+export function textOf(bytes: Uint8Array): string {
+  return latin1FromBytes(bytes);
+}
+
+/** A range of keys as it stands in a line. */
+export function rangeText(key: string, end: string): string {
+  const begin = key === '\0' ? '' : key;
+  return end === '' ? begin : `[${begin}, ${end === '\0' ? '' : end})`;
+}

@@ -1,0 +1,186 @@
+/**
+ * A client that watches a range of keys for as long as the world exists. Whatever happens to its connections, it must be told
+ * every event from the revision on at which it began, in order, once; only a compaction may take events away from it.
+ */
+import {
+  decodeWatchResponse,
+  encodeWatchRequest,
+  WatchCreateRequest,
+  WatchRequest,
+  type WatchResponse,
+} from '@etcd/api/etcdserverpb';
+import { type Event, EventType } from '@etcd/api/mvccpb';
+import type { SeededRandom } from '@etcd/base';
+import type { CallOptions, ClientCall } from '@etcd/transport';
+import { isSamePair } from './checks.ts';
+import { bytesOf } from './client.ts';
+import { inRange, type KeyVersion } from './model.ts';
+import { Session } from './session.ts';
+import { textOf } from './trace.ts';
+import type { World } from './world.ts';
+
+export interface WatcherOptions {
+  readonly world: World;
+  readonly name: string;
+  readonly random: SeededRandom;
+  readonly key: string;
+  readonly end: string;
+}
+
+const RETRY_MS = 400;
+const REQUIRE_LEADER: CallOptions = { metadata: [['hasleader', 'true']] };
+
+export class Watcher {
+  readonly #options: WatcherOptions;
+  readonly #world: World;
+  readonly #session: Session;
+  #call: ClientCall | null = null;
+  /** Events of this revision are the next to come; what was before has been seen, or was compacted. */
+  #nextRevision = 2;
+  #isStopped = false;
+  eventCount = 0;
+
+  constructor(options: WatcherOptions) {
+    this.#options = options;
+    this.#world = options.world;
+    this.#session = new Session(options.world, options.random);
+  }
+
+  start(): void {
+    this.#open();
+    this.#switchLater();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#call?.cancel();
+  }
+
+  /** Whether everything that has happened so far has been seen. */
+  get isCaughtUp(): boolean {
+    return this.#expected(this.#world.model.revision).length === 0;
+  }
+
+  get position(): number {
+    return this.#nextRevision;
+  }
+
+  /** Now and then another member is asked, and a compacted beginning is risked. */
+  #switchLater(): void {
+    this.#world.clock.setTimer(2000 + this.#options.random.below(20_000), () => {
+      if (this.#isStopped) return;
+      this.#session.leave();
+      this.#switchLater();
+    });
+  }
+
+  #open(): void {
+    if (this.#isStopped) return;
+    const { key, end } = this.#options;
+    this.#call = this.#session.stream(
+      '/etcdserverpb.Watch/Watch',
+      {
+        onMessage: (call, bytes, from, to) => {
+          if (call === this.#call) this.#onResponse(decodeWatchResponse(bytes.subarray(from, to)));
+        },
+        onEnd: (call) => {
+          if (call === this.#call) this.#retry();
+        },
+      },
+      this.#options.random.chance(0.5) ? REQUIRE_LEADER : {},
+    );
+    if (this.#call === null) return this.#retry();
+    const createRequest = new WatchCreateRequest({
+      key: bytesOf(key),
+      rangeEnd: bytesOf(end),
+      startRevision: this.#nextRevision,
+      progressNotify: true,
+    });
+    this.#call.write(encodeWatchRequest(new WatchRequest({ createRequest })));
+  }
+
+  #retry(): void {
+    this.#call = null;
+    this.#session.leave();
+    this.#world.clock.setTimer(RETRY_MS, () => {
+      if (this.#call === null) this.#open();
+    });
+  }
+
+  #onResponse(response: WatchResponse): void {
+    const { canceled, compactRevision, events, created } = response;
+    if (created && !canceled) return;
+    if (canceled) return this.#onCanceled(compactRevision);
+    const revision = response.header?.revision ?? 0;
+    if (events.length === 0) return this.#onProgress(revision);
+    this.eventCount += events.length;
+    const last = events.at(-1)!.kv!.modRevision;
+    if (last > this.#world.model.revision) {
+      return this.#violate(`an event of revision ${last}, the log has come to ${this.#world.model.revision}`);
+    }
+    const expected = this.#expected(last);
+    if (expected.length !== events.length || !events.every((event, i) => isSameEvent(event, expected[i]!))) {
+      return this.#violate(
+        `from ${this.#nextRevision} to ${last} came ${describeEvents(events)}, the log has ${describeVersions(expected)}`,
+      );
+    }
+    this.#nextRevision = last + 1;
+    this.#world.trace.mix(last, events.length, 0);
+    this.#world.seenRevision = Math.max(this.#world.seenRevision, last);
+  }
+
+  #onProgress(revision: number): void {
+    const missed = this.#expected(revision);
+    if (missed.length > 0) {
+      return this.#violate(
+        `progress up to ${revision} was told before ${describeVersions(missed)}; next was ${this.#nextRevision}`,
+      );
+    }
+    this.#nextRevision = Math.max(this.#nextRevision, revision + 1);
+  }
+
+  #onCanceled(compactRevision: number): void {
+    this.#world.note(`${this.#options.name} is cancelled, compacted at ${compactRevision}`);
+    if (compactRevision > 0) {
+      const isTrue = compactRevision <= this.#world.model.compactRevision;
+      if (!isTrue || this.#nextRevision >= compactRevision) {
+        const { compactRevision: real } = this.#world.model;
+        this.#violate(`cancelled at ${compactRevision}, next ${this.#nextRevision}, compacted at ${real}`);
+      }
+      this.#nextRevision = compactRevision;
+    }
+    this.#call?.cancel();
+    this.#retry();
+  }
+
+  /** Events that have not come, up to `last`. */
+  #expected(last: number): KeyVersion[] {
+    const { key, end } = this.#options;
+    const found: KeyVersion[] = [];
+    for (let revision = this.#nextRevision; revision <= last; revision++) {
+      for (const event of this.#world.model.eventsAt(revision)) {
+        if (inRange(event.key, key, end)) found.push(event);
+      }
+    }
+    return found;
+  }
+
+  #violate(details: string): void {
+    const who = `${this.#options.name} by ${this.#session.machine?.name}`;
+    this.#world.violate('watch', `${who}: ${details}`);
+  }
+}
+
+function isSameEvent({ type, kv }: Event, expected: KeyVersion): boolean {
+  if (kv === null) return false;
+  if (expected.value !== null) return type === EventType.PUT && isSamePair(kv, expected);
+  return type === EventType.DELETE && textOf(kv.key) === expected.key && kv.modRevision === expected.mod;
+}
+
+function describeEvents(events: readonly Event[]): string {
+  return events.map(({ kv }) => `${textOf(kv!.key)}@${kv!.modRevision}`).join(', ');
+}
+
+function describeVersions(versions: readonly KeyVersion[]): string {
+  return versions.map(({ key, mod }) => `${key}@${mod}`).join(', ') || 'nothing';
+}

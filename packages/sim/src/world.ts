@@ -1,0 +1,178 @@
+/**
+ * A simulated world: one clock, the machines, the network between them, and what is known of the truth. Everything in it
+ * happens in the order that the seed decides, one event after the other.
+ */
+import { type Disk, SeededRandom } from '@etcd/base';
+import type { MemberStartError } from '@etcd/server';
+import { SimClock } from '@etcd/testing';
+import { Machine } from './machine.ts';
+import { Model } from './model.ts';
+import type { Plant } from './plant.ts';
+import { RaftHistory } from './raft-history.ts';
+import { Fabric } from './sim-network.ts';
+import { Trace } from './trace.ts';
+
+/** What must not happen has happened. */
+export interface Violation {
+  readonly property: string;
+  readonly details: string;
+  readonly atMs: number;
+}
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly print: ((line: string) => void) | null;
+  /** A bug that is put into the members, to see that it is found. */
+  readonly plant: Plant | null;
+}
+
+/** A lease as the clients know it. */
+export interface LeaseFacts {
+  readonly ttlMs: number;
+  /** World time at which its last renewal that was confirmed had been asked for. */
+  renewedMs: number;
+  /** A client has asked for its end. */
+  isRevocable: boolean;
+}
+
+export class World {
+  readonly clock = new SimClock();
+  readonly random: SeededRandom;
+  readonly trace: Trace;
+  readonly fabric: Fabric;
+  readonly machines: Machine[] = [];
+  readonly history: RaftHistory;
+  readonly model: Model;
+  readonly leases = new Map<bigint, LeaseFacts>();
+  readonly #plant: Plant | null;
+  /** Values of requests that were refused for good: they must never appear. */
+  readonly #forbiddenValues = new Set<string>();
+  /** Members that are being started: promises that must be given their turns. */
+  #startingCount = 0;
+  violation: Violation | null = null;
+  /** The highest revision that any answer has told of. */
+  seenRevision = 1;
+
+  constructor({ seed, print, plant }: WorldOptions) {
+    this.random = new SeededRandom(seed);
+    this.trace = new Trace(print);
+    this.#plant = plant;
+    this.fabric = new Fabric(this.clock, this.trace, this.random.fork());
+    const violate = (property: string, details: string): void => this.violate(property, details);
+    this.model = new Model({
+      onRepeatedValue: (value, first, second) =>
+        violate('exactly once', `${value} was written at revision ${first} and again at ${second}`),
+      onValue: (value, revision) => {
+        if (!this.#forbiddenValues.has(value)) return;
+        violate('refusal', `${value} was refused, but written at revision ${revision}`);
+      },
+      onLeaseGranted: (id, ttl) => {
+        this.leases.set(id, { ttlMs: ttl * 1000, renewedMs: this.clock.now(), isRevocable: false });
+      },
+      onLeaseRevoked: (id) => this.#onLeaseRevoked(id),
+    });
+    this.history = new RaftHistory({ violate, onCommitted: (entry) => this.model.apply(entry) });
+  }
+
+  get plant(): Plant | null {
+    return this.#plant;
+  }
+
+  note(text: string): void {
+    this.trace.add(this.clock.now(), text);
+  }
+
+  /** Ends the run: something must not have happened. */
+  violate(property: string, details: string): void {
+    if (this.violation !== null) return;
+    this.violation = { property, details, atMs: this.clock.now() };
+    this.note(`VIOLATION of ${property}: ${details}`);
+  }
+
+  addMachine(name: string, flags: readonly string[], peerUrl: string): Machine {
+    const machine = new Machine({ world: this, name, flags, peerUrl });
+    this.machines.push(machine);
+    return machine;
+  }
+
+  /** Machines that belong to the cluster. */
+  get activeMachines(): Machine[] {
+    return this.machines.filter((machine) => !machine.isRetired);
+  }
+
+  diskOf(machine: Machine): Disk {
+    return this.#plant?.disk?.(machine.disk) ?? machine.disk;
+  }
+
+  /** A promise whose continuation belongs to this instant, or to a later one if it waits for a timer. */
+  waitFor(promise: Promise<void>): void {
+    this.#startingCount++;
+    promise.then(
+      () => {
+        this.#startingCount--;
+      },
+      (error: unknown) => {
+        this.#startingCount--;
+        this.violate('no failure', `a start threw ${describeError(error)}`);
+      },
+    );
+  }
+
+  /** Lets the world go on for so long, or until `condition` holds. Returns whether it does. */
+  async run(durationMs: number, condition: () => boolean = () => false): Promise<boolean> {
+    const { clock } = this;
+    const untilMs = clock.now() + durationMs;
+    let isDue = false;
+    clock.setTimer(durationMs, () => {
+      isDue = true;
+    });
+    while (this.violation === null && !isDue) {
+      if (condition()) return true;
+      clock.step();
+      if (this.#startingCount > 0) await turn();
+      if (clock.now() > untilMs) break;
+    }
+    return condition();
+  }
+
+  forbid(value: string): void {
+    const revision = this.model.revisionOf(value);
+    if (revision !== null)
+      this.violate('refusal', `${value} was refused, but written at revision ${revision}`);
+    this.#forbiddenValues.add(value);
+  }
+
+  /** A member does not start, and says why. Returns whether that is to be expected. */
+  onStartRefused(machine: Machine, error: MemberStartError): boolean {
+    this.note(`${machine.name} refuses to start: ${error.message}`);
+    return false;
+  }
+
+  onProcessFailed(machine: Machine, error: unknown): void {
+    this.violate('no failure', `${machine.name} failed: ${describeError(error)}`);
+  }
+
+  #onLeaseRevoked(id: bigint): void {
+    const lease = this.leases.get(id);
+    if (lease === undefined || lease.isRevocable) return;
+    const dueMs = lease.renewedMs + lease.ttlMs;
+    const nowMs = this.#latestProcessMs();
+    if (nowMs >= dueMs) return;
+    const early = `${Math.round(dueMs - nowMs)} ms before its time`;
+    this.violate('lease', `lease ${id.toString(16)} was ended ${early}`);
+  }
+
+  /** A process may be ahead of the world while its event loop stands still. */
+  #latestProcessMs(): number {
+    return Math.max(this.clock.now(), ...this.machines.map(({ run }) => run?.process.worldMs ?? 0));
+  }
+}
+
+export function describeError(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** Lets all continuations of promises run. There is no other source of events in the process. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
