@@ -117,6 +117,11 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
     connectionLimit: connectionLimit(limit),
   });
   lifecycle.onShutdown(() => member.stop());
+  void member.removed.then(() => {
+    logger.warn('server error', { error: 'the member has been permanently removed from the cluster' });
+    logger.warn('data-dir used by this member must be removed');
+    lifecycle.end();
+  });
   const failure = await Promise.race([member.ready, member.failed]);
   if (failure instanceof Error) lifecycle.die('member failed', { error: failure });
   notifySystemd({ socketPath: process.env['NOTIFY_SOCKET'], logger, send: sendUnixDatagram });

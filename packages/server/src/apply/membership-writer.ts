@@ -1,6 +1,6 @@
 /** Lets the membership, which knows buckets by name, write to the backend. */
 import { assert } from '@etcd/base';
-import type { Backend, Bucket } from '@etcd/storage/backend';
+import type { BackendReader, BackendWriter, Bucket } from '@etcd/storage/backend';
 import type { BucketReader, BucketWriter } from '@etcd/storage/membership';
 import { CLUSTER, MEMBERS, MEMBERS_REMOVED } from '@etcd/storage/schema';
 
@@ -8,14 +8,14 @@ const BUCKETS: ReadonlyMap<string, Bucket> = new Map(
   [CLUSTER, MEMBERS, MEMBERS_REMOVED].map((bucket) => [bucket.name, bucket]),
 );
 
-export function membershipWriter(backend: Backend): BucketWriter {
+export function membershipWriter(backend: BackendWriter): BucketWriter {
   return {
     put: (name, key, value) => backend.put(bucketOf(name), key, value),
     delete: (name, key) => backend.delete(bucketOf(name), key),
   };
 }
 
-export function membershipReader(backend: Backend): BucketReader {
+export function membershipReader(backend: BackendReader): BucketReader {
   return { forEach: (name, visit) => backend.forEach(bucketOf(name), visit) };
 }
 

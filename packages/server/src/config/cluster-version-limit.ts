@@ -21,6 +21,8 @@ export type MaxClusterVersion = (typeof MAX_CLUSTER_VERSION_VALUES)[number];
 export type ClusterVersion = `${number}.${number}`;
 
 const NEW_CLUSTER_VERSION_UNLESS_TOLD: ClusterVersion = '3.5';
+/** Below this it is no decision, only the version that a cluster has while not all of its members have said what they are. */
+const LOWEST_DECIDED_VERSION: ClusterVersion = '3.4';
 
 /** The version of a cluster that has none yet. `lowestMember` is the oldest member's, which bounds it. */
 export function newClusterVersion(limit: MaxClusterVersion, lowestMember: ClusterVersion): ClusterVersion {
@@ -34,7 +36,11 @@ export function raisedClusterVersion(
   current: ClusterVersion,
   lowestMember: ClusterVersion,
 ): ClusterVersion {
-  if (limit === 'keep') return current;
+  if (limit === 'keep') {
+    const isDecided = compareClusterVersions(current, LOWEST_DECIDED_VERSION) >= 0;
+    const target = newClusterVersion(limit, lowestMember);
+    return isDecided || compareClusterVersions(target, current) < 0 ? current : target;
+  }
   const target = compareClusterVersions(limit, lowestMember) > 0 ? lowestMember : limit;
   return compareClusterVersions(target, current) > 0 ? target : current;
 }

@@ -42,6 +42,7 @@ export {
   joinProblem,
   parseInitialCluster,
   type ResolveHost,
+  resolvedUrlText,
 } from './initial-cluster.ts';
 export { configLogFields, loadConfig, type StartRequest, type StartWorld } from './load-config.ts';
 export { maskArguments } from './mask-arguments.ts';

@@ -139,6 +139,17 @@ async function resolvedText(url: EtcdUrl, resolveHost: ResolveHost): Promise<str
   return url.text.replace(url.host, `${host}:${parts.port}`);
 }
 
+/** The place that a peer URL of another member names, its host by address; the text itself where that can't be found out. */
+export async function resolvedUrlText(text: string, resolveHost: ResolveHost): Promise<string> {
+  const { urls, error } = parseUrls([text]);
+  if (error !== undefined) return text;
+  try {
+    return await resolvedText(urls[0]!, resolveHost);
+  } catch {
+    return text;
+  }
+}
+
 function quoteList(urls: readonly EtcdUrl[]): string {
   return `[${urls.map((url) => JSON.stringify(url.text)).join(' ')}]`;
 }

@@ -7,13 +7,17 @@ import { ConfState, type HardState, Snapshot, SnapshotMetadata } from '@etcd/api
 import { type Clock, type Disk, DiskError, type Logger, type Random } from '@etcd/base';
 import { BoltError } from '@etcd/bbolt';
 import { MemoryStorage, RawNode } from '@etcd/raft';
-import { Backend } from '@etcd/storage/backend';
+import type { Backend } from '@etcd/storage/backend';
 import {
   type BootstrapPeer,
   bootstrapPeers,
   formatClusterVersion,
   formatId,
+  isCompatibleWithCluster,
   isServerTooOld,
+  isStarted,
+  joinCluster,
+  type Member,
   Membership,
   MembershipError,
   type MembershipState,
@@ -21,14 +25,8 @@ import {
   parseVersion,
   readMembership,
 } from '@etcd/storage/membership';
-import {
-  ConsistentIndex,
-  createMemberBuckets,
-  createMetaBucket,
-  SchemaError,
-  validateSchema,
-} from '@etcd/storage/schema';
-import { Snapshotter } from '@etcd/storage/snap';
+import { ConsistentIndex, createMemberBuckets, createMetaBucket, SchemaError } from '@etcd/storage/schema';
+import { type SnapshotRecord, Snapshotter } from '@etcd/storage/snap';
 import {
   createWal,
   EntryList,
@@ -48,14 +46,21 @@ import {
   type Config,
   ETCD_VERSION,
   electionTicks,
+  type InitialCluster,
+  joinProblem,
   parseInitialCluster,
   type ResolveHost,
+  resolvedUrlText,
   snapDirectory,
   urlTexts,
   walDirectory,
 } from '../config/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
+import type { PeerNetwork } from '../peer/peer-network.ts';
+import { confStateOf } from './conf-state.ts';
+import { openMemberBackend, takeReceivedDatabase } from './member-backend.ts';
 import { MemberStartError } from './member-start-error.ts';
+import { type RemoteCluster, RemoteMembers } from './remote-cluster.ts';
 
 export interface BootstrapOptions {
   readonly config: Config;
@@ -67,6 +72,8 @@ export interface BootstrapOptions {
   /** For comparing URLs that name a host with those that name an address. */
   readonly resolveHost: ResolveHost;
   readonly onBackendFatal: (error: BoltError) => void;
+  /** For asking other members before there is a member here. */
+  readonly network: PeerNetwork;
 }
 
 export interface MemberParts {
@@ -83,6 +90,8 @@ export interface MemberParts {
   readonly snapshotIndex: number;
   readonly snapshotTerm: number;
   readonly confState: ConfState;
+  /** The members of the cluster that this one joins, which its own log does not know yet. */
+  readonly otherMembers: readonly Member[];
 }
 
 /** etcd's own limits on what leaves in one message and how much may be under way. */
@@ -114,40 +123,22 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
   snapshotter.removeLeftovers();
   const hasLog = walExists(disk, walDirectory(config));
   const founding = hasLog ? null : await prepareFounding(options);
+  const record = hasLog ? newestSnapshotRecord(options) : START_OF_LOG;
+  takeLeftDatabase(options, snapshotter, record);
   const hadBackend = disk.stat(backendPath(config)) !== null;
-  const backend = openBackend(options);
+  const backend = openMemberBackend(options);
   try {
     const consistentIndex = new ConsistentIndex(backend);
     if (hadBackend) describeBackend(backend, consistentIndex, logger);
     const log =
       founding === null
-        ? openLog(options, backend, consistentIndex, hadBackend)
+        ? openLog(options, record, backend, consistentIndex, hadBackend)
         : foundLog(options, founding, hadBackend);
-    if (founding === null && isUnborn(log)) await refound(options, log);
+    const otherMembers = founding === null && isUnborn(log) ? await refound(options, log) : log.otherMembers;
     // Nothing is written to the database before everything has been found to fit together.
     createMetaBucket(backend);
     createMemberBuckets(backend);
-    return { backend, consistentIndex, snapshotter, ...log };
-  } catch (error) {
-    backend.close();
-    throw error;
-  }
-}
-
-function openBackend({ config, disk, clock, logger, onBackendFatal }: BootstrapOptions): Backend {
-  const backend = new Backend({
-    disk,
-    clock,
-    path: backendPath(config),
-    logger: logger.child({ caller: 'storage/backend' }),
-    batchIntervalMs: config.backendBatchIntervalMs,
-    batchLimit: config.backendBatchLimit,
-    noSync: config.unsafeNoFsync,
-    onFatal: onBackendFatal,
-  });
-  try {
-    validateSchema(backend);
-    return backend;
+    return { backend, consistentIndex, snapshotter, ...log, otherMembers };
   } catch (error) {
     backend.close();
     throw error;
@@ -166,39 +157,132 @@ function describeBackend(backend: Backend, consistentIndex: ConsistentIndex, log
 
 type LogParts = Omit<MemberParts, 'backend' | 'consistentIndex' | 'snapshotter'>;
 
+/** How a member without a log begins. */
 interface Founding {
-  readonly cluster: Membership;
   readonly memberId: bigint;
+  readonly clusterId: bigint;
+  /** What the log of every founder begins with; none for a member that joins: its log comes from the leader. */
+  readonly peers: readonly BootstrapPeer[];
+  readonly otherMembers: readonly Member[];
 }
 
-/** Who the first members are, if this member may found a cluster as it is configured. */
-async function prepareFounding({ config, resolveHost }: BootstrapOptions): Promise<Founding> {
+/** Who the first members are, or which cluster is joined, if this member may do either as it is configured. */
+async function prepareFounding(options: BootstrapOptions): Promise<Founding> {
+  const { config } = options;
   const { cluster, error } = parseInitialCluster(config.initialCluster);
   if (error !== undefined) throw new MemberStartError(error);
-  if (config.initialClusterState !== 'new') {
-    throw new MemberStartError('joining an existing cluster is not supported yet');
-  }
+  return config.initialClusterState === 'new' ? prepareNew(options, cluster) : prepareJoin(options, cluster);
+}
+
+async function prepareNew(options: BootstrapOptions, cluster: InitialCluster): Promise<Founding> {
+  const { config, resolveHost, logger } = options;
   const identity = { name: config.name, advertisePeerUrls: config.initialAdvertisePeerUrls };
   const problem = await bootstrapProblem(cluster, identity, resolveHost);
   if (problem !== null) throw new MemberStartError(problem);
-  if (cluster.size > 1) throw new MemberStartError('clusters of several members are not supported yet');
-  const peerUrls = new Map([...cluster].map(([name, urls]) => [name, urlTexts(urls)]));
-  const membership = newCluster(config.initialClusterToken, peerUrls, config.maxLearners);
-  const member = membership.memberByName(config.name);
-  if (member === null)
-    throw new MemberStartError(`couldn't find local name "${config.name}" in the initial cluster`);
-  return { cluster: membership, memberId: member.id };
+  const membership = configuredMembership(config, cluster);
+  const { id: memberId } = localMember(config, membership);
+  const others = peerUrlsOfOthers(membership, memberId);
+  const remote = others.length === 0 ? null : await askForCluster(options, others);
+  const known = remote?.clusterId === membership.clusterId ? remote.members : [];
+  if (known.some((member) => member.id === memberId && isStarted(member))) {
+    throw new MemberStartError(`member ${formatId(memberId)} has already been bootstrapped`);
+  }
+  logger.info('bootstrapping cluster', { 'cluster-id': formatId(membership.clusterId) });
+  return { memberId, clusterId: membership.clusterId, peers: bootstrapPeers(membership), otherMembers: [] };
 }
 
-function foundLog(options: BootstrapOptions, { cluster, memberId }: Founding, hadBackend: boolean): LogParts {
+async function prepareJoin(options: BootstrapOptions, cluster: InitialCluster): Promise<Founding> {
+  const { config, clock, logger, network } = options;
+  const problem = joinProblem(cluster, config.name);
+  if (problem !== null) throw new MemberStartError(problem);
+  const configured = configuredMembership(config, cluster);
+  const others = peerUrlsOfOthers(configured, localMember(config, configured).id);
+  const remote = others.length === 0 ? null : await askForCluster(options, others);
+  if (remote === null) {
+    throw new MemberStartError(
+      'cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs',
+    );
+  }
+  const areSame = await resolvedComparison(options, configured, remote);
+  let joined: Membership;
+  try {
+    joined = joinCluster(configured, remote, areSame, config.maxLearners);
+  } catch (error) {
+    if (!(error instanceof MembershipError)) throw error;
+    throw new MemberStartError(`error validating peerURLs ${describeCluster(remote)}: ${error.message}`, {
+      cause: error,
+    });
+  }
+  const { id: memberId } = localMember(config, joined);
+  const otherMembers = remote.members.filter(({ id }) => id !== memberId);
+  const versions = await new Promise<readonly (string | null)[]>((resolve) => {
+    new RemoteMembers(network, clock, logger).versions(otherMembers, (found) =>
+      resolve(found.map((version) => version.cluster)),
+    );
+  });
+  const own = parseVersion(ETCD_VERSION);
+  if (own === null || !isCompatibleWithCluster(own, versions, false)) {
+    throw new MemberStartError('incompatible with current running cluster');
+  }
+  return { memberId, clusterId: remote.clusterId, peers: [], otherMembers };
+}
+
+function configuredMembership(config: Config, cluster: InitialCluster): Membership {
+  const peerUrls = new Map([...cluster].map(([name, urls]) => [name, urlTexts(urls)]));
+  return newCluster(config.initialClusterToken, peerUrls, config.maxLearners);
+}
+
+function localMember({ name }: Config, membership: Membership): Member {
+  const member = membership.memberByName(name);
+  if (member !== null) return member;
+  throw new MemberStartError(
+    `couldn't find local name ${JSON.stringify(name)} in the initial cluster configuration`,
+  );
+}
+
+function peerUrlsOfOthers(membership: Membership, memberId: bigint): string[] {
+  const others = membership.members().filter(({ id }) => id !== memberId);
+  return others.flatMap(({ peerUrls }) => peerUrls).sort();
+}
+
+function askForCluster(
+  { network, clock, logger }: BootstrapOptions,
+  urls: readonly string[],
+): Promise<RemoteCluster | null> {
+  const remotes = new RemoteMembers(network, clock, logger.child({ caller: 'server/bootstrap' }));
+  return new Promise((resolve) => remotes.cluster(urls, resolve));
+}
+
+/** Compares lists of peer URLs as places: a host may be named in one and given by address in the other. */
+async function resolvedComparison(
+  { resolveHost }: BootstrapOptions,
+  configured: Membership,
+  remote: RemoteCluster,
+): Promise<(a: readonly string[], b: readonly string[]) => boolean> {
+  const texts = new Set([...configured.members(), ...remote.members].flatMap(({ peerUrls }) => peerUrls));
+  const places = new Map<string, string>();
+  for (const text of texts) places.set(text, await resolvedUrlText(text, resolveHost));
+  const placesOf = (urls: readonly string[]): string =>
+    urls
+      .map((url) => places.get(url) ?? url)
+      .sort()
+      .join(',');
+  return (a, b) => placesOf(a) === placesOf(b);
+}
+
+function describeCluster({ clusterId, members }: RemoteCluster): string {
+  const ids = members.map(({ id }) => formatId(id)).join(' ');
+  return `{ClusterID:${formatId(clusterId)} Members:[${ids}]}`;
+}
+
+function foundLog(options: BootstrapOptions, founding: Founding, hadBackend: boolean): LogParts {
   const { config, logger } = options;
-  const { clusterId } = cluster;
+  const { memberId, clusterId, peers, otherMembers } = founding;
   if (hadBackend) logger.warn('found a database without a log; its keys become part of the new cluster');
   const wal = createWal(walOptions(options), encodeMetadata(new Metadata({ nodeId: memberId, clusterId })));
   const raftStorage = new MemoryStorage();
   const node = newNode(options, memberId, raftStorage);
-  const peers: readonly BootstrapPeer[] = bootstrapPeers(cluster);
-  node.bootstrap(peers);
+  if (peers.length > 0) node.bootstrap(peers);
   logger.info('starting local member', {
     'local-member-id': formatId(memberId),
     'cluster-id': formatId(clusterId),
@@ -214,20 +298,40 @@ function foundLog(options: BootstrapOptions, { cluster, memberId }: Founding, ha
     snapshotIndex: 0,
     snapshotTerm: 0,
     confState: new ConfState(),
+    otherMembers,
   };
 }
 
 // --- a member that has run before
 
+/** Where the log begins. */
+type SnapshotPosition = Pick<SnapshotRecord, 'index' | 'term'>;
+
+const START_OF_LOG: SnapshotPosition = { index: 0, term: 0 };
+
+function newestSnapshotRecord({ config, disk, logger }: BootstrapOptions): SnapshotPosition {
+  return validSnapshots({ disk, directory: walDirectory(config), logger }).at(-1) ?? START_OF_LOG;
+}
+
+/** A crash may have come between the log's record of a snapshot from the leader and the taking over of its database. */
+function takeLeftDatabase(
+  options: BootstrapOptions,
+  snapshotter: Snapshotter,
+  { index }: SnapshotPosition,
+): void {
+  if (index === 0 || !snapshotter.hasDb(index)) return;
+  options.logger.info('taking over the database of a received snapshot', { 'snapshot-index': index });
+  takeReceivedDatabase(options, snapshotter, index);
+}
+
 function openLog(
   options: BootstrapOptions,
+  record: SnapshotPosition,
   backend: Backend,
   consistentIndex: ConsistentIndex,
   hadBackend: boolean,
 ): LogParts {
-  const { config, logger, disk } = options;
-  const records = validSnapshots({ disk, directory: walDirectory(config), logger });
-  const record = records.at(-1) ?? { index: 0, term: 0 };
+  const { config, logger } = options;
   checkBackend(options, consistentIndex.index, record.index, hadBackend);
   const entries = new EntryList();
   const opened = openRepaired(options, record, entries);
@@ -260,6 +364,7 @@ function openLog(
     snapshotIndex: record.index,
     snapshotTerm: record.term,
     confState,
+    otherMembers: [],
   };
 }
 
@@ -324,26 +429,20 @@ function isUnborn({ node, membership, raftStorage }: LogParts): boolean {
   return raftStorage.lastIndex() === 0 && node.term === 0 && membership.members().length === 0;
 }
 
-/** Founds the cluster into the log that is there, if it was made for the same one. */
-async function refound(options: BootstrapOptions, log: LogParts): Promise<void> {
-  const { cluster, memberId } = await prepareFounding(options);
-  if (memberId !== log.memberId || cluster.clusterId !== log.clusterId) {
+/** Begins anew with the log that is there, if it was made for the same cluster. */
+async function refound(options: BootstrapOptions, log: LogParts): Promise<readonly Member[]> {
+  const { memberId, clusterId, peers, otherMembers } = await prepareFounding(options);
+  if (memberId !== log.memberId || clusterId !== log.clusterId) {
     const ids = `member ${formatId(log.memberId)} of cluster ${formatId(log.clusterId)}`;
     throw new MemberStartError(
       `the log in ${walDirectory(options.config)} belongs to ${ids}, which never started`,
     );
   }
-  log.node.bootstrap(bootstrapPeers(cluster));
+  if (peers.length > 0) log.node.bootstrap(peers);
+  return otherMembers;
 }
 
 // --- both
-
-/** Voters and learners as the database has them: that is as far as the configuration has been applied. */
-function confStateOf({ members }: MembershipState): ConfState {
-  const voters = members.filter((member) => !member.isLearner).map((member) => member.id);
-  const learners = members.filter((member) => member.isLearner).map((member) => member.id);
-  return new ConfState({ voters, learners });
-}
 
 function snapshotAt(index: number, term: number, confState: ConfState): Snapshot {
   return new Snapshot({ metadata: new SnapshotMetadata({ index, term, confState }) });

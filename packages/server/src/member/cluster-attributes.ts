@@ -9,28 +9,29 @@ import {
   Attributes as AttributesMessage,
   ClusterMemberAttrSetRequest,
   ClusterVersionSetRequest,
+  DowngradeInfoSetRequest,
   encodeClusterMemberAttrSetRequest,
   encodeClusterVersionSetRequest,
+  encodeDowngradeInfoSetRequest,
 } from '@etcd/api/membershippb';
 import type { Clock, Logger, Timer } from '@etcd/base';
 import {
   type Attributes,
   attributesJson,
   compareVersions,
+  decideClusterVersion,
   formatClusterVersion,
   formatId,
   formatVersion,
+  isDowngradeComplete,
   lowestMemberVersion,
   type Membership,
+  MIN_CLUSTER_VERSION,
+  parseDowngradeTarget,
   parseVersion,
   type SemanticVersion,
 } from '@etcd/storage/membership';
-import {
-  ETCD_VERSION,
-  type MaxClusterVersion,
-  newClusterVersion,
-  raisedClusterVersion,
-} from '../config/index.ts';
+import { type MaxClusterVersion, newClusterVersion, raisedClusterVersion } from '../config/index.ts';
 import { RequestField } from './raft-request.ts';
 import type { Waiter } from './waiter.ts';
 
@@ -43,6 +44,8 @@ export interface ClusterAttributesOptions {
   readonly logger: Logger;
   readonly requestTimeoutMs: number;
   readonly isLeader: () => boolean;
+  /** Asks every member which release it runs; null for one that gives no answer. */
+  readonly memberVersions: (done: (versions: readonly (string | null)[]) => void) => void;
   /** Proposes a request in the envelope of the v3 API. */
   readonly propose: (field: number, bytes: Uint8Array, waiter: Waiter) => void;
   /** Proposes a bare request of the v2 API, with the id that it is given. */
@@ -77,19 +80,69 @@ export class ClusterAttributes {
 
   /** Looks at once whether the cluster's version has to be set. */
   checkVersion(): void {
-    const { isLeader, membership } = this.#options;
+    const { isLeader, memberVersions } = this.#options;
     if (this.#isStopped || this.#isVersionPending || !isLeader()) return;
-    const target = this.#targetVersion();
-    if (target === null) return;
     this.#isVersionPending = true;
-    const { logger } = this.#options;
-    const text = formatVersion(target);
+    memberVersions((versions) => {
+      this.#isVersionPending = false;
+      if (this.#isStopped || !isLeader()) return;
+      const { downgrade } = this.#options.membership;
+      if (downgrade.enabled) this.#followDowngrade(versions);
+      else this.#raiseVersion(versions);
+    });
+  }
+
+  #raiseVersion(memberVersions: readonly (string | null)[]): void {
+    const { membership, logger } = this.#options;
+    const target = this.#targetVersion(memberVersions);
+    if (target === null) return;
     if (membership.version === null) {
       logger.info('setting up initial cluster version', { 'cluster-version': formatClusterVersion(target) });
     } else {
       const from = formatClusterVersion(membership.version);
       logger.info('updating cluster version', { from, to: formatClusterVersion(target) });
     }
+    this.#setVersion(target);
+  }
+
+  /** Lowers the version as an operator has asked for; when all members run it, the downgrade is over. */
+  #followDowngrade(memberVersions: readonly (string | null)[]): void {
+    const { membership, logger } = this.#options;
+    const { downgrade, version } = membership;
+    const target = parseDowngradeTarget(downgrade.targetVersion);
+    if (target !== null && isDowngradeComplete(memberVersions, target)) return this.#endDowngrade(target);
+    const decision = decideClusterVersion({ clusterVersion: version, memberVersions, downgrade });
+    if (decision.kind === 'invalid-downgrade') {
+      logger.warn('the cluster can not be downgraded to the target that was asked for', {
+        'target-cluster-version': downgrade.targetVersion,
+      });
+    } else if (decision.kind === 'set') {
+      logger.info('updating cluster version for downgrade', {
+        'target-cluster-version': formatClusterVersion(decision.version),
+      });
+      this.#setVersion(decision.version);
+    }
+  }
+
+  #endDowngrade(target: SemanticVersion): void {
+    const { propose, logger } = this.#options;
+    this.#isVersionPending = true;
+    const bytes = encodeDowngradeInfoSetRequest(new DowngradeInfoSetRequest({ enabled: false }));
+    propose(RequestField.DOWNGRADE_INFO_SET, bytes, {
+      request: null,
+      onApplied: () => {
+        this.#isVersionPending = false;
+        logger.info('the cluster has been downgraded', { 'cluster-version': formatClusterVersion(target) });
+      },
+      onFailed: () => {
+        this.#isVersionPending = false;
+      },
+    });
+  }
+
+  #setVersion(version: SemanticVersion): void {
+    this.#isVersionPending = true;
+    const text = formatVersion(version);
     const waiter = this.#versionWaiter(text);
     if (this.#usesV2) {
       this.#proposeV2Put('/0/version', text, waiter);
@@ -100,23 +153,18 @@ export class ClusterAttributes {
   }
 
   /** null: it stays as it is. */
-  #targetVersion(): SemanticVersion | null {
+  #targetVersion(memberVersions: readonly (string | null)[]): SemanticVersion | null {
     const { membership, maxClusterVersion } = this.#options;
-    const lowest = lowestMemberVersion([ETCD_VERSION]);
-    if (lowest === null) return null;
-    const lowestText = formatClusterVersion(lowest) as `${number}.${number}`;
     const current = membership.version;
+    const lowest = lowestMemberVersion(memberVersions);
+    if (lowest === null) return current === null ? MIN_CLUSTER_VERSION : null;
+    const lowestText = formatClusterVersion(lowest) as `${number}.${number}`;
+    const currentText = current === null ? null : (formatClusterVersion(current) as `${number}.${number}`);
     const target =
-      current === null
+      currentText === null
         ? newClusterVersion(maxClusterVersion, lowestText)
-        : raisedClusterVersion(
-            maxClusterVersion,
-            formatClusterVersion(current) as `${number}.${number}`,
-            lowestText,
-          );
-    const version = target === null ? null : parseVersion(`${target}.0`);
-    const isSame = version !== null && current !== null && compareVersions(version, current) === 0;
-    return isSame ? null : version;
+        : raisedClusterVersion(maxClusterVersion, currentText, lowestText);
+    return target === currentText ? null : parseVersion(`${target}.0`);
   }
 
   #scheduleVersionCheck(): void {

@@ -1,5 +1,5 @@
 /**
- * A member without its network: the log, raft, the state machine and what runs in the background, assembled from an opened
+ * A member without its sockets: the log, raft, the state machine and what runs in the background, assembled from an opened
  * data directory. RPCs, and the simulator, drive it through its methods; it answers through {@link Waiter}s and
  * {@link Reader}s. Everything happens on one thread, in turns of the event loop; time comes from the injected clock.
  *
@@ -7,38 +7,80 @@
  *   read    ──> LinearizableReads ──> RaftLoop ──> reader
  */
 import { GrpcCode, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import { AlarmAction, AlarmRequest, AlarmType, encodeAlarmRequest } from '@etcd/api/etcdserverpb';
-import type { ConfChange, ConfState, Entry, Message } from '@etcd/api/raftpb';
+import {
+  AlarmAction,
+  AlarmRequest,
+  AlarmType,
+  encodeAlarmRequest,
+  type LeaseTimeToLiveResponse,
+} from '@etcd/api/etcdserverpb';
+import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
 import { assert, type Clock, type Disk, type DiskError, type Logger, type Random } from '@etcd/base';
-import type { BoltError } from '@etcd/bbolt';
 import { RaftState, type ReadState, type SoftState } from '@etcd/raft';
+import type { Backend } from '@etcd/storage/backend';
 import { Lessor } from '@etcd/storage/lease';
 import {
   type ConfChangeEffect,
+  decodeV2Store,
   formatClusterVersion,
   formatId,
+  promoteMemberChange,
   type ReconfigurationFacts,
+  readMembership,
+  validateLearnerReady,
+  validatePromoteMember,
 } from '@etcd/storage/membership';
 import { Store, WatchHub } from '@etcd/storage/mvcc';
+import {
+  ConsistentIndex,
+  createMemberBuckets,
+  createMetaBucket,
+  writeConsistentIndex,
+} from '@etcd/storage/schema';
 import { memberPurgeTargets, PurgeLoop } from '@etcd/storage/snap';
 import { Alarms } from '../apply/alarms.ts';
 import { Applier, type ApplierHost } from '../apply/applier.ts';
+import { membershipReader } from '../apply/membership-writer.ts';
 import { Quota } from '../apply/quota.ts';
-import { type Config, requestTimeoutMs, snapDirectory, urlTexts, walDirectory } from '../config/index.ts';
+import {
+  type Config,
+  ETCD_VERSION,
+  electionTicks,
+  requestTimeoutMs,
+  snapDirectory,
+  urlTexts,
+  walDirectory,
+} from '../config/index.ts';
 import type { Metrics } from '../metrics/index.ts';
+import type { PeerNetwork } from '../peer/peer-network.ts';
 import { AutoCompactor } from './auto-compactor.ts';
 import type { MemberParts } from './bootstrap.ts';
 import { ClusterAttributes } from './cluster-attributes.ts';
+import { ClusterLink } from './cluster-link.ts';
+import { LeaderRequests } from './leader-requests.ts';
+import { LeaderTransfer, type TransferDone } from './leader-transfer.ts';
 import { LeaseRevoker } from './lease-revoker.ts';
+import { leaseTimeToLive } from './lease-time-to-live.ts';
 import { LinearizableReads, type Reader } from './linearizable-reads.ts';
 import { LogKeeper } from './log-keeper.ts';
+import { openMemberBackend, takeReceivedDatabase } from './member-backend.ts';
+import { answerPeerRequest } from './peer-answers.ts';
 import { RaftLoop, type RaftLoopHost } from './raft-loop.ts';
 import { RequestEncoder, RequestField } from './raft-request.ts';
+import { RemoteMembers } from './remote-cluster.ts';
 import { RequestIds } from './request-ids.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
 import { PendingRequests, type Waiter } from './waiter.ts';
 
-const { ErrStopped, ErrTimeout, ErrTimeoutDueToLeaderFail, ErrTooManyRequests, ErrRequestTooLarge } =
-  INTERNAL_ERRORS.errors;
+const {
+  ErrBadLeaderTransferee,
+  ErrNotLeader,
+  ErrStopped,
+  ErrTimeout,
+  ErrTimeoutDueToLeaderFail,
+  ErrTooManyRequests,
+  ErrRequestTooLarge,
+} = INTERNAL_ERRORS.errors;
 
 export interface EtcdServerOptions {
   readonly config: Config;
@@ -48,12 +90,22 @@ export interface EtcdServerOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** The way to the other members; not started yet. */
+  readonly network: PeerNetwork;
   /** The answers of a turn are all given: they may leave. */
   readonly onTurnEnd: () => void;
   /** The member is known to its cluster and may serve clients. */
   readonly onReady: () => void;
   /** The member can't go on: its process ends. */
   readonly onFatal: (error: Error) => void;
+  /** The member does not belong to its cluster any more: its process ends, in order. */
+  readonly onRemoved: () => void;
+}
+
+/** Waits until an entry is applied. */
+interface AppliedWaiter {
+  readonly index: number;
+  readonly done: (isApplied: boolean) => void;
 }
 
 /** Raft's own refusal, which etcd passes on as it is. */
@@ -67,6 +119,10 @@ const PROPOSAL_DROPPED: InternalError = {
 const MAX_GAP_COMMIT_APPLY = 5000;
 /** How often a member that is held back by its database looks whether it may go on. */
 const HELD_BACK_CHECK_MS = 2;
+/** How long after its start a member that meets another one may make its first election come early. */
+const FAST_FORWARD_MS = 5000;
+/** A leader that is asked again whether it leads, or who does instead. */
+const LEADER_RETRY_MS = 50;
 
 export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly config: Config;
@@ -79,13 +135,16 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly ids: RequestIds;
   readonly store: Store;
   readonly lessor: Lessor;
-  readonly alarms: Alarms;
-  readonly quota: Quota;
   readonly pending = new PendingRequests();
   readonly requestTimeoutMs: number;
   readonly #options: EtcdServerOptions;
   readonly #raftLogger: Logger;
   readonly #parts: MemberParts;
+  readonly #link: ClusterLink;
+  readonly #remotes: RemoteMembers;
+  readonly #leaderRequests: LeaderRequests;
+  readonly #transfer: LeaderTransfer;
+  readonly #snapshotSender: SnapshotSender;
   readonly #encoder: RequestEncoder;
   readonly #loop: RaftLoop;
   readonly #reads: LinearizableReads;
@@ -94,10 +153,20 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly #keeper: LogKeeper;
   readonly #purge: PurgeLoop;
   readonly #compactor: AutoCompactor | null;
+  #backend: Backend;
+  #consistentIndex: ConsistentIndex;
+  #alarms: Alarms;
+  #quota: Quota;
   #applier: Applier | null = null;
   #watches: WatchHub | null = null;
   #confState: ConfState;
   #isHeldBackTimerSet = false;
+  /** While a snapshot replaces the store: who wants to read it as it is. */
+  #readersOfReplacement: Reader[] | null = null;
+  #appliedWaiters: AppliedWaiter[] = [];
+  readonly #startMs: number;
+  #mayFastForward: boolean;
+  #handedOverMs = Number.NEGATIVE_INFINITY;
   /** When the leader that is known now was first heard of. */
   #leaderSinceMs = Number.NEGATIVE_INFINITY;
   #lead = 0n;
@@ -121,11 +190,12 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.ids = new RequestIds(parts.memberId, clock.wallNow());
     this.#encoder = new RequestEncoder(this.ids);
     this.#confState = parts.confState;
-    this.quota = new Quota(
-      parts.backend,
-      config.quotaBackendBytes < 0 ? Number.POSITIVE_INFINITY : config.quotaBackendBytes,
-    );
-    this.alarms = new Alarms(parts.backend);
+    this.#startMs = clock.now();
+    this.#mayFastForward = config.initialElectionTickAdvance;
+    this.#backend = parts.backend;
+    this.#consistentIndex = parts.consistentIndex;
+    this.#quota = this.#newQuota();
+    this.#alarms = new Alarms(this.#backend);
     this.#revoker = new LeaseRevoker({
       logger: this.logger,
       propose: (field, bytes, waiter) => this.propose(field, bytes, 0, bytes.length, waiter),
@@ -158,13 +228,60 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       host: this,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
     });
+    this.#link = new ClusterLink({
+      network: options.network,
+      membership: parts.membership,
+      memberId: parts.memberId,
+      snapshotter: parts.snapshotter,
+      clock,
+      logger: this.logger,
+      step: (message) => this.#loop.step(message),
+      reportUnreachable: (id) => parts.node.reportUnreachable(id),
+      reportSnapshot: (id, isDelivered) => this.#snapshotSender.reportDone(id, isDelivered),
+      sendSnapshot: (message) => this.#snapshotSender.send(message),
+      onRequest: (request, respond) => answerPeerRequest(this, request, respond),
+      onRemoved: () => options.onRemoved(),
+    });
+    this.#snapshotSender = new SnapshotSender({
+      network: options.network,
+      logger: this.logger,
+      memberId: parts.memberId,
+      backend: () => this.#backend,
+      writePosition: (backend) =>
+        writeConsistentIndex(backend, {
+          index: this.#consistentIndex.index,
+          term: this.#consistentIndex.term,
+        }),
+      reportSnapshot: (id, isDelivered) => {
+        parts.node.reportSnapshot(id, isDelivered ? 'finish' : 'failure');
+        this.#loop.wake();
+      },
+    });
+    this.#remotes = new RemoteMembers(options.network, clock, this.logger);
+    this.#leaderRequests = new LeaderRequests({
+      network: options.network,
+      clock,
+      requestTimeoutMs: this.requestTimeoutMs,
+      leaderUrls: () => (this.isLeader ? null : (this.membership.member(this.#lead)?.peerUrls ?? [])),
+    });
+    this.#transfer = new LeaderTransfer({
+      memberId: parts.memberId,
+      clock,
+      logger: this.logger,
+      requestTimeoutMs: this.requestTimeoutMs,
+      transfer: (transferee) => {
+        parts.node.transferLeader(transferee);
+        this.#loop.wake();
+      },
+    });
     this.#reads = new LinearizableReads({
       node: parts.node,
       clock,
       logger: this.logger,
       requestTimeoutMs: this.requestTimeoutMs,
       wake: () => this.#loop.wake(),
-      appliedIndex: () => this.appliedIndex,
+      // While the store is replaced, nothing can be read in it.
+      appliedIndex: () => (this.store.isReady ? this.appliedIndex : 0),
       nextId: () => this.ids.next(),
       onSlow: () => metrics.handles.slowReadIndexesTotal.inc(),
       onFailed: () => metrics.handles.readIndexesFailedTotal.inc(),
@@ -178,12 +295,13 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       logger: this.logger,
       requestTimeoutMs: this.requestTimeoutMs,
       isLeader: () => this.isLeader,
+      memberVersions: (done) => this.#memberVersions(done),
       propose: (field, bytes, waiter) => this.propose(field, bytes, 0, bytes.length, waiter),
       proposeV2: (encode, waiter) => this.#proposeV2(encode, waiter),
       onPublished: () => options.onReady(),
     });
     this.#keeper = new LogKeeper({
-      backend: parts.backend,
+      backend: () => this.#backend,
       membership: parts.membership,
       snapshotter: parts.snapshotter,
       raftStorage: parts.raftStorage,
@@ -212,9 +330,11 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.store.restoreThen((error) => {
       if (this.#isStopped) return;
       if (error !== null) return this.#options.onFatal(error);
-      this.#parts.consistentIndex.attach(this.backend);
-      this.#applier = this.#newApplier();
+      const { snapshotIndex, snapshotTerm, otherMembers } = this.#parts;
+      this.#consistentIndex.attach(this.backend);
+      this.#applier = this.#newApplier(snapshotIndex, snapshotTerm);
       this.#watches = new WatchHub(this.store);
+      this.#link.start(otherMembers);
       this.#loop.start();
       this.#attributes.start();
       this.#purge.start();
@@ -222,17 +342,31 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     });
   }
 
-  /** An orderly end: nothing that was acknowledged is lost, files are closed when `done` is called. */
+  /**
+   * An orderly end: another member leads when this one does not any more, nothing that was acknowledged is lost, files are closed
+   * when `done` is called.
+   */
   stopThen(done: () => void): void {
     if (this.#isStopped) return;
-    this.#isStopped = true;
     this.#attributes.stop();
+    this.#handOver((error) => {
+      if (error !== null) this.logger.warn('leadership transfer failed', { error: error.message });
+      this.#stopThen(done);
+    });
+  }
+
+  #stopThen(done: () => void): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#leaderRequests.stop();
     this.#purge.stop();
     this.#compactor?.stop();
     this.lessor.stop();
     this.#watches?.close();
     this.#loop.stopThen(() => {
+      this.#link.stop();
       this.#reads.stop();
+      for (const { done: give } of this.#appliedWaiters.splice(0)) give(false);
       this.pending.failAll(ErrStopped);
       this.#options.onTurnEnd();
       this.store.close();
@@ -262,16 +396,36 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#loop.wake();
   }
 
-  #newApplier(): Applier {
+  /** Lets the first election come early once another member is there: nobody who leads would have stayed silent. */
+  #fastForward(): void {
+    const { config } = this.#options;
+    if (!this.#mayFastForward) return;
+    const isOver = this.#lead !== 0n || this.clock.now() - this.#startMs > FAST_FORWARD_MS;
+    if (!isOver && !this.#link.hasActivePeer) return;
+    this.#mayFastForward = false;
+    if (isOver) return;
+    const ticks = electionTicks(config) - 2;
+    this.logger.info('initialized peer connections; fast-forwarding election ticks', {
+      'forward-ticks': ticks,
+    });
+    this.#loop.fastForward(ticks);
+  }
+
+  #newQuota(): Quota {
+    const { quotaBackendBytes } = this.config;
+    return new Quota(this.#backend, quotaBackendBytes < 0 ? Number.POSITIVE_INFINITY : quotaBackendBytes);
+  }
+
+  #newApplier(appliedIndex: number, appliedTerm: number): Applier {
     const { parts, config, clock, metrics } = this.#options;
     return new Applier({
-      backend: parts.backend,
+      backend: this.#backend,
       store: this.store,
       lessor: this.lessor,
-      alarms: this.alarms,
-      quota: this.quota,
+      alarms: this.#alarms,
+      quota: this.#quota,
       membership: parts.membership,
-      consistentIndex: parts.consistentIndex,
+      consistentIndex: this.#consistentIndex,
       pending: this.pending,
       ids: this.ids,
       clock,
@@ -279,15 +433,23 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       metrics: metrics.handles,
       warningApplyDurationMs: config.warningApplyDurationMs,
       host: this,
-      appliedIndex: parts.snapshotIndex,
-      appliedTerm: parts.snapshotTerm,
+      appliedIndex,
+      appliedTerm,
     });
   }
 
   // --- facts
 
-  get backend(): MemberParts['backend'] {
-    return this.#parts.backend;
+  get backend(): Backend {
+    return this.#backend;
+  }
+
+  get alarms(): Alarms {
+    return this.#alarms;
+  }
+
+  get quota(): Quota {
+    return this.#quota;
   }
 
   get membership(): MemberParts['membership'] {
@@ -374,13 +536,58 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   /** What judging a change of the membership needs to know. */
   get reconfigurationFacts(): ReconfigurationFacts {
-    const isSelf = (id: bigint): boolean => id === this.memberId;
     return {
       members: this.membership.members(),
       localId: this.memberId,
-      isConnected: isSelf,
-      isActive: isSelf,
+      isConnected: (id) => this.#link.isConnected(id),
+      isActive: (id) => this.#link.isActive(id),
     };
+  }
+
+  /**
+   * Makes a learner a voter if it has caught up, which only the leader knows: with {@link ErrNotLeader} the question is for
+   * {@link promoteMember}, which asks the leader. The waiter gets a `MembersResult`.
+   */
+  promoteMember(id: bigint, waiter: Waiter): void {
+    if (!this.isLeader) return waiter.onFailed(ErrNotLeader);
+    const members = this.membership.members();
+    const leaderMatch = this.matchIndex(this.memberId) ?? 0;
+    const refusal =
+      validateLearnerReady(this.matchIndex(id), leaderMatch) ??
+      (this.config.strictReconfigCheck ? validatePromoteMember(members) : null);
+    if (refusal !== null) return waiter.onFailed(refusal);
+    this.changeMembers(promoteMemberChange(id), waiter);
+  }
+
+  /** {@link promoteMember} by whoever leads. */
+  promoteMemberAnywhere(id: bigint, waiter: Waiter): void {
+    if (this.isLeader) return this.promoteMember(id, waiter);
+    this.#leaderRequests.promoteMember(id, (error, members) => {
+      if (error !== null) waiter.onFailed(error);
+      else if (members !== null) waiter.onApplied({ members });
+      else this.promoteMember(id, waiter);
+    });
+  }
+
+  /** Hands the leadership to another voter, and tells when it leads. */
+  moveLeader(transferee: bigint, done: TransferDone): void {
+    if (!this.isLeader) return done(ErrNotLeader);
+    const member = this.membership.member(transferee);
+    if (member === null || member.isLearner) return done(ErrBadLeaderTransferee);
+    if (transferee === this.memberId) return done(null);
+    this.#transfer.start(transferee, done);
+  }
+
+  /** To whom it may be handed best; null when there is nobody. */
+  #successor(): bigint | null {
+    return this.#link.longestConnected(this.membership.votingMembers().map(({ id }) => id));
+  }
+
+  /** A leader lets another member lead, if there is one that can. */
+  #handOver(done: TransferDone): void {
+    const successor = this.isLeader ? this.#successor() : null;
+    if (successor === null) return done(null);
+    this.#transfer.start(successor, done);
   }
 
   /** How far the leader and the members that follow it are; null for members that it does not follow. */
@@ -400,8 +607,58 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.read({ onReadable: () => then(this.isLeader), onUnreadable: () => then(false) });
   }
 
-  /** Keeps a lease alive; gives its TTL, or an error: the lease is not known, or this member can't say. */
+  /** Tells `reader` at once, unless the store is about to be replaced by the leader's: then afterwards. */
+  readLocally(reader: Reader): void {
+    if (this.#readersOfReplacement === null) reader.onReadable();
+    else this.#readersOfReplacement.push(reader);
+  }
+
+  /** Calls `done` when entry `index` is applied, or when it is not in time. */
+  whenApplied(index: number, timeoutMs: number, done: (isApplied: boolean) => void): void {
+    if (this.appliedIndex >= index) return done(true);
+    const waiter: AppliedWaiter = {
+      index,
+      done: (isApplied) => {
+        timer.cancel();
+        done(isApplied);
+      },
+    };
+    const timer = this.clock.setTimer(timeoutMs, () => {
+      this.#appliedWaiters = this.#appliedWaiters.filter((other) => other !== waiter);
+      done(false);
+    });
+    this.#appliedWaiters.push(waiter);
+  }
+
+  /** Keeps a lease alive, here or through the leader; gives its TTL, or an error. */
   renewLease(id: bigint, done: (error: InternalError | null, ttl: number) => void): void {
+    this.renewLeaseHere(id, (error, ttl) => {
+      if (error !== INTERNAL_ERRORS.lease.ErrNotPrimary) return done(error, ttl);
+      this.#leaderRequests.renewLease(id, (failure, renewed) => {
+        if (failure !== null || renewed !== null) return done(failure, renewed ?? 0);
+        this.clock.setTimer(LEADER_RETRY_MS, () => this.renewLease(id, done));
+      });
+    });
+  }
+
+  /** How long a lease has left, and which keys it has, as the leader knows; null when there is no such lease. */
+  lookupLease(
+    id: bigint,
+    keys: boolean,
+    done: (error: InternalError | null, lease: LeaseTimeToLiveResponse | null) => void,
+  ): void {
+    this.confirmLeadership((leads) => {
+      if (leads) return done(null, leaseTimeToLive(this.lessor, id, keys));
+      this.#leaderRequests.leaseTimeToLive(id, keys, (error, lease) => {
+        if (error === INTERNAL_ERRORS.lease.ErrLeaseNotFound) done(null, null);
+        else if (error !== null || lease !== null) done(error, lease);
+        else this.clock.setTimer(LEADER_RETRY_MS, () => this.lookupLease(id, keys, done));
+      });
+    });
+  }
+
+  /** Keeps a lease alive if this member leads. */
+  renewLeaseHere(id: bigint, done: (error: InternalError | null, ttl: number) => void): void {
     this.confirmLeadership((leads) => {
       if (!leads) return done(INTERNAL_ERRORS.lease.ErrNotPrimary, 0);
       this.lessor.renewThen(id, done);
@@ -451,6 +708,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   onTick(): void {
     this.#reads.onTick();
+    this.#fastForward();
     const beforeMs = this.clock.now() - this.requestTimeoutMs;
     const expired = this.pending.expire(beforeMs, (startMs) => this.#timeoutError(startMs));
     this.metrics.handles.proposalsFailedTotal.add(expired);
@@ -461,6 +719,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     const isNewLeader = lead !== 0n && lead !== this.#lead;
     if (lead !== this.#lead) this.#logLeader(lead);
     this.#lead = lead;
+    if (isNewLeader) this.#transfer.onLeader(lead);
     handles.hasLeader.set(lead === 0n ? 0 : 1);
     handles.isLeader.set(raftState === RaftState.Leader ? 1 : 0);
     if (isNewLeader) {
@@ -504,8 +763,88 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#keeper.onApplied({ index, term, confState: this.#confState }, bytes);
   }
 
-  send(_messages: readonly Message[]): void {
-    // A member alone has nobody to send to.
+  send(messages: readonly Message[]): void {
+    this.#link.send(messages);
+  }
+
+  /** A leader whose disk has become slow slows down everybody: one that can do better takes over. */
+  onSaved(durationMs: number): void {
+    const { electionTimeoutMs } = this.config;
+    if (durationMs < electionTimeoutMs / 2 || !this.isLeader) return;
+    const nowMs = this.clock.now();
+    if (nowMs - this.#handedOverMs < 10 * electionTimeoutMs) return;
+    this.#handedOverMs = nowMs;
+    this.logger.warn('slow disk: handing the leadership over', {
+      'save-took': `${Math.round(durationMs)}ms`,
+    });
+    this.#handOver((error) => {
+      if (error !== null) this.logger.warn('leadership transfer failed', { error: error.message });
+    });
+  }
+
+  // --- snapshots from the leader
+
+  saveSnapshotFile(snapshot: Snapshot, done: (error: DiskError | null) => void): void {
+    this.#parts.snapshotter.saveSnapThen(snapshot, done);
+  }
+
+  installSnapshot(snapshot: Snapshot, done: () => void): void {
+    const { index, term, confState } = snapshot.metadata;
+    this.logger.info('applying snapshot', {
+      'current-applied-index': this.appliedIndex,
+      'incoming-leader-snapshot-index': index,
+      'incoming-leader-snapshot-term': term,
+    });
+    this.#readersOfReplacement = [];
+    try {
+      this.#replaceBackend(snapshot);
+    } catch (error) {
+      // A database that is not there, or is none: the log says that it was, so there is no way back.
+      return this.onFatal(error as Error);
+    }
+    this.store.replaceThen(this.#backend, (error) => {
+      if (this.#isStopped) return;
+      if (error !== null) return this.#options.onFatal(error);
+      this.#consistentIndex.attach(this.#backend);
+      this.#applier = this.#newApplier(index, term);
+      this.#confState = confState!;
+      this.watches.onStoreReplaced();
+      this.#keeper.onInstalled(index);
+      this.logger.info('applied snapshot', { 'incoming-leader-snapshot-index': index });
+      const readers = this.#readersOfReplacement ?? [];
+      this.#readersOfReplacement = null;
+      this.onApplied(index);
+      for (const reader of readers) reader.onReadable();
+      done();
+    });
+  }
+
+  /** Puts what came with the snapshot in the place of the backend and of everything that was made from it. */
+  #replaceBackend(snapshot: Snapshot): void {
+    const { disk, logger } = this.#options;
+    const { snapshotter, membership } = this.#parts;
+    takeReceivedDatabase({ config: this.config, disk }, snapshotter, snapshot.metadata.index);
+    const old = this.#backend;
+    const backend = openMemberBackend({
+      config: this.config,
+      clock: this.clock,
+      disk,
+      logger,
+      onBackendFatal: (error) => this.onFatal(error),
+    });
+    old.setPreCommitHook(null);
+    old.retire();
+    createMetaBucket(backend);
+    createMemberBuckets(backend);
+    this.#backend = backend;
+    this.#consistentIndex = new ConsistentIndex(backend);
+    this.#quota = this.#newQuota();
+    this.#alarms = new Alarms(backend);
+    this.lessor.recover(backend);
+    const state = readMembership(membershipReader(backend));
+    membership.restore(state.members.length > 0 ? state : decodeV2Store(snapshot.data).state);
+    this.#link.synchronize();
+    this.onClusterVersion();
   }
 
   onTurnEnd(): void {
@@ -513,7 +852,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#options.onTurnEnd();
   }
 
-  onFatal(error: DiskError | BoltError): void {
+  onFatal(error: Error): void {
     this.#options.onFatal(error);
   }
 
@@ -525,7 +864,15 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   onMemberChange(effect: ConfChangeEffect): void {
-    this.logger.info('configuration changed', { effect });
+    this.#link.onMemberChange(effect);
+  }
+
+  /** Asks every member which release it runs; null for those that don't say. */
+  #memberVersions(done: (versions: readonly (string | null)[]) => void): void {
+    const others = this.membership.members().filter(({ id }) => id !== this.memberId);
+    this.#remotes.versions(others, (versions) =>
+      done([ETCD_VERSION, ...versions.map(({ server }) => server)]),
+    );
   }
 
   onFirstCommitInTerm(): void {
@@ -549,6 +896,10 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   onApplied(index: number): void {
     this.#reads.onApplied(index);
+    if (this.#appliedWaiters.length === 0) return;
+    const ready = this.#appliedWaiters.filter((waiter) => waiter.index <= index);
+    this.#appliedWaiters = this.#appliedWaiters.filter((waiter) => waiter.index > index);
+    for (const { done } of ready) done(true);
   }
 
   /** Why a request that began then got no answer in time. */

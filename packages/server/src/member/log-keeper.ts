@@ -17,7 +17,7 @@ import type { Snapshotter } from '@etcd/storage/snap';
 import type { RaftLoop } from './raft-loop.ts';
 
 export interface LogKeeperOptions {
-  readonly backend: Backend;
+  readonly backend: () => Backend;
   readonly membership: Membership;
   readonly snapshotter: Snapshotter;
   readonly raftStorage: MemoryStorage;
@@ -67,12 +67,20 @@ export class LogKeeper {
   /** Entries of `bytes` together have been applied, up to `position`. */
   onApplied(position: AppliedPosition, bytes: number): void {
     this.#appliedBytes += bytes;
-    this.#compactMemory(position.index);
+    this.#compactMemory(position);
     const isDue = this.#isForced || position.index - this.#diskIndex > this.#options.snapshotCount;
     if (isDue && !this.#isSaving && position.index > this.#diskIndex) this.#save(position);
   }
 
-  #compactMemory(index: number): void {
+  /** Everything up to `index` has come as a snapshot from the leader. */
+  onInstalled(index: number): void {
+    this.#diskIndex = index;
+    this.#marks = [];
+    this.#options.snapshotter.releaseSnapDbs(index);
+  }
+
+  #compactMemory(position: AppliedPosition): void {
+    const { index } = position;
     const marks = this.#marks;
     const last = marks.at(-1);
     if (last !== undefined && index < last.index + COMPACT_STEP) return;
@@ -83,12 +91,18 @@ export class LogKeeper {
     if (keepFrom <= 0) return;
     this.#marks = marks.filter((mark) => mark.index >= keepFrom);
     if (this.#isSaving) return;
-    const { raftStorage } = this.#options;
-    if (keepFrom >= raftStorage.firstIndex()) raftStorage.compact(keepFrom);
+    const { raftStorage, membership } = this.#options;
+    if (keepFrom < raftStorage.firstIndex()) return;
+    // Whoever needs what is let go gets a snapshot: the one that raft knows of must reach to where the log begins.
+    if (keepFrom > raftStorage.snapshot().metadata.index) {
+      raftStorage.createSnapshot(index, position.confState, encodeV2Store(membership.state()));
+    }
+    raftStorage.compact(keepFrom);
   }
 
   #save(position: AppliedPosition): void {
-    const { backend, logger, memberId, snapshotCount, onFatal } = this.#options;
+    const { logger, memberId, snapshotCount, onFatal } = this.#options;
+    const backend = this.#options.backend();
     this.#isSaving = true;
     logger.info('triggering snapshot', {
       'local-member-id': memberId,
@@ -114,9 +128,10 @@ export class LogKeeper {
       if (error !== null) return onFatal(error);
       loop.saveSnapshotRecord(new WalSnapshot({ index, term, confState }), index, (failed) => {
         if (failed !== null) return onFatal(failed);
+        // Meanwhile a snapshot of the leader may have overtaken this one.
         raftStorage.createSnapshot(index, confState, data);
         snapshotter.releaseSnapDbs(index);
-        this.#diskIndex = index;
+        this.#diskIndex = Math.max(this.#diskIndex, index);
         this.#isSaving = false;
         logger.info('saved snapshot to disk', { 'snapshot-index': index });
       });

@@ -10,11 +10,11 @@ const CALL_TYPES = ['unary', 'server_stream', 'client_stream', 'bidi_stream'] as
 /** Returns what has to be called before each scrape. */
 export function connectMetrics(server: EtcdServer, grpc: GrpcServer, metrics: Metrics): () => void {
   const { handles } = metrics;
-  const { backend, store } = server;
+  const { store } = server;
   handles.serverId.labels(formatId(server.memberId)).set(1);
   handles.quotaBackendBytes.set(Number.isFinite(server.quota.limitBytes) ? server.quota.limitBytes : 0);
-  handles.dbTotalSizeBytes.readFrom(() => backend.sizeBytes);
-  handles.dbTotalSizeInUseBytes.readFrom(() => backend.sizeInUseBytes);
+  handles.dbTotalSizeBytes.readFrom(() => server.backend.sizeBytes);
+  handles.dbTotalSizeInUseBytes.readFrom(() => server.backend.sizeInUseBytes);
   handles.proposalsCommittedTotal.readFrom(() => server.committedIndex);
   handles.proposalsPending.readFrom(() => server.pendingCount);
   handles.isLearner.readFrom(() => (server.isLearner ? 1 : 0));

@@ -7,9 +7,12 @@
  *   ───────────────────────> raft ──────────> log (one sync) ───────────> send, apply, advance ──> next
  *
  * The log is written inline while the disk is fast, and on the thread pool when it is not; see the wal package.
+ *
+ * A snapshot from the leader is made durable like entries are. While the state machine takes it over, which may take
+ * seconds, raft goes on: what is committed meanwhile is held, and applied behind it.
  */
-import { type Entry, EntryType, type Message } from '@etcd/api/raftpb';
-import type { Snapshot as WalSnapshot } from '@etcd/api/walpb';
+import { type Entry, EntryType, type Message, type Snapshot } from '@etcd/api/raftpb';
+import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
 import type { Clock, DiskError, Logger, Timer } from '@etcd/base';
 import {
   type AnyConfChange,
@@ -37,8 +40,14 @@ export interface RaftLoopHost {
   onProposalDropped(idSuffix: number): void;
   /** Committed entries, in order; configuration changes are to be passed to `RawNode.applyConfChange`. */
   apply(entries: readonly Entry[]): void;
+  /** Writes the snapshot's file, before the log names it. */
+  saveSnapshotFile(snapshot: Snapshot, done: (error: DiskError | null) => void): void;
+  /** Replaces the state machine by what came with the snapshot, which is durable; then calls `done`. */
+  installSnapshot(snapshot: Snapshot, done: () => void): void;
   /** For other members. */
   send(messages: readonly Message[]): void;
+  /** A batch took this long to become durable. */
+  onSaved(durationMs: number): void;
   /** Something has gone through the loop, and nothing is left to do in this turn: answers may leave. */
   onTurnEnd(): void;
   /** The log can't be written: the process has to end. */
@@ -92,6 +101,9 @@ export class RaftLoop {
   #lastTickMs: number;
   /** Entries up to here are in the log for good. */
   #durableIndex: number;
+  /** While a snapshot is being installed: what has been committed since. */
+  #held: Entry[] | null = null;
+  #onInstalled: (() => void) | null = null;
 
   constructor(options: RaftLoopOptions) {
     this.#node = options.node;
@@ -151,6 +163,12 @@ export class RaftLoop {
   step(message: Message): void {
     if (this.#isStopped) return;
     this.#node.step(message);
+    this.wake();
+  }
+
+  /** Lets time pass faster, so that an election comes early: for a member that has just met the others. */
+  fastForward(ticks: number): void {
+    for (let i = 0; i < ticks; i++) this.#node.tick();
     this.wake();
   }
 
@@ -261,21 +279,71 @@ export class RaftLoop {
     // What promises nothing, as a leader's appends, need not wait for this member's own disk.
     this.#send(ready.messages.filter((message) => !isPromise(message.type)));
     const { committedEntries } = ready;
+    // A vote must not be counted or given under a configuration that is about to change.
+    const changesConfiguration = committedEntries.some((entry) => entry.type !== EntryType.EntryNormal);
+    if (this.#held !== null && (changesConfiguration || ready.snapshot !== null)) {
+      return this.#afterInstallation(() => this.#persist(ready, promises, changesConfiguration));
+    }
+    this.#persist(ready, promises, changesConfiguration);
+  }
+
+  #persist(ready: Ready, promises: readonly Message[], changesConfiguration: boolean): void {
+    const { committedEntries, snapshot } = ready;
     const isDurable = (committedEntries.at(-1)?.index ?? 0) <= this.#durableIndex;
     if (isDurable) this.#apply(committedEntries);
     this.#save(ready, () => {
+      if (snapshot !== null) this.#install(snapshot);
       const last = ready.entries.at(-1);
       if (last !== undefined) {
         this.#storage.append(ready.entries);
         this.#durableIndex = last.index;
       }
       if (ready.hardState !== null) this.#storage.setHardState(ready.hardState);
-      // A vote must not be counted or given under a configuration that is about to change.
-      const appliesFirst = committedEntries.some((entry) => entry.type !== EntryType.EntryNormal);
-      if (!isDurable && appliesFirst) this.#apply(committedEntries);
+      if (!isDurable && changesConfiguration) this.#apply(committedEntries);
       this.#send(promises);
-      if (!isDurable && !appliesFirst) this.#apply(committedEntries);
+      if (!isDurable && !changesConfiguration) this.#apply(committedEntries);
       this.#node.advance();
+    });
+  }
+
+  // --- snapshots from the leader
+
+  #install(snapshot: Snapshot): void {
+    const { index } = snapshot.metadata;
+    this.#storage.applySnapshot(snapshot);
+    this.#durableIndex = index;
+    this.#wal.releaseTo(index);
+    this.#held = [];
+    this.#host.installSnapshot(snapshot, () => {
+      const entries = this.#held ?? [];
+      const then = this.#onInstalled;
+      this.#held = null;
+      this.#onInstalled = null;
+      this.#apply(entries);
+      if (then === null) return this.wake();
+      this.#isLogBusy = false;
+      then();
+      this.#run();
+    });
+  }
+
+  /** No batch is written until then: what is in it depends on the snapshot. */
+  #afterInstallation(then: () => void): void {
+    this.#isLogBusy = true;
+    this.#onInstalled = then;
+  }
+
+  #saveSnapshot(snapshot: Snapshot, then: () => void): void {
+    const { index, term, confState } = snapshot.metadata;
+    this.#isLogBusy = true;
+    this.#host.saveSnapshotFile(snapshot, (fileError) => {
+      if (fileError !== null) return this.#fail(fileError);
+      this.#wal.saveSnapshotThen(new WalSnapshot({ index, term, confState }), (error) => {
+        this.#isLogBusy = false;
+        if (error !== null) return this.#fail(error);
+        then();
+        this.#run();
+      });
     });
   }
 
@@ -284,11 +352,18 @@ export class RaftLoop {
   }
 
   #apply(entries: readonly Entry[]): void {
-    if (entries.length > 0) this.#host.apply(entries);
+    if (entries.length === 0) return;
+    if (this.#held === null) this.#host.apply(entries);
+    else for (const entry of entries) this.#held.push(entry);
   }
 
   /** Makes the batch durable, then calls `then`: at once, or when the thread pool is done. */
-  #save({ hardState, entries }: Ready, then: () => void): void {
+  #save(ready: Ready, then: () => void): void {
+    if (ready.snapshot === null) this.#saveEntries(ready, then);
+    else this.#saveSnapshot(ready.snapshot, () => this.#saveEntries(ready, then));
+  }
+
+  #saveEntries({ hardState, entries }: Ready, then: () => void): void {
     const wal = this.#wal;
     if (wal.prefersInline) {
       try {
@@ -298,9 +373,11 @@ export class RaftLoop {
       }
       return then();
     }
+    const startMs = this.#clock.now();
     const isSaving = wal.saveThen(hardState, entries, (error) => {
       this.#isLogBusy = false;
       if (error !== null) return this.#fail(error);
+      this.#host.onSaved(this.#clock.now() - startMs);
       then();
       this.#run();
     });

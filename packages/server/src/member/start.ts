@@ -8,6 +8,7 @@ import { type Config, type EtcdUrl, isSecureUrl, nodeResolveHost } from '../conf
 import { ClientHttp } from '../http/client-http.ts';
 import { Listener, type ListenerServices } from '../http/listener.ts';
 import type { Metrics } from '../metrics/index.ts';
+import type { PeerNetwork, PeerRequest, PeerResponseCallback } from '../peer/peer-network.ts';
 import { registerServices } from '../rpc/services.ts';
 import { bootstrap, type MemberParts } from './bootstrap.ts';
 import { EtcdServer } from './etcd-server.ts';
@@ -33,6 +34,8 @@ export interface Member {
   readonly ready: Promise<void>;
   /** Resolves with the reason when the member can't go on; never while all is well. */
   readonly failed: Promise<Error>;
+  /** Resolves when the member does not belong to its cluster any more: it can only stop. */
+  readonly removed: Promise<void>;
   /** An orderly stop; afterwards ports and files are free. */
   stop(): Promise<void>;
 }
@@ -47,7 +50,8 @@ export async function startMember(options: MemberOptions): Promise<Member> {
   for (const url of [...config.listenClientUrls, ...config.listenPeerUrls, ...config.listenMetricsUrls]) {
     if (isSecureUrl(url)) throw new MemberStartError(`TLS is not supported yet: ${url.text}`);
   }
-  const running = new RunningMember(options);
+  const network = new LonelyNetwork(options.clock);
+  const running = new RunningMember(options, network);
   try {
     await running.listen();
     const failed = Promise.withResolvers<Error>();
@@ -60,6 +64,7 @@ export async function startMember(options: MemberOptions): Promise<Member> {
       metrics: options.metrics.handles,
       resolveHost: nodeResolveHost,
       onBackendFatal: (error) => failed.resolve(error),
+      network,
     });
     return running.run(parts, failed);
   } catch (error) {
@@ -78,10 +83,12 @@ class RunningMember {
   readonly #logger: Logger;
   readonly #grpc: GrpcServer;
   readonly #services: Service[] = [];
+  readonly #network: PeerNetwork;
   #http: ClientHttp | null = null;
 
-  constructor(options: MemberOptions) {
+  constructor(options: MemberOptions, network: PeerNetwork) {
     this.#options = options;
+    this.#network = network;
     this.#logger = options.logger.child({ caller: 'server/start' });
     const { config, clock } = options;
     this.#grpc = new GrpcServer({
@@ -112,23 +119,30 @@ class RunningMember {
   run(parts: MemberParts, failed: PromiseWithResolvers<Error>): Member {
     const { metrics, clock } = this.#options;
     const ready = Promise.withResolvers<void>();
+    const removed = Promise.withResolvers<void>();
     const grpc = this.#grpc;
     const server = new EtcdServer({
       ...this.#options,
       parts,
+      network: this.#network,
       onTurnEnd: () => grpc.flush(),
       onReady: () => {
-        this.#open();
+        this.#logger.info('ready to serve client requests');
+        this.#open('client');
         ready.resolve();
       },
       onFatal: (error) => failed.resolve(error),
+      onRemoved: () => removed.resolve(),
     });
     const services = registerServices(server, grpc);
     this.#http = new ClientHttp(server, connectMetrics(server, grpc, metrics));
     server.start();
+    this.#open('peer');
+    this.#open('metrics');
     return {
       ready: ready.promise,
       failed: failed.promise,
+      removed: removed.promise,
       stop: async () => {
         for (const { listener } of this.#services) listener.stop();
         // Streams without an end of their own are ended; calls that are under way get their answers.
@@ -145,9 +159,8 @@ class RunningMember {
     for (const { listener } of this.#services) listener.close();
   }
 
-  #open(): void {
-    this.#logger.info('ready to serve client requests');
-    for (const { listener, kind } of this.#services) {
+  #open(kind: Service['kind']): void {
+    for (const { listener } of this.#services.filter((service) => service.kind === kind)) {
       listener.open();
       const { address } = listener;
       if (kind === 'client') {
@@ -177,6 +190,26 @@ class RunningMember {
       await listener.listen();
       this.#services.push({ listener, kind });
     }
+  }
+}
+
+class LonelyNetwork implements PeerNetwork {
+  readonly #clock: Clock;
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+  start(): void {}
+  stop(): void {}
+  addPeer(): void {}
+  updatePeer(): void {}
+  removePeer(): void {}
+  send(): void {}
+  sendSnapshot(): void {}
+  activeSinceMs(): number | null {
+    return null;
+  }
+  request(_url: string, _request: PeerRequest, _timeoutMs: number, done: PeerResponseCallback): void {
+    this.#clock.defer(() => done(null, 'no network'));
   }
 }
 

@@ -49,7 +49,7 @@ export class Lifecycle {
   readonly #clock: Clock;
   readonly #shutdownLimitMs: number;
   readonly #handlers: (() => Promise<void> | void)[] = [];
-  #stopping: StopSignal | null = null;
+  #stopping: StopSignal | 'end' | null = null;
 
   constructor(options: LifecycleOptions) {
     this.#process = options.process;
@@ -92,6 +92,11 @@ export class Lifecycle {
     this.#process.exit(code);
   }
 
+  /** Stops in order because there is nothing left to do, and ends with success. */
+  end(): void {
+    if (this.#stopping === null) this.#stop('end');
+  }
+
   #onStopSignal(signal: StopSignal): void {
     const fields = { signal: SIGNAL_TEXTS[signal] };
     if (this.#stopping !== null) {
@@ -99,16 +104,20 @@ export class Lifecycle {
       this.#dieBy(signal);
       return;
     }
-    this.#stopping = signal;
     this.#logger.info('received signal; shutting down', fields);
-    const limit = this.#clock.setTimer(this.#shutdownLimitMs, () => {
-      this.#logger.error('shutdown took too long; stopping at once', { 'limit-ms': this.#shutdownLimitMs });
-      this.#dieBy(signal);
-    });
-    this.#runHandlers(signal, limit).catch((error: unknown) => this.#onUncaught(error));
+    this.#stop(signal);
   }
 
-  async #runHandlers(signal: StopSignal, limit: Timer): Promise<void> {
+  #stop(reason: StopSignal | 'end'): void {
+    this.#stopping = reason;
+    const limit = this.#clock.setTimer(this.#shutdownLimitMs, () => {
+      this.#logger.error('shutdown took too long; stopping at once', { 'limit-ms': this.#shutdownLimitMs });
+      this.#dieBy(reason);
+    });
+    this.#runHandlers(reason, limit).catch((error: unknown) => this.#onUncaught(error));
+  }
+
+  async #runHandlers(reason: StopSignal | 'end', limit: Timer): Promise<void> {
     for (const handler of this.#handlers) {
       try {
         await handler();
@@ -118,15 +127,15 @@ export class Lifecycle {
       }
     }
     limit.cancel();
-    this.#dieBy(signal);
+    this.#dieBy(reason);
   }
 
-  #dieBy(signal: StopSignal): void {
+  #dieBy(reason: StopSignal | 'end'): void {
     this.#logger.flush();
     // The kernel does not let process 1 die of a signal that it sends to itself.
-    if (this.#process.pid === INIT_PID) return this.#process.exit(EXIT_OK);
-    this.#process.removeAllListeners(signal);
-    this.#process.kill(this.#process.pid, signal);
+    if (reason === 'end' || this.#process.pid === INIT_PID) return this.#process.exit(EXIT_OK);
+    this.#process.removeAllListeners(reason);
+    this.#process.kill(this.#process.pid, reason);
   }
 
   #onUncaught(error: unknown): void {

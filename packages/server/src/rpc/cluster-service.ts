@@ -25,12 +25,9 @@ import {
   computeMemberId,
   type Member,
   newMember,
-  promoteMemberChange,
   removeMemberChange,
   updateMemberChange,
   validateAddMember,
-  validateLearnerReady,
-  validatePromoteMember,
   validateRemoveMember,
 } from '@etcd/storage/membership';
 import type { ServerCall } from '@etcd/transport';
@@ -111,17 +108,14 @@ class ClusterService {
   promote(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, MemberPromoteRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
-    const server = this.#server;
-    const { id } = request;
-    const unready =
-      validateLearnerReady(server.matchIndex(id), server.matchIndex(server.memberId) ?? 0) ??
-      this.#strictly(() => validatePromoteMember(server.membership.members()));
-    this.#change(call, unready, promoteMemberChange(id), (members) => {
-      answer(
-        call,
-        MemberPromoteResponseCodec,
-        new MemberPromoteResponse({ header: this.#header(), members }),
-      );
+    this.#server.promoteMemberAnywhere(request.id, {
+      request: null,
+      onApplied: (result) => {
+        const members = (result as MembersResult).members.map(memberMessage);
+        const response = new MemberPromoteResponse({ header: this.#header(), members });
+        answer(call, MemberPromoteResponseCodec, response);
+      },
+      onFailed: (error) => void refuseInternal(call, error),
     });
   }
 

@@ -76,7 +76,7 @@ class KvService {
     const error = checkRange(request);
     if (error !== null) return void refuse(call, error);
     const read = new RangeCall(call, request, this.#server, this.#header, false);
-    if (request.serializable) read.onReadable();
+    if (request.serializable) this.#server.readLocally(read);
     else this.#server.read(read);
   }
 
@@ -86,7 +86,7 @@ class KvService {
     const error = checkRangeStream(request);
     if (error !== null) return void refuse(call, error);
     const read = new RangeCall(call, request, this.#server, this.#header, true);
-    if (request.serializable) read.onReadable();
+    if (request.serializable) this.#server.readLocally(read);
     else this.#server.read(read);
   }
 
@@ -116,7 +116,7 @@ class KvService {
     if (error !== null) return void refuse(call, error);
     const txn = new TxnCall(call, request, this.#server, this.#header);
     if (!isReadOnly(request)) this.#server.propose(RequestField.TXN, bytes, start, end, txn);
-    else if (isSerializable(request)) txn.onReadable();
+    else if (isSerializable(request)) this.#server.readLocally(txn);
     else this.#server.read(txn);
   }
 

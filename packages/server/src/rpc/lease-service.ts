@@ -94,21 +94,11 @@ class LeaseService {
     const request = decodeRequest(call, LeaseTimeToLiveRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
     const { id, keys } = request;
-    this.#onLeader(call, () => {
-      const { lessor, store } = this.#server;
-      const header = this.#context.header.header(store.revision);
-      const lease = lessor.lookup(id);
+    this.#server.lookupLease(id, keys, (error, lease) => {
+      if (error !== null) return void refuseInternal(call, error);
       // A lease that does not exist is an answer, not an error.
-      const response =
-        lease === null
-          ? new LeaseTimeToLiveResponse({ header, id, ttl: -1 })
-          : new LeaseTimeToLiveResponse({
-              header,
-              id,
-              ttl: Number.isFinite(lease.remainingMs) ? Math.trunc(lease.remainingMs / 1000) : lease.ttl,
-              grantedTtl: lease.ttl,
-              keys: keys ? lessor.keysOf(id) : [],
-            });
+      const response = lease ?? new LeaseTimeToLiveResponse({ id, ttl: -1 });
+      response.header = this.#context.header.header(this.#server.store.revision);
       answer(call, LeaseTimeToLiveResponseCodec, response);
     });
   }
@@ -135,14 +125,6 @@ class LeaseService {
     this.#monitor.stop();
     for (const call of this.#streams) refuse(call, RPC_ERRORS.ErrGRPCStopped);
     this.#streams.clear();
-  }
-
-  /** A member that was paused must not answer from leases that the next leader may have let go. */
-  #onLeader(call: ServerCall, then: () => void): void {
-    this.#server.confirmLeadership((leads) => {
-      if (leads) then();
-      else refuse(call, RPC_ERRORS.ErrGRPCNoLeader);
-    });
   }
 }
 

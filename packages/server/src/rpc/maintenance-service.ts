@@ -1,6 +1,6 @@
 /** The Maintenance service: the state of this member, its alarms, its hashes, copies of its database. */
 import { createHash } from 'node:crypto';
-import { GrpcCode, INTERNAL_ERRORS, RPC_ERRORS } from '@etcd/api';
+import { GrpcCode, INTERNAL_ERRORS } from '@etcd/api';
 import {
   type AlarmMember,
   AlarmRequestCodec,
@@ -31,9 +31,9 @@ import { ETCD_VERSION } from '../config/index.ts';
 import type { EtcdServer } from '../member/etcd-server.ts';
 import { RequestField } from '../member/raft-request.ts';
 import type { HealthService } from './health-service.ts';
-import { answer, decodeRequest, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
+import { answer, decodeRequest, type RpcContext, refuseInternal } from './rpc-context.ts';
 
-const { ErrNoLeader, ErrBadLeaderTransferee } = INTERNAL_ERRORS.errors;
+const { ErrNoLeader } = INTERNAL_ERRORS.errors;
 
 export function registerMaintenanceService(context: RpcContext, health: HealthService): void {
   const service = new MaintenanceService(context, health);
@@ -139,10 +139,11 @@ class MaintenanceService {
   moveLeader(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, MoveLeaderRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
-    if (!this.#server.isLeader) return void refuse(call, RPC_ERRORS.ErrGRPCNotLeader);
-    if (request.targetId !== this.#server.memberId) return void refuseInternal(call, ErrBadLeaderTransferee);
-    const header = this.#context.header.header(this.#server.store.revision);
-    answer(call, MoveLeaderResponseCodec, new MoveLeaderResponse({ header }));
+    this.#server.moveLeader(request.targetId, (error) => {
+      if (error !== null) return void refuseInternal(call, error);
+      const header = this.#context.header.header(this.#server.store.revision);
+      answer(call, MoveLeaderResponseCodec, new MoveLeaderResponse({ header }));
+    });
   }
 
   snapshot(call: ServerCall): void {

@@ -115,9 +115,11 @@ export function membersJson(members: readonly Member[]): string {
 /** Throws {@link MembershipError}. */
 export function parseMembers(text: string): Member[] {
   const { members } = parseObject(`{"members":${text}}`, 'members');
-  if (!Array.isArray(members)) throw new MembershipError('malformed', 'failed to unmarshal members: not a list');
+  if (!Array.isArray(members))
+    throw new MembershipError('malformed', 'failed to unmarshal members: not a list');
   return members.map((member: unknown) => {
-    if (!isObject(member)) throw new MembershipError('malformed', 'failed to unmarshal members: not an object');
+    if (!isObject(member))
+      throw new MembershipError('malformed', 'failed to unmarshal members: not an object');
     return memberOf(member);
   });
 }

@@ -126,10 +126,15 @@ export class Snapshotter {
     );
   }
 
+  /** Whether the database of the snapshot at `index` was received, and not taken over yet. */
+  hasDb(index: number): boolean {
+    return this.#disk.stat(this.#path(snapDbName(index))) !== null;
+  }
+
   /** Path of the received database of the snapshot at `index`. Throws {@link SnapError} if there is none. */
   dbFilePath(index: number): string {
     const path = this.#path(snapDbName(index));
-    if (this.#disk.stat(path) !== null) return path;
+    if (this.hasDb(index)) return path;
     throw new SnapError('no-db', path, "snapshot file doesn't exist");
   }
 

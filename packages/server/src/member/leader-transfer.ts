@@ -1,0 +1,66 @@
+/** Hands the leadership to a member of choice, and waits until that member leads. */
+import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import type { Clock, Logger, Timer } from '@etcd/base';
+import { formatId } from '@etcd/storage/membership';
+
+const { ErrTimeoutLeaderTransfer } = INTERNAL_ERRORS.errors;
+
+export interface LeaderTransferOptions {
+  readonly memberId: bigint;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly requestTimeoutMs: number;
+  /** Asks raft. */
+  readonly transfer: (transferee: bigint) => void;
+}
+
+export type TransferDone = (error: InternalError | null) => void;
+
+interface Waiting {
+  readonly transferee: bigint;
+  readonly done: TransferDone;
+  readonly timer: Timer;
+}
+
+export class LeaderTransfer {
+  readonly #options: LeaderTransferOptions;
+  #waiting: Waiting[] = [];
+
+  constructor(options: LeaderTransferOptions) {
+    this.#options = options;
+  }
+
+  start(transferee: bigint, done: TransferDone): void {
+    const { clock, requestTimeoutMs, transfer } = this.#options;
+    const waiting: Waiting = {
+      transferee,
+      done,
+      timer: clock.setTimer(requestTimeoutMs, () => {
+        this.#waiting = this.#waiting.filter((other) => other !== waiting);
+        done(ErrTimeoutLeaderTransfer);
+      }),
+    };
+    this.#waiting.push(waiting);
+    this.#log('leadership transfer starting', transferee);
+    transfer(transferee);
+  }
+
+  onLeader(lead: bigint): void {
+    const finished = this.#waiting.filter(({ transferee }) => transferee === lead);
+    if (finished.length === 0) return;
+    this.#waiting = this.#waiting.filter(({ transferee }) => transferee !== lead);
+    this.#log('leadership transfer finished', lead);
+    for (const { done, timer } of finished) {
+      timer.cancel();
+      done(null);
+    }
+  }
+
+  #log(message: string, transferee: bigint): void {
+    const { logger, memberId } = this.#options;
+    logger.info(message, {
+      'current-leader-member-id': formatId(memberId),
+      'transferee-member-id': formatId(transferee),
+    });
+  }
+}

@@ -1,0 +1,47 @@
+/** The backend file of a member: opened at start, and replaced by the database that comes with a snapshot from the leader. */
+import type { Clock, Disk, Logger } from '@etcd/base';
+import type { BoltError } from '@etcd/bbolt';
+import { Backend } from '@etcd/storage/backend';
+import { validateSchema } from '@etcd/storage/schema';
+import type { Snapshotter } from '@etcd/storage/snap';
+import { backendPath, type Config, snapDirectory } from '../config/index.ts';
+
+export interface MemberBackendOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly logger: Logger;
+  readonly onBackendFatal: (error: BoltError) => void;
+}
+
+/** Throws `BoltError` or `SchemaError`. */
+export function openMemberBackend(options: MemberBackendOptions): Backend {
+  const { config, disk, clock, logger, onBackendFatal } = options;
+  const backend = new Backend({
+    disk,
+    clock,
+    path: backendPath(config),
+    logger: logger.child({ caller: 'storage/backend' }),
+    batchIntervalMs: config.backendBatchIntervalMs,
+    batchLimit: config.backendBatchLimit,
+    noSync: config.unsafeNoFsync,
+    onFatal: onBackendFatal,
+  });
+  try {
+    validateSchema(backend);
+    return backend;
+  } catch (error) {
+    backend.close();
+    throw error;
+  }
+}
+
+/** Puts the received database of the snapshot at `index` in the place of the backend's file. Throws `SnapError` if there is none. */
+export function takeReceivedDatabase(
+  { config, disk }: Pick<MemberBackendOptions, 'config' | 'disk'>,
+  snapshotter: Snapshotter,
+  index: number,
+): void {
+  disk.rename(snapshotter.dbFilePath(index), backendPath(config));
+  disk.syncDirectory(snapDirectory(config));
+}
