@@ -74,6 +74,8 @@ export interface BootstrapOptions {
   readonly onBackendFatal: (error: BoltError) => void;
   /** For asking other members before there is a member here. */
   readonly network: PeerNetwork;
+  /** Size of the log's segments; etcd's unless told. */
+  readonly walSegmentBytes?: number | undefined;
 }
 
 export interface MemberParts {
@@ -463,8 +465,10 @@ function newNode({ config, random, logger }: BootstrapOptions, id: bigint, stora
   });
 }
 
-function walOptions({ config, disk, clock, logger, metrics }: BootstrapOptions): WalOptions {
+function walOptions(options: BootstrapOptions): WalOptions {
+  const { config, disk, clock, logger, metrics, walSegmentBytes } = options;
   return {
+    segmentSizeBytes: walSegmentBytes,
     disk,
     clock,
     directory: walDirectory(config),

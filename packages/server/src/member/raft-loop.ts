@@ -289,6 +289,9 @@ export class RaftLoop {
 
   #persist(ready: Ready, promises: readonly Message[], changesConfiguration: boolean): void {
     const { committedEntries, snapshot } = ready;
+    // A new leader may have replaced what was durable but not committed: from there on it is to be saved first.
+    const first = ready.entries[0];
+    if (first !== undefined) this.#durableIndex = Math.min(this.#durableIndex, first.index - 1);
     const isDurable = (committedEntries.at(-1)?.index ?? 0) <= this.#durableIndex;
     if (isDurable) this.#apply(committedEntries);
     this.#save(ready, () => {
