@@ -34,6 +34,7 @@ import type { MetricHandles } from '../metrics/index.ts';
 import type { Alarms } from './alarms.ts';
 import { ApplyTimes } from './apply-times.ts';
 import { applyColdRequest, type ColdRequestContext } from './cold-requests.ts';
+import { countPut, countTxn } from './kv-counts.ts';
 import { membershipWriter } from './membership-writer.ts';
 import { putCost, type Quota, txnCost } from './quota.ts';
 import type { MembersResult } from './results.ts';
@@ -202,7 +203,7 @@ export class Applier {
     if (refusal !== null) return this.#refuse('Put', refusal, waiter);
     const hasRoom = quota.hasRoomFor(putCost(request));
     const result = put(store, request);
-    metrics.putTotal.value++;
+    if (result.error === null) countPut(metrics, request);
     this.#finish('Put', result, result.error, hasRoom, waiter);
   }
 
@@ -214,7 +215,7 @@ export class Applier {
     const hasRoom = quota.hasRoomFor(cost);
     // Whoever proposed it reads the ranges; on the other members they would be work for nobody.
     const result = executeTxn(store, request, { skipRanges: waiter === null });
-    metrics.txnTotal.value++;
+    if (result.error === null) countTxn(metrics, request, result);
     this.#finish('Txn', result, result.error, hasRoom, waiter);
   }
 

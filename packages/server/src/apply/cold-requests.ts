@@ -101,6 +101,7 @@ function applyLeaseGrant(context: ColdRequestContext, { id, ttl }: LeaseGrantReq
   const granted = lessor.grant(id, ttl);
   if (granted.error !== null) return refused('LeaseGrant', granted.error);
   context.metrics.leaseGrantedTotal.inc();
+  context.metrics.leaseTtlTotal.observe(granted.ttl);
   const result: LeaseGrantResult = { id, ttl: granted.ttl, revision: store.revision };
   return { operation: 'LeaseGrant', error: null, result, hasRoom };
 }

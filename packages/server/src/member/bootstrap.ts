@@ -120,6 +120,10 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
     directory: snapDirectory(config),
     logger: logger.child({ caller: 'storage/snap' }),
     onSync: (durationMs) => metrics.snapFsyncDurationSeconds.observe(durationMs / 1000),
+    onSave: (durationMs, encodingMs) => {
+      metrics.snapSaveTotalDurationSeconds.observe(durationMs / 1000);
+      metrics.snapSaveMarshallingSeconds.observe(encodingMs / 1000);
+    },
     onDbSync: (durationMs) => metrics.snapDbFsyncDurationSeconds.observe(durationMs / 1000),
   });
   snapshotter.removeLeftovers();

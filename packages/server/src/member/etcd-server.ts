@@ -64,6 +64,7 @@ import { leaseTimeToLive } from './lease-time-to-live.ts';
 import { LinearizableReads, type Reader } from './linearizable-reads.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { openMemberBackend, takeReceivedDatabase } from './member-backend.ts';
+import { observeCompactions } from './member-metrics.ts';
 import { answerPeerRequest } from './peer-answers.ts';
 import { RaftLoop, type RaftLoopHost } from './raft-loop.ts';
 import { RequestEncoder, RequestField } from './raft-request.ts';
@@ -217,6 +218,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       logger: logger.child({ caller: 'storage/mvcc' }),
       compactionBatchLimit: config.compactionBatchLimit,
       compactionSleepMs: config.compactionSleepIntervalMs,
+      compactionObserver: observeCompactions(metrics.handles),
     });
     this.lessor.setStore(this.store);
     this.#loop = new RaftLoop({
@@ -661,7 +663,10 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   renewLeaseHere(id: bigint, done: (error: InternalError | null, ttl: number) => void): void {
     this.confirmLeadership((leads) => {
       if (!leads) return done(INTERNAL_ERRORS.lease.ErrNotPrimary, 0);
-      this.lessor.renewThen(id, done);
+      this.lessor.renewThen(id, (error, ttl) => {
+        if (error === null) this.metrics.handles.leaseRenewedTotal.inc();
+        done(error, ttl);
+      });
     });
   }
 
@@ -830,6 +835,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       clock: this.clock,
       disk,
       logger,
+      metrics: this.metrics.handles,
       onBackendFatal: (error) => this.onFatal(error),
     });
     old.setPreCommitHook(null);

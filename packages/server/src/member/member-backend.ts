@@ -5,18 +5,20 @@ import { Backend } from '@etcd/storage/backend';
 import { validateSchema } from '@etcd/storage/schema';
 import type { Snapshotter } from '@etcd/storage/snap';
 import { backendPath, type Config, snapDirectory } from '../config/index.ts';
+import type { MetricHandles } from '../metrics/index.ts';
 
 export interface MemberBackendOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly disk: Disk;
   readonly logger: Logger;
+  readonly metrics: MetricHandles;
   readonly onBackendFatal: (error: BoltError) => void;
 }
 
 /** Throws `BoltError` or `SchemaError`. */
 export function openMemberBackend(options: MemberBackendOptions): Backend {
-  const { config, disk, clock, logger, onBackendFatal } = options;
+  const { config, disk, clock, logger, metrics, onBackendFatal } = options;
   const backend = new Backend({
     disk,
     clock,
@@ -26,6 +28,12 @@ export function openMemberBackend(options: MemberBackendOptions): Backend {
     batchLimit: config.backendBatchLimit,
     noSync: config.unsafeNoFsync,
     onFatal: onBackendFatal,
+    onCommit: (durationMs, { rebalanceMs, spillMs, writeMs }) => {
+      metrics.backendCommitDurationSeconds.observe(durationMs / 1000);
+      metrics.backendCommitRebalanceSeconds.observe(rebalanceMs / 1000);
+      metrics.backendCommitSpillSeconds.observe(spillMs / 1000);
+      metrics.backendCommitWriteSeconds.observe(writeMs / 1000);
+    },
   });
   try {
     validateSchema(backend);

@@ -1,7 +1,9 @@
 /** Connects the metrics of a member with where their values are: most are read when somebody scrapes, not counted before. */
 import { formatId } from '@etcd/storage/membership';
+import type { CompactionObserver, WatchHub } from '@etcd/storage/mvcc';
+import { readAuthRevision } from '@etcd/storage/schema';
 import type { GrpcMethod, GrpcServer } from '@etcd/transport';
-import type { GrpcMethodMetrics, Metrics } from '../metrics/index.ts';
+import type { GrpcMethodMetrics, MetricHandles, Metrics } from '../metrics/index.ts';
 import type { EtcdServer } from './etcd-server.ts';
 
 /** By the number of the kind in the transport. */
@@ -20,6 +22,16 @@ export function connectMetrics(server: EtcdServer, grpc: GrpcServer, metrics: Me
   handles.isLearner.readFrom(() => (server.isLearner ? 1 : 0));
   handles.currentRevision.readFrom(() => store.revision);
   handles.compactRevision.readFrom(() => store.compactRevision);
+  handles.keysTotal.readFrom(() => store.index.liveCount);
+  handles.dbOpenReadTransactions.readFrom(() => server.backend.database.statistics().openReaders);
+  handles.defragInflight.readFrom(() => (server.backend.isDefragmenting ? 1 : 0));
+  // As long as authentication was never touched, it is at its first revision.
+  handles.authRevision.readFrom(() => Math.max(1, readAuthRevision(server.backend)));
+  // Before the store is loaded nobody can watch.
+  const watching = (count: (hub: WatchHub) => number) => () => (store.isReady ? count(server.watches) : 0);
+  handles.watchStreamTotal.readFrom(watching((hub) => hub.streamCount));
+  handles.watcherTotal.readFrom(watching((hub) => hub.watcherCount));
+  handles.slowWatcherTotal.readFrom(watching((hub) => hub.laggingCount));
   const methods = [...grpc.methods].map((method) => ({
     method,
     target: metrics.grpc.register(method.service, method.name, CALL_TYPES[method.kind]!),
@@ -28,6 +40,21 @@ export function connectMetrics(server: EtcdServer, grpc: GrpcServer, metrics: Me
     for (const { method, target } of methods) copyCounts(method, target);
     handles.clientGrpcSentBytesTotal.value = grpc.counters.bytesWritten;
     handles.clientGrpcReceivedBytesTotal.value = grpc.counters.bytesRead;
+  };
+}
+
+/** A slice works on index and file together, so that its time is that of both. */
+export function observeCompactions(handles: MetricHandles): CompactionObserver {
+  return {
+    onSlice: (durationMs, removedCount) => {
+      handles.dbCompactionPauseMilliseconds.observe(durationMs);
+      handles.indexCompactionPauseMilliseconds.observe(durationMs);
+      handles.dbCompactionKeysTotal.add(removedCount);
+    },
+    onFinished: (durationMs, wallMs) => {
+      handles.dbCompactionTotalMilliseconds.observe(durationMs);
+      handles.dbCompactionLast.set(Math.floor(wallMs / 1000));
+    },
   };
 }
 

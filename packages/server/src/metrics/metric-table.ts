@@ -110,29 +110,6 @@ const SERVER = {
   authRevision: gauge('etcd_debugging_auth_revision', 'Revision of users, roles and permissions.'),
 } as const;
 
-const WATCH = {
-  watchSendLoopWatchStreamDurationSeconds: histogram(
-    'etcd_debugging_server_watch_send_loop_watch_stream_duration_seconds',
-    'Time to hand one batch of events to a watch stream.',
-    DISK_SECONDS,
-  ),
-  watchSendLoopWatchStreamDurationPerEventSeconds: histogram(
-    'etcd_debugging_server_watch_send_loop_watch_stream_duration_per_event_seconds',
-    'The same, divided by the number of events.',
-    DISK_SECONDS,
-  ),
-  watchSendLoopControlStreamDurationSeconds: histogram(
-    'etcd_debugging_server_watch_send_loop_control_stream_duration_seconds',
-    'Time to hand one control message to a watch stream.',
-    DISK_SECONDS,
-  ),
-  watchSendLoopProgressDurationSeconds: histogram(
-    'etcd_debugging_server_watch_send_loop_progress_duration_seconds',
-    'Time of one round of progress notifications.',
-    DISK_SECONDS,
-  ),
-} as const;
-
 const LEASE = {
   leaseGrantedTotal: counter('etcd_debugging_lease_granted_total', 'Leases granted.'),
   leaseRevokedTotal: counter('etcd_debugging_lease_revoked_total', 'Leases revoked.'),
@@ -170,7 +147,10 @@ const MVCC = {
   watcherTotal: gauge('etcd_debugging_mvcc_watcher_total', 'Watchers.'),
   slowWatcherTotal: gauge('etcd_debugging_mvcc_slow_watcher_total', 'Watchers that are behind.'),
   eventsTotal: counter('etcd_debugging_mvcc_events_total', 'Events sent to watchers.'),
-  pendingEventsTotal: gauge('etcd_debugging_mvcc_pending_events_total', 'Events that wait to be sent.'),
+  pendingEventsTotal: gauge(
+    'etcd_debugging_mvcc_pending_events_total',
+    'Always 0: events do not queue; a watcher whose client does not read becomes a slow one.',
+  ),
   totalPutSizeBytes: gauge(
     'etcd_debugging_mvcc_total_put_size_in_bytes',
     'Size of all keys and values ever put.',
@@ -194,7 +174,7 @@ const MVCC = {
   ),
   indexCompactionPauseMilliseconds: histogram(
     'etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds',
-    'Time for which a compaction holds the index.',
+    'The same: a step works on index and database together.',
     exponentialBounds(0.5, 2, 14),
   ),
 } as const;
@@ -375,7 +355,6 @@ const ABSENT_PARTS = {
 
 export const METRIC_TABLE = {
   ...SERVER,
-  ...WATCH,
   ...LEASE,
   ...MVCC,
   ...DISK,

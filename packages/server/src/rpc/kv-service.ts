@@ -26,6 +26,7 @@ import {
   type TxnResult,
 } from '@etcd/storage/mvcc';
 import type { ServerCall } from '@etcd/transport';
+import { countTxn } from '../apply/kv-counts.ts';
 import { putCost, txnCost } from '../apply/quota.ts';
 import type { CompactionResult } from '../apply/results.ts';
 import type { EtcdServer } from '../member/etcd-server.ts';
@@ -41,7 +42,8 @@ import {
   writeTxnAnswer,
 } from './kv-answers.ts';
 import { checkDelete, checkPut, checkRange, checkRangeStream, checkTxn } from './kv-checks.ts';
-import { answerRange, streamRange } from './range-answer.ts';
+import { answerRange, type RangeListener, streamRange } from './range-answer.ts';
+import { RequestTimes, type RequestType } from './request-times.ts';
 import type { ResponseHeaderWriter } from './response-header.ts';
 import { answer, decodeRequest, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
 
@@ -63,11 +65,15 @@ class KvService {
   readonly #context: RpcContext;
   readonly #server: EtcdServer;
   readonly #header: ResponseHeaderWriter;
+  readonly #times: RequestTimes;
 
   constructor(context: RpcContext) {
     this.#context = context;
     this.#server = context.server;
     this.#header = context.header;
+    const { clock, logger, metrics, config } = context.server;
+    const warningMs = config.warningUnaryRequestDurationMs;
+    this.#times = new RequestTimes({ clock, logger, metrics: metrics.handles, warningMs });
   }
 
   range(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
@@ -75,7 +81,7 @@ class KvService {
     if (request === null || !this.#context.admit(call, request.serializable)) return;
     const error = checkRange(request);
     if (error !== null) return void refuse(call, error);
-    const read = new RangeCall(call, request, this.#server, this.#header, false);
+    const read = new RangeCall(call, request, this.#server, this.#header, this.#times, false);
     if (request.serializable) this.#server.readLocally(read);
     else this.#server.read(read);
   }
@@ -85,7 +91,7 @@ class KvService {
     if (request === null || !this.#context.admit(call)) return;
     const error = checkRangeStream(request);
     if (error !== null) return void refuse(call, error);
-    const read = new RangeCall(call, request, this.#server, this.#header, true);
+    const read = new RangeCall(call, request, this.#server, this.#header, this.#times, true);
     if (request.serializable) this.#server.readLocally(read);
     else this.#server.read(read);
   }
@@ -96,7 +102,8 @@ class KvService {
     if (!this.#hasRoom(call, putCost(request))) return;
     const error = checkPut(request);
     if (error !== null) return void refuse(call, error);
-    this.#server.propose(RequestField.PUT, bytes, start, end, new PutCall(call, request, this.#header));
+    const waiter = new PutCall(call, request, this.#header, this.#times);
+    this.#server.propose(RequestField.PUT, bytes, start, end, waiter);
   }
 
   deleteRange(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
@@ -104,7 +111,7 @@ class KvService {
     if (request === null || !this.#context.admit(call)) return;
     const error = checkDelete(request);
     if (error !== null) return void refuse(call, error);
-    const waiter = new DeleteCall(call, request, this.#header);
+    const waiter = new DeleteCall(call, request, this.#header, this.#times);
     this.#server.propose(RequestField.DELETE_RANGE, bytes, start, end, waiter);
   }
 
@@ -114,7 +121,7 @@ class KvService {
     if (!this.#hasRoom(call, txnCost(request))) return;
     const error = checkTxn(request, this.#server.config.maxTxnOps);
     if (error !== null) return void refuse(call, error);
-    const txn = new TxnCall(call, request, this.#server, this.#header);
+    const txn = new TxnCall(call, request, this.#server, this.#header, this.#times);
     if (!isReadOnly(request)) this.#server.propose(RequestField.TXN, bytes, start, end, txn);
     else if (isSerializable(request)) this.#server.readLocally(txn);
     else this.#server.read(txn);
@@ -123,7 +130,7 @@ class KvService {
   compact(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, CompactionRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
-    const waiter = new CompactCall(call, request.physical, this.#server, this.#header);
+    const waiter = new CompactCall(call, request.physical, this.#server, this.#header, this.#times);
     this.#server.propose(RequestField.COMPACTION, bytes, start, end, waiter);
   }
 
@@ -135,37 +142,51 @@ class KvService {
   }
 }
 
-class RangeCall implements Reader {
+class RangeCall implements Reader, RangeListener {
   readonly #call: ServerCall;
   readonly #request: RangeRequest;
   readonly #server: EtcdServer;
   readonly #header: ResponseHeaderWriter;
+  readonly #times: RequestTimes;
   readonly #isStream: boolean;
+  readonly #startMs: number;
+  #readMs = 0;
 
   constructor(
     call: ServerCall,
     request: RangeRequest,
     server: EtcdServer,
     header: ResponseHeaderWriter,
+    times: RequestTimes,
     isStream: boolean,
   ) {
     this.#call = call;
     this.#request = request;
     this.#server = server;
     this.#header = header;
+    this.#times = times;
     this.#isStream = isStream;
+    this.#startMs = times.now();
   }
 
   onReadable(): void {
     if (!this.#call.isAlive) return;
     const { store, config, metrics } = this.#server;
     metrics.handles.rangeTotal.value++;
-    if (this.#isStream) streamRange(this.#call, store, this.#request, this.#header, config.maxRequestBytes);
-    else answerRange(this.#call, store, this.#request, this.#header);
+    this.#readMs = this.#times.now();
+    if (this.#isStream)
+      streamRange(this.#call, store, this.#request, this.#header, config.maxRequestBytes, this);
+    else answerRange(this.#call, store, this.#request, this.#header, this);
+  }
+
+  onRanged(success: boolean): void {
+    this.#times.ranged(this.#readMs, success);
+    this.#times.answered(this.#call, 'Range', this.#startMs, success);
   }
 
   onUnreadable(error: InternalError): void {
     refuseInternal(this.#call, error);
+    this.#times.answered(this.#call, 'Range', this.#startMs, false);
   }
 }
 
@@ -173,21 +194,27 @@ class PutCall implements Waiter {
   readonly request: PutRequest;
   readonly #call: ServerCall;
   readonly #header: ResponseHeaderWriter;
+  readonly #times: RequestTimes;
+  readonly #startMs: number;
 
-  constructor(call: ServerCall, request: PutRequest, header: ResponseHeaderWriter) {
+  constructor(call: ServerCall, request: PutRequest, header: ResponseHeaderWriter, times: RequestTimes) {
     this.#call = call;
     this.request = request;
     this.#header = header;
+    this.#times = times;
+    this.#startMs = times.now();
   }
 
   onApplied(result: PutResult): void {
     const call = this.#call;
     const position = call.reserve(sizePutAnswer(result, this.#header));
     writePutAnswer(result, this.#header, call.output, position);
+    this.#times.answered(call, 'Put', this.#startMs, true);
   }
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
+    this.#times.answered(this.#call, 'Put', this.#startMs, false);
   }
 }
 
@@ -195,11 +222,20 @@ class DeleteCall implements Waiter {
   readonly request: DeleteRangeRequest;
   readonly #call: ServerCall;
   readonly #header: ResponseHeaderWriter;
+  readonly #times: RequestTimes;
+  readonly #startMs: number;
 
-  constructor(call: ServerCall, request: DeleteRangeRequest, header: ResponseHeaderWriter) {
+  constructor(
+    call: ServerCall,
+    request: DeleteRangeRequest,
+    header: ResponseHeaderWriter,
+    times: RequestTimes,
+  ) {
     this.#call = call;
     this.request = request;
     this.#header = header;
+    this.#times = times;
+    this.#startMs = times.now();
   }
 
   onApplied(result: DeleteRangeResult): void {
@@ -212,10 +248,12 @@ class DeleteCall implements Waiter {
       const position = this.#call.reserve(size);
       writeDeleteAnswer(result, this.#header, this.#call.output, position);
     }
+    this.#times.answered(this.#call, 'DeleteRange', this.#startMs, true);
   }
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
+    this.#times.answered(this.#call, 'DeleteRange', this.#startMs, false);
   }
 }
 
@@ -225,12 +263,24 @@ class TxnCall implements Waiter, Reader {
   readonly #call: ServerCall;
   readonly #server: EtcdServer;
   readonly #header: ResponseHeaderWriter;
+  readonly #times: RequestTimes;
+  readonly #startMs: number;
+  readonly #type: RequestType;
 
-  constructor(call: ServerCall, request: TxnRequest, server: EtcdServer, header: ResponseHeaderWriter) {
+  constructor(
+    call: ServerCall,
+    request: TxnRequest,
+    server: EtcdServer,
+    header: ResponseHeaderWriter,
+    times: RequestTimes,
+  ) {
     this.#call = call;
     this.request = request;
     this.#server = server;
     this.#header = header;
+    this.#times = times;
+    this.#startMs = times.now();
+    this.#type = isReadOnly(request) ? 'ReadonlyTxn' : 'Txn';
   }
 
   onApplied(result: TxnResult): void {
@@ -243,21 +293,24 @@ class TxnCall implements Waiter, Reader {
       const position = this.#call.reserve(size);
       writeTxnAnswer(result, this.#header, this.#call.output, position);
     }
+    this.#times.answered(this.#call, this.#type, this.#startMs, true);
   }
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
+    this.#times.answered(this.#call, this.#type, this.#startMs, false);
   }
 
   onReadable(): void {
     if (!this.#call.isAlive) return;
     const result = executeTxn(this.#server.store, this.request);
-    if (result.error !== null) refuseInternal(this.#call, result.error);
-    else this.onApplied(result);
+    if (result.error !== null) return this.onFailed(result.error);
+    countTxn(this.#server.metrics.handles, this.request, result);
+    this.onApplied(result);
   }
 
   onUnreadable(error: InternalError): void {
-    refuseInternal(this.#call, error);
+    this.onFailed(error);
   }
 }
 
@@ -268,12 +321,22 @@ class CompactCall implements Waiter {
   readonly #isPhysical: boolean;
   readonly #server: EtcdServer;
   readonly #header: ResponseHeaderWriter;
+  readonly #times: RequestTimes;
+  readonly #startMs: number;
 
-  constructor(call: ServerCall, isPhysical: boolean, server: EtcdServer, header: ResponseHeaderWriter) {
+  constructor(
+    call: ServerCall,
+    isPhysical: boolean,
+    server: EtcdServer,
+    header: ResponseHeaderWriter,
+    times: RequestTimes,
+  ) {
     this.#call = call;
     this.#isPhysical = isPhysical;
     this.#server = server;
     this.#header = header;
+    this.#times = times;
+    this.#startMs = times.now();
   }
 
   onApplied(result: CompactionResult): void {
@@ -287,11 +350,13 @@ class CompactCall implements Waiter {
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
+    this.#times.answered(this.#call, 'Compaction', this.#startMs, false);
   }
 
   #finish({ error }: CompactionResult): void {
-    if (error !== null) return void refuseInternal(this.#call, error);
+    if (error !== null) return this.onFailed(error);
     const header = this.#header.header(this.#server.store.revision);
     answer(this.#call, CompactionResponseCodec, new CompactionResponse({ header }));
+    this.#times.answered(this.#call, 'Compaction', this.#startMs, true);
   }
 }

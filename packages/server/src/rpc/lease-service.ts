@@ -148,7 +148,11 @@ class KeepAliveStream implements CallReceiver {
 
   onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, LeaseKeepAliveRequestCodec, bytes, start, end);
-    if (request === null) return;
+    if (request === null) {
+      const { serverStreamFailuresTotal } = this.#context.server.metrics.handles;
+      serverStreamFailuresTotal.labels('receive', 'lease-keepalive').inc();
+      return;
+    }
     if (this.#isBusy) {
       this.#waiting.push(request.id);
       call.pause();

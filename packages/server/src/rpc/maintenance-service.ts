@@ -100,15 +100,17 @@ class MaintenanceService {
   /** Goes on while the member serves: pages move down into free places, and the file gets shorter. */
   defragment(call: ServerCall): void {
     if (!this.#context.admit(call)) return;
-    const { logger, backend } = this.#server;
+    const { logger, backend, clock, metrics } = this.#server;
     logger.info('starting defragment');
     this.#health.onDefragment(true);
+    const startMs = clock.now();
     backend.defragThen((error) => {
       this.#health.onDefragment(false);
       if (error !== null) {
         logger.warn('failed to defragment', { error: error.message });
         return call.fail(GrpcCode.Unknown, error.message);
       }
+      metrics.handles.backendDefragDurationSeconds.observe((clock.now() - startMs) / 1000);
       logger.info('finished defragment');
       answer(call, DefragmentResponseCodec, new DefragmentResponse());
     });
@@ -116,10 +118,12 @@ class MaintenanceService {
 
   hash(call: ServerCall): void {
     if (!this.#context.admit(call)) return;
-    const { backend, store } = this.#server;
+    const { backend, store, clock, metrics } = this.#server;
     const { revision } = store;
+    const startMs = clock.now();
     backend.hashThen(isIgnoredInHash, (error, hash) => {
       if (error !== null) return call.fail(GrpcCode.Unknown, error.message);
+      metrics.handles.hashDurationSeconds.observe((clock.now() - startMs) / 1000);
       const header = this.#context.header.header(revision);
       answer(call, HashResponseCodec, new HashResponse({ header, hash }));
     });
@@ -128,8 +132,11 @@ class MaintenanceService {
   hashKv(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, HashKVRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
-    this.#server.store.hashes.hashByRevThen(request.revision, (error, found, currentRevision) => {
+    const { store, clock, metrics } = this.#server;
+    const startMs = clock.now();
+    store.hashes.hashByRevThen(request.revision, (error, found, currentRevision) => {
       if (error !== null) return void refuseInternal(call, error);
+      metrics.handles.hashRevDurationSeconds.observe((clock.now() - startMs) / 1000);
       const { hash, compactRevision, revision: hashRevision } = found!;
       const header = this.#context.header.header(currentRevision);
       answer(call, HashKVResponseCodec, new HashKVResponse({ header, hash, compactRevision, hashRevision }));

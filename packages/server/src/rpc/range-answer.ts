@@ -3,6 +3,7 @@
  * long, and copied into chunks as they are read: the answer exists once in memory. A streamed range is sent as it is read, at
  * the pace of its reader.
  */
+import type { InternalError } from '@etcd/api';
 import type { RangeRequest } from '@etcd/api/etcdserverpb';
 import { sizeDelimited, writeUint32 } from '@etcd/api/wire';
 import { executeRange, type RangeResult, RangeScan, type Store } from '@etcd/storage/mvcc';
@@ -24,22 +25,43 @@ const SLICE_KEYS = 512;
 const MAX_INLINE_BYTES = 64 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 
+/** Told once when a range has been answered, or refused; not when its client has gone before. */
+export interface RangeListener {
+  onRanged(success: boolean): void;
+}
+
 export function answerRange(
   call: ServerCall,
   store: Store,
   request: RangeRequest,
   header: ResponseHeaderWriter,
+  listener: RangeListener,
 ): void {
   if (request.rangeEnd.length === 0 || request.countOnly) {
-    return answerWhole(call, executeRange(store, request), header);
+    return answerWhole(call, executeRange(store, request), header, listener);
   }
   const scan = new RangeScan(store, request);
-  if (scan.step(SLICE_KEYS)) return answerWhole(call, scan.result, header);
-  new LargeRange(call, store, scan, header).next();
+  if (scan.step(SLICE_KEYS)) return answerWhole(call, scan.result, header, listener);
+  new LargeRange(call, store, scan, header, listener).next();
 }
 
-function answerWhole(call: ServerCall, result: RangeResult, header: HeaderWriter): void {
-  if (result.error !== null) return void refuseInternal(call, result.error);
+function answerWhole(
+  call: ServerCall,
+  result: RangeResult,
+  header: HeaderWriter,
+  listener: RangeListener,
+): void {
+  if (result.error !== null) return refuseRange(call, result.error, listener);
+  writeWhole(call, result, header);
+  listener.onRanged(true);
+}
+
+function refuseRange(call: ServerCall, error: InternalError, listener: RangeListener): void {
+  refuseInternal(call, error);
+  listener.onRanged(false);
+}
+
+function writeWhole(call: ServerCall, result: RangeResult, header: HeaderWriter): void {
   const size = sizeRangeAnswer(result, header);
   if (size <= MAX_INLINE_BYTES) {
     const position = call.reserve(size);
@@ -100,8 +122,17 @@ class LargeRange {
   readonly #header: HeaderWriter;
   readonly #chunks = new Chunks();
 
+  readonly #listener: RangeListener;
+
   /** @param scan has made its first step. */
-  constructor(call: ServerCall, store: Store, scan: RangeScan, header: HeaderWriter) {
+  constructor(
+    call: ServerCall,
+    store: Store,
+    scan: RangeScan,
+    header: HeaderWriter,
+    listener: RangeListener,
+  ) {
+    this.#listener = listener;
     this.#call = call;
     this.#store = store;
     this.#scan = scan;
@@ -118,9 +149,9 @@ class LargeRange {
     if (!this.#call.isAlive) return;
     const isDone = this.#scan.step(SLICE_KEYS);
     const { result, isInOrder } = this.#scan;
-    if (result.error !== null) return void refuseInternal(this.#call, result.error);
+    if (result.error !== null) return refuseRange(this.#call, result.error, this.#listener);
     if (!isInOrder) {
-      if (isDone) answerWhole(this.#call, result, this.#header);
+      if (isDone) answerWhole(this.#call, result, this.#header, this.#listener);
       else this.#store.clock.defer(this.next);
       return;
     }
@@ -149,6 +180,7 @@ class LargeRange {
     const position = this.#chunks.reserve(sizeRangeEnd(result));
     writeRangeEnd(result, this.#chunks.buffer, position);
     this.#call.respondChunks(this.#chunks.finish(), this.#chunks.total);
+    this.#listener.onRanged(true);
   }
 }
 
@@ -165,8 +197,9 @@ export function streamRange(
   request: RangeRequest,
   header: ResponseHeaderWriter,
   targetBytes: number,
+  listener: RangeListener,
 ): void {
-  const stream = new RangeStream(call, store, request, header, targetBytes);
+  const stream = new RangeStream(call, store, request, header, targetBytes, listener);
   call.receiver = stream;
   stream.next();
 }
@@ -179,6 +212,7 @@ class RangeStream implements CallReceiver {
   readonly #header: HeaderWriter;
   readonly #targetBytes: number;
   readonly #isCountOnly: boolean;
+  readonly #listener: RangeListener;
   #chunkKeys = FIRST_CHUNK_KEYS;
 
   constructor(
@@ -187,7 +221,9 @@ class RangeStream implements CallReceiver {
     request: RangeRequest,
     header: HeaderWriter,
     targetBytes: number,
+    listener: RangeListener,
   ) {
+    this.#listener = listener;
     this.#call = call;
     this.#store = store;
     this.#scan = new RangeScan(store, request);
@@ -205,7 +241,7 @@ class RangeStream implements CallReceiver {
     const { kvs } = this.#scan.result;
     const isDone = this.#scan.step(Math.max(1, this.#chunkKeys - kvs.count));
     const { error } = this.#scan.result;
-    if (error !== null) return void refuseInternal(this.#call, error);
+    if (error !== null) return refuseRange(this.#call, error, this.#listener);
     if (isDone) return this.#finish();
     if (kvs.count < this.#chunkKeys) return this.#store.clock.defer(this.next);
     const bytes = sizeRangePairs(kvs);
@@ -223,6 +259,7 @@ class RangeStream implements CallReceiver {
       writeRangeAnswer(result, this.#header, target, position),
     );
     this.#call.end();
+    this.#listener.onRanged(true);
   }
 
   #send(size: number, write: (target: Uint8Array, position: number) => void): boolean {

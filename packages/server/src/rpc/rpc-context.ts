@@ -2,9 +2,22 @@
 import { type Codec, DecodeError, GrpcCode, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
 import { type GrpcServer, MethodKind, type ServerCall } from '@etcd/transport';
 import type { EtcdServer } from '../member/etcd-server.ts';
+import type { Counter } from '../metrics/index.ts';
 import { ResponseHeaderWriter } from './response-header.ts';
 
+/** A client that doesn't say which version of the API it speaks. */
+const UNKNOWN_VERSION = 'unknown';
+
+/** Where requests of the version seen last are counted. */
+interface VersionCounts {
+  readonly type: 'unary' | 'stream';
+  version: string;
+  counter: Counter | null;
+}
+
 export class RpcContext {
+  readonly #unary: VersionCounts = { type: 'unary', version: '', counter: null };
+  readonly #streams: VersionCounts = { type: 'stream', version: '', counter: null };
   readonly server: EtcdServer;
   readonly grpc: GrpcServer;
   readonly header: ResponseHeaderWriter;
@@ -23,10 +36,22 @@ export class RpcContext {
   admit(call: ServerCall, forLearner = false): boolean {
     const { server } = this;
     if (server.isLearner && !forLearner) return refuse(call, RPC_ERRORS.ErrGRPCNotSupportedForLearner);
+    this.#count(call);
     if (server.leader === 0n && call.metadata('hasleader') === 'true') {
       return refuse(call, RPC_ERRORS.ErrGRPCNoLeader);
     }
     return true;
+  }
+
+  /** Most clients have the version of the one before, so its counter is at hand. */
+  #count(call: ServerCall): void {
+    const counts = call.method?.kind === MethodKind.UNARY ? this.#unary : this.#streams;
+    const version = call.metadata('client-api-version') ?? UNKNOWN_VERSION;
+    if (version !== counts.version || counts.counter === null) {
+      counts.version = version;
+      counts.counter = this.server.metrics.handles.clientRequestsTotal.labels(counts.type, version);
+    }
+    counts.counter.value++;
   }
 }
 

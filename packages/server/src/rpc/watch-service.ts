@@ -102,7 +102,10 @@ class WatchCall implements CallReceiver, WatchSink {
 
   onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, WatchRequestCodec, bytes, start, end);
-    if (request === null) return this.#close();
+    if (request === null) {
+      this.#server.metrics.handles.serverStreamFailuresTotal.labels('receive', 'watch').inc();
+      return this.#close();
+    }
     if (request.createRequest !== null) this.#create(request.createRequest);
     else if (request.cancelRequest !== null) this.#cancel(request.cancelRequest.watchId);
     else if (request.progressRequest !== null) this.#stream.requestProgressAll();

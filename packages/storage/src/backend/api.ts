@@ -1,6 +1,6 @@
 /** The shapes that users of the backend work with; `index.ts` tells the story around them. */
 import type { Clock, Disk, Logger } from '@etcd/base';
-import type { BoltError } from '@etcd/bbolt';
+import type { BoltError, CommitStatistics } from '@etcd/bbolt';
 import type { Bucket } from './bucket.ts';
 
 export interface BackendOptions {
@@ -21,6 +21,8 @@ export interface BackendOptions {
   /** See the bbolt package; `rebuilt` unless told, as etcd has it. */
   readonly freelist?: 'stored' | 'rebuilt' | undefined;
   readonly noSync?: boolean | undefined;
+  /** Told of each commit, for the metrics: how long it took from the last change to the last sync, and where the time went. */
+  readonly onCommit?: ((durationMs: number, statistics: CommitStatistics) => void) | undefined;
   /** A commit has failed. Nothing is committed any more: the process ends. */
   readonly onFatal: (error: BoltError) => void;
 }

@@ -48,6 +48,7 @@ export class Backend implements BackendWriter {
   readonly #recentBytes: number;
   readonly #maxPendingBytes: number;
   readonly #onFatal: (error: BoltError) => void;
+  readonly #onCommit: BackendOptions['onCommit'];
   #onPreCommit: PreCommitHook | null = null;
   #log = new RevisionLog(0);
   /** The newest revision that a sealed batch reaches, and the newest that is durable. */
@@ -84,6 +85,7 @@ export class Backend implements BackendWriter {
     this.#recentBytes = options.recentBytes ?? DEFAULT_RECENT_BYTES;
     this.#maxPendingBytes = options.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES;
     this.#onFatal = options.onFatal;
+    this.#onCommit = options.onCommit;
     this.#database = Database.open({
       disk: options.disk,
       path: options.path,
@@ -426,7 +428,11 @@ export class Backend implements BackendWriter {
   #step(batch: WriteBatch, feed: CommitFeed): void {
     if (!feed.step()) return this.#clock.defer(() => this.#step(batch, feed));
     const defragmented = this.#defragment(feed);
+    const startMs = this.#clock.now();
     feed.transaction.commitThen((error) => {
+      if (error === null) {
+        this.#onCommit?.(this.#clock.now() - startMs, this.#database.statistics().lastCommit);
+      }
       // While there is more to move, commits follow each other.
       if (this.#defragmentation !== null) this.#isDue = true;
       this.#onCommitted(batch, feed.toMain, error);

@@ -6,7 +6,7 @@ import { assert, type Clock, type Logger } from '@etcd/base';
 import type { ReadTransaction } from '@etcd/bbolt';
 import { writeFinishedCompact } from '../schema/index.ts';
 import { type CompactionJob, CompactionRun } from './compaction-run.ts';
-import type { Store, StoreOptions } from './store.ts';
+import type { CompactionObserver, Store, StoreOptions } from './store.ts';
 
 const DEFAULT_BATCH_LIMIT = 1000;
 const DEFAULT_SLEEP_MS = 10;
@@ -26,6 +26,7 @@ export class Compactor {
   readonly #batchLimit: number;
   readonly #sleepMs: number;
   readonly #keepsHashes: boolean;
+  readonly #observer: CompactionObserver | null;
   #queue: CompactionJob[] = [];
   #running: CompactionRun | null = null;
   #waiting: Barrier[] = [];
@@ -41,6 +42,7 @@ export class Compactor {
     this.#batchLimit = options.compactionBatchLimit ?? DEFAULT_BATCH_LIMIT;
     this.#sleepMs = options.compactionSleepMs ?? DEFAULT_SLEEP_MS;
     this.#keepsHashes = options.compactionHashes ?? true;
+    this.#observer = options.compactionObserver ?? null;
   }
 
   get isBusy(): boolean {
@@ -114,7 +116,7 @@ export class Compactor {
     const run = this.#running!;
     const { backend } = this.#store;
     const isHeldUp = backend.pendingOperations >= MAX_PENDING_OPERATIONS || backend.overloaded;
-    if (isHeldUp || !run.step(this.#batchLimit)) {
+    if (isHeldUp || !this.#runSlice(run)) {
       this.#clock.setTimer(
         this.#sleepMs,
         this.#inThisLife(() => this.#step()),
@@ -122,6 +124,14 @@ export class Compactor {
       return;
     }
     this.#finish(run);
+  }
+
+  #runSlice(run: CompactionRun): boolean {
+    const startMs = this.#clock.now();
+    const before = run.removedCount;
+    const isDone = run.step(this.#batchLimit);
+    this.#observer?.onSlice(this.#clock.now() - startMs, run.removedCount - before);
+    return isDone;
   }
 
   #finish(run: CompactionRun): void {
@@ -132,9 +142,11 @@ export class Compactor {
     this.#cleanUpTo = job.rev;
     this.#running = null;
     if (run.hasher !== null) hashes.store(run.hasher.result());
+    const tookMs = this.#clock.now() - run.startedMs;
+    this.#observer?.onFinished(tookMs, this.#clock.wallNow());
     this.#logger.info('finished scheduled compaction', {
       'compact-revision': job.rev,
-      took: `${(this.#clock.now() - run.startedMs).toFixed(3)}ms`,
+      took: `${tookMs.toFixed(3)}ms`,
       'number-of-keys-compacted': run.removedCount,
       hash: run.hasher?.result().hash ?? 0,
       'current-db-size-bytes': backend.sizeBytes,

@@ -43,7 +43,7 @@ export {
   TxnResult,
 } from './results.ts';
 export { Slices } from './slices.ts';
-export { type ChangeObserver, Store, type StoreOptions } from './store.ts';
+export { type ChangeObserver, type CompactionObserver, Store, type StoreOptions } from './store.ts';
 export {
   deleteRange,
   executeTxn,

@@ -37,6 +37,15 @@ export interface StoreOptions {
    * compacted revision; without it a compaction looks at what has changed since the one before. True unless told.
    */
   readonly compactionHashes?: boolean | undefined;
+  /** Told of compaction's progress, for the metrics. */
+  readonly compactionObserver?: CompactionObserver | undefined;
+}
+
+export interface CompactionObserver {
+  /** A slice has run for so long, and removed so many revisions. */
+  onSlice(durationMs: number, removedCount: number): void;
+  /** A compaction has finished, this long after it began; `wallMs` is the time of day. */
+  onFinished(durationMs: number, wallMs: number): void;
 }
 
 /** Told of each transaction that has changed something, after it. */

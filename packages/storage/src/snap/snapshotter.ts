@@ -22,6 +22,8 @@ export interface SnapshotterOptions {
   readonly logger?: Logger | undefined;
   /** Told how long each sync of a `.snap` file took, for the metrics. */
   readonly onSync?: ((durationMs: number) => void) | undefined;
+  /** Told how long it took to make a `.snap` file, and how much of it was encoding. */
+  readonly onSave?: ((durationMs: number, encodingMs: number) => void) | undefined;
   /** The same for received databases. */
   readonly onDbSync?: ((durationMs: number) => void) | undefined;
 }
@@ -66,7 +68,10 @@ export class Snapshotter {
   saveSnap(snapshot: Snapshot): void {
     const { index, term } = snapshot.metadata;
     if (index === 0) return;
+    const { clock } = this.#options;
+    const beginMs = clock.now();
     const content = encodeSnapFile(snapshot);
+    const encodingMs = clock.now() - beginMs;
     const name = snapName(term, index);
     const temporary = this.#path(`${TEMPORARY_PREFIX}-${name}`);
     const file = this.#create(temporary);
@@ -80,25 +85,33 @@ export class Snapshotter {
     }
     this.#disk.rename(temporary, this.#path(name));
     this.#disk.syncDirectory(this.#directory);
+    this.#options.onSave?.(clock.now() - beginMs, encodingMs);
   }
 
   /** {@link saveSnap} without stopping the event loop; `done` is called after this has returned. */
   saveSnapThen(snapshot: Snapshot, done: (error: DiskError | null) => void): void {
     const { index, term } = snapshot.metadata;
     if (index === 0) return this.#options.clock.defer(() => done(null));
+    const { clock } = this.#options;
+    const beginMs = clock.now();
+    const content = encodeSnapFile(snapshot);
+    const encodingMs = clock.now() - beginMs;
     const name = snapName(term, index);
     const temporary = this.#path(`${TEMPORARY_PREFIX}-${name}`);
     const file = this.#create(temporary);
     const publish = (): void => {
       file.close();
       this.#disk.rename(temporary, this.#path(name));
-      this.#disk.syncDirectoryThen(this.#directory, done);
+      this.#disk.syncDirectoryThen(this.#directory, (error) => {
+        if (error === null) this.#options.onSave?.(clock.now() - beginMs, encodingMs);
+        done(error);
+      });
     };
     const fail = (error: DiskError): void => {
       file.close();
       done(error);
     };
-    file.writeThen([encodeSnapFile(snapshot)], 0, (writeError) => {
+    file.writeThen([content], 0, (writeError) => {
       if (writeError !== null) return fail(writeError);
       const startMs = this.#options.clock.now();
       file.syncThen((syncError) => {
