@@ -59,6 +59,7 @@ import { ClusterAttributes } from './cluster-attributes.ts';
 import { ClusterLink } from './cluster-link.ts';
 import { LeaderRequests } from './leader-requests.ts';
 import { LeaderTransfer, type TransferDone } from './leader-transfer.ts';
+import { leaseCheckpointer } from './lease-checkpointer.ts';
 import { LeaseRevoker } from './lease-revoker.ts';
 import { leaseTimeToLive } from './lease-time-to-live.ts';
 import { LinearizableReads, type Reader } from './linearizable-reads.ts';
@@ -209,7 +210,13 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       // A lease must outlive an election, or its owner could not keep it alive through one.
       minTtl: Math.ceil((1.5 * config.electionTimeoutMs) / 1000),
       logger: logger.child({ caller: 'storage/lease' }),
+      persistsCheckpoints: () => this.#persistsCheckpoints,
     });
+    if (config.featureGates.LeaseCheckpoint) {
+      const propose = (field: number, bytes: Uint8Array, waiter: Waiter): void =>
+        this.propose(field, bytes, 0, bytes.length, waiter);
+      this.lessor.setCheckpointer(leaseCheckpointer(propose));
+    }
     this.lessor.setExpiredHandler((leaseIds) => this.#revoker.revoke(leaseIds));
     this.store = new Store({
       backend: parts.backend,
@@ -492,6 +499,13 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   get isLearner(): boolean {
     return this.membership.member(this.memberId)?.isLearner ?? false;
+  }
+
+  /** As in etcd: from cluster version 3.6 on always, before it when asked to. */
+  get #persistsCheckpoints(): boolean {
+    const { version } = this.membership;
+    const isNew = version !== null && (version.major > 3 || (version.major === 3 && version.minor >= 6));
+    return isNew || this.config.featureGates.LeaseCheckpointPersist;
   }
 
   /** Proposals that were made and are not applied yet. */
