@@ -5,6 +5,7 @@ import { EtcdRpc } from '../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../support/etcd-server.ts';
 import type { KeyValue, RangeResponse, WatchResponse } from '../support/messages.ts';
 import { atLeast, isGo, SUBJECT } from '../support/programs.ts';
+import { sleep } from '../support/run.ts';
 
 let server: EtcdServer;
 let rpc: EtcdRpc;
@@ -256,6 +257,41 @@ test('alarms can be raised and lifted by hand', async () => {
   assert((await rpc.outcome('KV.Put', { key: 'a', value: 'x' })).ok);
   const again = await rpc.call('Maintenance.Alarm', { action: 'DEACTIVATE', ...alarm });
   assert.deepEqual(again.alarms, []);
+});
+
+test('at the quota writes are refused, until there is room and the alarm is lifted', async () => {
+  const full = await EtcdServer.start({ flags: [...FAST_ELECTION, '--quota-backend-bytes=1000000'] });
+  const client = new EtcdRpc(full.address);
+  try {
+    const refused = { ok: false, code: 8, details: 'etcdserver: mvcc: database space exceeded' };
+    const value = 'x'.repeat(200_000);
+    let outcome = await client.outcome('KV.Put', { key: 'big', value });
+    // The size of the file counts, which grows with the commits.
+    for (let i = 0; i < 20 && outcome.ok; i++) {
+      await sleep(110);
+      outcome = await client.outcome('KV.Put', { key: 'big', value });
+    }
+    assert.deepEqual(outcome, refused);
+    const { alarms } = await client.call('Maintenance.Alarm', { action: 'GET', alarm: 'NONE' });
+    assert.deepEqual(
+      alarms.map(({ alarm }) => alarm),
+      ['NOSPACE'],
+    );
+    // What is small is refused, too; what takes nothing or gives back is not.
+    assert.deepEqual(await client.outcome('KV.Put', { key: 'small', value: '1' }), refused);
+    assert.deepEqual(await client.outcome('Lease.LeaseGrant', { ID: 1n, TTL: 100n }), refused);
+    const { count, header } = await client.call('KV.Range', { key: 'big' });
+    assert.equal(count, 1n);
+    assert.equal((await client.call('KV.DeleteRange', { key: 'big' })).deleted, 1n);
+    await client.call('KV.Compact', { revision: header!.revision + 1n, physical: true });
+    await client.call('Maintenance.Defragment', {});
+    assert.deepEqual(await client.outcome('KV.Put', { key: 'small', value: '1' }), refused);
+    await client.call('Maintenance.Alarm', { action: 'DEACTIVATE', ...alarms[0]! });
+    assert((await client.outcome('KV.Put', { key: 'small', value: '1' })).ok);
+  } finally {
+    client.close();
+    await full.stop();
+  }
 });
 
 test('a corruption alarm stops writes, not reads', async () => {
