@@ -8,18 +8,21 @@ import type { DbReceiver } from '@etcd/storage/snap';
 
 /** An ordinary request from one member to another: who is in the cluster, which version, keep this lease alive. */
 export interface PeerRequest {
-  readonly method: 'GET' | 'POST';
+  /** `GET` or `POST` of those that a member sends; whoever answers may meet any other. */
+  readonly method: string;
   /** With its query, as `/members/promote/123`. */
   readonly path: string;
   readonly contentType?: string;
   readonly body?: Uint8Array;
+  /** Further ones (`authorization`); of a request that has come, all, with names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface PeerResponse {
   readonly status: number;
   readonly contentType?: string;
   readonly body: Uint8Array;
-  /** Of the member that answers; undefined when it does not say. Name in lower case: `x-etcd-cluster-id`. */
+  /** Names in lower case, as `x-etcd-cluster-id`. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -38,7 +41,10 @@ export interface SnapshotBody {
 export interface PeerHost {
   readonly memberId: bigint;
   readonly clusterId: bigint;
-  /** A message has come. It belongs to the host from now on, with its entries' bytes (which are no views of a larger buffer). */
+  /**
+   * A message has come. It belongs to the host from now on, with the bytes in it: they lie in memory that holds
+   * nothing but this one message. `message.to` is this member, and `message.from` was not removed.
+   */
   receive(message: Message): void;
   /**
    * A MsgSnap whose database follows. The bytes go into what is returned; when they are all there and durable, the network

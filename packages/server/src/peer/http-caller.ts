@@ -1,0 +1,142 @@
+/** Requests to other members with an answer that ends: everything but the streams. Bounded in time and size. */
+import {
+  Agent,
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '@etcd/base';
+import { type EtcdUrl, isUnixUrl, unixSocketPath } from '../config/index.ts';
+import { dialErrorText, type PeerDialer } from './peer-dialer.ts';
+import type { PeerResponse } from './peer-network.ts';
+
+export interface HttpCall {
+  readonly url: EtcdUrl;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** null: none, or written by whoever made the call, with {@link OpenCall.request}. */
+  readonly body: Uint8Array | null;
+  /** Until the whole answer is there; null: {@link OpenCall.cancel} is the limit. */
+  readonly timeoutMs: number | null;
+  readonly maxAnswerBytes: number;
+  /** Whether a connection from an earlier call may be used: it may turn out to be closed. */
+  readonly reuse: boolean;
+}
+
+/** `response` is null where there is none, and `reason` says why. */
+export type HttpCallDone = (response: PeerResponse | null, reason: string) => void;
+
+export interface OpenCall {
+  readonly request: ClientRequest;
+  /** Ends it; `done` is called with `reason` unless it has been. */
+  cancel(reason: string): void;
+}
+
+const MAX_CONNECTIONS_PER_MEMBER = 32;
+const MAX_IDLE_CONNECTIONS_PER_MEMBER = 4;
+
+export class HttpCaller {
+  readonly #clock: Clock;
+  readonly #reusing: Agent;
+  readonly #single: Agent;
+
+  constructor(clock: Clock, dialer: PeerDialer) {
+    this.#clock = clock;
+    this.#reusing = new PeerAgent(dialer, {
+      keepAlive: true,
+      maxSockets: MAX_CONNECTIONS_PER_MEMBER,
+      maxFreeSockets: MAX_IDLE_CONNECTIONS_PER_MEMBER,
+    });
+    this.#single = new PeerAgent(dialer, { keepAlive: false, maxSockets: MAX_CONNECTIONS_PER_MEMBER });
+  }
+
+  /** Begins a call; one with a body of its own is sent. `done` is called once, in a later turn. */
+  call(call: HttpCall, done: HttpCallDone): OpenCall {
+    const { url, body } = call;
+    const request = httpRequest(this.#requestOptions(call));
+    let isOver = false;
+    const finish = (response: PeerResponse | null, reason: string): void => {
+      if (isOver) return;
+      isOver = true;
+      timer?.cancel();
+      if (response === null) request.destroy();
+      done(response, reason);
+    };
+    const timer =
+      call.timeoutMs === null
+        ? null
+        : this.#clock.setTimer(call.timeoutMs, () => finish(null, 'context deadline exceeded'));
+    request.on('error', (error) => finish(null, dialErrorText(url, error)));
+    request.on('response', (response) => readAnswer(response, call.maxAnswerBytes, finish));
+    if (body !== null || call.method === 'GET') request.end(body ?? undefined);
+    return { request, cancel: (reason) => finish(null, reason) };
+  }
+
+  /** Closes the connections that are kept; calls under way fail. */
+  close(): void {
+    this.#reusing.destroy();
+    this.#single.destroy();
+  }
+
+  #requestOptions({ url, method, path, headers, body, reuse }: HttpCall): PeerRequestOptions {
+    const length = body === null ? {} : { 'Content-Length': String(body.length) };
+    return {
+      etcdUrl: url,
+      agent: reuse ? this.#reusing : this.#single,
+      ...(isUnixUrl(url)
+        ? { socketPath: unixSocketPath(url) }
+        : { host: url.hostname, port: Number(url.port) }),
+      method,
+      path,
+      headers: { Host: url.host || 'localhost', ...headers, ...length },
+    };
+  }
+}
+
+/** What Node's client hands on to {@link PeerAgent.createConnection}, the URL included. */
+type PeerRequestOptions = RequestOptions & { readonly etcdUrl: EtcdUrl };
+
+/** Connects as the dialer says. */
+class PeerAgent extends Agent {
+  readonly #dialer: PeerDialer;
+
+  constructor(dialer: PeerDialer, options: ConstructorParameters<typeof Agent>[0]) {
+    super(options);
+    this.#dialer = dialer;
+  }
+
+  override createConnection(options: object): Duplex {
+    return this.#dialer.connect((options as PeerRequestOptions).etcdUrl);
+  }
+}
+
+function readAnswer(response: IncomingMessage, maxBytes: number, finish: HttpCallDone): void {
+  const parts: Buffer[] = [];
+  let length = 0;
+  response.on('data', (part: Buffer) => {
+    length += part.length;
+    parts.push(part);
+    if (length > maxBytes) finish(null, `answer of more than ${maxBytes} bytes`);
+  });
+  response.on('error', (error) => finish(null, error.message));
+  response.on('aborted', () => finish(null, 'unexpected EOF'));
+  response.on('end', () => {
+    const headers: Record<string, string> = {};
+    for (const [name, value] of Object.entries(response.headers)) {
+      if (typeof value === 'string') headers[name] = value;
+    }
+    const contentType = headers['content-type'];
+    finish(
+      {
+        status: response.statusCode ?? 0,
+        ...(contentType === undefined ? {} : { contentType }),
+        body: Buffer.concat(parts, length),
+        headers,
+      },
+      '',
+    );
+  });
+}

@@ -1,0 +1,48 @@
+/** How members are reached. The one place that opens connections, so that TLS has one place to go to. */
+import net from 'node:net';
+import { type EtcdUrl, isUnixUrl, unixSocketPath } from '../config/index.ts';
+import { systemErrorText } from '../process/index.ts';
+
+export interface PeerDialer {
+  /** A connection for requests. It may be written to before it is there; errors come as its events. */
+  connect(url: EtcdUrl): net.Socket;
+  /**
+   * A connection whose bytes go to `onBytes`, `buffer[0, length)`, instead of a 'data' event. The buffer is used again for
+   * the next ones, and may be changed until then.
+   */
+  connectStream(url: EtcdUrl, onBytes: (buffer: Uint8Array, length: number) => void): net.Socket;
+}
+
+const STREAM_BUFFER_BYTES = 64 * 1024;
+
+/** Plain TCP, and Unix sockets. */
+export const TCP_DIALER: PeerDialer = {
+  connect: (url) => net.connect(endpoint(url)),
+  connectStream: (url, onBytes) =>
+    net.connect({
+      ...endpoint(url),
+      onread: {
+        buffer: Buffer.allocUnsafeSlow(STREAM_BUFFER_BYTES),
+        callback: (length, buffer) => {
+          onBytes(buffer, length);
+          return true;
+        },
+      },
+    }),
+};
+
+function endpoint(url: EtcdUrl): net.NetConnectOpts {
+  if (isUnixUrl(url)) return { path: unixSocketPath(url) };
+  return { host: url.hostname, port: Number(url.port), noDelay: true };
+}
+
+/** A failed connection in the words of Go's `net`, for which people search. */
+export function dialErrorText(url: EtcdUrl, error: unknown): string {
+  const place = isUnixUrl(url) ? `unix ${unixSocketPath(url)}` : `tcp ${url.host}`;
+  return `dial ${place}: ${syscallText(error)}`;
+}
+
+function syscallText(error: unknown): string {
+  const call = error instanceof Error && 'syscall' in error ? `${String(error.syscall)}: ` : '';
+  return call + systemErrorText(error);
+}
