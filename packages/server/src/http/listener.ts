@@ -28,6 +28,8 @@ export interface ListenerOptions {
   readonly logger: Logger;
   /** null: no limit. */
   readonly connectionLimit: number | null;
+  /** Whether HTTP/1 requests have to be there, with their bodies, within {@link HTTP_REQUEST_TIMEOUT_MS}. */
+  readonly limitsRequestTime: boolean;
   readonly reusePort: boolean;
 }
 
@@ -48,7 +50,7 @@ export class Listener {
     this.#options = options;
     this.#http = createHttpServer({
       headersTimeout: HTTP_HEADERS_TIMEOUT_MS,
-      requestTimeout: HTTP_REQUEST_TIMEOUT_MS,
+      requestTimeout: options.limitsRequestTime ? HTTP_REQUEST_TIMEOUT_MS : 0,
       connectionsCheckingInterval: 2000,
     });
     this.#http.on('clientError', answerBadRequest);

@@ -15,7 +15,6 @@ import {
   formatId,
   isCompatibleWithCluster,
   isServerTooOld,
-  isStarted,
   joinCluster,
   type Member,
   Membership,
@@ -190,7 +189,7 @@ async function prepareNew(options: BootstrapOptions, cluster: InitialCluster): P
   const others = peerUrlsOfOthers(membership, memberId);
   const remote = others.length === 0 ? null : await askForCluster(options, others);
   const known = remote?.clusterId === membership.clusterId ? remote.members : [];
-  if (known.some((member) => member.id === memberId && isStarted(member))) {
+  if (known.some(({ id, clientUrls }) => id === memberId && clientUrls.length > 0)) {
     throw new MemberStartError(`member ${formatId(memberId)} has already been bootstrapped`);
   }
   logger.info('bootstrapping cluster', { 'cluster-id': formatId(membership.clusterId) });

@@ -162,7 +162,10 @@ export class ClusterLink implements PeerHost {
   }
 
   onRequest(request: PeerRequest, respond: (response: PeerResponse) => void): void {
-    this.#options.onRequest(request, respond);
+    const ownHeaders = { 'x-etcd-cluster-id': formatId(this.clusterId) };
+    this.#options.onRequest(request, (response) =>
+      respond({ ...response, headers: { ...response.headers, ...ownHeaders } }),
+    );
   }
 
   // --- inside

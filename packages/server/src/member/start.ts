@@ -4,11 +4,11 @@
  */
 import type { Clock, Disk, Logger, Random } from '@etcd/base';
 import { GrpcServer } from '@etcd/transport';
-import { type Config, type EtcdUrl, isSecureUrl, nodeResolveHost } from '../config/index.ts';
+import { type Config, type EtcdUrl, isSecureUrl, nodeResolveHost, urlTexts } from '../config/index.ts';
 import { ClientHttp } from '../http/client-http.ts';
 import { Listener, type ListenerServices } from '../http/listener.ts';
 import type { Metrics } from '../metrics/index.ts';
-import type { PeerNetwork, PeerRequest, PeerResponseCallback } from '../peer/peer-network.ts';
+import { HttpPeerNetwork } from '../peer/index.ts';
 import { registerServices } from '../rpc/services.ts';
 import { bootstrap, type MemberParts } from './bootstrap.ts';
 import { EtcdServer } from './etcd-server.ts';
@@ -40,6 +40,8 @@ export interface Member {
   stop(): Promise<void>;
 }
 
+/** Beside an election timeout. */
+const PEER_DIAL_TIMEOUT_MS = 1000;
 /** gRPC's own framing and metadata may come on top of the largest request. */
 const GRPC_OVERHEAD_BYTES = 512 * 1024;
 /** Streams of one connection: more than any client has, and few enough that idle ones can't fill the memory. */
@@ -50,7 +52,13 @@ export async function startMember(options: MemberOptions): Promise<Member> {
   for (const url of [...config.listenClientUrls, ...config.listenPeerUrls, ...config.listenMetricsUrls]) {
     if (isSecureUrl(url)) throw new MemberStartError(`TLS is not supported yet: ${url.text}`);
   }
-  const network = new LonelyNetwork(options.clock);
+  const network = new HttpPeerNetwork({
+    clock,
+    logger: logger.child({ caller: 'server/peer' }),
+    metrics: options.metrics.handles,
+    peerUrls: urlTexts(config.initialAdvertisePeerUrls),
+    dialTimeoutMs: PEER_DIAL_TIMEOUT_MS + config.electionTimeoutMs,
+  });
   const running = new RunningMember(options, network);
   try {
     await running.listen();
@@ -83,10 +91,10 @@ class RunningMember {
   readonly #logger: Logger;
   readonly #grpc: GrpcServer;
   readonly #services: Service[] = [];
-  readonly #network: PeerNetwork;
+  readonly #network: HttpPeerNetwork;
   #http: ClientHttp | null = null;
 
-  constructor(options: MemberOptions, network: PeerNetwork) {
+  constructor(options: MemberOptions, network: HttpPeerNetwork) {
     this.#options = options;
     this.#network = network;
     this.#logger = options.logger.child({ caller: 'server/start' });
@@ -110,7 +118,7 @@ class RunningMember {
     const http = { onHttp1: (...call: Parameters<ClientHttp['onHttp1']>) => this.#http!.onHttp1(...call) };
     const grpc = this.#grpc;
     const separateHttp = config.listenClientHttpUrls.length > 0;
-    await this.#listenAll(config.listenPeerUrls, 'peer', { grpc: null, http });
+    await this.#listenAll(config.listenPeerUrls, 'peer', { grpc: null, http: this.#network.http });
     await this.#listenAll(config.listenClientUrls, 'client', { grpc, http: separateHttp ? null : http });
     await this.#listenAll(config.listenClientHttpUrls, 'client', { grpc: null, http });
     await this.#listenAll(config.listenMetricsUrls, 'metrics', { grpc: null, http });
@@ -185,31 +193,13 @@ class RunningMember {
         clock,
         logger: this.#logger,
         connectionLimit: kind === 'client' ? connectionLimit : null,
+        // A database takes as long as it takes, and has time limits of its own.
+        limitsRequestTime: kind !== 'peer',
         reusePort: config.socketReusePort,
       });
       await listener.listen();
       this.#services.push({ listener, kind });
     }
-  }
-}
-
-class LonelyNetwork implements PeerNetwork {
-  readonly #clock: Clock;
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-  start(): void {}
-  stop(): void {}
-  addPeer(): void {}
-  updatePeer(): void {}
-  removePeer(): void {}
-  send(): void {}
-  sendSnapshot(): void {}
-  activeSinceMs(): number | null {
-    return null;
-  }
-  request(_url: string, _request: PeerRequest, _timeoutMs: number, done: PeerResponseCallback): void {
-    this.#clock.defer(() => done(null, 'no network'));
   }
 }
 
