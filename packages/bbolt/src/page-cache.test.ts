@@ -79,6 +79,23 @@ test('written pages are not evicted before they are durable', () => {
   assert.ok(cache.statistics().heldBytes <= 1 << 20);
 });
 
+test('what is only written takes an eighth of the cache, what is also read stays', () => {
+  const cache = new PageCache(PAGE_BYTES, 8 << 20);
+  const firstUnread = 1_000;
+  for (let txid = 1; txid <= 100; txid++) {
+    for (let i = 0; i < 16; i++) {
+      const pgid = txid === 1 ? 2 + i : firstUnread + txid * 16 + i;
+      const slab = cache.openSlab(WRITTEN, 1);
+      writePageHeader(slab.view, slab.usedPages * PAGE_BYTES, pgid, LEAF_PAGE, 0, 0);
+      slab.lastTxid = txid;
+      cache.publish(slab, WRITTEN, pgid, 1, 0);
+    }
+    cache.unpin(txid);
+    for (let pgid = 2; pgid < 18; pgid++) assert.ok(use(cache, pgid), `page ${pgid} after ${txid} commits`);
+    assert.ok(cache.statistics().heldBytes <= (1 << 20) + 3 * 16 * PAGE_BYTES);
+  }
+});
+
 test('a page that comes back soon after its eviction is kept longer', () => {
   const cache = new PageCache(PAGE_BYTES, 1 << 20);
   load(cache, 7);

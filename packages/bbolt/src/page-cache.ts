@@ -5,12 +5,13 @@
  * eviction, a cached page costs no object of its own, and memory is given back slab by slab: dropping a slab first
  * copies its hot pages to the slab that is being filled.
  *
- *     read  ──> probation (FIFO, 1/8) ──hot──> main (FIFO, hot pages go round again)
- *     written ─ pinned until durable ─^            │
- *                        └──cold──> ghost          └──cold──> out
+ *     read ───> probation (FIFO, 1/8) ───────────────────hot──> main (FIFO, hot pages go round again)
+ *     written ─ pinned until durable ─ settled (FIFO, 1/8) ─hot──^   │
+ *                        both └──cold──> ghost                       └──cold──> out
  *
  * That is S3-FIFO: a page seen once in passing, as by a scan or a snapshot, leaves by probation and can't push out the hot set
- * in main; a page that comes back soon after (the ghost remembers ids) goes straight to main.
+ * in main; a page that comes back soon after (the ghost remembers ids) goes straight to main. What was only written has its
+ * bound even while the cache is not full: whoever writes and never reads needs no cache, and should not pay for one.
  */
 import { assert, RingBuffer } from '@etcd/base';
 import type { CacheStatistics } from './api.ts';
@@ -30,6 +31,8 @@ const MIN_SLABS = 8;
 
 /** Share of the capacity that is on probation when the cache is full. */
 const PROBATION_SHARE = 1 / 8;
+/** Share of the capacity that pages may have which were written, and are durable, but not read often enough yet. */
+const SETTLED_SHARE = 1 / 8;
 /** Uses are counted up to this. */
 const MAX_USES = 3;
 /** Uses that take a page from probation to main: what loaded it is the first. */
@@ -84,8 +87,11 @@ export class PageCache {
   readonly #main = new RingBuffer<Slab>();
   /** Full slabs of pages that are not durable yet, in the order of their last transaction. */
   readonly #pinned = new RingBuffer<Slab>();
+  /** Those of them that are durable by now. */
+  readonly #settled = new RingBuffer<Slab>();
   readonly #ghost: Int32Array;
   #heldBytes = 0;
+  #settledBytes = 0;
   #probationBytes = 0;
   #hits = 0;
   #misses = 0;
@@ -201,9 +207,24 @@ export class PageCache {
       const slab = this.#pinned.peek();
       if (slab === undefined || slab.lastTxid > txid) break;
       this.#pinned.take();
-      this.#enqueue(slab, PROBATION);
+      this.#settled.push(slab);
+      this.#settledBytes += slab.bytes.length;
     }
+    while (this.#settledBytes > this.#capacityBytes * SETTLED_SHARE)
+      this.#evict(this.#takeSettled()!, true, 0);
     this.#makeRoom(0);
+  }
+
+  #takeSettled(): Slab | undefined {
+    const slab = this.#settled.take();
+    if (slab !== undefined) this.#settledBytes -= slab.bytes.length;
+    return slab;
+  }
+
+  #takeProbation(): Slab | undefined {
+    const slab = this.#probation.take();
+    if (slab !== undefined) this.#probationBytes -= slab.bytes.length;
+    return slab;
   }
 
   #place(slab: Slab, slot: number, pgid: number, uses: number): number {
@@ -235,10 +256,9 @@ export class PageCache {
     for (let slabs = 0; this.#heldBytes + bytes > this.#capacityBytes; slabs++) {
       const onProbation =
         this.#probationBytes > this.#capacityBytes * PROBATION_SHARE || this.#main.count === 0;
-      const slab = onProbation ? this.#probation.take() : this.#main.take();
+      const slab = onProbation ? (this.#takeProbation() ?? this.#takeSettled()) : this.#main.take();
       // Nothing but open and pinned slabs: a big commit is under way and the bound gives way to it.
       if (slab === undefined) return;
-      if (onProbation) this.#probationBytes -= slab.bytes.length;
       this.#evict(slab, onProbation, Math.floor(slabs / PATIENCE_SLABS));
     }
   }
