@@ -57,6 +57,13 @@ const REFUSALS: ReadonlySet<number> = new Set([
   GrpcCode.FAILED_PRECONDITION,
 ]);
 
+/** Errors that any member would have answered with. */
+const ANSWERS: ReadonlySet<number> = new Set([
+  GrpcCode.INVALID_ARGUMENT,
+  GrpcCode.NOT_FOUND,
+  GrpcCode.OUT_OF_RANGE,
+]);
+
 /** A request that has been made: what came of it is told to `judge` or `refused`. */
 interface Asked {
   readonly path: string;
@@ -148,12 +155,9 @@ export class Client {
   #onError(asked: Asked, code: number, message: string): void {
     this.failedCount++;
     this.#world.note(`${this.#options.name} fails ${asked.text}: ${code} ${message}`);
-    if (REFUSALS.has(code)) {
-      if (asked.value !== undefined) this.#world.forbid(asked.value);
-      return;
-    }
-    // Some other member may do better.
-    if (code === GrpcCode.UNAVAILABLE || this.#random.chance(0.5)) this.#session.leave();
+    if (REFUSALS.has(code) && asked.value !== undefined) this.#world.forbid(asked.value);
+    // Some other member may do better: one that is no learner, has a leader, or runs at all.
+    if (!ANSWERS.has(code) || this.#random.chance(0.1)) this.#session.leave();
   }
 
   #draw(): Asked {

@@ -3,10 +3,12 @@
  * may be cut at any operation of the disk; the process may be killed, stopped in an orderly way, or held up.
  */
 import { type Logger, type LogLevel, type SeededRandom, SILENT_LOGGER } from '@etcd/base';
+import type { MemoryStorage } from '@etcd/raft';
 import {
   bootstrap,
   type Config,
   EtcdServer,
+  type EtcdServerOptions,
   loadConfig,
   type MemberParts,
   MemberStartError,
@@ -34,11 +36,16 @@ export const FAST_DISK: DiskSpeed = { syncMs: 0.05, spreadMs: 0.2 };
 export interface MachineOptions {
   readonly world: World;
   readonly name: string;
-  /** Flags of the member, as on its command line. */
-  readonly flags: readonly string[];
-  readonly peerUrl: string;
+  /** Flags of the member, as on its command line, when it is started. */
+  readonly flags: () => readonly string[];
+  /** Where its member is reached, all of the time. */
+  readonly peerUrls: readonly string[];
+  /** Its member joins a cluster that is there: the machine waits until it has been added. */
+  readonly isNew: boolean;
 }
 
+/** Small, so that the log has many segments. */
+const WAL_SEGMENT_BYTES = 64 * 1024;
 const CLIENT_LATENCY_MS = 0.3;
 /** A process that asks to be stopped and is not done by then is killed, as service managers do. */
 const STOP_LIMIT_MS = 10_000;
@@ -47,9 +54,9 @@ const MAX_NOTICE_MS = 2000;
 
 export class Machine {
   readonly name: string;
-  readonly peerUrl: string;
+  readonly peerUrls: readonly string[];
   readonly #world: World;
-  readonly #flags: readonly string[];
+  readonly #flags: () => readonly string[];
   readonly #random: SeededRandom;
   readonly #diskOptions: SimDiskOptions;
   #disk: SimDisk;
@@ -63,11 +70,16 @@ export class Machine {
   run: MemberRun | null = null;
   /** The member was removed from its cluster: the machine is not started again. */
   isRetired = false;
+  /** Its member has been added, but has not served yet: it may have come too early, or in vain. */
+  isJoining: boolean;
+  #isEnlisted: boolean;
 
-  constructor({ world, name, flags, peerUrl }: MachineOptions) {
+  constructor({ world, name, flags, peerUrls, isNew }: MachineOptions) {
     this.#world = world;
     this.name = name;
-    this.peerUrl = peerUrl;
+    this.peerUrls = peerUrls;
+    this.#isEnlisted = !isNew;
+    this.isJoining = isNew;
     this.#flags = flags;
     this.#random = world.random.fork();
     this.#diskOptions = {
@@ -95,11 +107,31 @@ export class Machine {
     return this.run?.server ?? null;
   }
 
+  /** Whether the machine belongs to the cluster. */
+  get isActive(): boolean {
+    return this.#isEnlisted && !this.isRetired;
+  }
+
+  /** Its member has been added to the cluster: it may start. */
+  enlist(): void {
+    this.#isEnlisted = true;
+    this.start();
+  }
+
   start(): void {
-    if (this.run !== null || this.isRetired) return;
+    if (this.run !== null || !this.isActive) return;
     this.#world.note(`${this.name} starts`);
-    this.run = new MemberRun(this.#world, this, this.#flags, this.#random);
+    this.run = new MemberRun(this.#world, this, this.#flags(), this.#random);
     this.run.start();
+  }
+
+  /** The member was removed from its cluster: it ends, for good. */
+  retire(): void {
+    if (this.isRetired) return;
+    this.isRetired = true;
+    this.#world.note(`${this.name} has been removed`);
+    if (this.run?.server !== null) this.stop();
+    else this.kill('removed');
   }
 
   /** What was not synced is lost, or half lost. */
@@ -247,7 +279,7 @@ export class MemberRun {
       fabric: this.#world.fabric,
       process,
       name: machine.name,
-      urls: [machine.peerUrl],
+      urls: machine.peerUrls,
     });
     const metrics = new Metrics({ detail: config.metrics, featureGates: config.featureGates });
     const common = {
@@ -256,15 +288,17 @@ export class MemberRun {
       disk: this.#world.diskOf(machine),
       random: this.#random,
       logger: this.#logger(),
+      network,
     };
     try {
       const parts = await bootstrap({
         ...common,
         metrics: metrics.handles,
+        walSegmentBytes: WAL_SEGMENT_BYTES,
         resolveHost: (host) => Promise.resolve(host),
         onBackendFatal: (error) => this.#onError(error),
       });
-      process.run(() => this.#serve(parts, { ...common, metrics, network }));
+      process.run(() => this.#serve(parts, { ...common, metrics }));
     } catch (error) {
       if (process.isAlive) this.#onStartError(error);
     }
@@ -272,12 +306,10 @@ export class MemberRun {
 
   #serve(
     parts: MemberParts,
-    common: Omit<
-      ConstructorParameters<typeof EtcdServer>[0],
-      'parts' | 'onTurnEnd' | 'onReady' | 'onFatal'
-    > & {
-      network: SimNetwork;
-    },
+    common: Pick<
+      EtcdServerOptions,
+      'config' | 'clock' | 'disk' | 'random' | 'logger' | 'metrics' | 'network'
+    >,
   ): void {
     const { process } = this;
     const grpc = new GrpcServer({ clock: process });
@@ -292,13 +324,25 @@ export class MemberRun {
       },
       onReady: () => {
         this.isServing = true;
+        this.#machine.isJoining = false;
         this.#world.note(`${this.#machine.name} serves`);
       },
       onFatal: (error) => this.#onError(error),
+      onRemoved: () => this.#machine.retire(),
     });
     this.server = server;
+    this.#observeBeforeCompaction(parts.raftStorage);
     this.#services = registerServices(server, grpc);
     server.start();
+  }
+
+  /** A turn may apply many entries and let them go at once, before its end. */
+  #observeBeforeCompaction(storage: MemoryStorage): void {
+    const compact = storage.compact.bind(storage);
+    storage.compact = (index) => {
+      this.#observe();
+      return compact(index);
+    };
   }
 
   #observe(): void {

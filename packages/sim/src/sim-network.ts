@@ -5,7 +5,7 @@
  * One thing that could happen to messages in theory is left out: a proposal that a follower passes on is never doubled. Neither
  * etcd nor TCP would send it twice, and nothing in raft would notice: it would be applied twice.
  */
-import { decodeMessage, type Entry, encodeMessage, type Message, MessageType } from '@etcd/api/raftpb';
+import { decodeMessage, encodeMessage, type Message, MessageType } from '@etcd/api/raftpb';
 import { copyBytes, type SeededRandom } from '@etcd/base';
 import type {
   PeerHost,
@@ -264,7 +264,6 @@ export class SimNetwork implements PeerNetwork {
     if (fabric.trace.isVerbose) {
       fabric.trace.detail(fabric.clock.now(), `${sender.#name} > ${this.#name} ${describe(message)}`);
     }
-    for (const entry of message.entries) ownData(entry);
     host.receive(message);
   }
 
@@ -369,10 +368,6 @@ class SnapshotTransfer {
       this.#process.run(() => this.#sender.host?.reportSnapshot(this.#message.to, isDelivered)),
     );
   }
-}
-
-function ownData(entry: Entry): void {
-  if (entry.data.length > 0) entry.data = copyBytes(entry.data);
 }
 
 const TYPE_NAMES = Object.fromEntries(Object.entries(MessageType).map(([name, value]) => [value, name]));

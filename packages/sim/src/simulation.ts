@@ -6,7 +6,9 @@
 
 import { Client } from './client.ts';
 import { FaultInjector } from './faults.ts';
+import type { Machine } from './machine.ts';
 import { compareMembers } from './member-state.ts';
+import { Operator } from './operator.ts';
 import type { Plant } from './plant.ts';
 import { Watcher } from './watcher.ts';
 import { type Violation, World } from './world.ts';
@@ -57,12 +59,13 @@ class Simulation {
   readonly #clients: Client[] = [];
   readonly #watchers: Watcher[] = [];
   readonly #faults: FaultInjector;
+  readonly #operator: Operator;
 
   constructor(options: SimulationOptions) {
     const { seed, print = null, plant = null } = options;
     this.#options = options;
     this.#world = new World({ seed, print, plant });
-    this.#found();
+    this.#operator = this.#found();
     this.#faults = new FaultInjector(this.#world, this.#world.random.fork());
     this.#addClients();
   }
@@ -77,6 +80,7 @@ class Simulation {
     );
     while (world.violation === null && world.clock.now() < untilMs) {
       for (const client of this.#clients) client.start();
+      this.#operator.start();
       await world.run(1000 + world.random.below(10_000));
       this.#faults.begin();
       await world.run(5000 + world.random.below(45_000));
@@ -89,35 +93,41 @@ class Simulation {
   }
 
   /** The first members, and how they are configured: small limits, so that everything happens soon. */
-  #found(): void {
-    const { random } = this.#world;
-    const count = this.#options.members ?? random.pick(CLUSTER_SIZES);
-    const names = Array.from({ length: count }, (_, i) => `m${i + 1}`);
-    const urlOf = (name: string): string => `http://10.0.0.${name.slice(1)}:2380`;
-    const initialCluster = names.map((name) => `${name}=${urlOf(name)}`).join();
+  #found(): Operator {
+    const world = this.#world;
+    const { random } = world;
+    const size = this.#options.members ?? random.pick(CLUSTER_SIZES);
     const snapshotCount = random.pick([20, 100, 1000]);
     const common = [
       '--data-dir=/data',
       '--heartbeat-interval=100',
       '--election-timeout=1000',
-      `--initial-cluster=${initialCluster}`,
       '--initial-cluster-token=sim',
       `--snapshot-count=${snapshotCount}`,
       `--snapshot-catchup-entries=${random.pick([5, 50, 500])}`,
       `--pre-vote=${random.chance(0.7)}`,
     ];
-    for (const name of names) {
-      const client = `http://10.0.0.${name.slice(1)}:2379`;
-      const own = [
-        `--name=${name}`,
-        `--listen-peer-urls=${urlOf(name)}`,
-        `--initial-advertise-peer-urls=${urlOf(name)}`,
-        `--listen-client-urls=${client}`,
-        `--advertise-client-urls=${client}`,
-      ];
-      this.#world.addMachine(name, [...own, ...common], urlOf(name));
-    }
-    this.#world.note(`seed ${this.#options.seed}: ${count} members, a snapshot every ${snapshotCount}`);
+    const numbers = Array.from({ length: size }, (_, i) => i + 1);
+    const founders = numbers.map((number) => `m${number}=${peerUrlsOf(number)[0]}`).join();
+    const addMachine = (cluster: string | (() => string)): Machine => {
+      const number = world.machines.length + 1;
+      const isNew = typeof cluster !== 'string';
+      return world.addMachine({
+        name: `m${number}`,
+        peerUrls: peerUrlsOf(number),
+        isNew,
+        flags: () => [
+          ...ownFlags(number),
+          ...common,
+          `--initial-cluster=${isNew ? cluster() : cluster}`,
+          `--initial-cluster-state=${isNew ? 'existing' : 'new'}`,
+        ],
+      });
+    };
+    for (let i = 0; i < size; i++) addMachine(founders);
+    world.note(`seed ${this.#options.seed}: ${size} members, a snapshot every ${snapshotCount}`);
+    const changesMembers = size > 1 && random.chance(0.6);
+    return new Operator({ world, random: random.fork(), size, changesMembers, addMachine });
   }
 
   #addClients(): void {
@@ -144,10 +154,13 @@ class Simulation {
     const world = this.#world;
     if (world.violation !== null) return;
     const holds = await world.run(limitMs, condition);
-    if (!holds) world.violate('progress', `not within ${limitMs / 1000} s: ${what}`);
+    if (holds || world.violation !== null) return;
+    const states = world.machines.map((machine) => describeState(machine)).join('\n  ');
+    world.violate('progress', `not within ${limitMs / 1000} s: ${what}\n  ${states}`);
   }
 
   async #mustRecover(): Promise<void> {
+    this.#operator.stop();
     const answered = this.#clients.map((client) => client.okCount);
     await this.#mustHold('every client gets an answer', PROGRESS_LIMIT_MS, () =>
       this.#clients.every((client, i) => client.okCount > answered[i]!),
@@ -159,17 +172,32 @@ class Simulation {
   async #mustConverge(): Promise<void> {
     const world = this.#world;
     await this.#mustHold('requests end', CONVERGENCE_LIMIT_MS, () =>
-      this.#clients.every((client) => client.isIdle),
+      [...this.#clients, this.#operator].every(({ isIdle }) => isIdle),
     );
-    await this.#mustHold('members have caught up', CONVERGENCE_LIMIT_MS, () =>
-      world.activeMachines.every(
-        ({ server }) => server !== null && server.appliedIndex === world.history.lastIndex,
-      ),
+    await this.#mustHold('members have caught up, and those removed have ended', CONVERGENCE_LIMIT_MS, () =>
+      this.#isConverged(),
     );
     await this.#mustHold('watchers have seen everything', CONVERGENCE_LIMIT_MS, () =>
       this.#watchers.every((watcher) => watcher.isCaughtUp),
     );
     if (world.violation === null) await compareMembers(world);
+  }
+
+  /** Every member is as far as the log, and the machines that run are those of the members. */
+  #isConverged(): boolean {
+    const world = this.#world;
+    const newest = world.activeMachines.find(
+      ({ server }) => server?.appliedIndex === world.history.lastIndex,
+    );
+    const members = newest?.server?.membership.members();
+    if (members === undefined) return false;
+    this.#operator.reconcile(members);
+    return (
+      world.activeMachines.length === members.length &&
+      world.activeMachines.every(
+        ({ server, isServing }) => isServing && server?.appliedIndex === world.history.lastIndex,
+      )
+    );
   }
 
   /** Nobody keeps leases alive any more, so they must end. */
@@ -199,4 +227,35 @@ class Simulation {
       messageCount: world.fabric.deliveredCount,
     };
   }
+}
+
+/** A machine is reached under two URLs, so that its member can be moved from one to the other. */
+function peerUrlsOf(number: number): string[] {
+  return [`http://10.0.0.${number}:2380`, `http://10.0.1.${number}:2380`];
+}
+
+function ownFlags(number: number): string[] {
+  const client = `http://10.0.0.${number}:2379`;
+  const [peer] = peerUrlsOf(number);
+  return [
+    `--name=m${number}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+  ];
+}
+
+function describeState({ name, isActive, run, isRetired }: Machine): string {
+  const { server, parts } = run ?? {};
+  if (server === undefined || server === null || !parts) {
+    return `${name} ${isRetired ? 'retired' : isActive ? (run === null ? 'down' : 'starting') : 'not added'}`;
+  }
+  const { node } = parts;
+  const members = server.membership.members().map(({ id }) => id.toString(16));
+  return [
+    `${name} ${parts.memberId.toString(16)}${run!.isServing ? '' : ' not serving'}`,
+    `term ${node.term} lead ${node.lead.toString(16)} state ${node.raftState}`,
+    `committed ${node.committed} applied ${server.appliedIndex} members ${members.join()}`,
+  ].join(', ');
 }

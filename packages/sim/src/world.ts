@@ -5,7 +5,7 @@
 import { type Disk, SeededRandom } from '@etcd/base';
 import type { MemberStartError } from '@etcd/server';
 import { SimClock } from '@etcd/testing';
-import { Machine } from './machine.ts';
+import { Machine, type MachineOptions } from './machine.ts';
 import { Model } from './model.ts';
 import type { Plant } from './plant.ts';
 import { RaftHistory } from './raft-history.ts';
@@ -34,6 +34,9 @@ export interface LeaseFacts {
   /** A client has asked for its end. */
   isRevocable: boolean;
 }
+
+/** Whoever wants to join and is refused tries again after this. */
+const REJOIN_MS = 1000;
 
 export class World {
   readonly clock = new SimClock();
@@ -89,15 +92,15 @@ export class World {
     this.note(`VIOLATION of ${property}: ${details}`);
   }
 
-  addMachine(name: string, flags: readonly string[], peerUrl: string): Machine {
-    const machine = new Machine({ world: this, name, flags, peerUrl });
+  addMachine(options: Omit<MachineOptions, 'world'>): Machine {
+    const machine = new Machine({ ...options, world: this });
     this.machines.push(machine);
     return machine;
   }
 
   /** Machines that belong to the cluster. */
   get activeMachines(): Machine[] {
-    return this.machines.filter((machine) => !machine.isRetired);
+    return this.machines.filter((machine) => machine.isActive);
   }
 
   diskOf(machine: Machine): Disk {
@@ -145,7 +148,10 @@ export class World {
   /** A member does not start, and says why. Returns whether that is to be expected. */
   onStartRefused(machine: Machine, error: MemberStartError): boolean {
     this.note(`${machine.name} refuses to start: ${error.message}`);
-    return false;
+    if (!machine.isJoining) return false;
+    machine.kill('refused');
+    this.clock.setTimer(REJOIN_MS, () => machine.start());
+    return true;
   }
 
   onProcessFailed(machine: Machine, error: unknown): void {
