@@ -10,6 +10,7 @@ const LAUNCHER = new URL('../../bin/etcd', import.meta.url).pathname;
 
 const PROGRAM = `process.stdout.write(JSON.stringify({
   pid: process.pid, options: process.execArgv, args: process.argv.slice(2), environment: process.env.NODE_OPTIONS ?? null,
+  malloc: [process.env.MALLOC_ARENA_MAX, process.env.MALLOC_TRIM_THRESHOLD_, process.env.MALLOC_MMAP_THRESHOLD_],
 }))`;
 
 let root: string;
@@ -71,6 +72,7 @@ interface Told {
   readonly options: readonly string[];
   readonly args: readonly string[];
   readonly environment: string | null;
+  readonly malloc: readonly string[];
 }
 
 function told(result: SpawnSyncReturns<string>): Told {
@@ -191,6 +193,12 @@ test('ETCD_NODE_OPTIONS comes last and so wins; NODE_OPTIONS is not for this pro
   assert.deepEqual(options.slice(-2), ['--max-old-space-size=999', '--no-warnings']);
   assert.ok(options.includes('--disable-sigusr1'));
   assert.equal(environment, null);
+});
+
+test('the C library is told to give memory back, unless the environment says how it should be', () => {
+  assert.deepEqual(told(run(checkout())).malloc, ['2', '131072', '131072']);
+  const { malloc } = told(run(checkout(), [], { environment: { MALLOC_ARENA_MAX: '7' } }));
+  assert.deepEqual(malloc, ['7', '131072', '131072']);
 });
 
 test('a checkout that is not built says how to build it', () => {

@@ -12,7 +12,7 @@ export interface BackendOptions {
   readonly batchIntervalMs?: number | undefined;
   /** How many changes make a commit begin at once: etcd's `--backend-batch-limit`, 10,000 unless told. */
   readonly batchLimit?: number | undefined;
-  /** Committed revisions are kept in memory up to this bound: 32 MiB unless told. */
+  /** Committed revisions are kept in memory up to this bound: 16 MiB unless told. */
   readonly recentBytes?: number | undefined;
   /** Above this much that is not yet durable, the backend calls itself overloaded: 128 MiB unless told. */
   readonly maxPendingBytes?: number | undefined;

@@ -30,7 +30,7 @@ import { type BucketEntry, type CommitCallback, WriteBatch } from './write-batch
 
 const DEFAULT_BATCH_INTERVAL_MS = 100;
 const DEFAULT_BATCH_LIMIT = 10_000;
-const DEFAULT_RECENT_BYTES = 32 * 1024 * 1024;
+const DEFAULT_RECENT_BYTES = 16 * 1024 * 1024;
 const DEFAULT_MAX_PENDING_BYTES = 128 * 1024 * 1024;
 /** Pages that defragmentation moves in one commit: a few milliseconds. */
 const DEFRAGMENT_BYTES_PER_COMMIT = 1024 * 1024;
