@@ -86,6 +86,7 @@ export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]
 
     initialClusterState: flags.string('initial-cluster-state') === 'existing' ? 'existing' : 'new',
     initialClusterToken: flags.string('initial-cluster-token'),
+    forceNewCluster: flags.bool('force-new-cluster'),
     strictReconfigCheck: flags.bool('strict-reconfig-check'),
     maxLearners: flags.number('max-learners'),
     maxClusterVersion: flags.string('max-cluster-version') as Config['maxClusterVersion'],

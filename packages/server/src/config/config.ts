@@ -38,6 +38,8 @@ export interface Config {
   readonly initialCluster: string;
   readonly initialClusterState: InitialClusterState;
   readonly initialClusterToken: string;
+  /** `--force-new-cluster`: go on alone with the data of a member of a cluster that is lost. */
+  readonly forceNewCluster: boolean;
   readonly strictReconfigCheck: boolean;
   readonly maxLearners: number;
   readonly maxClusterVersion: MaxClusterVersion;

@@ -19,11 +19,10 @@ const NO_TLS = 'TLS is not supported yet';
 const NO_DISCOVERY = 'discovery is not supported yet';
 const NO_AUTH = 'authentication is not supported yet';
 const NO_TRACING = 'distributed tracing is not supported yet';
-const ONE_MEMBER = 'concerns clusters of several members, which are not supported yet';
+const FIXED_TIMEOUTS = 'streams between members time out after 5 seconds, as in etcd unless told';
 
 const REFUSED: Readonly<Record<string, string>> = {
   'memory-mlock': 'locking memory is not supported yet',
-  'force-new-cluster': 'making a new cluster from old data is not supported yet',
   'enable-log-rotation': 'log rotation is not supported yet; rotate with logrotate and copytruncate',
 
   cors: 'restricting origins is not supported yet',
@@ -90,13 +89,10 @@ const NO_EFFECT: Readonly<Record<string, string>> = {
   'distributed-tracing-instance-id': 'tracing is off',
   'distributed-tracing-sampling-rate': 'tracing is off',
 
-  'raft-read-timeout': ONE_MEMBER,
-  'raft-write-timeout': ONE_MEMBER,
-  'strict-reconfig-check': ONE_MEMBER,
-  'max-learners': ONE_MEMBER,
-  'corrupt-check-time': ONE_MEMBER,
-  'compact-hash-check-time': ONE_MEMBER,
-  'downgrade-check-time': ONE_MEMBER,
+  'raft-read-timeout': FIXED_TIMEOUTS,
+  'raft-write-timeout': FIXED_TIMEOUTS,
+  'corrupt-check-time': 'the periodic check of the leader is not supported yet',
+  'compact-hash-check-time': 'the check of compaction hashes is not supported yet',
   'bootstrap-defrag-threshold-megabytes': 'defragmenting at start is not supported yet; use etcdctl defrag',
 };
 

@@ -57,6 +57,7 @@ import {
 import type { MetricHandles } from '../metrics/index.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import { confStateOf } from './conf-state.ts';
+import { type LogOfLostCluster, logOfNewCluster } from './force-new-cluster.ts';
 import { openMemberBackend, takeReceivedDatabase } from './member-backend.ts';
 import { MemberStartError } from './member-start-error.ts';
 import { type RemoteCluster, RemoteMembers } from './remote-cluster.ts';
@@ -348,14 +349,30 @@ function openLog(
   const raftStorage = new MemoryStorage();
   // At index 0 too: then it only tells who votes, which may have come into the database from entries that are still there.
   raftStorage.applySnapshot(snapshotAt(record.index, record.term, confState));
-  raftStorage.setHardState(opened.hardState);
-  raftStorage.append(entries.entries);
-  checkCommit(opened.hardState, raftStorage);
+  const hardState = config.forceNewCluster
+    ? forceNewCluster(
+        options,
+        opened,
+        {
+          hardState: opened.hardState,
+          entries: entries.entries,
+          snapshotIndex: record.index,
+          consistentIndex: consistentIndex.index,
+          members: state.members,
+          memberId,
+          peerUrls: urlTexts(config.initialAdvertisePeerUrls),
+        },
+        raftStorage,
+      )
+    : opened.hardState;
+  if (!config.forceNewCluster) raftStorage.append(entries.entries);
+  raftStorage.setHardState(hardState);
+  checkCommit(hardState, raftStorage);
   const node = newNode(options, memberId, raftStorage);
   logger.info('restarting local member', {
     'cluster-id': formatId(clusterId),
     'local-member-id': formatId(memberId),
-    'commit-index': opened.hardState.commit,
+    'commit-index': hardState.commit,
     'snapshot-index': record.index,
     'entry-count': entries.entries.length,
   });
@@ -371,6 +388,23 @@ function openLog(
     confState,
     otherMembers: [],
   };
+}
+
+/** Makes the log that of a cluster of its own, durably. Gives the hard state that goes with it. */
+function forceNewCluster(
+  { logger }: BootstrapOptions,
+  { wal }: ReturnType<typeof openWal>,
+  lost: LogOfLostCluster,
+  raftStorage: MemoryStorage,
+): HardState {
+  const { hardState, kept, added } = logOfNewCluster(lost);
+  const dropped = lost.entries.length - kept.length;
+  if (dropped > 0) logger.info('discarding uncommitted WAL entries', { 'discarded-entry-count': dropped });
+  logger.warn('forcing a new cluster: all other members are removed', { 'commit-index': hardState.commit });
+  wal.save(hardState, added);
+  raftStorage.append(kept);
+  raftStorage.append(added);
+  return hardState;
 }
 
 /** The backend must have come as far as the log says that it has: what is before the snapshot is not in the log any more. */

@@ -14,6 +14,7 @@ import {
   encodeAlarmRequest,
   type LeaseTimeToLiveResponse,
 } from '@etcd/api/etcdserverpb';
+import { DowngradeInfoSetRequest, encodeDowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
 import { assert, type Clock, type Disk, type DiskError, type Logger, type Random } from '@etcd/base';
 import { RaftState, type ReadState, type SoftState } from '@etcd/raft';
@@ -21,12 +22,15 @@ import type { Backend } from '@etcd/storage/backend';
 import { Lessor } from '@etcd/storage/lease';
 import {
   type ConfChangeEffect,
+  compareVersions,
+  type DowngradeInfo,
   decodeV2Store,
   formatClusterVersion,
   formatId,
   promoteMemberChange,
   type ReconfigurationFacts,
   readMembership,
+  type SemanticVersion,
   validateLearnerReady,
   validatePromoteMember,
 } from '@etcd/storage/membership';
@@ -35,6 +39,8 @@ import {
   ConsistentIndex,
   createMemberBuckets,
   createMetaBucket,
+  detectSchemaVersion,
+  migrateSchema,
   writeConsistentIndex,
 } from '@etcd/storage/schema';
 import { memberPurgeTargets, PurgeLoop } from '@etcd/storage/snap';
@@ -123,6 +129,8 @@ const MAX_GAP_COMMIT_APPLY = 5000;
 const HELD_BACK_CHECK_MS = 2;
 /** How long after its start a member that meets another one may make its first election come early. */
 const FAST_FORWARD_MS = 5000;
+/** Older databases don't say which release they are for. */
+const FIRST_SCHEMA_VERSION: SemanticVersion = { major: 3, minor: 5, patch: 0, preRelease: '' };
 /** A leader that is asked again whether it leads, or who does instead. */
 const LEADER_RETRY_MS = 50;
 
@@ -702,6 +710,13 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     });
   }
 
+  /** Begins or ends a downgrade of the cluster; the waiter gets a `DoneResult`. */
+  setDowngrade({ enabled, targetVersion }: DowngradeInfo, waiter: Waiter): void {
+    const request = new DowngradeInfoSetRequest({ enabled, ver: targetVersion });
+    const bytes = encodeDowngradeInfoSetRequest(request);
+    this.propose(RequestField.DOWNGRADE_INFO_SET, bytes, 0, bytes.length, waiter);
+  }
+
   /** A snapshot on disk is taken soon, whatever the count of entries says. */
   forceSnapshot(): void {
     this.#keeper.force();
@@ -906,10 +921,29 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   onClusterVersion(): void {
     const { version } = this.membership;
     if (version === null) return;
+    this.#followClusterVersion(version);
     this.metrics.setClusterVersion(formatClusterVersion(version));
     this.logger.info('set cluster version', {
       'cluster-id': formatId(this.clusterId),
       'local-member-id': formatId(this.memberId),
+      'cluster-version': formatClusterVersion(version),
+    });
+  }
+
+  /**
+   * Brings the database to the cluster's version, as far as it is able to say which it is. After a downgrade the log begins anew,
+   * too: the release that comes next would not understand its entries.
+   */
+  #followClusterVersion(version: SemanticVersion): void {
+    const current = detectSchemaVersion(this.#backend);
+    if (current === null || compareVersions(version, FIRST_SCHEMA_VERSION) < 0) return;
+    const target = { major: version.major, minor: version.minor };
+    if (current.major === target.major && current.minor === target.minor) return;
+    const isDowngrade = target.minor < current.minor;
+    migrateSchema(this.#backend, target);
+    if (isDowngrade) this.forceSnapshot();
+    this.logger.info('updated storage version', {
+      'new-storage-version': formatClusterVersion(version),
       'cluster-version': formatClusterVersion(version),
     });
   }

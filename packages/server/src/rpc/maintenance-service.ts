@@ -9,7 +9,11 @@ import {
   AlarmType,
   DefragmentResponse,
   DefragmentResponseCodec,
+  DowngradeAction,
   DowngradeInfo,
+  DowngradeRequestCodec,
+  DowngradeResponse,
+  DowngradeResponseCodec,
   HashKVRequestCodec,
   HashKVResponse,
   HashKVResponseCodec,
@@ -24,6 +28,14 @@ import {
   StatusResponseCodec,
 } from '@etcd/api/etcdserverpb';
 import type { BackendSnapshot } from '@etcd/storage/backend';
+import {
+  formatClusterVersion,
+  formatVersion,
+  type DowngradeInfo as MembershipDowngradeInfo,
+  NO_DOWNGRADE,
+  parseDowngradeTarget,
+  validateDowngrade,
+} from '@etcd/storage/membership';
 import { isIgnoredInHash, readStorageVersion } from '@etcd/storage/schema';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
 import type { AlarmResult } from '../apply/results.ts';
@@ -33,7 +45,7 @@ import { RequestField } from '../member/raft-request.ts';
 import type { HealthService } from './health-service.ts';
 import { answer, decodeRequest, type RpcContext, refuseInternal } from './rpc-context.ts';
 
-const { ErrNoLeader } = INTERNAL_ERRORS.errors;
+const { ErrNoLeader, ErrUnknownMethod, ErrWrongDowngradeVersionFormat } = INTERNAL_ERRORS.errors;
 
 export function registerMaintenanceService(context: RpcContext, health: HealthService): void {
   const service = new MaintenanceService(context, health);
@@ -44,6 +56,7 @@ export function registerMaintenanceService(context: RpcContext, health: HealthSe
   grpc.unary('/etcdserverpb.Maintenance/Hash', (call) => service.hash(call));
   grpc.unary('/etcdserverpb.Maintenance/HashKV', (...call) => service.hashKv(...call));
   grpc.unary('/etcdserverpb.Maintenance/MoveLeader', (...call) => service.moveLeader(...call));
+  grpc.unary('/etcdserverpb.Maintenance/Downgrade', (...call) => service.downgrade(...call));
   grpc.serverStream('/etcdserverpb.Maintenance/Snapshot', (call) => service.snapshot(call));
 }
 
@@ -151,6 +164,46 @@ class MaintenanceService {
       const header = this.#context.header.header(this.#server.store.revision);
       answer(call, MoveLeaderResponseCodec, new MoveLeaderResponse({ header }));
     });
+  }
+
+  /** Says whether the cluster can go down by one minor version, begins to, or gives it up. */
+  downgrade(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
+    const request = decodeRequest(call, DowngradeRequestCodec, bytes, start, end);
+    if (request === null || !this.#context.admit(call)) return;
+    const { action, version } = request;
+    const server = this.#server;
+    if (action === DowngradeAction.CANCEL) return this.#setDowngrade(call, NO_DOWNGRADE, '');
+    if (action !== DowngradeAction.VALIDATE && action !== DowngradeAction.ENABLE) {
+      return void refuseInternal(call, ErrUnknownMethod);
+    }
+    const target = parseDowngradeTarget(version);
+    if (target === null) return void refuseInternal(call, ErrWrongDowngradeVersionFormat);
+    // Whether one is under way is known for sure only by who has applied everything.
+    server.read({
+      onReadable: () => {
+        const { version: clusterVersion, downgrade } = server.membership;
+        const refusal = validateDowngrade(target, clusterVersion, downgrade);
+        if (refusal !== null) return void refuseInternal(call, refusal);
+        if (action === DowngradeAction.VALIDATE)
+          return this.#answerDowngrade(call, formatClusterVersion(clusterVersion!));
+        const info = { enabled: true, targetVersion: formatVersion(target) };
+        this.#setDowngrade(call, info, formatClusterVersion(target));
+      },
+      onUnreadable: (error) => void refuseInternal(call, error),
+    });
+  }
+
+  #setDowngrade(call: ServerCall, info: MembershipDowngradeInfo, version: string): void {
+    this.#server.setDowngrade(info, {
+      request: null,
+      onApplied: () => this.#answerDowngrade(call, version),
+      onFailed: (error) => void refuseInternal(call, error),
+    });
+  }
+
+  #answerDowngrade(call: ServerCall, version: string): void {
+    const header = this.#context.header.header(this.#server.store.revision);
+    answer(call, DowngradeResponseCodec, new DowngradeResponse({ header, version }));
   }
 
   snapshot(call: ServerCall): void {
