@@ -208,7 +208,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#alarms = new Alarms(this.#backend);
     this.#revoker = new LeaseRevoker({
       logger: this.logger,
-      propose: (field, bytes, waiter) => this.propose(field, bytes, 0, bytes.length, waiter),
+      propose: (field, bytes, waiter) => this.#proposeAsLeader(field, bytes, waiter),
       confirmLeadership: (then) => this.confirmLeadership(then),
       onExpired: () => metrics.handles.leaseExpiredTotal.inc(),
     });
@@ -222,7 +222,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     });
     if (config.featureGates.LeaseCheckpoint) {
       const propose = (field: number, bytes: Uint8Array, waiter: Waiter): void =>
-        this.propose(field, bytes, 0, bytes.length, waiter);
+        this.#proposeAsLeader(field, bytes, waiter);
       this.lessor.setCheckpointer(leaseCheckpointer(propose));
     }
     this.lessor.setExpiredHandler((leaseIds) => this.#revoker.revoke(leaseIds));
@@ -244,6 +244,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       logger: logger.child({ caller: 'server/raft' }),
       host: this,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
+      electionTimeoutMs: config.electionTimeoutMs,
     });
     this.#link = new ClusterLink({
       network: options.network,
@@ -535,6 +536,14 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     if (data.length > this.config.maxRequestBytes) return waiter.onFailed(ErrRequestTooLarge);
     this.pending.add(idSuffix, waiter, this.clock.now());
     this.#loop.propose(data, idSuffix);
+  }
+
+  /** {@link propose} for what the leader decides: void when another member leads by then. */
+  #proposeAsLeader(field: number, bytes: Uint8Array, waiter: Waiter): void {
+    if (this.#isStopped) return waiter.onFailed(ErrStopped);
+    const idSuffix = this.ids.next();
+    this.pending.add(idSuffix, waiter, this.clock.now());
+    this.#loop.proposeAsLeader(this.#encoder.encode(field, bytes, 0, bytes.length, idSuffix), idSuffix);
   }
 
   #proposeV2(encode: (id: bigint) => Uint8Array, waiter: Waiter): void {

@@ -62,6 +62,7 @@ export interface RaftLoopOptions {
   readonly logger: Logger;
   readonly host: RaftLoopHost;
   readonly heartbeatIntervalMs: number;
+  readonly electionTimeoutMs: number;
 }
 
 /** Proposals that go into one Ready: bounds how long a turn applies entries, and the memory of a batch. */
@@ -86,10 +87,14 @@ export class RaftLoop {
   readonly #logger: Logger;
   readonly #host: RaftLoopHost;
   readonly #heartbeatIntervalMs: number;
+  readonly #electionTimeoutMs: number;
   /** Proposals and the ids of their requests, not yet given to raft. */
   #queue: Uint8Array[] = [];
   #queueIds: number[] = [];
   #queuedBytes = 0;
+  /** What only this member may propose, as the leader. */
+  #ownQueue: Uint8Array[] = [];
+  #ownQueueIds: number[] = [];
   #confChanges: AnyConfChange[] = [];
   #tasks: LogTask[] = [];
   #isScheduled = false;
@@ -99,6 +104,8 @@ export class RaftLoop {
   #onIdle: (() => void) | null = null;
   #timer: Timer | null = null;
   #lastTickMs: number;
+  /** When the clock last ticked after a pause. */
+  #wokeMs = Number.NEGATIVE_INFINITY;
   /** Entries up to here are in the log for good. */
   #durableIndex: number;
   /** While a snapshot is being installed: what has been committed since. */
@@ -113,6 +120,7 @@ export class RaftLoop {
     this.#logger = options.logger;
     this.#host = options.host;
     this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
+    this.#electionTimeoutMs = options.electionTimeoutMs;
     this.#lastTickMs = this.#clock.now();
     this.#durableIndex = options.wal.lastIndex;
   }
@@ -141,9 +149,17 @@ export class RaftLoop {
     return this.#queue.length;
   }
 
-  /** Whether the member's clock has ticked recently: a member that was paused can't know whether it still leads. */
+  /**
+   * Whether the member's clock has been ticking: one that was paused can't know whether it still leads, until an election timeout
+   * later the check of the quorum has told it.
+   */
   get isActive(): boolean {
-    return this.#clock.now() - this.#lastTickMs < ACTIVE_TICKS * this.#heartbeatIntervalMs;
+    const nowMs = this.#clock.now();
+    return !this.#wasPaused(nowMs) && nowMs - this.#wokeMs >= this.#electionTimeoutMs;
+  }
+
+  #wasPaused(nowMs: number): boolean {
+    return nowMs - this.#lastTickMs >= ACTIVE_TICKS * this.#heartbeatIntervalMs;
   }
 
   /** Proposes an entry, in the batch of this turn; `data` is kept. */
@@ -151,6 +167,13 @@ export class RaftLoop {
     this.#queue.push(data);
     this.#queueIds.push(idSuffix);
     this.#queuedBytes += data.length;
+    this.wake();
+  }
+
+  /** As {@link propose}, but never passed on: what this member decides as the leader is void once another one leads. */
+  proposeAsLeader(data: Uint8Array, idSuffix: number): void {
+    this.#ownQueue.push(data);
+    this.#ownQueueIds.push(idSuffix);
     this.wake();
   }
 
@@ -241,6 +264,7 @@ export class RaftLoop {
 
   /** Gives raft what was proposed, as long as there is a leader who can take it. */
   #submit(): void {
+    this.#submitOwn();
     if (this.#node.lead === 0n) return;
     if (this.#confChanges.length > 0) {
       for (const change of this.#confChanges) {
@@ -252,6 +276,16 @@ export class RaftLoop {
     if (this.#queue.length === 0) return;
     const [batch, ids] = this.#takeBatch();
     if (this.#node.propose(batch) === null) return;
+    for (const id of ids) this.#host.onProposalDropped(id);
+  }
+
+  #submitOwn(): void {
+    if (this.#ownQueue.length === 0) return;
+    const batch = this.#ownQueue;
+    const ids = this.#ownQueueIds;
+    this.#ownQueue = [];
+    this.#ownQueueIds = [];
+    if (this.#node.lead === this.#node.id && this.#node.propose(batch) === null) return;
     for (const id of ids) this.#host.onProposalDropped(id);
   }
 
@@ -404,7 +438,9 @@ export class RaftLoop {
     this.#timer = this.#clock.setTimer(this.#heartbeatIntervalMs, () => {
       if (this.#isStopped) return;
       // A process that was paused ticks once, not once for each interval that it missed: elections would follow.
-      this.#lastTickMs = this.#clock.now();
+      const nowMs = this.#clock.now();
+      if (this.#wasPaused(nowMs)) this.#wokeMs = nowMs;
+      this.#lastTickMs = nowMs;
       this.#node.tick();
       this.#host.onTick();
       this.#scheduleTick();
