@@ -12,7 +12,7 @@ export const USAGE = `npm run bench -- --against PROGRAM [--cases a,b] [--all] [
   --all              the long ones, too
   --rounds N         how often each is measured; the median counts (3)
   --quick            a smoke test: everything small, one round; the figures mean nothing
-  --json FILE        writes the figures
+  --json FILE        writes the figures; those of other cases that FILE has stay
   --ours PROGRAM     instead of bin/etcd of this checkout
   --list             names the cases and ends
 `;

@@ -16,8 +16,10 @@ const STOP_TIMEOUT_MS = 60_000;
 const LOG_TAIL_BYTES = 2_000;
 
 const living = new Set<ChildProcess>();
+const directories = new Set<string>();
 process.on('exit', () => {
   for (const child of living) child.kill('SIGKILL');
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 
 export interface MemberAddress {
@@ -47,6 +49,7 @@ export class EtcdProcess {
     this.#program = program;
     this.address = address;
     this.directory = mkdtempSync(join(tmpdir(), 'etcd-bench-'));
+    directories.add(this.directory);
     this.#flags = flagsOf(address, peers, join(this.directory, 'data'));
     this.#child = this.#spawn();
     this.#exited = exitOf(this.#child);
@@ -104,6 +107,7 @@ export class EtcdProcess {
   async dispose(): Promise<void> {
     await this.stop();
     rmSync(this.directory, { recursive: true, force: true });
+    directories.delete(this.directory);
   }
 
   async #answersOnce(request: Uint8Array): Promise<boolean> {
