@@ -2,6 +2,8 @@
  * A machine of a simulated world: its disk, its wall clock, and the process of the member that runs on it, if it runs. Power
  * may be cut at any operation of the disk; the process may be killed, stopped in an orderly way, or held up.
  */
+
+import type { Message } from '@etcd/api/raftpb';
 import { type Logger, type LogLevel, type SeededRandom, SILENT_LOGGER } from '@etcd/base';
 import type { MemoryStorage } from '@etcd/raft';
 import {
@@ -280,6 +282,7 @@ export class MemberRun {
       process,
       name: machine.name,
       urls: machine.peerUrls,
+      hear: (message) => this.#hear(message),
     });
     const metrics = new Metrics({ detail: config.metrics, featureGates: config.featureGates });
     const common = {
@@ -332,6 +335,7 @@ export class MemberRun {
     });
     this.server = server;
     this.#observeBeforeCompaction(parts.raftStorage);
+    this.#world.plant?.member?.(server);
     this.#services = registerServices(server, grpc);
     server.start();
   }
@@ -355,6 +359,17 @@ export class MemberRun {
       { name: this.#machine.name, memberId, node, raftStorage, appliedIndex },
       this.observation,
     );
+  }
+
+  #hear(message: Message): readonly Message[] {
+    const receive = this.#world.plant?.receive;
+    const members = this.server?.membership.members() ?? [];
+    return receive === undefined
+      ? [message]
+      : receive(
+          message,
+          members.map(({ id }) => id),
+        );
   }
 
   #onStartError(error: unknown): void {

@@ -6,11 +6,12 @@
  *   --minutes M     simulated minutes of each; 5 unless told
  *   --members N     members of each cluster at first; drawn from the seed unless told
  *   --jobs J        so many processes; 1 unless told
+ *   --plant B       puts a bug into all members: one of `PLANTS` in `plant.ts`
  *   --trace         prints everything that happens, with the members' logs
  */
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { plants } from './plant.ts';
+import { PLANTS, type Plant } from './plant.ts';
 import { type SimulationResult, simulate } from './simulation.ts';
 
 const { values } = parseArgs({
@@ -59,6 +60,12 @@ function report({ seed, violation, tail }: SimulationResult): string {
   ].join('\n');
 }
 
+function plantNamed(name: string): Plant {
+  const plant = Object.entries(PLANTS).find(([known]) => known === name)?.[1];
+  if (plant !== undefined) return plant;
+  throw new Error(`no bug is named ${name}; there are ${Object.keys(PLANTS).join(', ')}`);
+}
+
 async function runHere(): Promise<number> {
   let failures = 0;
   for (let seed = first; seed < first + count; seed++) {
@@ -66,7 +73,7 @@ async function runHere(): Promise<number> {
       seed,
       minutes: Number(values.minutes),
       members: values.members === undefined ? undefined : Number(values.members),
-      plant: values.plant === undefined ? undefined : plants[values.plant],
+      plant: values.plant === undefined ? undefined : plantNamed(values.plant),
       print: values.trace ? (text) => process.stdout.write(`${text}\n`) : undefined,
     });
     process.stdout.write(`${line(result)}\n`);

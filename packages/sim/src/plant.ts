@@ -2,28 +2,75 @@
  * Bugs to be put into simulated members from outside, each a way in which a real one could be wrong: what they break must be
  * found by the checks, or the checks are worth nothing.
  */
-import type { Message } from '@etcd/api/raftpb';
+import { Message, MessageType } from '@etcd/api/raftpb';
 import type { Disk, DiskFile } from '@etcd/base';
+import { EtcdServer } from '@etcd/server';
+import type { WatchHub, WatchSink } from '@etcd/storage/mvcc';
 
 export interface Plant {
   /** Stands between a member and its disk. */
   readonly disk?: (disk: Disk) => Disk;
-  /** Stands between the network and a member: what it makes of a message. */
-  readonly receive?: (message: Message) => readonly Message[];
+  /** Stands between the network and a member with these fellows: what it hears for a message. */
+  readonly receive?: (message: Message, memberIds: readonly bigint[]) => readonly Message[];
+  /** Changes a member that is about to start. */
+  readonly member?: (server: EtcdServer) => void;
 }
 
-/** Files whose path has `part` say that they are synced without having done anything. */
-export function acknowledgeBeforeSync(part: string): Plant {
-  return {
-    disk: (disk) =>
-      through(disk, {
-        openFile: (path, options) => {
-          const file = disk.openFile(path, options);
-          return path.includes(part) ? unsynced(file) : file;
+const EVENTS_PER_LOSS = 40;
+
+/** The log says that it is synced without having done anything: what is acknowledged may be lost. */
+const acknowledgesBeforeSync: Plant = {
+  disk: (disk) =>
+    through(disk, {
+      openFile: (path, options) => {
+        const file = disk.openFile(path, options);
+        return path.includes('/wal/') ? unsynced(file) : file;
+      },
+    }),
+};
+
+/** Every vote for a candidate counts for another member as well: a minority may elect. */
+const countsVotesTwice: Plant = {
+  receive: (message, memberIds) => {
+    if (message.type !== MessageType.MsgVoteResp || message.reject) return [message];
+    const other = memberIds.find((id) => id !== message.from && id !== message.to);
+    return other === undefined ? [message] : [message, new Message({ ...message, from: other })];
+  },
+};
+
+/** Linearizable reads are served without asking the leader. */
+const readsWithoutAsking: Plant = {
+  member: (server) => {
+    server.read = (reader) => server.readLocally(reader);
+  },
+};
+
+/** Every so often watchers are not told of something. */
+const forgetsEvents: Plant = {
+  member: (server) => {
+    const watches = Object.getOwnPropertyDescriptor(EtcdServer.prototype, 'watches')!.get!;
+    let count = 0;
+    const forgetful = (sink: WatchSink): WatchSink =>
+      through(sink, {
+        sendEvents: (...told) => {
+          if (++count % EVENTS_PER_LOSS !== 0) sink.sendEvents(...told);
         },
-      }),
-  };
-}
+      });
+    Object.defineProperty(server, 'watches', {
+      get: () => {
+        const hub = watches.call(server) as WatchHub;
+        return through(hub, { newStream: (sink) => hub.newStream(forgetful(sink)) });
+      },
+    });
+  },
+};
+
+export const PLANTS = {
+  acknowledgesBeforeSync,
+  countsVotesTwice,
+  forgetsEvents,
+  readsWithoutAsking,
+} as const satisfies Readonly<Record<string, Plant>>;
 
 function unsynced(file: DiskFile): DiskFile {
   return through(file, {
@@ -44,7 +91,3 @@ function through<T extends object>(target: T, replaced: Partial<T>): T {
     },
   });
 }
-
-export const plants: Readonly<Record<string, Plant>> = {
-  'wal-sync': acknowledgeBeforeSync('.wal'),
-};

@@ -121,6 +121,8 @@ export interface SimNetworkOptions {
   readonly name: string;
   /** Where this member is reached. */
   readonly urls: readonly string[];
+  /** What the member hears for a message that has come: the message, unless a bug is planted there. */
+  readonly hear: (message: Message) => readonly Message[];
 }
 
 /** One member's way to the others. */
@@ -264,7 +266,7 @@ export class SimNetwork implements PeerNetwork {
     if (fabric.trace.isVerbose) {
       fabric.trace.detail(fabric.clock.now(), `${sender.#name} > ${this.#name} ${describe(message)}`);
     }
-    host.receive(message);
+    for (const heard of this.#options.hear(message)) host.receive(heard);
   }
 
   /** A member that was removed is told so whenever it says something. */
