@@ -99,6 +99,9 @@ export interface MemberParts {
 /** etcd's own limits on what leaves in one message and how much may be under way. */
 const MAX_SIZE_PER_MESSAGE_BYTES = 1024 * 1024;
 const MAX_INFLIGHT_MESSAGES = 512;
+/** And our own, on the memory that a slow member, or none that answers, can make a leader hold. */
+const MAX_INFLIGHT_BYTES = 64 * 1024 * 1024;
+const MAX_UNCOMMITTED_BYTES = 256 * 1024 * 1024;
 const DIRECTORY_MODE = 0o700;
 
 export async function bootstrap(options: BootstrapOptions): Promise<MemberParts> {
@@ -497,6 +500,8 @@ function newNode({ config, random, logger }: BootstrapOptions, id: bigint, stora
     heartbeatTicks: 1,
     maxSizePerMsgBytes: MAX_SIZE_PER_MESSAGE_BYTES,
     maxInflightMsgs: MAX_INFLIGHT_MESSAGES,
+    maxInflightBytes: MAX_INFLIGHT_BYTES,
+    maxUncommittedEntriesSizeBytes: MAX_UNCOMMITTED_BYTES,
     checkQuorum: true,
     preVote: config.preVote,
   });

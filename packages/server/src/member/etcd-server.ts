@@ -57,6 +57,7 @@ import {
   urlTexts,
   walDirectory,
 } from '../config/index.ts';
+import { Integrity } from '../integrity/index.ts';
 import type { Metrics } from '../metrics/index.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import { AutoCompactor } from './auto-compactor.ts';
@@ -72,6 +73,7 @@ import { LinearizableReads, type Reader } from './linearizable-reads.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { openMemberBackend, takeReceivedDatabase } from './member-backend.ts';
 import { observeCompactions } from './member-metrics.ts';
+import { MemberStartError } from './member-start-error.ts';
 import { answerPeerRequest } from './peer-answers.ts';
 import { RaftLoop, type RaftLoopHost } from './raft-loop.ts';
 import { RequestEncoder, RequestField } from './raft-request.ts';
@@ -150,6 +152,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly #options: EtcdServerOptions;
   readonly #raftLogger: Logger;
   readonly #parts: MemberParts;
+  readonly integrity: Integrity;
   readonly #link: ClusterLink;
   readonly #remotes: RemoteMembers;
   readonly #leaderRequests: LeaderRequests;
@@ -226,6 +229,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       this.lessor.setCheckpointer(leaseCheckpointer(propose));
     }
     this.lessor.setExpiredHandler((leaseIds) => this.#revoker.revoke(leaseIds));
+    this.integrity = this.#newIntegrity();
     this.store = new Store({
       backend: parts.backend,
       clock,
@@ -234,6 +238,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       compactionBatchLimit: config.compactionBatchLimit,
       compactionSleepMs: config.compactionSleepIntervalMs,
       compactionObserver: observeCompactions(metrics.handles),
+      onRevision: (revision, log) => this.integrity.onChanges(revision, log),
     });
     this.lessor.setStore(this.store);
     this.#loop = new RaftLoop({
@@ -352,12 +357,22 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       this.#consistentIndex.attach(this.backend);
       this.#applier = this.#newApplier(snapshotIndex, snapshotTerm);
       this.#watches = new WatchHub(this.store);
-      this.#link.start(otherMembers);
-      this.#loop.start();
-      this.#attributes.start();
-      this.#purge.start();
-      this.#compactor?.start();
+      this.integrity.checkThen((problem) => {
+        if (this.#isStopped) return;
+        if (problem !== null) return this.#onCorruptStart(problem);
+        this.#link.start(otherMembers);
+        this.#loop.start();
+        this.integrity.start();
+        this.#attributes.start();
+        this.#purge.start();
+        this.#compactor?.start();
+      });
     });
+  }
+
+  #onCorruptStart(problem: string): void {
+    this.logger.error('checkInitialHashKV failed', { error: problem });
+    this.#options.onFatal(new MemberStartError(problem));
   }
 
   /**
@@ -378,6 +393,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#isStopped = true;
     this.#leaderRequests.stop();
     this.#purge.stop();
+    this.integrity.stop();
     this.#compactor?.stop();
     this.lessor.stop();
     this.#watches?.close();
@@ -429,6 +445,36 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#loop.fastForward(ticks);
   }
 
+  #newIntegrity(): Integrity {
+    const { config, clock, disk, random, logger, metrics, network } = this.#options;
+    return new Integrity({
+      memberId: this.memberId,
+      config,
+      clock,
+      disk,
+      random,
+      logger: logger.child({ caller: 'server/integrity' }),
+      metrics: metrics.handles,
+      network,
+      requestTimeoutMs: this.requestTimeoutMs,
+      store: () => this.store,
+      members: () => this.membership.members(),
+      isActive: (id) => this.#link.isActive(id),
+      isLeader: () => this.isLeader,
+      whenCurrent: (done) => this.read({ onReadable: () => done(null), onUnreadable: done }),
+      raiseAlarm: (id) => this.#raiseAlarm(id, AlarmType.CORRUPT, () => {}),
+      stepAside: () => this.#stepAside(),
+    });
+  }
+
+  /** A fenced member does not lead: what it would tell of its state is wrong. */
+  #stepAside(): void {
+    this.#parts.node.bar();
+    this.#handOver((error) => {
+      if (error !== null) this.logger.warn('leadership transfer failed', { error: error.message });
+    });
+  }
+
   #newQuota(): Quota {
     const { quotaBackendBytes } = this.config;
     return new Quota(this.#backend, quotaBackendBytes < 0 ? Number.POSITIVE_INFINITY : quotaBackendBytes);
@@ -478,6 +524,11 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   get watches(): WatchHub {
     assert(this.#watches !== null, 'member: watched before its store is loaded');
     return this.#watches;
+  }
+
+  /** This member's data are known to be wrong: clients get nothing of them. */
+  get isFenced(): boolean {
+    return this.integrity.isFenced;
   }
 
   get isStopped(): boolean {
@@ -706,11 +757,11 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.logger.warn('message exceeded backend quota; raising alarm', {
       'quota-size-bytes': this.config.quotaBackendBytes,
     });
-    const request = new AlarmRequest({
-      memberId: this.memberId,
-      action: AlarmAction.ACTIVATE,
-      alarm: AlarmType.NOSPACE,
-    });
+    this.#raiseAlarm(this.memberId, AlarmType.NOSPACE, then);
+  }
+
+  #raiseAlarm(memberId: bigint, alarm: number, then: () => void): void {
+    const request = new AlarmRequest({ memberId, action: AlarmAction.ACTIVATE, alarm });
     const bytes = encodeAlarmRequest(request);
     this.propose(RequestField.ALARM, bytes, 0, bytes.length, {
       request: null,

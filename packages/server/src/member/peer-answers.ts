@@ -17,6 +17,7 @@ import {
 import { formatVersion, type Member, membersJson } from '@etcd/storage/membership';
 import { readStorageVersion } from '@etcd/storage/schema';
 import { ETCD_VERSION } from '../config/index.ts';
+import { STATE_HASH_PATH } from '../integrity/index.ts';
 import type { PeerRequest, PeerResponse } from '../peer/peer-network.ts';
 import type { EtcdServer } from './etcd-server.ts';
 import { leaseTimeToLive } from './lease-time-to-live.ts';
@@ -45,6 +46,8 @@ export function answerPeerRequest(server: EtcdServer, request: PeerRequest, resp
       return withMethod('GET', request, respond, () => respond(members(server.membership.members())));
     case '/members/hashkv':
       return withMethod('GET', request, respond, () => hashKv(server, request, respond));
+    case STATE_HASH_PATH:
+      return respond(server.integrity.answer(request));
     case '/leases':
       return withMethod('POST', request, respond, () => renewLease(server, request, respond));
     case '/leases/internal':
