@@ -204,7 +204,8 @@ export class Applier {
     const hasRoom = quota.hasRoomFor(putCost(request));
     const result = put(store, request);
     if (result.error === null) countPut(metrics, request);
-    this.#finish('Put', result, result.error, hasRoom, waiter);
+    this.#times.took('Put', result.error === null, request);
+    this.#finish(result, result.error, hasRoom, waiter);
   }
 
   #txn(request: TxnRequest, waiter: Waiter | null): void {
@@ -216,7 +217,8 @@ export class Applier {
     // Whoever proposed it reads the ranges; on the other members they would be work for nobody.
     const result = executeTxn(store, request, { skipRanges: waiter === null });
     if (result.error === null) countTxn(metrics, request, result);
-    this.#finish('Txn', result, result.error, hasRoom, waiter);
+    this.#times.took('Txn', result.error === null, request);
+    this.#finish(result, result.error, hasRoom, waiter);
   }
 
   #deleteRange(request: DeleteRangeRequest, waiter: Waiter | null): void {
@@ -225,13 +227,15 @@ export class Applier {
     if (refusal !== null) return this.#refuse('DeleteRange', refusal, waiter);
     const result = deleteRange(store, request);
     metrics.deleteTotal.value++;
-    this.#finish('DeleteRange', result, null, true, waiter);
+    this.#times.took('DeleteRange', true, request);
+    this.#finish(result, null, true, waiter);
   }
 
   #applyCold(request: InternalRaftRequest, waiter: Waiter | null): void {
     const outcome = applyColdRequest(this.#cold, request, waiter !== null);
-    if (outcome.error !== null) this.#refuse(outcome.operation, outcome.error, waiter);
-    else this.#finish(outcome.operation, outcome.result, null, outcome.hasRoom, waiter);
+    if (outcome.error !== null) return this.#refuse(outcome.operation, outcome.error, waiter);
+    this.#times.took(outcome.operation, true);
+    this.#finish(outcome.result, null, outcome.hasRoom, waiter);
   }
 
   /** What alarms make of a request. */
@@ -247,14 +251,7 @@ export class Applier {
   }
 
   /** What was applied beyond the quota stays applied; its proposer is told, once the alarm is up. */
-  #finish(
-    operation: string,
-    result: object,
-    error: InternalError | null,
-    hasRoom: boolean,
-    waiter: Waiter | null,
-  ): void {
-    this.#times.took(operation, error === null);
+  #finish(result: object, error: InternalError | null, hasRoom: boolean, waiter: Waiter | null): void {
     if (error !== null) waiter?.onFailed(error);
     else if (hasRoom) waiter?.onApplied(result);
     else if (this.#options.alarms.hasNoSpace) waiter?.onFailed(ErrNoSpace);

@@ -1,6 +1,7 @@
 /** How long entries take to apply: for the metrics, and for a warning when one was slow. */
 import type { Clock, Logger } from '@etcd/base';
 import type { MetricHandles } from '../metrics/index.ts';
+import { requestText } from './request-text.ts';
 
 /** The version label of etcd's histogram: it tells apart the two APIs of old. */
 const API_VERSION = 'v3';
@@ -30,13 +31,17 @@ export class ApplyTimes {
     this.#lastMs = this.#options.clock.now();
   }
 
-  /** An entry has been applied. */
-  took(operation: string, success: boolean): void {
+  /**
+   * An entry has been applied.
+   * @param request what it asked for, for the log when it was slow; null: nothing that could be told.
+   */
+  took(operation: string, success: boolean, request: object | null = null): void {
     const nowMs = this.#options.clock.now();
     const durationMs = nowMs - this.#lastMs;
     this.#lastMs = nowMs;
     this.#handle(operation, success).observe(durationMs / 1000);
-    if (durationMs > this.#options.warningApplyDurationMs) this.#warn(operation, durationMs);
+    if (durationMs > this.#options.warningApplyDurationMs)
+      this.#warn((request === null ? null : requestText(request)) ?? operation, durationMs);
   }
 
   #handle(operation: string, success: boolean): Observed {
@@ -49,13 +54,13 @@ export class ApplyTimes {
     return created;
   }
 
-  #warn(operation: string, durationMs: number): void {
+  #warn(request: string, durationMs: number): void {
     const { logger, metrics, warningApplyDurationMs } = this.#options;
     metrics.slowApplyTotal.inc();
     logger.warn('apply request took too long', {
       took: `${durationMs.toFixed(3)}ms`,
       'expected-duration': `${warningApplyDurationMs}ms`,
-      request: operation,
+      request,
     });
   }
 }

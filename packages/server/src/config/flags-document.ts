@@ -3,7 +3,7 @@
  * `node packages/server/src/config/flags-document.ts`.
  */
 import { writeFileSync } from 'node:fs';
-import { FEATURE_NAMES, FEATURES } from './feature-gates.ts';
+import { FEATURE_NAMES, FEATURES, IDLE_GATES } from './feature-gates.ts';
 import { environmentName, FLAG_SECTIONS, type FlagSection, type FlagSpec } from './flag-spec.ts';
 import { flagSupport } from './flag-support.ts';
 import { FLAG_TABLE } from './flag-table.ts';
@@ -86,9 +86,14 @@ function row(spec: FlagSpec): string[] {
 function gates(): string[] {
   const rows = FEATURE_NAMES.map((name) => {
     const { stage, defaultValue } = FEATURES[name];
-    return [code(name), stage.toLowerCase(), defaultValue ? 'on' : 'off'];
+    return [code(name), stage.toLowerCase(), defaultValue ? 'on' : 'off', IDLE_GATES[name] ?? ''];
   });
-  return ['', '## Feature gates', '', ...markdownTable(['gate', 'stage', 'default'], rows)];
+  return [
+    '',
+    '## Feature gates',
+    '',
+    ...markdownTable(['gate', 'stage', 'default', 'has no effect, because'], rows),
+  ];
 }
 
 function legacy(): string[] {

@@ -341,6 +341,10 @@ test('what has no effect is accepted with a warning', async () => {
   assert.ok((await warnings(['--enable-pprof'])).includes('flag has no effect'));
   assert.ok((await warnings(['--v2-deprecation=gone'])).includes('flag has no effect'));
   assert.equal((await warnings(['--enable-pprof=false'])).includes('flag has no effect'), false);
+  const gate = 'feature gate has no effect';
+  assert.ok((await warnings(['--feature-gates=PriorityRequest=true'])).includes(gate));
+  assert.ok((await warnings(['--experimental-initial-corrupt-check'])).includes(gate));
+  assert.equal((await warnings(['--feature-gates=PriorityRequest=false'])).includes(gate), false);
 });
 
 test('old and deprecated spellings are warned about', async () => {

@@ -11,6 +11,7 @@ import { ConfigError } from './config-error.ts';
 import { type DocumentParser, readConfigFile } from './config-file.ts';
 import type { DefaultHost } from './default-host.ts';
 import { type EtcdUrl, parseUrlList, urlTexts } from './etcd-url.ts';
+import { FEATURES, type FeatureName, IDLE_GATES } from './feature-gates.ts';
 import { FlagSet } from './flag-set.ts';
 import { environmentName } from './flag-spec.ts';
 import { flagSupport } from './flag-support.ts';
@@ -169,6 +170,11 @@ function applySupport(flags: FlagSet, notices: Notice[]): void {
         fields: { flag: `--${spec.name}`, reason: support.reason },
       });
     }
+  }
+  const gates = flags.gates('feature-gates');
+  for (const [name, reason] of Object.entries(IDLE_GATES) as [FeatureName, string][]) {
+    if (gates[name] === FEATURES[name].defaultValue) continue;
+    notices.push({ level: 'warn', message: 'feature gate has no effect', fields: { gate: name, reason } });
   }
 }
 

@@ -72,8 +72,13 @@ class KvService {
     this.#server = context.server;
     this.#header = context.header;
     const { clock, logger, metrics, config } = context.server;
-    const warningMs = config.warningUnaryRequestDurationMs;
-    this.#times = new RequestTimes({ clock, logger, metrics: metrics.handles, warningMs });
+    this.#times = new RequestTimes({
+      clock,
+      logger,
+      metrics: metrics.handles,
+      warningMs: config.warningUnaryRequestDurationMs,
+      warningApplyMs: config.warningApplyDurationMs,
+    });
   }
 
   range(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
@@ -166,27 +171,26 @@ class RangeCall implements Reader, RangeListener {
     this.#header = header;
     this.#times = times;
     this.#isStream = isStream;
-    this.#startMs = times.now();
+    this.#startMs = times.begin();
   }
 
   onReadable(): void {
     if (!this.#call.isAlive) return;
     const { store, config, metrics } = this.#server;
     metrics.handles.rangeTotal.value++;
-    this.#readMs = this.#times.now();
+    this.#readMs = this.#times.begin();
     if (this.#isStream)
       streamRange(this.#call, store, this.#request, this.#header, config.maxRequestBytes, this);
     else answerRange(this.#call, store, this.#request, this.#header, this);
   }
 
   onRanged(success: boolean): void {
-    this.#times.ranged(this.#readMs, success);
-    this.#times.answered(this.#call, 'Range', this.#startMs, success);
+    this.#times.ranged(this.#call, this.#startMs, this.#readMs, success, this.#request);
   }
 
   onUnreadable(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, 'Range', this.#startMs, false);
+    this.#times.answered(this.#call, 'Range', this.#startMs, false, this.#request);
   }
 }
 
@@ -202,19 +206,19 @@ class PutCall implements Waiter {
     this.request = request;
     this.#header = header;
     this.#times = times;
-    this.#startMs = times.now();
+    this.#startMs = times.begin();
   }
 
   onApplied(result: PutResult): void {
     const call = this.#call;
     const position = call.reserve(sizePutAnswer(result, this.#header));
     writePutAnswer(result, this.#header, call.output, position);
-    this.#times.answered(call, 'Put', this.#startMs, true);
+    this.#times.answered(call, 'Put', this.#startMs, true, this.request);
   }
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, 'Put', this.#startMs, false);
+    this.#times.answered(this.#call, 'Put', this.#startMs, false, this.request);
   }
 }
 
@@ -235,7 +239,7 @@ class DeleteCall implements Waiter {
     this.request = request;
     this.#header = header;
     this.#times = times;
-    this.#startMs = times.now();
+    this.#startMs = times.begin();
   }
 
   onApplied(result: DeleteRangeResult): void {
@@ -248,12 +252,12 @@ class DeleteCall implements Waiter {
       const position = this.#call.reserve(size);
       writeDeleteAnswer(result, this.#header, this.#call.output, position);
     }
-    this.#times.answered(this.#call, 'DeleteRange', this.#startMs, true);
+    this.#times.answered(this.#call, 'DeleteRange', this.#startMs, true, this.request);
   }
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, 'DeleteRange', this.#startMs, false);
+    this.#times.answered(this.#call, 'DeleteRange', this.#startMs, false, this.request);
   }
 }
 
@@ -279,7 +283,7 @@ class TxnCall implements Waiter, Reader {
     this.#server = server;
     this.#header = header;
     this.#times = times;
-    this.#startMs = times.now();
+    this.#startMs = times.begin();
     this.#type = isReadOnly(request) ? 'ReadonlyTxn' : 'Txn';
   }
 
@@ -293,12 +297,12 @@ class TxnCall implements Waiter, Reader {
       const position = this.#call.reserve(size);
       writeTxnAnswer(result, this.#header, this.#call.output, position);
     }
-    this.#times.answered(this.#call, this.#type, this.#startMs, true);
+    this.#times.answered(this.#call, this.#type, this.#startMs, true, this.request);
   }
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, this.#type, this.#startMs, false);
+    this.#times.answered(this.#call, this.#type, this.#startMs, false, this.request);
   }
 
   onReadable(): void {
@@ -336,7 +340,7 @@ class CompactCall implements Waiter {
     this.#server = server;
     this.#header = header;
     this.#times = times;
-    this.#startMs = times.now();
+    this.#startMs = times.begin();
   }
 
   onApplied(result: CompactionResult): void {
@@ -350,13 +354,13 @@ class CompactCall implements Waiter {
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, 'Compaction', this.#startMs, false);
+    this.#times.answered(this.#call, 'Compaction', this.#startMs, false, null);
   }
 
   #finish({ error }: CompactionResult): void {
     if (error !== null) return this.onFailed(error);
     const header = this.#header.header(this.#server.store.revision);
     answer(this.#call, CompactionResponseCodec, new CompactionResponse({ header }));
-    this.#times.answered(this.#call, 'Compaction', this.#startMs, true);
+    this.#times.answered(this.#call, 'Compaction', this.#startMs, true, null);
   }
 }

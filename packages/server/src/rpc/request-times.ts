@@ -4,6 +4,7 @@
  */
 import type { Clock, Logger } from '@etcd/base';
 import type { ServerCall } from '@etcd/transport';
+import { requestText } from '../apply/request-text.ts';
 import type { Histogram, MetricHandles } from '../metrics/index.ts';
 
 export type RequestType = 'Range' | 'ReadonlyTxn' | 'Put' | 'DeleteRange' | 'Txn' | 'Compaction';
@@ -14,6 +15,8 @@ export interface RequestTimesOptions {
   readonly metrics: MetricHandles;
   /** etcd's `--warning-unary-request-duration`. */
   readonly warningMs: number;
+  /** etcd's `--warning-apply-duration`, which counts for reads, too. */
+  readonly warningApplyMs: number;
 }
 
 export class RequestTimes {
@@ -22,6 +25,12 @@ export class RequestTimes {
   readonly #failed: ReadonlyMap<RequestType, Histogram>;
   readonly #rangeSucceeded: Histogram;
   readonly #rangeFailed: Histogram;
+  #lastMs = 0;
+  /** {@link #lastMs} was read in this turn. */
+  #isFresh = false;
+  readonly #onTurnEnd = (): void => {
+    this.#isFresh = false;
+  };
 
   constructor(options: RequestTimesOptions) {
     this.#options = options;
@@ -35,28 +44,65 @@ export class RequestTimes {
     this.#rangeFailed = rangeDurationSeconds.labels('false');
   }
 
-  /** A request has arrived, or the store is about to be read. */
-  now(): number {
-    return this.#options.clock.now();
+  /**
+   * A request has arrived, or the store is about to be read. Costs a reading of the clock once in a turn of the event loop: a
+   * request begins when the one before it was answered.
+   */
+  begin(): number {
+    if (!this.#isFresh) {
+      this.#isFresh = true;
+      this.#lastMs = this.#options.clock.now();
+      this.#options.clock.defer(this.#onTurnEnd);
+    }
+    return this.#lastMs;
   }
 
-  /** A range that began to be read at `startMs` has been read. */
-  ranged(startMs: number, success: boolean): void {
+  /** {@link answered} for a range, which began to be read at `readMs`. */
+  ranged(call: ServerCall, startMs: number, readMs: number, success: boolean, request: object): void {
+    this.answered(call, 'Range', startMs, success, request);
     const histogram = success ? this.#rangeSucceeded : this.#rangeFailed;
-    histogram.observe((this.now() - startMs) / 1000);
+    histogram.observe((this.#lastMs - readMs) / 1000);
   }
 
   /** The request that arrived at `startMs` has its answer. */
-  answered(call: ServerCall, type: RequestType, startMs: number, success: boolean): void {
-    const durationMs = this.now() - startMs;
+  answered(
+    call: ServerCall,
+    type: RequestType,
+    startMs: number,
+    success: boolean,
+    request: object | null,
+  ): void {
+    this.#lastMs = this.#options.clock.now();
+    const durationMs = this.#lastMs - startMs;
     (success ? this.#succeeded : this.#failed).get(type)!.observe(durationMs / 1000);
-    const { warningMs, logger } = this.#options;
+    const { warningMs, warningApplyMs, logger, metrics } = this.#options;
+    const prefix = READ_PREFIXES.get(type);
+    if (prefix !== undefined && durationMs > warningApplyMs) {
+      metrics.slowApplyTotal.inc();
+      logger.warn('apply request took too long', {
+        took: `${durationMs.toFixed(3)}ms`,
+        'expected-duration': `${warningApplyMs}ms`,
+        prefix,
+        request: describe(request),
+        success,
+      });
+    }
     if (durationMs <= warningMs) return;
     logger.warn('request stats', {
       'time spent': `${durationMs.toFixed(3)}ms`,
       remote: call.info.remoteAddress,
       'response type': call.head.path,
+      'request content': describe(request),
       success,
     });
   }
+}
+
+const READ_PREFIXES: ReadonlyMap<RequestType, string> = new Map([
+  ['Range', 'read-only range '],
+  ['ReadonlyTxn', 'read-only txn '],
+]);
+
+function describe(request: object | null): string {
+  return (request === null ? null : requestText(request)) ?? '';
 }
