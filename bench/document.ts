@@ -14,7 +14,8 @@ Written by \`node bench/document.ts\` from \`bench/results/latest.json\`, which 
     npm run bench -- --against <etcd 3.5> --json bench/results/latest.json
 
 on a virtual machine with ${machine.cpus} CPUs (${machine.model}) and Node.js ${machine.node}, on which other work went on meanwhile: the
-absolute figures are lower than what the machine can do, and the ratios are what counts. [bench/README.md](../bench/README.md)
+absolute figures are lower than what the machine can do, and the ratios are what counts. \`memory-1m\`, \`range-10k\` and
+\`range-stream-10k\` are of a later run than the rest, \`memory-1m\` of one round. [bench/README.md](../bench/README.md)
 says what the columns mean and how it is measured.
 
 ## Goals
