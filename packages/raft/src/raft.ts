@@ -61,6 +61,9 @@ export class Raft {
    */
   lostIndex = 0;
 
+  /** The application does not trust its state: it must not lead. See {@link promotable}. */
+  isBarred = false;
+
   /**
    * While a snapshot waits to be applied, the configuration that goes with what is applied so far: the one in force
    * is the snapshot's already, but the application may still be applying entries from before. Otherwise null.
@@ -110,7 +113,8 @@ export class Raft {
       progress !== undefined &&
       !progress.isLearner &&
       this.log.unstable.snapshot === null &&
-      !this.hasLostEntries
+      !this.hasLostEntries &&
+      !this.isBarred
     );
   }
 

@@ -105,6 +105,11 @@ export class RawNode {
     tick(this.#raft);
   }
 
+  /** From now on this member does not campaign, whoever asks it to. It goes on as what it is, and votes. */
+  bar(): void {
+    this.#raft.isBarred = true;
+  }
+
   /** Campaigns at once instead of waiting for the election timeout. */
   campaign(): void {
     electionTimedOut(this.#raft);

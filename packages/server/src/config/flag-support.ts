@@ -91,8 +91,6 @@ const NO_EFFECT: Readonly<Record<string, string>> = {
 
   'raft-read-timeout': FIXED_TIMEOUTS,
   'raft-write-timeout': FIXED_TIMEOUTS,
-  'corrupt-check-time': 'the periodic check of the leader is not supported yet',
-  'compact-hash-check-time': 'the check of compaction hashes is not supported yet',
   'bootstrap-defrag-threshold-megabytes': 'defragmenting at start is not supported yet; use etcdctl defrag',
 };
 

@@ -11,6 +11,7 @@ type Check = (server: EtcdServer, done: (problem: string | null) => void) => voi
 
 const LIVEZ = 'livez';
 const READYZ = 'readyz';
+const FENCED = 'the data of this member differ from those of the majority';
 
 const serializableRead: Check = (server, done) =>
   done(server.isStopped ? 'etcdserver: server stopped' : null);
@@ -19,6 +20,7 @@ const linearizableRead: Check = (server, done) =>
   server.read({ onReadable: () => done(null), onUnreadable: (error) => done(error.message) });
 
 const dataCorruption: Check = (server, done) => {
+  if (server.isFenced) return done(FENCED);
   const [alarm] = server.alarms.list(AlarmType.CORRUPT);
   done(alarm === undefined ? null : 'alarm activated: CORRUPT');
 };
@@ -109,6 +111,7 @@ export function answerHealth(
   const excluded = new Set(query.getAll('exclude'));
   const alarm = server.alarms.list(AlarmType.NONE).find((raised) => !excluded.has(alarmName(raised.alarm)));
   if (alarm !== undefined) return finish(`ALARM ${alarmName(alarm.alarm)}`);
+  if (server.isFenced && !excluded.has(alarmName(AlarmType.CORRUPT))) return finish(FENCED);
   if (isSerializable) return finish('');
   if (server.leader === 0n) return finish('RAFT NO LEADER');
   linearizableRead(server, (problem) => finish(problem === null ? '' : `RANGE ERROR:${problem}`));

@@ -56,6 +56,22 @@ const SERVER = {
   ]),
   serverVersion: gauges('etcd_server_version', 'Version of the server; the value is 1.', ['server_version']),
   serverId: gauges('etcd_server_id', 'Id of the member in hexadecimal; the value is 1.', ['server_id']),
+  integrityFenced: gauge(
+    'etcd_server_integrity_fenced',
+    '1 when the data of this member differ from those of the majority, and it serves no clients.',
+  ),
+  integrityDifferingMembers: gauge(
+    'etcd_server_integrity_differing_members',
+    'Members whose data are known to differ from those of the majority.',
+  ),
+  integrityMismatchesTotal: counter(
+    'etcd_server_integrity_mismatches_total',
+    'Comparisons of data with other members that found a difference.',
+  ),
+  integrityComparedRevisionsTotal: counter(
+    'etcd_server_integrity_compared_revisions_total',
+    'Revisions whose changes were the same here and on another member.',
+  ),
   hasLeader: gauge('etcd_server_has_leader', '1 when the member knows a leader.'),
   isLeader: gauge('etcd_server_is_leader', '1 when the member leads.'),
   isLearner: gauge('etcd_server_is_learner', '1 when the member is a learner.'),

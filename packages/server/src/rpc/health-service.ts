@@ -31,8 +31,12 @@ export class HealthService implements CallReceiver {
 
   /** Whether a defragmentation is under way: by the feature gate, the member says meanwhile that it does not serve. */
   onDefragment(isActive: boolean): void {
-    if (!this.#stopsOnDefragment) return;
+    if (!this.#stopsOnDefragment || this.#context.server.isFenced) return;
     this.#setStatus(isActive ? ServingStatus.NOT_SERVING : ServingStatus.SERVING);
+  }
+
+  onFenced(): void {
+    this.#setStatus(ServingStatus.NOT_SERVING);
   }
 
   onCancel(call: ServerCall): void {

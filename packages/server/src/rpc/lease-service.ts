@@ -1,5 +1,5 @@
 /** The Lease service. Granting and revoking go through the log; keeping alive and asking are the leader's own business. */
-import { INTERNAL_ERRORS, RPC_ERRORS } from '@etcd/api';
+import { INTERNAL_ERRORS, RPC_ERRORS, type RpcError } from '@etcd/api';
 import {
   encodeLeaseGrantRequest,
   LeaseGrantRequestCodec,
@@ -29,7 +29,7 @@ import { answer, decodeRequest, type RpcContext, refuse, refuseInternal } from '
 
 const { ErrLeaseNotFound } = INTERNAL_ERRORS.lease;
 
-export function registerLeaseService(context: RpcContext): { stop(): void } {
+export function registerLeaseService(context: RpcContext): { stop(reason?: RpcError): void } {
   const service = new LeaseService(context);
   const { grpc } = context;
   grpc.unary('/etcdserverpb.Lease/LeaseGrant', (...call) => service.grant(...call));
@@ -120,10 +120,10 @@ class LeaseService {
     });
   }
 
-  /** Ends all streams: the member is about to stop. */
-  stop(): void {
+  /** Ends all streams: the member is about to stop, or must not tell any more what it has. */
+  stop(reason: RpcError = RPC_ERRORS.ErrGRPCStopped): void {
     this.#monitor.stop();
-    for (const call of this.#streams) refuse(call, RPC_ERRORS.ErrGRPCStopped);
+    for (const call of this.#streams) refuse(call, reason);
     this.#streams.clear();
   }
 }

@@ -35,6 +35,7 @@ export class RpcContext {
    */
   admit(call: ServerCall, forLearner = false): boolean {
     const { server } = this;
+    if (server.isFenced && !isForFenced(call)) return refuse(call, RPC_ERRORS.ErrGRPCCorrupt);
     if (server.isLearner && !forLearner) return refuse(call, RPC_ERRORS.ErrGRPCNotSupportedForLearner);
     this.#count(call);
     if (server.leader === 0n && call.metadata('hasleader') === 'true') {
@@ -53,6 +54,15 @@ export class RpcContext {
     }
     counts.counter.value++;
   }
+}
+
+/** A member whose data are wrong still says how it is, and lets members be removed; a copy of its data is of no use. */
+function isForFenced({ method }: ServerCall): boolean {
+  if (method === null) return false;
+  const { service, name } = method;
+  return (
+    service === 'etcdserverpb.Cluster' || (service === 'etcdserverpb.Maintenance' && name !== 'Snapshot')
+  );
 }
 
 /** Ends a call with an error of the table. */

@@ -1,4 +1,5 @@
 /** All services of a member, registered with its gRPC server. */
+import { RPC_ERRORS } from '@etcd/api';
 import type { GrpcServer } from '@etcd/transport';
 import type { EtcdServer } from '../member/etcd-server.ts';
 import { registerClusterService } from './cluster-service.ts';
@@ -23,6 +24,11 @@ export function registerServices(server: EtcdServer, grpc: GrpcServer): Services
   registerClusterService(context);
   registerMaintenanceService(context, health);
   health.register();
+  server.integrity.fence.whenRaised(() => {
+    watches.stop(RPC_ERRORS.ErrGRPCCorrupt);
+    leases.stop(RPC_ERRORS.ErrGRPCCorrupt);
+    health.onFenced();
+  });
   return {
     stop(): void {
       watches.stop();

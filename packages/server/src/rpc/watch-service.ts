@@ -3,7 +3,7 @@
  * moment and the watcher's id before the events, which are encoded once for everybody. When the client does not read, the
  * stream pauses its watchers: they fall behind in the hub and are caught up from the store, and nothing piles up here.
  */
-import { RPC_ERRORS } from '@etcd/api';
+import { RPC_ERRORS, type RpcError } from '@etcd/api';
 import {
   FilterType,
   type WatchCreateRequest,
@@ -28,7 +28,7 @@ const FRAGMENT_TAG = 7 << 3;
 /** gRPC's own framing and metadata may come on top of the largest request; so may a response's. */
 const OVERHEAD_BYTES = 512 * 1024;
 
-export function registerWatchService(context: RpcContext): { stop(): void } {
+export function registerWatchService(context: RpcContext): { stop(reason?: RpcError): void } {
   const service = new WatchService(context);
   context.grpc.bidi('/etcdserverpb.Watch/Watch', (call) => service.open(call));
   return service;
@@ -61,11 +61,11 @@ class WatchService {
     this.monitor.remove(call);
   }
 
-  /** Ends all streams: the member is about to stop. */
-  stop(): void {
+  /** Ends all streams: the member is about to stop, or must not tell any more what it has. */
+  stop(reason: RpcError = RPC_ERRORS.ErrGRPCStopped): void {
     this.monitor.stop();
     for (const call of [...this.#calls]) {
-      refuse(call, RPC_ERRORS.ErrGRPCStopped);
+      refuse(call, reason);
       call.receiver?.onCancel?.(call);
     }
   }

@@ -13,6 +13,9 @@ import type { Store } from './store.ts';
 const MAX_STORED = 10;
 const SLICE_REVISIONS = 2000;
 const SLICE_BYTES = 1024 * 1024;
+/** A gentle hash rests so many times as long as it has worked, but never shorter than this. */
+const GENTLE_REST = 4;
+const MIN_REST_MS = 1;
 
 const { ErrCompacted, ErrFutureRev } = INTERNAL_ERRORS.mvcc;
 const { ErrStopped } = INTERNAL_ERRORS.errors;
@@ -24,10 +27,14 @@ export type HashCallback = (
   currentRevision: number,
 ) => void;
 
+/** `fast`: as fast as it goes beside requests; `gentle`: it takes a part of the time only. */
+export type HashPace = 'fast' | 'gentle';
+
 interface Running {
   readonly revision: number;
   readonly currentRevision: number;
   readonly hasher: KeyHasher;
+  readonly pace: HashPace;
   readonly done: HashCallback;
   read: ReadTransaction | null;
 }
@@ -56,7 +63,7 @@ export class HashStorage {
   }
 
   /** The hash at `revision` (0: the newest), stored or computed. Before the first revision there is nothing to hash. */
-  hashByRevThen(revision: number, done: HashCallback): void {
+  hashByRevThen(revision: number, done: HashCallback, pace: HashPace = 'fast'): void {
     const { revision: current, compactRevision, clock } = this.#store;
     const stored = this.#stored.find((hash) => hash.revision === revision);
     if (stored !== undefined) return clock.defer(() => done(null, stored, current));
@@ -64,7 +71,9 @@ export class HashStorage {
       return clock.defer(() => done(ErrCompacted, null, current));
     }
     if (revision > current) return clock.defer(() => done(ErrFutureRev, null, current));
-    this.#begin(revision === 0 ? current : revision, compactRevision, done);
+    const hashed = revision === 0 ? current : revision;
+    const hasher = KeyHasher.atRevision(this.#store.index, compactRevision, hashed);
+    this.#begin({ revision: hashed, currentRevision: current, hasher, pace, done, read: null });
   }
 
   store(hash: KeyValueHash): void {
@@ -96,21 +105,21 @@ export class HashStorage {
     }
   }
 
-  #begin(revision: number, compactRevision: number, done: HashCallback): void {
-    const { index, backend, revision: currentRevision } = this.#store;
-    const hasher = KeyHasher.atRevision(index, compactRevision, revision);
-    const run: Running = { revision, currentRevision, hasher, done, read: null };
+  #begin(run: Running): void {
+    const { backend } = this.#store;
     this.#running.add(run);
     // The walk is over the file alone, so that it sees one state from beginning to end.
     backend.commitNowThen((error) => {
       if (error !== null || !this.#running.has(run)) return;
       run.read = backend.beginRead();
-      this.#slice(run, new RevisionWalk(backend, run.read, 0, revision));
+      this.#slice(run, new RevisionWalk(backend, run.read, 0, run.revision));
     });
   }
 
   #slice(run: Running, walk: RevisionWalk): void {
     if (!this.#running.has(run)) return;
+    const { clock } = this.#store;
+    const startMs = clock.now();
     walk.resume();
     let bytes = 0;
     for (let left = SLICE_REVISIONS; left > 0 && bytes < SLICE_BYTES; left--) {
@@ -118,7 +127,9 @@ export class HashStorage {
       run.hasher.add(walk);
       bytes += walk.end - walk.start;
     }
-    this.#store.clock.defer(() => this.#slice(run, walk));
+    const next = (): void => this.#slice(run, walk);
+    if (run.pace === 'fast') return clock.defer(next);
+    clock.setTimer(Math.max(MIN_REST_MS, GENTLE_REST * (clock.now() - startMs)), next);
   }
 
   #finish(run: Running): void {

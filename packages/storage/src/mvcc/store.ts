@@ -3,7 +3,7 @@
  */
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import { assert, type Clock, type Logger, SILENT_LOGGER } from '@etcd/base';
-import type { Backend } from '../backend/index.ts';
+import type { Backend, RevisionLog } from '../backend/index.ts';
 import {
   createMetaBucket,
   KEY,
@@ -39,6 +39,8 @@ export interface StoreOptions {
   readonly compactionHashes?: boolean | undefined;
   /** Told of compaction's progress, for the metrics. */
   readonly compactionObserver?: CompactionObserver | undefined;
+  /** For who compares members. */
+  readonly onRevision?: RevisionObserver | undefined;
 }
 
 export interface CompactionObserver {
@@ -47,6 +49,9 @@ export interface CompactionObserver {
   /** A compaction has finished, this long after it began; `wallMs` is the time of day. */
   onFinished(durationMs: number, wallMs: number): void;
 }
+
+/** Given each new revision with its changes as they go to the backend: the newest in `log`. Hot. */
+export type RevisionObserver = (revision: number, log: RevisionLog) => void;
 
 /** Told of each transaction that has changed something, after it. */
 export type ChangeObserver = (revision: number, changes: Changes) => void;
@@ -71,6 +76,7 @@ export class Store implements ReadView {
   #isClosed = false;
   #restorer: Restorer | null = null;
   #observer: ChangeObserver | null = null;
+  readonly #onRevision: RevisionObserver | null;
 
   constructor(options: StoreOptions) {
     this.#backend = options.backend;
@@ -78,6 +84,7 @@ export class Store implements ReadView {
     this.leases = options.leases ?? NO_LEASES;
     this.#logger = options.logger ?? SILENT_LOGGER;
     this.hashes = new HashStorage(this, this.#logger);
+    this.#onRevision = options.onRevision ?? null;
     this.#compactor = new Compactor(this, this.#logger, options);
     this.#txn = new WriteTxn(this.#index, this.#backend, this.leases);
   }
@@ -176,6 +183,7 @@ export class Store implements ReadView {
     const { changes } = this.#txn;
     if (changes.count === 0) return;
     this.#revision++;
+    this.#onRevision?.(this.#revision, this.#backend.revisionLog);
     this.#observer?.(this.#revision, changes);
   }
 
