@@ -1,5 +1,6 @@
 /** How long entries take to apply: for the metrics, and for a warning when one was slow. */
 import type { Clock, Logger } from '@etcd/base';
+import { formatGoDuration } from '../config/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 import { requestText } from './request-text.ts';
 
@@ -58,8 +59,8 @@ export class ApplyTimes {
     const { logger, metrics, warningApplyDurationMs } = this.#options;
     metrics.slowApplyTotal.inc();
     logger.warn('apply request took too long', {
-      took: `${durationMs.toFixed(3)}ms`,
-      'expected-duration': `${warningApplyDurationMs}ms`,
+      took: formatGoDuration(durationMs),
+      'expected-duration': formatGoDuration(warningApplyDurationMs),
       request,
     });
   }

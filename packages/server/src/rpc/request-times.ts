@@ -5,6 +5,7 @@
 import type { Clock, Logger } from '@etcd/base';
 import type { ServerCall } from '@etcd/transport';
 import { requestText } from '../apply/request-text.ts';
+import { formatGoDuration } from '../config/index.ts';
 import type { Histogram, MetricHandles } from '../metrics/index.ts';
 
 export type RequestType = 'Range' | 'ReadonlyTxn' | 'Put' | 'DeleteRange' | 'Txn' | 'Compaction';
@@ -80,8 +81,8 @@ export class RequestTimes {
     if (prefix !== undefined && durationMs > warningApplyMs) {
       metrics.slowApplyTotal.inc();
       logger.warn('apply request took too long', {
-        took: `${durationMs.toFixed(3)}ms`,
-        'expected-duration': `${warningApplyMs}ms`,
+        took: formatGoDuration(durationMs),
+        'expected-duration': formatGoDuration(warningApplyMs),
         prefix,
         request: describe(request),
         success,
@@ -89,7 +90,7 @@ export class RequestTimes {
     }
     if (durationMs <= warningMs) return;
     logger.warn('request stats', {
-      'time spent': `${durationMs.toFixed(3)}ms`,
+      'time spent': formatGoDuration(durationMs),
       remote: call.info.remoteAddress,
       'response type': call.head.path,
       'request content': describe(request),
