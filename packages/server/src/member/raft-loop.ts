@@ -136,7 +136,8 @@ export class RaftLoop {
     this.#isStopped = true;
     this.#timer?.cancel();
     this.#onIdle = done;
-    this.#maybeIdle();
+    // A turn that is under way, and has led to this call, may be about to write.
+    this.#clock.defer(() => this.#maybeIdle());
   }
 
   /** Whether more proposals may be queued. */

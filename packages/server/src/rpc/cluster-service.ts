@@ -147,8 +147,9 @@ class ClusterService {
   }
 }
 
-/** Sorted and in the form that all members write; null if one is no URL of a peer. */
+/** Sorted and in the form that all members write; null if there is none, or one is no URL of a peer. */
 function canonicalUrls(texts: readonly string[]): string[] | null {
+  if (texts.length === 0) return null;
   const { urls, error } = parseUrls(texts);
   return error === undefined ? urlTexts(urls).sort() : null;
 }
