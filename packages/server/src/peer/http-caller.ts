@@ -9,7 +9,7 @@ import {
 import type { Duplex } from 'node:stream';
 import type { Clock } from '@etcd/base';
 import { type EtcdUrl, isUnixUrl, unixSocketPath } from '../config/index.ts';
-import { dialErrorText, type PeerDialer } from './peer-dialer.ts';
+import { connectionErrorText, type PeerDialer } from './peer-dialer.ts';
 import type { PeerResponse } from './peer-network.ts';
 
 export interface HttpCall {
@@ -69,7 +69,7 @@ export class HttpCaller {
       call.timeoutMs === null
         ? null
         : this.#clock.setTimer(call.timeoutMs, () => finish(null, 'context deadline exceeded'));
-    request.on('error', (error) => finish(null, dialErrorText(url, error)));
+    request.on('error', (error) => finish(null, connectionErrorText(url, error)));
     request.on('response', (response) => readAnswer(response, call.maxAnswerBytes, finish));
     if (body !== null || call.method === 'GET') request.end(body ?? undefined);
     return { request, cancel: (reason) => finish(null, reason) };

@@ -1,13 +1,14 @@
 /** The network of the program: every other member, and what they have in common. */
+
 import type { Message } from '@etcd/api/raftpb';
 import { assert, type Clock, EMPTY_BYTES, type Logger } from '@etcd/base';
+import { formatId } from '@etcd/storage/membership';
 import { BlockPool } from './chunk-writer.ts';
 import { HttpCaller } from './http-caller.ts';
 import { LineLimiter } from './line-limiter.ts';
 import { Peer } from './peer.ts';
 import { type PeerDialer, TCP_DIALER } from './peer-dialer.ts';
 import type { Flushable, PeerEnvironment, PeerMetrics } from './peer-environment.ts';
-import { hexId } from './peer-headers.ts';
 import { PeerHttp } from './peer-http.ts';
 import type {
   PeerHost,
@@ -113,8 +114,8 @@ export class HttpPeerNetwork implements PeerNetwork {
   removePeer(id: bigint): void {
     const environment = this.#started();
     const fields = {
-      'local-member-id': hexId(environment.self.memberId),
-      'removed-remote-peer-id': hexId(id),
+      'local-member-id': formatId(environment.self.memberId),
+      'removed-remote-peer-id': formatId(id),
     };
     this.#removeRemote(id);
     const peer = this.#peers.get(id);
@@ -171,7 +172,7 @@ export class HttpPeerNetwork implements PeerNetwork {
         method: request.method,
         path: request.path,
         headers: {
-          ...(environment === null ? {} : { 'X-Etcd-Cluster-ID': hexId(environment.self.clusterId) }),
+          ...(environment === null ? {} : { 'X-Etcd-Cluster-ID': formatId(environment.self.clusterId) }),
           ...(contentType === undefined ? {} : { 'Content-Type': contentType }),
           ...headers,
         },
@@ -193,16 +194,16 @@ export class HttpPeerNetwork implements PeerNetwork {
       host.receive(message);
       return true;
     }
-    metrics.peerReceivedFailuresTotal.labels(hexId(from)).inc();
+    metrics.peerReceivedFailuresTotal.labels(formatId(from)).inc();
     if (to === self.memberId) {
       lines.warn('rejected Raft message from removed member', () => ({
-        'local-member-id': hexId(self.memberId),
-        'removed-member-id': hexId(from),
+        'local-member-id': formatId(self.memberId),
+        'removed-member-id': formatId(from),
       }));
     } else {
       lines.warn('rejected Raft message to mismatch member', () => ({
-        'local-member-id': hexId(self.memberId),
-        'mismatch-member-id': hexId(to),
+        'local-member-id': formatId(self.memberId),
+        'mismatch-member-id': formatId(to),
       }));
     }
     return false;
@@ -256,8 +257,8 @@ export class HttpPeerNetwork implements PeerNetwork {
 
   #fields(id: bigint, urls: readonly string[]): Record<string, unknown> {
     return {
-      'local-member-id': hexId(this.#started().self.memberId),
-      'remote-peer-id': hexId(id),
+      'local-member-id': formatId(this.#started().self.memberId),
+      'remote-peer-id': formatId(id),
       'remote-peer-urls': urls,
     };
   }

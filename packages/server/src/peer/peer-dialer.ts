@@ -36,13 +36,14 @@ function endpoint(url: EtcdUrl): net.NetConnectOpts {
   return { host: url.hostname, port: Number(url.port), noDelay: true };
 }
 
-/** A failed connection in the words of Go's `net`, for which people search. */
-export function dialErrorText(url: EtcdUrl, error: unknown): string {
-  const place = isUnixUrl(url) ? `unix ${unixSocketPath(url)}` : `tcp ${url.host}`;
-  return `dial ${place}: ${syscallText(error)}`;
-}
-
-function syscallText(error: unknown): string {
-  const call = error instanceof Error && 'syscall' in error ? `${String(error.syscall)}: ` : '';
-  return call + systemErrorText(error);
+/** What is wrong with a connection, in the words of Go's `net`, for which people search. */
+export function connectionErrorText(url: EtcdUrl, error: unknown): string {
+  const network = isUnixUrl(url) ? 'unix' : 'tcp';
+  const address = isUnixUrl(url) ? unixSocketPath(url) : url.host;
+  // One for each address of a host name: they fail alike, as a rule.
+  const cause: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const call = cause instanceof Error && 'syscall' in cause ? String(cause.syscall) : '';
+  const text = systemErrorText(cause);
+  if (call === 'connect') return `dial ${network} ${address}: connect: ${text}`;
+  return call === '' ? text : `${call} ${network} ${address}: ${text}`;
 }

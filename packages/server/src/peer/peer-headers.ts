@@ -1,6 +1,6 @@
 /** The headers by which members know each other, and the check that both ends make. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { parseVersion, type SemanticVersion } from '@etcd/storage/membership';
+import { formatId, parseId, parseVersion, type SemanticVersion } from '@etcd/storage/membership';
 import { ETCD_VERSION, MIN_CLUSTER_VERSION } from '../config/index.ts';
 
 /** Who a member says that it is. */
@@ -20,22 +20,13 @@ export const CLUSTER_ID_MISMATCH: Incompatibility = 'cluster ID mismatch';
 const UNSAID_VERSION = '2.0.0';
 const MAX_PEER_URLS = 16;
 
-export function hexId(id: bigint): string {
-  return id.toString(16);
-}
-
-/** null unless it is an id in hexadecimal. */
-export function parseHexId(text: string): bigint | null {
-  return /^[\da-fA-F]{1,16}$/.test(text) ? BigInt(`0x${text}`) : null;
-}
-
 /** What every request between members carries. */
 export function identityHeaders(self: PeerIdentity): Record<string, string> {
   return {
-    'X-Server-From': hexId(self.memberId),
+    'X-Server-From': formatId(self.memberId),
     'X-Server-Version': ETCD_VERSION,
     'X-Min-Cluster-Version': MIN_CLUSTER_VERSION,
-    'X-Etcd-Cluster-ID': hexId(self.clusterId),
+    'X-Etcd-Cluster-ID': formatId(self.clusterId),
     'X-PeerURLs': self.peerUrls.join(','),
   };
 }
@@ -47,12 +38,12 @@ export function incompatibility(headers: IncomingHttpHeaders, clusterId: bigint)
   if (remote === null || remoteMinimum === null) return INCOMPATIBLE_VERSION;
   if (compareMinor(remote, OWN_MINIMUM) < 0 || compareMinor(remoteMinimum, OWN) > 0)
     return INCOMPATIBLE_VERSION;
-  return headerText(headers, 'x-etcd-cluster-id') === hexId(clusterId) ? null : CLUSTER_ID_MISMATCH;
+  return headerText(headers, 'x-etcd-cluster-id') === formatId(clusterId) ? null : CLUSTER_ID_MISMATCH;
 }
 
 /** Who sends a request, and where it can be reached; null when it does not say. */
 export function senderOf(headers: IncomingHttpHeaders): { id: bigint; urls: string[] } | null {
-  const id = parseHexId(headerText(headers, 'x-server-from'));
+  const id = parseId(headerText(headers, 'x-server-from'));
   const urls = headerText(headers, 'x-peerurls');
   if (id === null || urls === '') return null;
   return { id, urls: urls.split(',').slice(0, MAX_PEER_URLS) };

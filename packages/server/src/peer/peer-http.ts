@@ -2,15 +2,17 @@
  * What comes in on a peer URL: requests for streams, POSTs of messages and snapshots, probes; everything else goes to the
  * member.
  */
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DecodeError } from '@etcd/api';
 import { decodeMessage, type Message } from '@etcd/api/raftpb';
 import type { Clock } from '@etcd/base';
+import { formatId, parseId } from '@etcd/storage/membership';
 import { ETCD_VERSION } from '../config/index.ts';
 import { type HttpAnswer, httpError, methodNotAllowed, NOT_FOUND } from '../http/http-answer.ts';
 import type { Peer } from './peer.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
-import { headerText, hexId, incompatibility, parseHexId, senderOf } from './peer-headers.ts';
+import { headerText, incompatibility, senderOf } from './peer-headers.ts';
 import { PIPELINE_PATH } from './pipeline.ts';
 import { PROBING_PATH } from './prober.ts';
 import { readBody } from './request-body.ts';
@@ -86,7 +88,7 @@ export class PeerHttp {
     const slash = path.lastIndexOf('/');
     const kind = STREAM_KINDS.find((known) => known.path === path.slice(0, slash));
     if (kind === undefined) return answer(request, response, httpError(404, 'invalid path'));
-    const from = parseHexId(path.slice(slash + 1));
+    const from = parseId(path.slice(slash + 1));
     if (from === null) return answer(request, response, httpError(404, 'invalid from'));
     const refusal = this.#streamRefusal(environment, from, request);
     if (refusal !== null) return answer(request, response, refusal);
@@ -95,7 +97,10 @@ export class PeerHttp {
 
   #streamRefusal(environment: PeerEnvironment, from: bigint, request: IncomingMessage): HttpAnswer | null {
     const { host, self, lines } = environment;
-    const fields = () => ({ 'local-member-id': hexId(self.memberId), 'remote-peer-id-from': hexId(from) });
+    const fields = () => ({
+      'local-member-id': formatId(self.memberId),
+      'remote-peer-id-from': formatId(from),
+    });
     if (host.isRemoved(from)) {
       lines.warn('rejected stream from remote peer because it was removed', fields);
       return httpError(410, 'removed member');
@@ -106,7 +111,7 @@ export class PeerHttp {
       lines.warn('failed to find remote peer in cluster', fields);
       return httpError(404, 'error sender not found');
     }
-    if (headerText(request.headers, 'x-raft-to') === hexId(self.memberId)) return null;
+    if (headerText(request.headers, 'x-raft-to') === formatId(self.memberId)) return null;
     lines.warn('ignored streaming request; ID mismatch', fields);
     return httpError(412, 'to field mismatch');
   }
@@ -152,7 +157,7 @@ export class PeerHttp {
       failures.labels(request.socket.remoteAddress ?? '').inc();
       return httpError(400, 'error unmarshalling raft message');
     }
-    metrics.peerReceivedBytesTotal.labels(hexId(message.from)).add(body.length);
+    metrics.peerReceivedBytesTotal.labels(formatId(message.from)).add(body.length);
     return this.#options.receive(message) ? NO_CONTENT : refusalOf(environment, message);
   }
 
@@ -172,7 +177,7 @@ export class PeerHttp {
     const startMs = clock.now();
     this.#snapshots++;
     const inflight = (from: bigint, change: number): void =>
-      metrics.snapshotReceiveInflights.labels(hexId(from)).add(change);
+      metrics.snapshotReceiveInflights.labels(formatId(from)).add(change);
     new SnapshotIntake(environment, request, {
       check: (message) => {
         if (message.to !== environment.self.memberId || environment.host.isRemoved(message.from)) {
@@ -183,7 +188,7 @@ export class PeerHttp {
       },
       done: (refusal, message, isBegun) => {
         this.#snapshots--;
-        const from = message === null ? UNKNOWN_SENDER : hexId(message.from);
+        const from = message === null ? UNKNOWN_SENDER : formatId(message.from);
         if (message !== null && isBegun) inflight(message.from, -1);
         if (refusal !== null || message === null || !this.#options.receive(message)) {
           const text = refusal?.body.trimEnd() ?? '';
@@ -213,13 +218,13 @@ function isCompatible(
   response: ServerResponse,
 ): boolean {
   const { self, lines } = environment;
-  response.setHeader('X-Etcd-Cluster-ID', hexId(self.clusterId));
+  response.setHeader('X-Etcd-Cluster-ID', formatId(self.clusterId));
   const problem = incompatibility(request.headers, self.clusterId);
   if (problem === null) return true;
   const isVersion = problem === 'incompatible version';
   lines.warn(isVersion ? 'failed version compatibility check' : 'request cluster ID mismatch', () => ({
-    'local-member-id': hexId(self.memberId),
-    'local-member-cluster-id': hexId(self.clusterId),
+    'local-member-id': formatId(self.memberId),
+    'local-member-cluster-id': formatId(self.clusterId),
     'local-member-server-version': ETCD_VERSION,
     'remote-peer-server-name': headerText(request.headers, 'x-server-from'),
     'remote-peer-server-version': headerText(request.headers, 'x-server-version'),

@@ -1,6 +1,6 @@
 /** Whether a member can be reached, as the last attempt of any of the ways to it says. */
+import { formatId } from '@etcd/storage/membership';
 import type { PeerEnvironment } from './peer-environment.ts';
-import { hexId } from './peer-headers.ts';
 
 export class PeerStatus {
   readonly #environment: PeerEnvironment;
@@ -25,14 +25,14 @@ export class PeerStatus {
     if (this.#sinceMs !== null) return;
     const { clock, logger, metrics, self } = this.#environment;
     this.#sinceMs = clock.now();
-    logger.info('peer became active', { 'peer-id': hexId(this.#id) });
-    metrics.activePeers.labels(hexId(self.memberId), hexId(this.#id)).add(1);
+    logger.info('peer became active', { 'peer-id': formatId(this.#id) });
+    metrics.activePeers.labels(formatId(self.memberId), formatId(this.#id)).add(1);
   }
 
   /** @param source which of the ways failed, at doing what (`action`). */
   deactivate(source: string, action: string, reason: string): void {
     const { logger, metrics, self } = this.#environment;
-    const id = hexId(this.#id);
+    const id = formatId(this.#id);
     const error = (): string => `failed to ${action} ${id} on ${source} (${reason})`;
     if (this.#sinceMs === null) {
       if (logger.enabled('debug')) logger.debug('peer deactivated again', { 'peer-id': id, error: error() });
@@ -40,8 +40,8 @@ export class PeerStatus {
     }
     this.#sinceMs = null;
     logger.warn('peer became inactive (message send to peer failed)', { 'peer-id': id, error: error() });
-    metrics.activePeers.labels(hexId(self.memberId), id).add(-1);
-    metrics.disconnectedPeersTotal.labels(hexId(self.memberId), id).inc();
+    metrics.activePeers.labels(formatId(self.memberId), id).add(-1);
+    metrics.disconnectedPeersTotal.labels(formatId(self.memberId), id).inc();
   }
 
   /** The member is no peer any more. */
@@ -49,6 +49,6 @@ export class PeerStatus {
     if (this.#sinceMs === null) return;
     this.#sinceMs = null;
     const { metrics, self } = this.#environment;
-    metrics.activePeers.labels(hexId(self.memberId), hexId(this.#id)).add(-1);
+    metrics.activePeers.labels(formatId(self.memberId), formatId(this.#id)).add(-1);
   }
 }

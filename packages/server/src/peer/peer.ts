@@ -1,10 +1,12 @@
 /** Another member: the two streams in each direction, the POSTs while they are missing, and what tells how it is. */
+
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Message, MessageType } from '@etcd/api/raftpb';
+import { messageTypeName } from '@etcd/raft';
+import { formatId } from '@etcd/storage/membership';
 import type { EtcdUrl } from '../config/index.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
-import { hexId } from './peer-headers.ts';
 import type { SnapshotBody } from './peer-network.ts';
 import { PeerStatus } from './peer-status.ts';
 import { Pipeline } from './pipeline.ts';
@@ -33,7 +35,7 @@ export class Peer {
 
   constructor(environment: PeerEnvironment, id: bigint, urls: readonly EtcdUrl[], receive: Receive) {
     const { logger, lines } = environment;
-    logger.info('starting remote peer', { 'remote-peer-id': hexId(id) });
+    logger.info('starting remote peer', { 'remote-peer-id': formatId(id) });
     this.#environment = environment;
     this.#id = id;
     const status = new PeerStatus(environment, id);
@@ -51,7 +53,7 @@ export class Peer {
       (kind) => new StreamReader({ environment, kind, id, picker, status, lines, onMessage }),
     );
     this.#prober = new Prober(environment, id, urls);
-    logger.info('started remote peer', { 'remote-peer-id': hexId(id) });
+    logger.info('started remote peer', { 'remote-peer-id': formatId(id) });
   }
 
   get activeSinceMs(): number | null {
@@ -76,12 +78,12 @@ export class Peer {
     const { lines, host, metrics, clock, reportUnreachable } = this.#environment;
     reportUnreachable(this.#id);
     if (isSnapshot) clock.defer(() => host.reportSnapshot(this.#id, false));
-    metrics.peerSentFailuresTotal.labels(hexId(this.#id)).inc();
+    metrics.peerSentFailuresTotal.labels(formatId(this.#id)).inc();
     lines.warn('dropped internal Raft message since sending buffer is full', () => ({
-      'message-type': message.type,
-      'local-member-id': hexId(this.#environment.self.memberId),
-      from: hexId(message.from),
-      'remote-peer-id': hexId(this.#id),
+      'message-type': messageTypeName(message.type),
+      'local-member-id': formatId(this.#environment.self.memberId),
+      from: formatId(message.from),
+      'remote-peer-id': formatId(this.#id),
       'remote-peer-name': stream === null ? 'pipeline' : 'stream',
       'remote-peer-active': this.#status.isActive,
     }));
@@ -108,7 +110,7 @@ export class Peer {
   stop(): void {
     if (this.#isStopped) return;
     const { logger } = this.#environment;
-    logger.info('stopping remote peer', { 'remote-peer-id': hexId(this.#id) });
+    logger.info('stopping remote peer', { 'remote-peer-id': formatId(this.#id) });
     this.#isStopped = true;
     this.#appends.stop();
     this.#messages.stop();
@@ -117,7 +119,7 @@ export class Peer {
     for (const sending of [...this.#sendings]) sending.cancel('stopped');
     this.#prober.stop();
     this.#status.forget();
-    logger.info('stopped remote peer', { 'remote-peer-id': hexId(this.#id) });
+    logger.info('stopped remote peer', { 'remote-peer-id': formatId(this.#id) });
   }
 
   /** null: the pipeline. A snapshot with its database inside would hold up a stream. */

@@ -2,12 +2,14 @@
  * The way for messages while there is no stream: a POST each, a few at a time. Also the only way to a member that is not
  * known as one yet.
  */
+
 import { encodeMessage, type Message, MessageType } from '@etcd/api/raftpb';
 import { RingBuffer } from '@etcd/base';
+import { formatId } from '@etcd/storage/membership';
 import { MIN_BYTES_PER_MS, WRITE_TIMEOUT_MS } from './chunk-writer.ts';
 import type { OpenCall } from './http-caller.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
-import { hexId, identityHeaders } from './peer-headers.ts';
+import { identityHeaders } from './peer-headers.ts';
 import type { PeerResponse } from './peer-network.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { logPostProblem, postProblem } from './post-answer.ts';
@@ -99,7 +101,7 @@ export class Pipeline {
 
   #finish({ body, isSnapshot }: Queued, problem: string | null): void {
     const { metrics, host, reportUnreachable } = this.#environment;
-    const label = hexId(this.#id);
+    const label = formatId(this.#id);
     if (problem === null) {
       this.#status.activate();
       metrics.peerSentBytesTotal.labels(label).add(body.length);

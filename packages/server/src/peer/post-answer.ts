@@ -1,6 +1,7 @@
 /** What another member's answer to a POST of a message means. */
+import { formatId } from '@etcd/storage/membership';
 import type { PeerEnvironment } from './peer-environment.ts';
-import { CLUSTER_ID_MISMATCH, hexId, INCOMPATIBLE_VERSION } from './peer-headers.ts';
+import { CLUSTER_ID_MISMATCH, INCOMPATIBLE_VERSION } from './peer-headers.ts';
 import type { PeerResponse } from './peer-network.ts';
 
 /** Why the message was not taken; null when it was. */
@@ -36,12 +37,12 @@ export function logPostProblem(
   problem: string,
 ): void {
   if (problem === INCOMPATIBLE_VERSION) {
-    environment.lines.warn('request sent was ignored by peer', () => ({ 'remote-peer-id': hexId(to) }));
+    environment.lines.warn('request sent was ignored by peer', () => ({ 'remote-peer-id': formatId(to) }));
   } else if (problem === CLUSTER_ID_MISMATCH) {
     environment.lines.warn('request sent was ignored due to cluster ID mismatch', () => ({
-      'remote-peer-id': hexId(to),
+      'remote-peer-id': formatId(to),
       'remote-peer-cluster-id': response.headers?.['x-etcd-cluster-id'] ?? '',
-      'local-member-cluster-id': hexId(environment.self.clusterId),
+      'local-member-cluster-id': formatId(environment.self.clusterId),
     }));
   }
 }

@@ -1,9 +1,10 @@
 /** Asks a member now and then for the time: how long the way takes, and whether its clock is far from ours. */
+
 import type { Timer } from '@etcd/base';
+import { formatId } from '@etcd/storage/membership';
 import type { EtcdUrl } from '../config/index.ts';
 import type { OpenCall } from './http-caller.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
-import { hexId } from './peer-headers.ts';
 import type { PeerResponse } from './peer-network.ts';
 import { READ_TIMEOUT_MS } from './stream-kind.ts';
 
@@ -101,7 +102,7 @@ export class Prober {
   #report(): void {
     const { logger, metrics } = this.#environment;
     const rtt = `${this.#smoothedMs.toFixed(3)}ms`;
-    const fields = { 'round-tripper-name': ROUND_TRIPPER, 'remote-peer-id': hexId(this.#id), rtt };
+    const fields = { 'round-tripper-name': ROUND_TRIPPER, 'remote-peer-id': formatId(this.#id), rtt };
     if (this.#problem !== null) {
       logger.warn('prober detected unhealthy status', { ...fields, error: this.#problem });
     }
@@ -110,7 +111,7 @@ export class Prober {
       logger.warn('prober found high clock drift', { ...fields, ...drift });
     }
     if (this.#smoothedMs > 0) {
-      metrics.peerRoundTripTimeSeconds.labels(hexId(this.#id)).observe(this.#smoothedMs / 1000);
+      metrics.peerRoundTripTimeSeconds.labels(formatId(this.#id)).observe(this.#smoothedMs / 1000);
     }
     this.#reportLater(this.#problem === null ? CALM_INTERVAL_MS : ALERT_INTERVAL_MS);
   }

@@ -2,10 +2,11 @@
  * A member that this one does not know yet, because its own log is behind: it has spoken to us and said where it is. What we
  * answer goes by POST.
  */
+
 import type { Message } from '@etcd/api/raftpb';
+import { formatId } from '@etcd/storage/membership';
 import type { EtcdUrl } from '../config/index.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
-import { hexId } from './peer-headers.ts';
 import { PeerStatus } from './peer-status.ts';
 import { Pipeline } from './pipeline.ts';
 import { UrlPicker } from './url-picker.ts';
@@ -25,7 +26,7 @@ export class Remote {
 
   send(message: Message): void {
     if (this.#pipeline.send(message)) return;
-    this.#environment.metrics.peerSentFailuresTotal.labels(hexId(this.#id)).inc();
+    this.#environment.metrics.peerSentFailuresTotal.labels(formatId(this.#id)).inc();
     this.#environment.reportUnreachable(this.#id);
   }
 

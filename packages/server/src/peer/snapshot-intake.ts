@@ -2,16 +2,17 @@
  * Takes in a snapshot: the MsgSnap behind its length, then the database, which goes to disk as fast as that takes it. The
  * member hears of the message when the database is durable.
  */
+
 import type { IncomingMessage } from 'node:http';
 import { type Message, MessageType } from '@etcd/api/raftpb';
 import type { Timer } from '@etcd/base';
+import { formatId } from '@etcd/storage/membership';
 import type { DbReceiver } from '@etcd/storage/snap';
 import { type HttpAnswer, httpError } from '../http/http-answer.ts';
 import { readU64, U64_BYTES } from './big-endian.ts';
 import { PeerCodecError } from './codec-error.ts';
 import { decodeOwnMessage } from './frame-decoder.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
-import { hexId } from './peer-headers.ts';
 
 /** Of the MsgSnap without the database: where it stands, and the list of members. */
 export const MAX_SNAPSHOT_MESSAGE_BYTES = 64 * 1024 * 1024;
@@ -93,7 +94,7 @@ export class SnapshotIntake {
   #begin(message: Message, rest: Buffer): void {
     const { host, logger } = this.#environment;
     logger.info('receiving database snapshot', {
-      'remote-snapshot-sender-id': hexId(message.from),
+      'remote-snapshot-sender-id': formatId(message.from),
       'incoming-snapshot-index': message.snapshot?.metadata.index ?? 0,
     });
     this.#isBegun = true;

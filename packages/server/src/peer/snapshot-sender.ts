@@ -2,14 +2,16 @@
  * Sends a snapshot: a POST whose body is the MsgSnap behind its length (8 bytes, big-endian), then the database. It is read
  * only as fast as the other end takes it.
  */
+
 import type { ClientRequest } from 'node:http';
 import { type Message, sizeMessage, writeMessage } from '@etcd/api/raftpb';
 import type { Timer } from '@etcd/base';
+import { formatId } from '@etcd/storage/membership';
 import type { EtcdUrl } from '../config/index.ts';
 import { U64_BYTES, writeU64 } from './big-endian.ts';
 import type { OpenCall } from './http-caller.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
-import { hexId, identityHeaders } from './peer-headers.ts';
+import { identityHeaders } from './peer-headers.ts';
 import type { SnapshotBody } from './peer-network.ts';
 import { logPostProblem, postProblem } from './post-answer.ts';
 
@@ -128,7 +130,7 @@ export function sendSnapshot(
   done: SnapshotDone,
 ): SnapshotSending {
   const { metrics, logger, clock } = environment;
-  const to = hexId(message.to);
+  const to = formatId(message.to);
   const bytes = body.sizeBytes;
   const fields = {
     'snapshot-index': message.snapshot?.metadata.index ?? 0,

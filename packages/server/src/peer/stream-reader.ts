@@ -2,21 +2,21 @@
  * One stream from another member: asks for it, reads it, and asks again when it has ended. What the other one writes into the
  * body of its answer are messages to us.
  */
+
 import type { Socket } from 'node:net';
 import type { Message } from '@etcd/api/raftpb';
 import { latin1FromBytes, type Timer } from '@etcd/base';
+import { formatId } from '@etcd/storage/membership';
 import { ETCD_VERSION, type EtcdUrl } from '../config/index.ts';
 import type { Counter } from '../metrics/index.ts';
-import { systemErrorText } from '../process/index.ts';
 import { PeerCodecError } from './codec-error.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { type HttpResponseHead, HttpResponseReader } from './http-response-reader.ts';
 import type { LineLimiter } from './line-limiter.ts';
-import { dialErrorText } from './peer-dialer.ts';
+import { connectionErrorText } from './peer-dialer.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
 import {
   CLUSTER_ID_MISMATCH,
-  hexId,
   INCOMPATIBLE_VERSION,
   identityHeaders,
   supportsStreams,
@@ -64,7 +64,7 @@ export class StreamReader {
   constructor(options: StreamReaderOptions) {
     this.#options = options;
     const { environment, id } = options;
-    this.#receivedBytes = environment.metrics.peerReceivedBytesTotal.labels(hexId(id));
+    this.#receivedBytes = environment.metrics.peerReceivedBytesTotal.labels(formatId(id));
     environment.logger.info('started stream reader with remote peer', this.#fields());
     this.#dialSoon();
   }
@@ -111,12 +111,12 @@ export class StreamReader {
       attempt.lastReadMs = clock.now();
       this.#watch(attempt);
     });
-    socket.on('error', (error) => this.#lost(attempt, this.#errorText(attempt, error)));
+    socket.on('error', (error) => this.#lost(attempt, connectionErrorText(url, error)));
     socket.on('close', () => {
       attempt.response.end();
       this.#lost(attempt, 'EOF');
     });
-    socket.write(requestHead(url, `${kind.path}/${hexId(self.memberId)}`, this.#headers()));
+    socket.write(requestHead(url, `${kind.path}/${formatId(self.memberId)}`, this.#headers()));
     this.#timer = clock.setTimer(dialTimeoutMs, () =>
       this.#lost(attempt, `dial tcp ${url.host}: i/o timeout`),
     );
@@ -138,7 +138,7 @@ export class StreamReader {
       attempt.response.push(buffer, length);
     } catch (error) {
       if (!(error instanceof PeerCodecError)) throw error;
-      this.#options.environment.metrics.peerReceivedFailuresTotal.labels(hexId(this.#options.id)).inc();
+      this.#options.environment.metrics.peerReceivedFailuresTotal.labels(formatId(this.#options.id)).inc();
       this.#lost(attempt, error.message);
     }
   }
@@ -180,7 +180,7 @@ export class StreamReader {
         environment.onRemoved();
         return 'the member has been permanently removed from the cluster';
       case 404:
-        return `peer ${hexId(id)} failed to find local node ${hexId(environment.self.memberId)}`;
+        return `peer ${formatId(id)} failed to find local node ${formatId(environment.self.memberId)}`;
       case 412:
         this.#logIncompatibility(head, text);
         return text;
@@ -199,7 +199,7 @@ export class StreamReader {
       lines.warn(message, () => ({
         ...this.#fields(),
         'remote-peer-cluster-id': head.headers.get('x-etcd-cluster-id') ?? '',
-        'local-member-cluster-id': hexId(environment.self.clusterId),
+        'local-member-cluster-id': formatId(environment.self.clusterId),
         error: text,
       }));
     }
@@ -245,23 +245,17 @@ export class StreamReader {
     attempt?.socket.destroy();
   }
 
-  #errorText(attempt: Attempt, error: Error): string {
-    return attempt.socket.connecting || attempt.head === null
-      ? dialErrorText(attempt.url, error)
-      : `read tcp ${attempt.url.host}: ${systemErrorText(error)}`;
-  }
-
   #headers(): Record<string, string> {
     const { environment, id } = this.#options;
-    return { ...identityHeaders(environment.self), 'X-Raft-To': hexId(id) };
+    return { ...identityHeaders(environment.self), 'X-Raft-To': formatId(id) };
   }
 
   #fields(): Record<string, string> {
     const { environment, kind, id } = this.#options;
     return {
       'stream-reader-type': kind.name,
-      'local-member-id': hexId(environment.self.memberId),
-      'remote-peer-id': hexId(id),
+      'local-member-id': formatId(environment.self.memberId),
+      'remote-peer-id': formatId(id),
     };
   }
 }

@@ -2,15 +2,16 @@
  * One stream to another member. The other one asks for it with a GET, and what we have to say is the answer's body. Without
  * an attached connection nothing is kept: the sender takes another way.
  */
+
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Message } from '@etcd/api/raftpb';
 import type { Timer } from '@etcd/base';
+import { formatId } from '@etcd/storage/membership';
 import type { Counter } from '../metrics/index.ts';
 import { ChunkWriter, WRITE_TIMEOUT_MS } from './chunk-writer.ts';
 import type { FrameEncoder } from './frame-target.ts';
 import type { Flushable, PeerEnvironment } from './peer-environment.ts';
-import { hexId } from './peer-headers.ts';
 import type { PeerStatus } from './peer-status.ts';
 import { LINK_HEARTBEAT_MS, type StreamKind } from './stream-kind.ts';
 
@@ -42,7 +43,7 @@ export class StreamWriter implements Flushable {
     this.#kind = kind;
     this.#id = id;
     this.#status = status;
-    this.#sentBytes = environment.metrics.peerSentBytesTotal.labels(hexId(id));
+    this.#sentBytes = environment.metrics.peerSentBytesTotal.labels(formatId(id));
     environment.logger.info('started stream writer with remote peer', this.#fields());
   }
 
@@ -119,7 +120,7 @@ export class StreamWriter implements Flushable {
   #fail(action: string, reason: string): void {
     const { logger, metrics } = this.#environment;
     this.#status.deactivate(this.#kind.name, action, reason);
-    metrics.peerSentFailuresTotal.labels(hexId(this.#id)).inc();
+    metrics.peerSentFailuresTotal.labels(formatId(this.#id)).inc();
     this.#connection?.socket.destroy();
     this.#close();
     this.#environment.reportUnreachable(this.#id);
@@ -148,8 +149,8 @@ export class StreamWriter implements Flushable {
   #fields(): Record<string, string> {
     return {
       'stream-writer-type': this.#kind.name,
-      'local-member-id': hexId(this.#environment.self.memberId),
-      'remote-peer-id': hexId(this.#id),
+      'local-member-id': formatId(this.#environment.self.memberId),
+      'remote-peer-id': formatId(this.#id),
     };
   }
 }
