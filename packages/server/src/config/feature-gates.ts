@@ -29,8 +29,6 @@ export type FeatureName = keyof typeof FEATURES;
 
 /** Gates that change nothing here, and why; changing one is answered with a warning. */
 export const IDLE_GATES: Readonly<Partial<Record<FeatureName, string>>> = {
-  CompactHashCheck: 'members do not compare their hashes yet',
-  InitialCorruptCheck: 'members do not compare their hashes yet',
   FastLeaseKeepAlive: 'a leader that surely leads never waits before it answers',
   PriorityRequest: 'no request is preferred to others yet',
   SetMemberLocalAddr: 'the system chooses from which address other members are dialled',
