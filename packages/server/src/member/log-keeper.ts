@@ -40,13 +40,14 @@ export interface AppliedPosition {
   readonly confState: ConfState;
 }
 
-/** How often the log in memory is looked at, in entries. */
+/** How often the log in memory is looked at, in entries; more often where fewer are kept. */
 const COMPACT_STEP = 256;
 /** Entries in memory are let go earlier when they are large: a bound on memory that their number alone does not give. */
 const MAX_RETAINED_BYTES = 64 * 1024 * 1024;
 
 export class LogKeeper {
   readonly #options: LogKeeperOptions;
+  readonly #compactStep: number;
   #diskIndex: number;
   #isSaving = false;
   #isForced = false;
@@ -57,6 +58,7 @@ export class LogKeeper {
   constructor(options: LogKeeperOptions) {
     this.#options = options;
     this.#diskIndex = options.snapshotIndex;
+    this.#compactStep = Math.min(COMPACT_STEP, Math.max(1, options.catchUpEntries));
   }
 
   /** The next snapshot on disk is taken as soon as possible, whatever the count says. */
@@ -83,7 +85,7 @@ export class LogKeeper {
     const { index } = position;
     const marks = this.#marks;
     const last = marks.at(-1);
-    if (last !== undefined && index < last.index + COMPACT_STEP) return;
+    if (last !== undefined && index < last.index + this.#compactStep) return;
     marks.push({ index, bytes: this.#appliedBytes });
     let keepFrom = index - this.#options.catchUpEntries;
     const tooOld = marks.findLast(({ bytes }) => this.#appliedBytes - bytes > MAX_RETAINED_BYTES);
