@@ -85,6 +85,8 @@ export class Client {
   readonly #leases: bigint[] = [];
   #sequence = 0;
   #isRunning = false;
+  /** There is a timer for the next request. */
+  #isScheduled = false;
   #isAsking = false;
   okCount = 0;
   failedCount = 0;
@@ -105,7 +107,7 @@ export class Client {
   start(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
-    this.#scheduleNext();
+    if (!this.#isAsking) this.#scheduleNext();
   }
 
   /** Asks nothing new, and keeps no lease alive any more. */
@@ -116,13 +118,15 @@ export class Client {
   }
 
   #scheduleNext(): void {
-    if (!this.#isRunning) return;
+    if (!this.#isRunning || this.#isScheduled) return;
+    this.#isScheduled = true;
     const waitMs = -Math.log(1 - this.#random.below(1 << 20) / (1 << 20)) * this.#options.thinkMs;
     this.#world.clock.setTimer(waitMs, () => this.#next());
   }
 
   #next(): void {
-    if (!this.#isRunning || this.#isAsking) return;
+    this.#isScheduled = false;
+    if (!this.#isRunning) return;
     this.#isAsking = true;
     if (this.#random.chance(0.02)) this.#session.leave();
     const asked = this.#draw();
@@ -185,7 +189,7 @@ export class Client {
   }
 
   #put(): Asked {
-    const key = this.#key();
+    const key = this.#random.chance(0.2) ? `${this.#key()}x` : this.#key();
     const value = this.#value();
     const lease = this.#leases.length > 0 && this.#random.chance(0.4) ? this.#random.pick(this.#leases) : 0n;
     const prevKv = this.#random.chance(0.3);
@@ -250,7 +254,8 @@ export class Client {
     const put = new PutRequest({ key: bytesOf(key), value: bytesOf(value) });
     const success = [new RequestOp({ requestPut: put })];
     if (this.#random.chance(0.3)) {
-      const other = new DeleteRangeRequest({ key: bytesOf(`m${key}`) });
+      // Some other key: one may not be changed twice.
+      const other = new DeleteRangeRequest({ key: bytesOf(`${key}x`) });
       success.push(new RequestOp({ requestDeleteRange: other }));
     }
     const failure = [new RequestOp({ requestRange: new RangeRequest({ key: bytesOf(key) }) })];

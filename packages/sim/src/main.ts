@@ -1,5 +1,5 @@
 /**
- * `npm run sim`: simulates clusters, each from its seed, and says what it found.
+ * `npm run sim`: simulates clusters, each from its seed, and says what it found. Exits with 1 after a violation.
  *
  *   --seed N        the first seed (a seed is a number below 2^32)
  *   --count K       so many seeds, from the first on; 1 unless told
@@ -9,10 +9,11 @@
  *   --plant B       puts a bug into all members: one of `PLANTS` in `plant.ts`
  *   --trace         prints everything that happens, with the members' logs
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { PLANTS, type Plant } from './plant.ts';
 import { type SimulationResult, simulate } from './simulation.ts';
+import { resultLine, Summary, violationReport } from './summary.ts';
 
 const { values } = parseArgs({
   options: {
@@ -25,39 +26,13 @@ const { values } = parseArgs({
     trace: { type: 'boolean', default: false },
   },
 });
-const first = Number(values.seed);
-const count = Number(values.count);
-const jobs = Math.min(Number(values.jobs), count);
 
-function line(result: SimulationResult): string {
-  const { seed, members, simulatedMs, traceHash, violation } = result;
-  const { okCount, failedCount, faultCount, revision, entryCount, leaderCount, eventCount } = result;
-  const facts = [
-    `members=${members}`,
-    `simulated=${(simulatedMs / 60_000).toFixed(1)}min`,
-    `answers=${okCount}`,
-    `errors=${failedCount}`,
-    `faults=${faultCount}`,
-    `revision=${revision}`,
-    `entries=${entryCount}`,
-    `leaders=${leaderCount}`,
-    `events=${eventCount}`,
-    `trace=${traceHash}`,
-  ];
-  const verdict = violation === null ? 'ok  ' : 'FAIL';
-  return `${verdict} seed=${seed} ${facts.join(' ')}`;
-}
-
-function report({ seed, violation, tail }: SimulationResult): string {
-  const { property, details, atMs } = violation!;
-  return [
-    ...tail,
-    '',
-    `seed ${seed} violates ${property} after ${(atMs / 1000).toFixed(3)} simulated seconds:`,
-    details,
-    `again: npm run sim -- --seed ${seed} --minutes ${values.minutes}${values.members === undefined ? '' : ` --members ${values.members}`} --trace`,
-    '',
-  ].join('\n');
+/** What a simulation needs to know besides its seed, as it stands on the command line. */
+function sharedOptions(): string[] {
+  const options = ['--minutes', values.minutes];
+  if (values.members !== undefined) options.push('--members', values.members);
+  if (values.plant !== undefined) options.push('--plant', values.plant);
+  return options;
 }
 
 function plantNamed(name: string): Plant {
@@ -66,37 +41,71 @@ function plantNamed(name: string): Plant {
   throw new Error(`no bug is named ${name}; there are ${Object.keys(PLANTS).join(', ')}`);
 }
 
-async function runHere(): Promise<number> {
-  let failures = 0;
-  for (let seed = first; seed < first + count; seed++) {
-    const result = await simulate({
-      seed,
-      minutes: Number(values.minutes),
-      members: values.members === undefined ? undefined : Number(values.members),
-      plant: values.plant === undefined ? undefined : plantNamed(values.plant),
-      print: values.trace ? (text) => process.stdout.write(`${text}\n`) : undefined,
+function simulateSeed(seed: number): Promise<SimulationResult> {
+  return simulate({
+    seed,
+    minutes: Number(values.minutes),
+    members: values.members === undefined ? undefined : Number(values.members),
+    plant: values.plant === undefined ? undefined : plantNamed(values.plant),
+    print: values.trace ? (text) => process.stdout.write(`${text}\n`) : undefined,
+  });
+}
+
+const summary = new Summary();
+
+function onResult(result: SimulationResult): void {
+  summary.add(result);
+  process.stdout.write(`${resultLine(result)}\n${violationReport(result, sharedOptions().join(' '))}`);
+}
+
+async function runHere(seeds: Iterable<number>): Promise<void> {
+  for (const seed of seeds) onResult(await simulateSeed(seed));
+}
+
+/** Deals the seeds out to processes, a new one to whoever has finished. */
+async function runInProcesses(seeds: Iterator<number>, jobs: number): Promise<void> {
+  const deal = (child: ChildProcess): void => {
+    const { value, done } = seeds.next();
+    if (done === true) child.disconnect();
+    else child.send(value);
+  };
+  const ends = Array.from({ length: jobs }, () => {
+    const child = fork(import.meta.filename, sharedOptions());
+    child.on('message', (result) => {
+      onResult(result as SimulationResult);
+      deal(child);
     });
-    process.stdout.write(`${line(result)}\n`);
-    if (result.violation === null) continue;
-    failures++;
-    process.stdout.write(report(result));
-  }
-  return failures;
+    deal(child);
+    return new Promise<void>((resolve, reject) => {
+      child.on('exit', (code) =>
+        code === 0 ? resolve() : reject(new Error(`a process ended with ${code}`)),
+      );
+    });
+  });
+  await Promise.all(ends);
 }
 
-/** The seeds are dealt out in runs of equal length; each process prints its own lines. */
-async function runInProcesses(): Promise<number> {
-  const share = Math.ceil(count / jobs);
-  const codes: Promise<number>[] = [];
-  for (let from = 0; from < count; from += share) {
-    const own = ['--seed', String(first + from), '--count', String(Math.min(share, count - from))];
-    const rest = ['--minutes', values.minutes];
-    if (values.members !== undefined) rest.push('--members', values.members);
-    const child = spawn(process.execPath, [import.meta.filename, ...own, ...rest], { stdio: 'inherit' });
-    codes.push(new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1))));
-  }
-  return (await Promise.all(codes)).filter((code) => code !== 0).length;
+/** A process that was given seeds by {@link runInProcesses}. */
+function serveParent(): void {
+  process.on('message', (seed: number) => {
+    void simulateSeed(seed).then((result) => process.send!(result));
+  });
 }
 
-const failures = jobs > 1 ? await runInProcesses() : await runHere();
-process.exitCode = failures > 0 ? 1 : 0;
+function* seedsFrom(first: number, count: number): Generator<number> {
+  for (let seed = first; seed < first + count; seed++) yield seed;
+}
+
+async function main(): Promise<void> {
+  const count = Number(values.count);
+  const jobs = Math.min(Number(values.jobs), count);
+  const seeds = seedsFrom(Number(values.seed), count);
+  const startMs = performance.now();
+  if (jobs > 1) await runInProcesses(seeds, jobs);
+  else await runHere(seeds);
+  if (count > 1) process.stdout.write(`${summary.text(performance.now() - startMs)}\n`);
+  process.exitCode = summary.violationCount > 0 ? 1 : 0;
+}
+
+if (process.send === undefined) await main();
+else serveParent();

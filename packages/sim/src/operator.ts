@@ -57,6 +57,8 @@ export class Operator {
   #unseen: Machine[] = [];
   #members: readonly KnownMember[] = [];
   #isRunning = false;
+  /** There is a timer for the next step. */
+  #isScheduled = false;
   #isBusy = false;
 
   constructor(options: OperatorOptions) {
@@ -73,7 +75,7 @@ export class Operator {
   start(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
-    this.#scheduleNext();
+    if (!this.#isBusy) this.#scheduleNext();
   }
 
   stop(): void {
@@ -97,7 +99,10 @@ export class Operator {
   }
 
   #scheduleNext(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
     this.#world.clock.setTimer(this.#random.below(2 * MEAN_STEP_MS), () => {
+      this.#isScheduled = false;
       if (!this.#isRunning) return;
       this.#isBusy = true;
       this.#list(() => this.#step(() => this.#finish()));

@@ -40,6 +40,8 @@ export const GOOD_LINK: LinkQuality = {
 
 /** Bytes of a database that travel in one piece. */
 const SNAPSHOT_CHUNK_BYTES = 64 * 1024;
+/** How often a member tries to connect to the others: who was removed is told so then. */
+const DIAL_MS = 2000;
 /** How long a sender takes to notice that nobody listens. */
 const NOTICE_MS = 5;
 /** A transfer of which nothing more is heard, because the receiver has died, has failed after this. */
@@ -62,6 +64,8 @@ export class Fabric {
   readonly #upSinceMs = new Map<string, number>();
   quality: LinkQuality = GOOD_LINK;
   deliveredCount = 0;
+  /** Databases that have arrived. */
+  snapshotCount = 0;
 
   constructor(clock: SimClock, trace: Trace, random: SeededRandom) {
     this.clock = clock;
@@ -148,6 +152,7 @@ export class SimNetwork implements PeerNetwork {
     for (const url of this.#options.urls) {
       this.#fabric.listen(url, { name: this.#name, process: this.#process, network: this });
     }
+    this.#dialLater();
   }
 
   stop(): void {
@@ -204,6 +209,19 @@ export class SimNetwork implements PeerNetwork {
       const { host } = target.network;
       if (host === null) return;
       host.onRequest(copy, (response) => target.network.#respond(this, response, finish));
+    });
+  }
+
+  #dialLater(): void {
+    this.#process.setTimer(DIAL_MS, () => {
+      const { host } = this;
+      if (host === null) return;
+      for (const id of this.#peers.keys()) {
+        const peer = this.#endpointOf(id);
+        if (peer === null || this.#fabric.upSinceMs(this.#name, peer.name) === null) continue;
+        if (peer.network.host?.isRemoved(host.memberId) === true) host.onRemovedFromCluster();
+      }
+      this.#dialLater();
     });
   }
 
@@ -355,6 +373,7 @@ class SnapshotTransfer {
       if (chunk !== undefined) return receiver.write(chunk, step);
       receiver.finish((failed) => {
         if (failed !== null) return this.#report(false);
+        this.#fabric.snapshotCount++;
         target.network.host?.receive(message);
         this.#report(true);
       });

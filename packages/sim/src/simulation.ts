@@ -39,6 +39,8 @@ export interface SimulationResult {
   readonly leaderCount: number;
   readonly eventCount: number;
   readonly messageCount: number;
+  /** Databases that members got from their leader. */
+  readonly snapshotCount: number;
 }
 
 const CLUSTER_SIZES = [3, 3, 5] as const;
@@ -225,6 +227,7 @@ class Simulation {
       leaderCount: world.history.termCount,
       eventCount: this.#watchers.reduce((total, watcher) => total + watcher.eventCount, 0),
       messageCount: world.fabric.deliveredCount,
+      snapshotCount: world.fabric.snapshotCount,
     };
   }
 }

@@ -38,7 +38,8 @@ export class Restorer {
   readonly #cursor: Cursor | null;
   readonly #view = new KeyValueView();
   #isOn: boolean;
-  #missingLeases = 0;
+  /** Keys whose newest revision so far names a lease that is not there: an older one may, for its lease has ended since. */
+  readonly #withoutLease = new Set<number>();
 
   constructor(backend: Backend, index: TreeIndex, leases: LeaseKeeper, logger: Logger) {
     this.#index = index;
@@ -66,9 +67,8 @@ export class Restorer {
     this.#read.close();
     // Compaction may have removed the newest revisions, if they were tombstones; they have been used all the same.
     this.revision = Math.max(this.revision, this.compactRevision, this.scheduled);
-    if (this.#missingLeases > 0) {
-      this.#logger.error('failed to attach a lease', { keys: this.#missingLeases, error: 'lease not found' });
-    }
+    const keys = this.#withoutLease.size;
+    if (keys > 0) this.#logger.error('failed to attach a lease', { keys, error: 'lease not found' });
   }
 
   #take(cursor: Cursor): boolean {
@@ -95,14 +95,16 @@ export class Restorer {
     const index = this.#index;
     const ref = index.restorePut(known, bytes, keyStart, keyEnd, main, sub, createRevision, version);
     const { lease } = this.#view;
+    if (lease !== 0n && !this.#leases.has(lease)) this.#withoutLease.add(ref);
+    else this.#withoutLease.delete(ref);
     if (lease === 0n && index.attachment(ref) === 0) return;
-    if (lease !== 0n && !this.#leases.has(lease)) this.#missingLeases++;
     this.#leases.setLease(ref, lease);
   }
 
   #tombstone(bytes: Uint8Array, known: number, main: number, sub: number): void {
     const { keyStart, keyEnd } = this.#view;
     const ref = this.#index.restoreTombstone(known, bytes, keyStart, keyEnd, main, sub);
+    this.#withoutLease.delete(ref);
     if (this.#index.attachment(ref) !== 0) this.#leases.setLease(ref, 0n);
   }
 
