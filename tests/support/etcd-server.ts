@@ -16,6 +16,14 @@ export interface EtcdOptions {
   readonly name?: string | undefined;
   readonly clientPort?: number | undefined;
   readonly peerPort?: number | undefined;
+  /** Address of both listeners; loopback if not given. */
+  readonly host?: string | undefined;
+  /** The peer URL that the others are told, if it is not that of the listener: say, a proxy's. */
+  readonly advertisedPeerUrl?: string | undefined;
+  /** The value of `--initial-cluster`; only this member if not given. */
+  readonly initialCluster?: string | undefined;
+  /** What the program is started with: say, `ip netns exec NAME`, which becomes the program. */
+  readonly launcher?: readonly string[] | undefined;
   /** More flags, after those that every server gets. */
   readonly flags?: readonly string[] | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
@@ -44,6 +52,7 @@ export class EtcdServer {
   readonly dataDir: string;
   readonly clientPort: number;
   readonly peerPort: number;
+  readonly host: string;
   readonly ended: Promise<Ended>;
   readonly log: LogLine[] = [];
   readonly #options: EtcdOptions;
@@ -59,7 +68,9 @@ export class EtcdServer {
     this.dataDir = dataDir;
     this.clientPort = clientPort;
     this.peerPort = peerPort;
-    this.#child = spawn(this.program, this.#args(), {
+    this.host = options.host ?? '127.0.0.1';
+    const [command, ...args] = [...(options.launcher ?? []), this.program, ...this.#args()];
+    this.#child = spawn(command!, args, {
       // A relative path that a server makes up (say, a default data-dir) must not land in the checkout.
       cwd: tmpdir(),
       env: cleanEnvironment(options.env),
@@ -83,12 +94,17 @@ export class EtcdServer {
   static async start(options: EtcdOptions = {}): Promise<EtcdServer> {
     const server = await EtcdServer.launch(options);
     try {
-      await server.waitForLog(server.#isOld ? READY_34 : READY, options.readyTimeoutMs ?? READY_TIMEOUT_MS);
+      await server.ready();
     } catch (error) {
       server.#child.kill('SIGKILL');
       throw error;
     }
     return server;
+  }
+
+  /** Waits until it serves clients, which takes the majority of its cluster. */
+  async ready(): Promise<void> {
+    await this.waitForLog(this.#isOld ? READY_34 : READY, this.#options.readyTimeoutMs ?? READY_TIMEOUT_MS);
   }
 
   /** Starts a server without waiting: for servers that are expected to refuse. */
@@ -105,7 +121,7 @@ export class EtcdServer {
 
   /** `host:port` of the client listener. */
   get address(): string {
-    return `127.0.0.1:${this.clientPort}`;
+    return `${this.host}:${this.clientPort}`;
   }
 
   get clientUrl(): string {
@@ -113,7 +129,7 @@ export class EtcdServer {
   }
 
   get peerUrl(): string {
-    return `http://127.0.0.1:${this.peerPort}`;
+    return `http://${this.host}:${this.peerPort}`;
   }
 
   get isOver(): boolean {
@@ -177,14 +193,15 @@ export class EtcdServer {
 
   #args(): string[] {
     const name = this.#options.name ?? 'default';
+    const advertised = this.#options.advertisedPeerUrl ?? this.peerUrl;
     const args = [
       `--name=${name}`,
       `--data-dir=${this.dataDir}`,
       `--listen-client-urls=${this.clientUrl}`,
       `--advertise-client-urls=${this.clientUrl}`,
       `--listen-peer-urls=${this.peerUrl}`,
-      `--initial-advertise-peer-urls=${this.peerUrl}`,
-      `--initial-cluster=${name}=${this.peerUrl}`,
+      `--initial-advertise-peer-urls=${advertised}`,
+      `--initial-cluster=${this.#options.initialCluster ?? `${name}=${advertised}`}`,
     ];
     // Before 3.5 the JSON log had to be asked for.
     if (this.#isOld) args.push('--logger=zap');

@@ -116,6 +116,17 @@ export interface Member {
   readonly isLearner: boolean;
 }
 
+export interface MemberAddResponse {
+  readonly header: Header;
+  readonly member: Member;
+  readonly members: readonly Member[];
+}
+
+export interface MembersResponse {
+  readonly header: Header;
+  readonly members: readonly Member[];
+}
+
 export interface AlarmMember {
   readonly memberID: bigint;
   readonly alarm: string;
@@ -135,7 +146,11 @@ export interface Responses {
   readonly 'Lease.LeaseTimeToLive': LeaseTimeToLiveResponse;
   readonly 'Lease.LeaseLeases': { readonly header: Header; readonly leases: readonly { ID: bigint }[] };
   readonly 'Lease.LeaseKeepAlive': LeaseKeepAliveResponse;
-  readonly 'Cluster.MemberList': { readonly header: Header; readonly members: readonly Member[] };
+  readonly 'Cluster.MemberList': MembersResponse;
+  readonly 'Cluster.MemberAdd': MemberAddResponse;
+  readonly 'Cluster.MemberRemove': MembersResponse;
+  readonly 'Cluster.MemberUpdate': MembersResponse;
+  readonly 'Cluster.MemberPromote': MembersResponse;
   readonly 'Maintenance.Status': StatusResponse;
   readonly 'Maintenance.Alarm': { readonly header: Header; readonly alarms: readonly AlarmMember[] };
   readonly 'Maintenance.Defragment': { readonly header: Header | null };
