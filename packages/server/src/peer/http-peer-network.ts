@@ -131,6 +131,8 @@ export class HttpPeerNetwork implements PeerNetwork {
       const peer = this.#peers.get(message.to) ?? this.#remotes.get(message.to);
       peer?.send(message);
     }
+    // Now, not after the turn: what follows in it may be a sync of the log, and the others should write at the same time.
+    this.#flush();
   }
 
   sendSnapshot(message: Message, body: SnapshotBody): void {
@@ -226,11 +228,13 @@ export class HttpPeerNetwork implements PeerNetwork {
   #flushLater(writer: Flushable): void {
     this.#unflushed.push(writer);
     if (this.#unflushed.length > 1) return;
-    this.#options.clock.defer(() => {
-      const writers = this.#unflushed;
-      this.#unflushed = [];
-      for (const unflushed of writers) unflushed.flush();
-    });
+    this.#options.clock.defer(() => this.#flush());
+  }
+
+  #flush(): void {
+    const writers = this.#unflushed;
+    this.#unflushed = [];
+    for (const unflushed of writers) unflushed.flush();
   }
 
   #reportUnreachable(id: bigint): void {

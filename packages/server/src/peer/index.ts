@@ -14,7 +14,7 @@
  *
  * {@link PeerNetwork} is the contract, for members that do not care by which network they are connected.
  *
- * What is sent in a turn leaves after it, with one write for each stream. A member that takes nothing has up to
+ * What is sent by one call leaves in it, with one write for each stream. A member that takes nothing has up to
  * 64 MiB or 4096 messages waiting on each stream; what goes beyond is dropped and reported, as is what a lost connection took
  * with it. Raft sends again.
  *
