@@ -388,19 +388,7 @@ export class MemberRun {
   }
 }
 
-const configs = new Map<string, Promise<Config>>();
-
-/** The configuration that flags mean: the same object for the same flags, as they are read often. */
-function memberConfig(flags: readonly string[]): Promise<Config> {
-  const key = flags.join('\0');
-  const known = configs.get(key);
-  if (known !== undefined) return known;
-  const config = readConfig(flags);
-  configs.set(key, config);
-  return config;
-}
-
-async function readConfig(flags: readonly string[]): Promise<Config> {
+async function memberConfig(flags: readonly string[]): Promise<Config> {
   const request = await loadConfig(flags, {
     environment: {},
     readFile: (path) => {

@@ -52,6 +52,9 @@ function compareHashes(world: World, hashes: ReadonlyMap<Machine, KeyValueHash>)
 function compareWithModel(world: World, { name, server }: Machine): void {
   const { model } = world;
   if (server === null) return world.violate('equal states', `${name} does not run`);
+  // Members compare themselves as well; what they say must be true.
+  const { value: mismatches } = server.metrics.handles.integrityMismatchesTotal;
+  if (mismatches > 0) return world.violate('equal states', `${name} has found ${mismatches} differences`);
   const { kvs, revision } = executeRange(server.store, new RangeRequest(EVERYTHING));
   if (revision !== model.revision) {
     return world.violate('equal states', `${name} is at revision ${revision}, the log at ${model.revision}`);
