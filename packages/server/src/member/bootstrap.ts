@@ -24,7 +24,13 @@ import {
   parseVersion,
   readMembership,
 } from '@etcd/storage/membership';
-import { ConsistentIndex, createMemberBuckets, createMetaBucket, SchemaError } from '@etcd/storage/schema';
+import {
+  ConsistentIndex,
+  createAuthBuckets,
+  createMemberBuckets,
+  createMetaBucket,
+  SchemaError,
+} from '@etcd/storage/schema';
 import { type SnapshotRecord, Snapshotter } from '@etcd/storage/snap';
 import {
   createWal,
@@ -147,6 +153,8 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
     // Nothing is written to the database before everything has been found to fit together.
     createMetaBucket(backend);
     createMemberBuckets(backend);
+    // Real etcd that gets this database as a snapshot can't go on without them.
+    createAuthBuckets(backend);
     return { backend, consistentIndex, snapshotter, ...log, otherMembers };
   } catch (error) {
     backend.close();

@@ -37,6 +37,7 @@ import {
 import { Store, WatchHub } from '@etcd/storage/mvcc';
 import {
   ConsistentIndex,
+  createAuthBuckets,
   createMemberBuckets,
   createMetaBucket,
   detectSchemaVersion,
@@ -931,6 +932,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     old.retire();
     createMetaBucket(backend);
     createMemberBuckets(backend);
+    createAuthBuckets(backend);
     this.#backend = backend;
     this.#consistentIndex = new ConsistentIndex(backend);
     this.#quota = this.#newQuota();
