@@ -38,7 +38,7 @@ export class Findings {
       if (this.#differing.has(id)) continue;
       this.#differing.add(id);
       logger.error('the data of a member differ from those of the majority', {
-        'remote-peer-id': formatId(id),
+        'member-id': formatId(id),
         revision,
         'found-in': foundIn,
         hash: hashes.get(id)!,

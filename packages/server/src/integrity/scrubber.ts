@@ -9,6 +9,7 @@ import { askHashes, askMember, type MemberHash } from './ask-member.ts';
 import type { Findings } from './findings.ts';
 import { type IntegrityHost, otherMembers } from './integrity-host.ts';
 import { STATE_HASH_PATH } from './state-hash-protocol.ts';
+import { hashText } from './verdict.ts';
 
 export interface ScrubberOptions {
   readonly host: IntegrityHost;
@@ -137,8 +138,4 @@ export class Scrubber {
       'number-of-members': memberCount,
     });
   }
-}
-
-function hashText(hash: number): string {
-  return hash.toString(16).padStart(8, '0');
 }

@@ -7,13 +7,14 @@ import { formatId, type Member } from '@etcd/storage/membership';
 import { askMember } from './ask-member.ts';
 import { blockEnd, type ChangeHashes } from './change-hashes.ts';
 import type { Findings } from './findings.ts';
-import { type IntegrityHost, otherMembers } from './integrity-host.ts';
+import { type IntegrityHost, otherMembers, voterIds } from './integrity-host.ts';
 import {
   parseStateHashAnswer,
   type StateHashAnswer,
   type StateHashQuestion,
   stateHashPath,
 } from './state-hash-protocol.ts';
+import { hashText, judge } from './verdict.ts';
 
 export interface StateExchangeOptions {
   readonly host: IntegrityHost;
@@ -44,6 +45,7 @@ class Peer {
 export class StateExchange {
   readonly #options: StateExchangeOptions;
   readonly #peers = new Map<bigint, Peer>();
+  /** null: stopped. */
   #timer: Timer | null = null;
   #isInvestigating = false;
 
@@ -133,9 +135,9 @@ export class StateExchange {
     const { hashes } = this.#options;
     for (let revision = first; revision <= last; revision++) {
       if (!hashes.isKnown(revision) || hashes.at(revision) === theirs[revision - first]) continue;
-      return this.#investigate(revision, (isDecided) => {
+      return this.#investigate(revision, (found) => {
         peer.attempts++;
-        if (!isDecided && peer.attempts < MAX_ATTEMPTS) return;
+        if (!this.#isDecided(revision, found, peer.attempts === MAX_ATTEMPTS)) return;
         // Known now, or not to be known: the revisions behind it are not compared again.
         peer.comparedTo = comparedTo;
         peer.attempts = 0;
@@ -143,30 +145,33 @@ export class StateExchange {
     }
   }
 
-  /** Asks everybody for their hash of the one revision. */
-  #investigate(revision: number, done: (isDecided: boolean) => void): void {
+  /** Asks everybody for their hash of the one revision, unless that is being done for another: the next round is soon. */
+  #investigate(revision: number, done: (found: ReadonlyMap<bigint, string>) => void): void {
     const { host, hashes } = this.#options;
-    if (this.#isInvestigating) return;
+    const others = otherMembers(host);
+    if (this.#isInvestigating || others.length === 0) return;
     this.#isInvestigating = true;
     host.metrics.integrityMismatchesTotal.inc();
     const found = new Map([[host.memberId, hashText(hashes.at(revision))]]);
-    const others = otherMembers(host);
     let openCount = others.length;
     for (const member of others) {
       this.#ask(member, { from: revision, to: revision, each: true }, (answer) => {
         if (answer?.hashes.length === 1) found.set(member.id, hashText(answer.hashes[0]!));
         if (--openCount > 0) return;
         this.#isInvestigating = false;
-        done(this.#decide(revision, found));
+        done(found);
       });
     }
   }
 
-  #decide(revision: number, found: ReadonlyMap<bigint, string>): boolean {
-    const { findings, onUndecided } = this.#options;
-    if (findings.report('changes', revision, found).majority !== null) return true;
-    onUndecided();
-    return false;
+  /** @param isLast no more is heard of this: without a majority, that is said. */
+  #isDecided(revision: number, found: ReadonlyMap<bigint, string>, isLast: boolean): boolean {
+    const { host, findings, onUndecided } = this.#options;
+    const { majority } = judge(voterIds(host), found);
+    if (majority === null && !isLast) return false;
+    findings.report('changes', revision, found);
+    if (majority === null) onUndecided();
+    return true;
   }
 
   /** Gives null when there is no answer that could be compared with. */
@@ -174,6 +179,7 @@ export class StateExchange {
     const { host } = this.#options;
     const request = { method: 'GET', path: stateHashPath(question) };
     askMember(host.network, member, request, TIMEOUT_MS, (response) => {
+      if (this.#timer === null) return;
       if (response === null) return done(null);
       const answer = response.status === 200 ? parseStateHashAnswer(question, response) : null;
       if (answer === null && response.status !== 503) this.#onForeign(member);
@@ -191,8 +197,4 @@ export class StateExchange {
     }
     peer.foreignUntilMs = clock.now() + FOREIGN_MS;
   }
-}
-
-function hashText(hash: number): string {
-  return hash.toString(16).padStart(8, '0');
 }

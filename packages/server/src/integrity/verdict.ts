@@ -26,3 +26,8 @@ export function judge(voters: readonly bigint[], hashes: ReadonlyMap<bigint, str
     differing: members.filter((id) => hashes.get(id) !== majority),
   };
 }
+
+/** A hash as it is compared and logged. */
+export function hashText(hash: number): string {
+  return hash.toString(16).padStart(8, '0');
+}
