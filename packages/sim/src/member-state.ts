@@ -4,6 +4,7 @@
  */
 import { RangeRequest } from '@etcd/api/etcdserverpb';
 import { decodeKeyValue } from '@etcd/api/mvccpb';
+import type { Member } from '@etcd/storage/membership';
 import { executeRange, type KeyValueHash } from '@etcd/storage/mvcc';
 import { isSamePair } from './checks.ts';
 import type { Machine } from './machine.ts';
@@ -20,12 +21,15 @@ const EVERYTHING = { key: new Uint8Array(1), rangeEnd: new Uint8Array(1) };
 export async function compareMembers(world: World): Promise<void> {
   const machines = world.activeMachines;
   for (const machine of machines) compareWithModel(world, machine);
+  compareMembership(world, machines);
+  // Leases may end meanwhile, which makes further revisions.
+  const { revision } = world.model;
   await world.run(COMPACTION_MS);
   const hashes = new Map<Machine, KeyValueHash>();
   for (const machine of machines) {
     const { server, run } = machine;
     run?.process.run(() =>
-      server?.store.hashes.hashByRevThen(0, (error, hash) => {
+      server?.store.hashes.hashByRevThen(revision, (error, hash) => {
         if (error === null) hashes.set(machine, hash!);
       }),
     );
@@ -33,6 +37,44 @@ export async function compareMembers(world: World): Promise<void> {
   const isDone = await world.run(HASH_LIMIT_MS, () => hashes.size === machines.length);
   if (!isDone) return world.violate('progress', 'no hash of the store');
   compareHashes(world, hashes);
+}
+
+/** All have the same list of members, and raft has those who vote and those who learn from it. */
+function compareMembership(world: World, machines: readonly Machine[]): void {
+  const lists = machines.map(({ server }) => listMembers(server!.membership.members()));
+  for (const [i, list] of lists.entries()) {
+    if (list !== lists[0]) {
+      const both = `${machines[0]!.name} has ${lists[0]}; ${machines[i]!.name} has ${list}`;
+      return world.violate('equal states', both);
+    }
+  }
+  const members = machines[0]!.server!.membership.members();
+  const voters = idsOf(members.filter(({ isLearner }) => !isLearner).map(({ id }) => id));
+  const learners = idsOf(members.filter(({ isLearner }) => isLearner).map(({ id }) => id));
+  for (const { name, run } of machines) {
+    const { config } = run!.parts!.node.status();
+    const [incoming, outgoing] = [config.voters.incoming.ids, config.voters.outgoing.ids];
+    if (idsOf(incoming) === voters && outgoing.length === 0 && idsOf(config.learners.ids) === learners)
+      continue;
+    const raft = `voters ${idsOf(incoming)} before ${idsOf(outgoing)} learners ${idsOf(config.learners.ids)}`;
+    world.violate('equal states', `raft of ${name} has ${raft}; the members are ${lists[0]}`);
+  }
+}
+
+function listMembers(members: readonly Member[]): string {
+  const texts = members.map(({ id, name, peerUrls, clientUrls, isLearner }) =>
+    [id.toString(16), name, peerUrls.join(' '), clientUrls.join(' '), isLearner ? 'learns' : 'votes'].join(
+      ' ',
+    ),
+  );
+  return texts.sort().join(', ');
+}
+
+function idsOf(ids: readonly bigint[]): string {
+  return ids
+    .map((id) => id.toString(16))
+    .sort()
+    .join();
 }
 
 function compareHashes(world: World, hashes: ReadonlyMap<Machine, KeyValueHash>): void {
