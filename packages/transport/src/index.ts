@@ -16,8 +16,9 @@
  * write per connection, when the turn's callbacks have run (`Clock.defer`), or when `flush` is called.
  *
  * Bytes given to the transport: `respond`, `write` and their kin copy; `reserve` and `reserveMessage` return
- * a position in `call.output` where the caller encodes in place, at once and in full; `respondChunks` and
- * `writeChunks` take ownership of the chunks, which must not change afterwards.
+ * a position in `call.output` where the caller encodes in place, at once and in full; `respondChunks` takes ownership
+ * of the chunks, which must not change afterwards; a {@link Body} is written piece by piece into memory that the
+ * connections share and reuse.
  *
  * Back-pressure: a write returns false when its stream holds more than `streamHighWaterBytes`; `onWritable`
  * follows. In the other direction, `pause` stops a stream's messages, and with them, once its window is used
@@ -60,6 +61,7 @@ export { type Metadata, NO_METADATA } from './grpc/metadata.ts';
 export { type CallReceiver, type ConnectionInfo, ServerCall } from './grpc/server-call.ts';
 export { GrpcCode } from './grpc/status.ts';
 export { type Headers, HttpExchange } from './http/http-exchange.ts';
+export type { Body } from './http2/body.ts';
 export { Http2Counters } from './http2/connection.ts';
 export type { Head } from './http2/head.ts';
 export { CLIENT_LIMITS, type Http2Limits, SERVER_LIMITS } from './http2/limits.ts';

@@ -2,7 +2,7 @@
  * Responses of the KV service, written from the store's results without building messages: stored pairs are copied as
  * the encoded bytes that they are. For every response there is its exact size and its writer, which agree.
  */
-import { sizeDelimited, sizeInt64, writeInt64, writeUint32 } from '@etcd/api/wire';
+import { sizeDelimited, sizeInt64, sizeUint32, writeInt64, writeUint32 } from '@etcd/api/wire';
 import { unreachable } from '@etcd/base';
 import {
   DELETE_RANGE,
@@ -17,6 +17,7 @@ import {
   TXN,
   type TxnResult,
 } from '@etcd/storage/mvcc';
+import type { Body } from '@etcd/transport';
 import { EMPTY_HEADER, type HeaderWriter, INNER_HEADER } from './response-header.ts';
 
 const delimited = (field: number): number => (field << 3) | 2;
@@ -48,12 +49,41 @@ export function writeRangeAnswer(
   return writeRangeEnd(result, target, position);
 }
 
+/** The same into `body`, for answers that are too large for one piece. */
+export function appendRangeAnswer(result: RangeResult, header: HeaderWriter, body: Body): void {
+  appendHeader(header, result.revision, body);
+  appendRangePairs(result.kvs, body);
+  appendRangeEnd(result, body);
+}
+
+export function appendHeader(header: HeaderWriter, revision: number, body: Body): void {
+  const position = body.reserve(header.size(revision));
+  header.write(body.block, position, revision);
+}
+
+export function appendRangePairs(kvs: Slices, body: Body): void {
+  const { count } = kvs;
+  for (let i = 0; i < count; i++) {
+    const start = kvs.start(i);
+    const end = kvs.end(i);
+    const position = body.reserve(1 + sizeUint32(end - start));
+    body.block[position] = RANGE_KVS_TAG;
+    writeUint32(body.block, position + 1, end - start);
+    body.append(kvs.buffer(i), start, end);
+  }
+}
+
+export function appendRangeEnd(result: RangeResult, body: Body): void {
+  const position = body.reserve(sizeRangeEnd(result));
+  writeRangeEnd(result, body.block, position);
+}
+
 /** What comes behind the pairs: whether there are more, and how many there are in all. */
-export function sizeRangeEnd({ more, count }: RangeResult): number {
+function sizeRangeEnd({ more, count }: RangeResult): number {
   return (more ? 2 : 0) + (count === 0 ? 0 : 1 + sizeInt64(count));
 }
 
-export function writeRangeEnd({ more, count }: RangeResult, target: Uint8Array, position: number): number {
+function writeRangeEnd({ more, count }: RangeResult, target: Uint8Array, position: number): number {
   if (more) {
     target[position++] = RANGE_MORE_TAG;
     target[position++] = 1;
@@ -66,10 +96,6 @@ export function writeRangeEnd({ more, count }: RangeResult, target: Uint8Array, 
 /** The pairs of a range alone, as they stand in its answer. */
 export function sizeRangePairs(kvs: Slices): number {
   return sizePairs(kvs);
-}
-
-export function writeRangePairs(kvs: Slices, target: Uint8Array, position: number): number {
-  return writePairs(kvs, RANGE_KVS_TAG, target, position);
 }
 
 // --- put

@@ -1,20 +1,21 @@
 /**
  * Answers to ranges. Small ones are read and written in one go. Large ones are read in slices, so that nobody else waits
- * long, and copied into chunks as they are read: the answer exists once in memory. A streamed range is sent as it is read, at
- * the pace of its reader.
+ * long, and copied as they are read into blocks that are used again and again: the answer exists once in memory. A streamed
+ * range is sent as it is read, at the pace of its reader.
  */
 import type { InternalError } from '@etcd/api';
 import type { RangeRequest } from '@etcd/api/etcdserverpb';
-import { sizeDelimited, writeUint32 } from '@etcd/api/wire';
+import { sizeUint32, writeUint32 } from '@etcd/api/wire';
 import { executeRange, type RangeResult, RangeScan, type Store } from '@etcd/storage/mvcc';
-import type { CallReceiver, ServerCall } from '@etcd/transport';
+import type { Body, CallReceiver, ServerCall } from '@etcd/transport';
 import {
+  appendHeader,
+  appendRangeAnswer,
+  appendRangeEnd,
+  appendRangePairs,
   sizeRangeAnswer,
-  sizeRangeEnd,
   sizeRangePairs,
   writeRangeAnswer,
-  writeRangeEnd,
-  writeRangePairs,
 } from './kv-answers.ts';
 import type { HeaderWriter, ResponseHeaderWriter } from './response-header.ts';
 import { refuseInternal } from './rpc-context.ts';
@@ -23,7 +24,6 @@ import { refuseInternal } from './rpc-context.ts';
 const SLICE_KEYS = 512;
 /** A complete answer up to this size goes straight into the connection's output. */
 const MAX_INLINE_BYTES = 64 * 1024;
-const CHUNK_BYTES = 1024 * 1024;
 
 /** Told once when a range has been answered, or refused; not when its client has gone before. */
 export interface RangeListener {
@@ -68,60 +68,17 @@ function writeWhole(call: ServerCall, result: RangeResult, header: HeaderWriter)
     writeRangeAnswer(result, header, call.output, position);
     return;
   }
-  const chunk = Buffer.allocUnsafeSlow(size);
-  writeRangeAnswer(result, header, chunk, 0);
-  call.respondChunks([chunk], size);
+  const body = call.newBody();
+  appendRangeAnswer(result, header, body);
+  call.respondBody(body);
 }
-
-/** Collects encoded parts into chunks. */
-class Chunks {
-  readonly #chunks: Uint8Array[] = [];
-  #current: Uint8Array = new Uint8Array(0);
-  #used = 0;
-  #total = 0;
-
-  get total(): number {
-    return this.#total;
-  }
-
-  /** Room for `length` bytes: to be written to `buffer` from the returned position on. */
-  reserve(length: number): number {
-    if (this.#used + length > this.#current.length) {
-      this.#seal();
-      this.#current = Buffer.allocUnsafeSlow(Math.max(length, CHUNK_BYTES));
-    }
-    const position = this.#used;
-    this.#used += length;
-    this.#total += length;
-    return position;
-  }
-
-  get buffer(): Uint8Array {
-    return this.#current;
-  }
-
-  finish(): readonly Uint8Array[] {
-    this.#seal();
-    return this.#chunks;
-  }
-
-  #seal(): void {
-    if (this.#used > 0) this.#chunks.push(this.#current.subarray(0, this.#used));
-    this.#current = new Uint8Array(0);
-    this.#used = 0;
-  }
-}
-
-/** Tag of the pairs in a RangeResponse. */
-const KVS_TAG = (2 << 3) | 2;
 
 class LargeRange {
   readonly #call: ServerCall;
   readonly #store: Store;
   readonly #scan: RangeScan;
   readonly #header: HeaderWriter;
-  readonly #chunks = new Chunks();
-
+  readonly #body: Body;
   readonly #listener: RangeListener;
 
   /** @param scan has made its first step. */
@@ -137,19 +94,21 @@ class LargeRange {
     this.#store = store;
     this.#scan = scan;
     this.#header = header;
+    this.#body = call.newBody();
     if (!scan.isInOrder) return;
     // The revision of the answer is known from the beginning, so its header can be written first.
-    const { revision } = scan.result;
-    const position = this.#chunks.reserve(header.size(revision));
-    header.write(this.#chunks.buffer, position, revision);
+    appendHeader(header, scan.result.revision, this.#body);
     this.#take();
   }
 
   readonly next = (): void => {
-    if (!this.#call.isAlive) return;
+    if (!this.#call.isAlive) return this.#body.discard();
     const isDone = this.#scan.step(SLICE_KEYS);
     const { result, isInOrder } = this.#scan;
-    if (result.error !== null) return refuseRange(this.#call, result.error, this.#listener);
+    if (result.error !== null) {
+      this.#body.discard();
+      return refuseRange(this.#call, result.error, this.#listener);
+    }
     if (!isInOrder) {
       if (isDone) answerWhole(this.#call, result, this.#header, this.#listener);
       else this.#store.clock.defer(this.next);
@@ -163,23 +122,13 @@ class LargeRange {
   /** Copies what the scan has found so far, and forgets it. */
   #take(): void {
     const { kvs } = this.#scan.result;
-    const chunks = this.#chunks;
-    for (let i = 0; i < kvs.count; i++) {
-      const start = kvs.start(i);
-      const end = kvs.end(i);
-      let position = chunks.reserve(1 + sizeDelimited(end - start));
-      const target = chunks.buffer;
-      target[position++] = KVS_TAG;
-      position = writeUint32(target, position, end - start);
-      target.set(kvs.buffer(i).subarray(start, end), position);
-    }
+    appendRangePairs(kvs, this.#body);
     kvs.clear();
   }
 
   #finish(result: RangeResult): void {
-    const position = this.#chunks.reserve(sizeRangeEnd(result));
-    writeRangeEnd(result, this.#chunks.buffer, position);
-    this.#call.respondChunks(this.#chunks.finish(), this.#chunks.total);
+    appendRangeEnd(result, this.#body);
+    this.#call.respondBody(this.#body);
     this.#listener.onRanged(true);
   }
 }
@@ -244,31 +193,31 @@ class RangeStream implements CallReceiver {
     if (error !== null) return refuseRange(this.#call, error, this.#listener);
     if (isDone) return this.#finish();
     if (kvs.count < this.#chunkKeys) return this.#store.clock.defer(this.next);
-    const bytes = sizeRangePairs(kvs);
-    const hasRoom = this.#send(bytes, (target, position) => writeRangePairs(kvs, target, position));
+    const body = this.#begin(sizeRangePairs(kvs));
+    appendRangePairs(kvs, body);
     kvs.clear();
-    this.#adjust(bytes);
-    if (hasRoom) this.#store.clock.defer(this.next);
+    this.#adjust(body.length);
+    if (this.#call.writeBody(body)) this.#store.clock.defer(this.next);
   };
 
   #finish(): void {
     const { result } = this.#scan;
     // A count alone is all in one chunk anyway; otherwise pairs, header and count make the last one.
     if (this.#isCountOnly) result.more = false;
-    this.#send(sizeRangeAnswer(result, this.#header), (target, position) =>
-      writeRangeAnswer(result, this.#header, target, position),
-    );
+    const body = this.#begin(sizeRangeAnswer(result, this.#header));
+    appendRangeAnswer(result, this.#header, body);
+    this.#call.writeBody(body);
     this.#call.end();
     this.#listener.onRanged(true);
   }
 
-  #send(size: number, write: (target: Uint8Array, position: number) => void): boolean {
-    let position = this.#call.reserveMessage(1 + sizeDelimited(size));
-    const target = this.#call.output;
-    target[position++] = RANGE_RESPONSE_TAG;
-    position = writeUint32(target, position, size);
-    write(target, position);
-    return this.#call.hasRoom;
+  /** A message whose RangeResponse, to be appended, has `size` bytes. */
+  #begin(size: number): Body {
+    const body = this.#call.newBody();
+    const position = body.reserve(1 + sizeUint32(size));
+    body.block[position] = RANGE_RESPONSE_TAG;
+    writeUint32(body.block, position + 1, size);
+    return body;
   }
 
   /** Chunks of about the size of a request: doubled while much smaller, halved when much larger. */

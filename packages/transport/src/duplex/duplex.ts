@@ -14,7 +14,7 @@ export interface Duplex {
 
   /**
    * Sends `parts` in order. When {@link pendingBytes} is 0 afterwards, their memory belongs to the caller
-   * again; otherwise it must not change any more, and `onDrain` will be called once everything is gone.
+   * again; otherwise it must not change until `onDrain` is called, once everything is gone.
    */
   write(parts: readonly Uint8Array[]): void;
 

@@ -1,11 +1,12 @@
 /**
  * One call on the server: the request's head, its messages, and the answer.
  *
- * A unary handler answers exactly once, at once or later, by one of `respond`, `reserve`, `respondChunks` and
- * `fail`. A stream handler writes messages and ends with `end`. After that, and after a cancellation or a
+ * A unary handler answers exactly once, at once or later, by one of `respond`, `reserve`, `respondChunks`,
+ * `respondBody` and `fail`. A stream handler writes messages and ends with `end`. After that, and after a cancellation or a
  * lost connection, every method is harmless: late answers go nowhere.
  */
 import type { HeaderField } from '../hpack/header-field.ts';
+import type { Body } from '../http2/body.ts';
 import type { Http2Connection } from '../http2/connection.ts';
 import type { Head } from '../http2/head.ts';
 import { copyRange } from '../http2/output.ts';
@@ -172,6 +173,21 @@ export class ServerCall extends GrpcStream implements Expiring {
     this.#endWhenSent(GrpcCode.OK, '', NO_METADATA);
   }
 
+  /**
+   * A message that is too large for one piece, to be made in memory of the transport and given to {@link respondBody}
+   * or {@link writeBody}, or else discarded.
+   */
+  newBody(): Body {
+    return this.connection.newBody();
+  }
+
+  /** Answers with `body`, which is empty afterwards. Sent as the client takes it. */
+  respondBody(body: Body): void {
+    if (!this.#mayAnswer(body.length)) return body.discard();
+    this.#isAnswered = true;
+    if (this.#placeBody(body)) this.#endWhenSent(GrpcCode.OK, '', NO_METADATA);
+  }
+
   /** Answers with an error. */
   fail(code: number, message: string, trailers: Metadata = NO_METADATA): void {
     this.end(code, message, trailers);
@@ -214,11 +230,10 @@ export class ServerCall extends GrpcStream implements Expiring {
     return this.#place(length, false);
   }
 
-  /**
-   * Sends a message made of `chunks`, as {@link respondChunks} does. Returns whether there is room for more.
-   */
-  writeChunks(chunks: readonly Uint8Array[], totalLength: number): boolean {
-    if (this.#mayAnswer(totalLength)) this.#placeChunks(chunks, totalLength);
+  /** Sends `body` as a message; it is empty afterwards. Returns whether there is room for more. */
+  writeBody(body: Body): boolean {
+    if (this.#mayAnswer(body.length)) this.#placeBody(body);
+    else body.discard();
     return this.hasRoom;
   }
 
@@ -469,20 +484,38 @@ export class ServerCall extends GrpcStream implements Expiring {
 
   /** Returns whether the message was taken. */
   #placeChunks(chunks: readonly Uint8Array[], totalLength: number): boolean {
+    if (!this.#queuePrefix(totalLength)) return false;
+    const { connection } = this;
+    for (const chunk of chunks) connection.sender.queueOwned(this, chunk, 0, chunk.length);
+    connection.touch();
+    return true;
+  }
+
+  /** Returns whether the message was taken; if not, its blocks are back in the pool. */
+  #placeBody(body: Body): boolean {
+    if (!this.#queuePrefix(body.length)) {
+      body.discard();
+      return false;
+    }
+    this.connection.sender.queueBody(this, body);
+    this.connection.touch();
+    return true;
+  }
+
+  /** Begins a message in the queue. False when too much is there already, which ends the call. */
+  #queuePrefix(length: number): boolean {
     const { connection } = this;
     if (connection.isCongested) {
       this.#overflow();
       return false;
     }
-    this.#countSent(totalLength);
+    this.#countSent(length);
     this.#sendHeadersOnce(NO_METADATA);
     const { sender } = connection;
     const at = sender.reserveQueued(this, MESSAGE_PREFIX_BYTES);
     const bytes = sender.queueBytes(this);
     bytes[at] = 0;
-    writeUint32(bytes, at + 1, totalLength);
-    for (const chunk of chunks) sender.queueOwned(this, chunk, 0, chunk.length);
-    connection.touch();
+    writeUint32(bytes, at + 1, length);
     return true;
   }
 

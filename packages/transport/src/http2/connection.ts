@@ -14,6 +14,7 @@ import type { Clock, Timer } from '@etcd/base';
 import type { Duplex, DuplexReceiver } from '../duplex/duplex.ts';
 import { HpackEncoder } from '../hpack/hpack-encoder.ts';
 import { AbuseGuard } from './abuse-guard.ts';
+import { Body } from './body.ts';
 import { BufferAccount } from './buffer-account.ts';
 import type { Flusher } from './flusher.ts';
 import {
@@ -196,6 +197,11 @@ export class Http2Connection implements DuplexReceiver {
     return this.sender.queuedBytes >= this.limits.maxQueuedBytes;
   }
 
+  /** A large message, to be made in blocks of the pool that the connections share. */
+  newBody(): Body {
+    return new Body(this.#environment.pool);
+  }
+
   /** Says that there is output, which is written at the end of the turn, or now if it is much already. */
   touch(): void {
     if (this.#isFlushing) return;
@@ -352,6 +358,7 @@ export class Http2Connection implements DuplexReceiver {
 
   onDrain(): void {
     this.sender.pendingBytes = this.#duplex.pendingBytes;
+    this.output.onDrain();
     this.#watchdog.writtenBytes++;
     this.flush();
   }

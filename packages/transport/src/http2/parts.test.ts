@@ -4,6 +4,7 @@ import { SimClock } from '@etcd/testing';
 import fc from 'fast-check';
 import type { Duplex } from '../duplex/duplex.ts';
 import { frame } from '../testing/raw-peer.ts';
+import { Body } from './body.ts';
 import { Flusher } from './flusher.ts';
 import type { FrameSink } from './frame-reader.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -131,7 +132,7 @@ test('the stream table agrees with a Map, whatever lives long', () => {
   );
 });
 
-/** A duplex that keeps what is written, and takes it at once or not. */
+/** A duplex that keeps what is written, and takes it at once or when it is told to {@link drain}. */
 class Sink implements Duplex {
   pendingBytes = 0;
   isSlow = false;
@@ -148,33 +149,57 @@ class Sink implements Duplex {
     if (this.isSlow) this.pendingBytes += parts.reduce((sum, part) => sum + part.length, 0);
   }
 
+  /** What is pending leaves now: from here on its memory may change. */
+  drain(): void {
+    this.pendingBytes = 0;
+    for (const [i, part] of this.parts.entries()) this.parts[i] = Buffer.from(part);
+  }
+
   get bytes(): Buffer {
     return Buffer.concat(this.parts);
   }
 }
 
 test('output comes out as it went in, and memory that is still in use is not reused', () => {
-  const step = fc.tuple(fc.constantFrom('reserve', 'append', 'adopt', 'flush'), fc.nat(40_000), fc.nat(255));
+  const kinds = fc.constantFrom('reserve', 'append', 'adopt', 'release', 'flush', 'drain');
+  const step = fc.tuple(kinds, fc.nat(40_000), fc.nat(255));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), (steps, isSlow) => {
-      const output = new Output(new OutputPool());
+      const pool = new OutputPool();
+      const output = new Output(pool);
       const sink = new Sink();
       sink.isSlow = isSlow;
       const expected: Buffer[] = [];
       for (const [kind, length, fill] of steps) {
-        const bytes = Buffer.alloc(length, fill);
-        if (kind === 'flush') output.flush(sink);
-        else if (kind === 'append') output.append(bytes, 0, length);
+        let bytes: Uint8Array = Buffer.alloc(length, fill);
+        if (kind === 'drain') {
+          sink.drain();
+          output.onDrain();
+          continue;
+        }
+        if (kind === 'flush') {
+          if (sink.pendingBytes === 0) output.flush(sink);
+          continue;
+        }
+        if (kind === 'release') {
+          // Whatever the pool lends twice would be written over here.
+          const block = pool.take(true).fill(fill);
+          bytes = Buffer.from(block);
+          output.adopt(block);
+          output.releaseWhenSent(block);
+        } else if (kind === 'append') output.append(bytes, 0, length);
         else if (kind === 'adopt') output.adopt(bytes);
         else {
           const at = output.reserve(length);
           output.bytes.set(bytes, at);
         }
-        if (kind !== 'flush') expected.push(bytes);
+        expected.push(Buffer.from(bytes));
         const written = sink.parts.reduce((sum, part) => sum + part.length, 0);
         const total = expected.reduce((sum, each) => sum + each.length, 0);
         assert.equal(written + output.byteCount, total);
       }
+      sink.drain();
+      output.onDrain();
       output.flush(sink);
       assert.ok(sink.bytes.equals(Buffer.concat(expected)));
     }),
@@ -183,17 +208,20 @@ test('output comes out as it went in, and memory that is still in use is not reu
 });
 
 test('a send queue gives back what was put in, in order', () => {
-  const step = fc.tuple(fc.constantFrom('append', 'adopt', 'consume'), fc.nat(20_000));
+  const step = fc.tuple(fc.constantFrom('append', 'adopt', 'body', 'consume'), fc.nat(300_000));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const queue = new SendQueue();
+      const pool = new OutputPool();
+      const queue = new SendQueue(pool);
       const input: Buffer[] = [];
       const output: Buffer[] = [];
       const consume = (max: number): void => {
-        const { bytes, start, end } = queue.first();
+        const segment = queue.first();
+        const { bytes, start, end, isPooled } = segment;
         const take = Math.min(max, end - start);
         output.push(Buffer.from(bytes.subarray(start, start + take)));
         queue.consume(take);
+        if (isPooled && segment.start === segment.end) pool.give(bytes);
       };
       for (const [i, [kind, length]] of steps.entries()) {
         const bytes = Buffer.alloc(length, i);
@@ -203,6 +231,7 @@ test('a send queue gives back what was put in, in order', () => {
         }
         input.push(bytes);
         if (kind === 'adopt') queue.adopt(bytes, 0, length);
+        else if (kind === 'body') queue.adoptBody(bodyOf(pool, bytes));
         else if (length > 0) queue.append(bytes, 0, length);
       }
       while (queue.byteCount > 0) consume(7000);
@@ -210,6 +239,17 @@ test('a send queue gives back what was put in, in order', () => {
     }),
   );
 });
+
+/** A body of `bytes`, made of a short piece and several blocks when it is long. */
+function bodyOf(pool: OutputPool, bytes: Uint8Array): Body {
+  const body = new Body(pool);
+  const piece = Math.min(10, bytes.length);
+  const at = body.reserve(piece);
+  body.block.set(bytes.subarray(0, piece), at);
+  body.append(bytes, piece, bytes.length);
+  assert.equal(body.length, bytes.length);
+  return body;
+}
 
 test('the flusher writes each connection once per turn, those that come while it runs in the next', () => {
   const clock = new SimClock();

@@ -1,23 +1,29 @@
 /**
  * Body bytes of one stream that could not be sent yet: the peer's window is used up, or the socket is full.
- * Small writes are copied together into blocks; chunks whose ownership was passed are kept as they are.
+ * Small writes are copied together into blocks of the pool; chunks whose ownership was passed are kept as they are.
  */
 import { RingBuffer } from '@etcd/base';
-import { copyRange } from './output.ts';
+import type { Body } from './body.ts';
+import { copyRange, LARGE_BLOCK_BYTES, OUTPUT_BLOCK_BYTES, type OutputPool } from './output.ts';
 
-interface Segment {
+export interface Segment {
   readonly bytes: Uint8Array;
   start: number;
   end: number;
+  /** Whether `bytes` is a block that goes to the pool once this segment, the only one in it, has been sent. */
+  readonly isPooled: boolean;
 }
 
-const BLOCK_BYTES = 16 * 1024;
-
 export class SendQueue {
+  readonly #pool: OutputPool;
   readonly #segments = new RingBuffer<Segment>(4);
   /** The last segment, when it is a block of ours with room at its end. */
   #tail: Segment | null = null;
   #byteCount = 0;
+
+  constructor(pool: OutputPool) {
+    this.#pool = pool;
+  }
 
   get byteCount(): number {
     return this.#byteCount;
@@ -27,7 +33,7 @@ export class SendQueue {
   reserve(length: number): number {
     let tail = this.#tail;
     if (tail === null || tail.bytes.length - tail.end < length) {
-      tail = { bytes: Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, length)), start: 0, end: 0 };
+      tail = this.#newBlock(length);
       this.#segments.push(tail);
       this.#tail = tail;
     }
@@ -51,9 +57,12 @@ export class SendQueue {
   /** Appends `source[start, end)` itself, which must not change any more. */
   adopt(source: Uint8Array, start: number, end: number): void {
     if (start === end) return;
-    this.#segments.push({ bytes: source, start, end });
-    this.#tail = null;
-    this.#byteCount += end - start;
+    this.#adopt({ bytes: source, start, end, isPooled: false });
+  }
+
+  /** Appends the blocks of `body`, which is empty afterwards. */
+  adoptBody(body: Body): void {
+    for (const segment of body.take()) this.#adopt(segment);
   }
 
   /** The first segment of a queue that is not empty. */
@@ -69,5 +78,17 @@ export class SendQueue {
     if (segment.start < segment.end) return;
     this.#segments.take();
     if (segment === this.#tail) this.#tail = null;
+  }
+
+  #adopt(segment: Segment): void {
+    this.#segments.push(segment);
+    this.#tail = null;
+    this.#byteCount += segment.end - segment.start;
+  }
+
+  #newBlock(length: number): Segment {
+    const isPooled = length <= LARGE_BLOCK_BYTES;
+    const bytes = isPooled ? this.#pool.take(length > OUTPUT_BLOCK_BYTES) : Buffer.allocUnsafeSlow(length);
+    return { bytes, start: 0, end: 0, isPooled };
   }
 }

@@ -3,6 +3,7 @@
  * its stream's queue, and the streams that may send take turns, one frame each.
  */
 import { assert, RingBuffer } from '@etcd/base';
+import type { Body } from './body.ts';
 import type { Output } from './output.ts';
 import {
   DEFAULT_MAX_FRAME_BYTES,
@@ -128,6 +129,13 @@ export class Sender {
     this.#onQueued(stream, end - start);
   }
 
+  /** Queues the blocks of `body`, which is empty afterwards. */
+  queueBody(stream: Http2Stream, body: Body): void {
+    const { length } = body;
+    this.#queueOf(stream).adoptBody(body);
+    this.#onQueued(stream, length);
+  }
+
   /** Drops what a stream that is no more had queued. */
   forget(stream: Http2Stream): void {
     if (stream.queue === null) return;
@@ -174,7 +182,7 @@ export class Sender {
   }
 
   #queueOf(stream: Http2Stream): SendQueue {
-    stream.queue ??= new SendQueue();
+    stream.queue ??= new SendQueue(this.output.pool);
     return stream.queue;
   }
 
@@ -218,6 +226,7 @@ export class Sender {
       if (take >= ADOPT_BYTES) output.adopt(segment.bytes.subarray(segment.start, segment.start + take));
       else output.append(segment.bytes, segment.start, segment.start + take);
       queue.consume(take);
+      if (segment.isPooled && segment.start === segment.end) output.releaseWhenSent(segment.bytes);
       rest -= take;
     }
     this.#openStream = stream;
