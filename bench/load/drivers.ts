@@ -101,6 +101,8 @@ export function driveClosed(
 const TICK_MS = 1;
 /** Requests in flight on one channel before the server counts as unable to keep up. */
 export const MAX_OPEN_PER_CHANNEL = 2_000;
+/** And on all of them: with 5,000 proposals that are not applied, etcd refuses more. */
+const MAX_OPEN = 4_000;
 
 /** Sends `perSecond` requests a second for `seconds`, late ones at once. */
 export function driveOpen(
@@ -134,7 +136,7 @@ export function driveOpen(
   });
 }
 
-/** How many requests can be in flight at a fixed rate: those of a second, or what the channels take. */
+/** How many requests can be in flight at a fixed rate: those of a second, or what the channels and the server take. */
 export function openSlots(channels: number, perSecond: number): number {
-  return Math.min(perSecond, channels * MAX_OPEN_PER_CHANNEL);
+  return Math.min(perSecond, channels * MAX_OPEN_PER_CHANNEL, MAX_OPEN);
 }
