@@ -16,6 +16,9 @@ import { OutputArena } from './output-arena.ts';
 import type { ReadView } from './read-view.ts';
 import { RangeResult } from './results.ts';
 
+/** A step ends early when it has found this much: copying it takes a few milliseconds. */
+const MAX_STEP_BYTES = 4 * 1024 * 1024;
+
 const { ErrCompacted, ErrFutureRev } = INTERNAL_ERRORS.mvcc;
 
 /** Answers `request` on the spot. */
@@ -114,7 +117,7 @@ export class RangeScan {
     return this.#rev;
   }
 
-  /** Looks at up to `maxKeys` more keys; true when the result is complete. */
+  /** Looks at up to `maxKeys` more keys, fewer when their values are large; true when the result is complete. */
   step(maxKeys: number): boolean {
     if (this.#isDone) return true;
     if (this.#rev < this.#view.compactRevision) {
@@ -156,9 +159,11 @@ export class RangeScan {
   /** True at the end of the range. */
   #scan(maxKeys: number): boolean {
     const { index } = this.#view;
+    const { kvs } = this.result;
     this.#seek();
+    const maxBytes = kvs.bytes + MAX_STEP_BYTES;
     let ref = 0;
-    for (let left = maxKeys; left > 0; left--) {
+    for (let left = maxKeys; left > 0 && kvs.bytes < maxBytes; left--) {
       ref = index.next(this.#cursor);
       if (ref === 0 || isBehind(index, ref, this.#end!)) return true;
       this.#take(ref);

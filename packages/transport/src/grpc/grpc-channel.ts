@@ -116,11 +116,12 @@ export class GrpcChannel implements ConnectionHandler, ClientContext {
       keepaliveIntervalMs,
       keepaliveTimeoutMs,
     ];
+    const sweeper = new Sweeper(clock, limitsMs);
     const environment = {
       clock,
       flusher: this.#flusher,
-      sweeper: new Sweeper(clock, limitsMs),
-      pool: new OutputPool(),
+      sweeper,
+      pool: new OutputPool(sweeper),
       counters: this.counters,
     };
     this.connection = new Http2Connection(duplex, false, limits, environment, this);

@@ -86,11 +86,12 @@ export class GrpcServer {
       limits.keepaliveIntervalMs,
       limits.keepaliveTimeoutMs,
     ];
+    const sweeper = new Sweeper(clock, limitsMs);
     this.#environment = {
       clock,
       flusher: new Flusher(clock),
-      sweeper: new Sweeper(clock, limitsMs),
-      pool: new OutputPool(),
+      sweeper,
+      pool: new OutputPool(sweeper),
       counters: this.counters,
     };
     this.#shared = {

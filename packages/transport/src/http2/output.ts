@@ -8,14 +8,17 @@
  *   block A [ headers data trailers … ]  adopted chunk  block A [ … header ]  adopted chunk  block B [ … ]
  */
 import type { Duplex } from '../duplex/duplex.ts';
+import type { Sweepable, Sweeper } from './sweeper.ts';
 
 /** The usual block: enough for the answers of a usual turn. */
 export const OUTPUT_BLOCK_BYTES = 16 * 1024;
 /** A turn that fills its first block gets larger ones, and large messages are made of them. */
 export const LARGE_BLOCK_BYTES: number = 128 * 1024;
-/** Blocks that are kept for reuse: 4 MiB of the usual ones, 12 MiB of the large ones. */
+/** Blocks that are kept for reuse: 4 MiB of the usual ones. */
 const MAX_POOLED_BLOCKS = 256;
-const MAX_POOLED_LARGE_BLOCKS = 96;
+/** 64 MiB of the large ones, what one connection may have waiting, for as long as they are in use; 12 MiB for good. */
+const MAX_POOLED_LARGE_BLOCKS = 512;
+const MAX_IDLE_LARGE_BLOCKS = 96;
 
 const NO_BLOCK: Uint8Array = Buffer.allocUnsafeSlow(0);
 
@@ -23,12 +26,20 @@ const NO_BLOCK: Uint8Array = Buffer.allocUnsafeSlow(0);
  * Blocks of memory that connections lend themselves while they have something to write. What is taken from here and given
  * back costs no zeroing, no page fault and no garbage collection.
  */
-export class OutputPool {
+export class OutputPool implements Sweepable {
+  readonly #sweeper: Sweeper;
   readonly #blocks: Uint8Array[] = [];
   readonly #largeBlocks: Uint8Array[] = [];
+  /** Large blocks that nobody has needed since the last sweep. */
+  #idleLargeBlocks = 0;
+
+  constructor(sweeper: Sweeper) {
+    this.#sweeper = sweeper;
+  }
 
   take(isLarge: boolean): Uint8Array {
     const block = isLarge ? this.#largeBlocks.pop() : this.#blocks.pop();
+    if (this.#largeBlocks.length < this.#idleLargeBlocks) this.#idleLargeBlocks = this.#largeBlocks.length;
     return block ?? Buffer.allocUnsafeSlow(isLarge ? LARGE_BLOCK_BYTES : OUTPUT_BLOCK_BYTES);
   }
 
@@ -37,7 +48,17 @@ export class OutputPool {
       if (this.#blocks.length < MAX_POOLED_BLOCKS) this.#blocks.push(block);
     } else if (block.length === LARGE_BLOCK_BYTES && this.#largeBlocks.length < MAX_POOLED_LARGE_BLOCKS) {
       this.#largeBlocks.push(block);
+      if (this.#largeBlocks.length > MAX_IDLE_LARGE_BLOCKS) this.#sweeper.add(this);
     }
+  }
+
+  /** Lets go of what a burst of large messages has left: half of it each time, so that the next burst may still come. */
+  sweep(): void {
+    const blocks = this.#largeBlocks;
+    const surplus = Math.min(this.#idleLargeBlocks, blocks.length - MAX_IDLE_LARGE_BLOCKS);
+    if (surplus > 0) blocks.length -= Math.ceil(surplus / 2);
+    this.#idleLargeBlocks = blocks.length;
+    if (blocks.length <= MAX_IDLE_LARGE_BLOCKS) this.#sweeper.delete(this);
   }
 }
 

@@ -165,7 +165,7 @@ test('output comes out as it went in, and memory that is still in use is not reu
   const step = fc.tuple(kinds, fc.nat(40_000), fc.nat(255));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), (steps, isSlow) => {
-      const pool = new OutputPool();
+      const pool = newPool();
       const output = new Output(pool);
       const sink = new Sink();
       sink.isSlow = isSlow;
@@ -211,7 +211,7 @@ test('a send queue gives back what was put in, in order', () => {
   const step = fc.tuple(fc.constantFrom('append', 'adopt', 'body', 'consume'), fc.nat(300_000));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const pool = new OutputPool();
+      const pool = newPool();
       const queue = new SendQueue(pool);
       const input: Buffer[] = [];
       const output: Buffer[] = [];
@@ -239,6 +239,10 @@ test('a send queue gives back what was put in, in order', () => {
     }),
   );
 });
+
+function newPool(): OutputPool {
+  return new OutputPool(new Sweeper(new SimClock(), []));
+}
 
 /** A body of `bytes`, made of a short piece and several blocks when it is long. */
 function bodyOf(pool: OutputPool, bytes: Uint8Array): Body {
@@ -283,4 +287,19 @@ test('the sweeper looks in often enough for its limits, and only while there is 
   clock.advance(5000);
   assert.deepEqual(times, []);
   assert.equal(clock.step(), false);
+});
+
+test('what a burst of large messages leaves in the pool is let go of in the seconds after it', () => {
+  const clock = new SimClock();
+  const sweeper = new Sweeper(clock, []);
+  const pool = new OutputPool(sweeper);
+  const blocks = Array.from({ length: 400 }, () => pool.take(true));
+  for (const block of blocks) pool.give(block);
+  const pooled = new Set(blocks);
+  const reused = Array.from({ length: 400 }, () => pool.take(true)).filter((block) => pooled.has(block));
+  assert.equal(reused.length, 400);
+  for (const block of reused) pool.give(block);
+  clock.advance(20_000);
+  const left = Array.from({ length: 400 }, () => pool.take(true)).filter((block) => pooled.has(block));
+  assert.equal(left.length, 96);
 });

@@ -4,7 +4,7 @@
  */
 import type { Clock, Timer } from '@etcd/base';
 
-interface Sweepable {
+export interface Sweepable {
   /** Enforces what is due; `elapsedMs` since the sweep before. */
   sweep(nowMs: number, elapsedMs: number): void;
 }
