@@ -73,7 +73,7 @@ function promote(server: EtcdServer, request: PeerRequest, text: string, respond
   if (request.method !== 'POST') return respond(wrongMethod('POST'));
   const id = parseDecimalId(text);
   if (id === null) return respond(failure(404, `member ${text} not found in cluster`));
-  server.promoteMember(id, {
+  server.reconfiguration.promoteHere(id, {
     request: null,
     onApplied: () => respond(members(server.membership.members())),
     onFailed: (error) => respond(promoteFailure(error)),
@@ -122,7 +122,7 @@ function renewLease(server: EtcdServer, { body }: PeerRequest, respond: Respond)
   if (request === null) return respond(failure(400, 'error unmarshalling request'));
   const { id } = request;
   whenCaughtUp(server, respond, () => {
-    server.renewLeaseHere(id, (error, ttl) => {
+    server.leases.renewHere(id, (error, ttl) => {
       if (error === ErrLeaseNotFound) return respond(failure(404, error.message));
       if (error !== null) return respond(failure(400, error.message));
       const response = new LeaseKeepAliveResponse({ header: new ResponseHeader(), id, ttl });

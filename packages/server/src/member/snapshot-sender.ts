@@ -18,7 +18,7 @@ export interface SnapshotSenderOptions {
   readonly memberId: bigint;
   readonly backend: () => Backend;
   /** Puts the position of the last applied entry among what is committed next, even if it has changed nothing else. */
-  readonly writePosition: (backend: Backend) => void;
+  readonly writePosition: () => void;
   readonly reportSnapshot: (id: bigint, isDelivered: boolean) => void;
 }
 
@@ -39,7 +39,7 @@ export class SnapshotSender {
     if (this.#inFlightCount >= MAX_IN_FLIGHT) return reportSnapshot(message.to, false);
     this.#inFlightCount++;
     const backend = current();
-    writePosition(backend);
+    writePosition();
     backend.snapshotThen((error, body) => {
       // The commit behind the copy is the newest: what it says about itself is what the copy says.
       if (error !== null) return this.reportDone(message.to, false);

@@ -27,6 +27,8 @@ export interface MemberOptions {
   readonly random: Random;
   /** Client connections that the limit on descriptors leaves room for; null: no limit. */
   readonly connectionLimit: number | null;
+  /** A turn of the raft loop is over and its answers are written. */
+  readonly onTurnEnd: () => void;
 }
 
 export interface Member {
@@ -125,7 +127,7 @@ class RunningMember {
   }
 
   run(parts: MemberParts, failed: PromiseWithResolvers<Error>): Member {
-    const { metrics, clock } = this.#options;
+    const { metrics, clock, onTurnEnd } = this.#options;
     const ready = Promise.withResolvers<void>();
     const removed = Promise.withResolvers<void>();
     const grpc = this.#grpc;
@@ -133,7 +135,10 @@ class RunningMember {
       ...this.#options,
       parts,
       network: this.#network,
-      onTurnEnd: () => grpc.flush(),
+      onTurnEnd: () => {
+        grpc.flush();
+        onTurnEnd();
+      },
       onReady: () => {
         this.#logger.info('ready to serve client requests');
         this.#open('client');

@@ -74,7 +74,7 @@ class ClusterService {
     if (peerUrls === null) return void refuse(call, RPC_ERRORS.ErrGRPCMemberBadURLs);
     const unixSeconds = Math.floor(this.#server.clock.wallNow() / 1000);
     const member = newMember(computeMemberId(peerUrls, '', unixSeconds), { peerUrls, isLearner });
-    const unsafe = this.#strictly(() => validateAddMember(this.#server.reconfigurationFacts, isLearner));
+    const unsafe = this.#strictly(() => validateAddMember(this.#server.reconfiguration.facts, isLearner));
     this.#change(call, unsafe, addMemberChange(member), (members) => {
       const response = new MemberAddResponse({
         header: this.#header(),
@@ -89,7 +89,7 @@ class ClusterService {
     const request = decodeRequest(call, MemberRemoveRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
     const { id } = request;
-    const unsafe = this.#strictly(() => validateRemoveMember(this.#server.reconfigurationFacts, id));
+    const unsafe = this.#strictly(() => validateRemoveMember(this.#server.reconfiguration.facts, id));
     this.#change(call, unsafe, removeMemberChange(id), (members) => {
       answer(call, MemberRemoveResponseCodec, new MemberRemoveResponse({ header: this.#header(), members }));
     });
@@ -108,7 +108,7 @@ class ClusterService {
   promote(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, MemberPromoteRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
-    this.#server.promoteMemberAnywhere(request.id, {
+    this.#server.reconfiguration.promote(request.id, {
       request: null,
       onApplied: (result) => {
         const members = (result as MembersResult).members.map(memberMessage);
@@ -134,7 +134,7 @@ class ClusterService {
       this.#server.logger.warn('rejecting a change of the membership', { error: refusal.message });
       return void refuseInternal(call, refusal);
     }
-    this.#server.changeMembers(change, {
+    this.#server.reconfiguration.change(change, {
       request: null,
       onApplied: (result) => onChanged((result as MembersResult).members.map(memberMessage)),
       onFailed: (error) => void refuseInternal(call, error),

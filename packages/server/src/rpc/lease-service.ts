@@ -94,7 +94,7 @@ class LeaseService {
     const request = decodeRequest(call, LeaseTimeToLiveRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
     const { id, keys } = request;
-    this.#server.lookupLease(id, keys, (error, lease) => {
+    this.#server.leases.lookup(id, keys, (error, lease) => {
       if (error !== null) return void refuseInternal(call, error);
       // A lease that does not exist is an answer, not an error.
       const response = lease ?? new LeaseTimeToLiveResponse({ id, ttl: -1 });
@@ -179,7 +179,7 @@ class KeepAliveStream implements CallReceiver {
     this.#isBusy = true;
     // The header is older than the renewal: a client must not see a renewal at a later revision than its lease's end.
     const header = headers.header(server.store.revision);
-    server.renewLease(id, (error, ttl) => {
+    server.leases.renew(id, (error, ttl) => {
       this.#isBusy = false;
       if (!call.isAlive) return;
       if (error !== null && error !== ErrLeaseNotFound) return void refuseInternal(call, error);

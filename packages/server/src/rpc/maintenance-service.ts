@@ -159,7 +159,7 @@ class MaintenanceService {
   moveLeader(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, MoveLeaderRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
-    this.#server.moveLeader(request.targetId, (error) => {
+    this.#server.leadership.moveTo(request.targetId, (error) => {
       if (error !== null) return void refuseInternal(call, error);
       const header = this.#context.header.header(this.#server.store.revision);
       answer(call, MoveLeaderResponseCodec, new MoveLeaderResponse({ header }));

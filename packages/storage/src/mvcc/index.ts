@@ -43,7 +43,13 @@ export {
   TxnResult,
 } from './results.ts';
 export { Slices } from './slices.ts';
-export { type ChangeObserver, type CompactionObserver, Store, type StoreOptions } from './store.ts';
+export {
+  type ChangeObserver,
+  type CompactionObserver,
+  type RevisionObserver,
+  Store,
+  type StoreOptions,
+} from './store.ts';
 export {
   deleteRange,
   executeTxn,

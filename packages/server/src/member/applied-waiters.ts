@@ -1,0 +1,46 @@
+/** Whoever waits until this member has applied an entry. */
+import type { Clock } from '@etcd/base';
+
+/** Called once: whether the entry was applied in time. */
+export type AppliedCallback = (isApplied: boolean) => void;
+
+interface Waiting {
+  readonly index: number;
+  readonly done: AppliedCallback;
+}
+
+export class AppliedWaiters {
+  readonly #clock: Clock;
+  #waiting: Waiting[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(index: number, timeoutMs: number, done: AppliedCallback): void {
+    const waiting: Waiting = {
+      index,
+      done: (isApplied) => {
+        timer.cancel();
+        done(isApplied);
+      },
+    };
+    const timer = this.#clock.setTimer(timeoutMs, () => {
+      this.#waiting = this.#waiting.filter((other) => other !== waiting);
+      done(false);
+    });
+    this.#waiting.push(waiting);
+  }
+
+  onApplied(index: number): void {
+    if (this.#waiting.length === 0) return;
+    const ready = this.#waiting.filter((waiting) => waiting.index <= index);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.index > index);
+    for (const { done } of ready) done(true);
+  }
+
+  /** Nothing will be applied any more. */
+  stop(): void {
+    for (const { done } of this.#waiting.splice(0)) done(false);
+  }
+}

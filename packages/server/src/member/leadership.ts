@@ -1,0 +1,174 @@
+/**
+ * Who leads, as this member knows: how it comes to lead without waiting where nobody else could, and how it hands the leadership
+ * over when it stops, is asked to, or would slow the others down.
+ */
+import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import type { Clock, Logger } from '@etcd/base';
+import type { RawNode } from '@etcd/raft';
+import { formatId, type Membership } from '@etcd/storage/membership';
+import { type Config, electionTicks, requestTimeoutMs } from '../config/index.ts';
+import type { ClusterLink } from './cluster-link.ts';
+import { LeaderTransfer, type TransferDone } from './leader-transfer.ts';
+
+export interface LeadershipOptions {
+  readonly config: Config;
+  readonly node: RawNode;
+  readonly membership: Membership;
+  readonly memberId: bigint;
+  readonly link: ClusterLink;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** For the lines of raft itself. */
+  readonly raftLogger: Logger;
+  /** Asks for a turn of the raft loop. */
+  readonly wake: () => void;
+  /** Has raft's clock tick so many times at once. */
+  readonly fastForward: (ticks: number) => void;
+}
+
+/** How long after its start a member that meets another one may make its first election come early. */
+const FAST_FORWARD_MS = 5000;
+/** A slow disk is a reason to hand over no more often than this, in election timeouts. */
+const SLOW_DISK_PAUSE = 10;
+
+const { ErrBadLeaderTransferee, ErrNotLeader, ErrTimeout, ErrTimeoutDueToLeaderFail } =
+  INTERNAL_ERRORS.errors;
+
+export class Leadership {
+  readonly #options: LeadershipOptions;
+  readonly #transfer: LeaderTransfer;
+  readonly #startMs: number;
+  /** Nobody has led since this process started. */
+  #mayCampaign: boolean;
+  #mayFastForward: boolean;
+  #handedOverMs = Number.NEGATIVE_INFINITY;
+  #lead = 0n;
+  /** When the leader that is known now was first heard of. */
+  #leaderSinceMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LeadershipOptions) {
+    const { config, clock, logger, memberId, node, wake } = options;
+    this.#options = options;
+    this.#startMs = clock.now();
+    this.#mayCampaign = config.initialElectionTickAdvance;
+    this.#mayFastForward = config.initialElectionTickAdvance;
+    this.#transfer = new LeaderTransfer({
+      memberId,
+      clock,
+      logger,
+      requestTimeoutMs: requestTimeoutMs(config),
+      transfer: (transferee) => {
+        node.transferLeader(transferee);
+        wake();
+      },
+    });
+  }
+
+  /** The leader's id, 0n while there is none. */
+  get lead(): bigint {
+    return this.#lead;
+  }
+
+  get isLeader(): boolean {
+    return this.#lead === this.#options.memberId;
+  }
+
+  /** Raft says who leads; whether that is somebody new. */
+  onLeader(lead: bigint): boolean {
+    if (lead === this.#lead) return false;
+    this.#log(lead);
+    this.#lead = lead;
+    if (lead === 0n) return false;
+    this.#leaderSinceMs = this.#options.clock.now();
+    this.#transfer.onLeader(lead);
+    return true;
+  }
+
+  /**
+   * A member alone in its cluster need not wait until an election is due: there is nobody who could lead in its place. It
+   * campaigns as soon as it has applied what it knows to be committed.
+   */
+  campaignIfAlone(): void {
+    if (!this.#mayCampaign) return;
+    const { node, membership, memberId, logger, wake } = this.#options;
+    if (node.lead !== 0n || node.applied < node.committed) return;
+    const voters = membership.votingMembers();
+    if (voters.length === 0) return;
+    this.#mayCampaign = false;
+    if (voters.length > 1 || voters[0]!.id !== memberId) return;
+    logger.info('started as single-node; campaigning at once');
+    node.campaign();
+    wake();
+  }
+
+  /** Lets the first election come early once another member is there: nobody who leads would have stayed silent. */
+  fastForward(): void {
+    if (!this.#mayFastForward) return;
+    const { config, clock, link, logger, fastForward } = this.#options;
+    const isOver = this.#lead !== 0n || clock.now() - this.#startMs > FAST_FORWARD_MS;
+    if (!isOver && !link.hasActivePeer) return;
+    this.#mayFastForward = false;
+    if (isOver) return;
+    const ticks = electionTicks(config) - 2;
+    logger.info('initialized peer connections; fast-forwarding election ticks', { 'forward-ticks': ticks });
+    fastForward(ticks);
+  }
+
+  /** Hands over to a voter of choice, and tells when it leads. */
+  moveTo(transferee: bigint, done: TransferDone): void {
+    if (!this.isLeader) return done(ErrNotLeader);
+    const member = this.#options.membership.member(transferee);
+    if (member === null || member.isLearner) return done(ErrBadLeaderTransferee);
+    if (transferee === this.#options.memberId) return done(null);
+    this.#transfer.start(transferee, done);
+  }
+
+  /** If this member leads, lets another one lead, the one that has been connected longest; calls `done` in any case. */
+  handOver(done: () => void): void {
+    const { link, membership, logger } = this.#options;
+    const voters = membership.votingMembers().map(({ id }) => id);
+    const successor = this.isLeader ? link.longestConnected(voters) : null;
+    if (successor === null) return done();
+    this.#transfer.start(successor, (error) => {
+      if (error !== null) logger.warn('leadership transfer failed', { error: error.message });
+      done();
+    });
+  }
+
+  /** Leads no more and never again. */
+  stepAside(): void {
+    this.#options.node.bar();
+    this.handOver(() => {});
+  }
+
+  /** A leader whose disk has become slow slows down everybody: one that can do better takes over. */
+  onSaved(durationMs: number): void {
+    const { config, clock, logger } = this.#options;
+    if (durationMs < config.electionTimeoutMs / 2 || !this.isLeader) return;
+    const nowMs = clock.now();
+    if (nowMs - this.#handedOverMs < SLOW_DISK_PAUSE * config.electionTimeoutMs) return;
+    this.#handedOverMs = nowMs;
+    logger.warn('slow disk: handing the leadership over', { 'save-took': `${Math.round(durationMs)}ms` });
+    this.handOver(() => {});
+  }
+
+  /** Why a request that began then got no answer in time. */
+  timeoutError(startMs: number): InternalError {
+    const lostMs = this.#leaderSinceMs - 2 * this.#options.config.electionTimeoutMs;
+    return startMs > lostMs && startMs < this.#leaderSinceMs ? ErrTimeoutDueToLeaderFail : ErrTimeout;
+  }
+
+  /** In the words of etcd's raft node, which tools wait for. */
+  #log(lead: bigint): void {
+    const { node, memberId, raftLogger } = this.#options;
+    const before = this.#lead.toString(16);
+    const now = lead.toString(16);
+    const what =
+      lead === 0n
+        ? `lost leader ${before}`
+        : this.#lead === 0n
+          ? `elected leader ${now}`
+          : `changed leader from ${before} to ${now}`;
+    raftLogger.info(`raft.node: ${formatId(memberId)} ${what} at term ${node.term}`);
+  }
+}

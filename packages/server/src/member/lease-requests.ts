@@ -1,0 +1,67 @@
+/** What clients ask about leases without the log: the leader answers from its own memory, other members ask it. */
+import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import type { LeaseTimeToLiveResponse } from '@etcd/api/etcdserverpb';
+import type { Clock } from '@etcd/base';
+import type { Lessor, RenewCallback } from '@etcd/storage/lease';
+import type { LeaderRequests } from './leader-requests.ts';
+import { leaseTimeToLive } from './lease-time-to-live.ts';
+
+export interface LeaseRequestsOptions {
+  readonly lessor: Lessor;
+  readonly leader: LeaderRequests;
+  readonly clock: Clock;
+  /** Whether this member leads, for sure: one that was paused has to find out. */
+  readonly confirmLeadership: (then: (leads: boolean) => void) => void;
+  readonly onRenewed: () => void;
+}
+
+export type LookupCallback = (error: InternalError | null, lease: LeaseTimeToLiveResponse | null) => void;
+
+const { ErrNotPrimary, ErrLeaseNotFound } = INTERNAL_ERRORS.lease;
+/** A member that has just come to lead is about to see for itself. */
+const RETRY_MS = 50;
+
+export class LeaseRequests {
+  readonly #options: LeaseRequestsOptions;
+
+  constructor(options: LeaseRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Keeps a lease alive, here or through the leader; gives its TTL in seconds. */
+  renew(id: bigint, done: RenewCallback): void {
+    const { leader, clock } = this.#options;
+    this.renewHere(id, (error, ttl) => {
+      if (error !== ErrNotPrimary) return done(error, ttl);
+      leader.renewLease(id, (failure, renewed) => {
+        if (failure !== null || renewed !== null) return done(failure, renewed ?? 0);
+        clock.setTimer(RETRY_MS, () => this.renew(id, done));
+      });
+    });
+  }
+
+  /** The same if this member leads; `ErrNotPrimary` if not. */
+  renewHere(id: bigint, done: RenewCallback): void {
+    const { lessor, confirmLeadership, onRenewed } = this.#options;
+    confirmLeadership((leads) => {
+      if (!leads) return done(ErrNotPrimary, 0);
+      lessor.renewThen(id, (error, ttl) => {
+        if (error === null) onRenewed();
+        done(error, ttl);
+      });
+    });
+  }
+
+  /** How long a lease has left, and which keys it has, as the leader knows; null when there is no such lease. */
+  lookup(id: bigint, keys: boolean, done: LookupCallback): void {
+    const { lessor, leader, clock, confirmLeadership } = this.#options;
+    confirmLeadership((leads) => {
+      if (leads) return done(null, leaseTimeToLive(lessor, id, keys));
+      leader.leaseTimeToLive(id, keys, (error, lease) => {
+        if (error === ErrLeaseNotFound) done(null, null);
+        else if (error !== null || lease !== null) done(error, lease);
+        else clock.setTimer(RETRY_MS, () => this.lookup(id, keys, done));
+      });
+    });
+  }
+}

@@ -1,0 +1,77 @@
+/** Changes of the membership, as far as they may be proposed: judged here, decided by the log. */
+import { INTERNAL_ERRORS } from '@etcd/api';
+import type { ConfChange } from '@etcd/api/raftpb';
+import type { RawNode } from '@etcd/raft';
+import {
+  type Membership,
+  promoteMemberChange,
+  type ReconfigurationFacts,
+  validateLearnerReady,
+  validatePromoteMember,
+} from '@etcd/storage/membership';
+import type { ClusterLink } from './cluster-link.ts';
+import type { LeaderRequests } from './leader-requests.ts';
+import type { Waiter } from './waiter.ts';
+
+export interface ReconfigurationOptions {
+  readonly node: RawNode;
+  readonly membership: Membership;
+  readonly memberId: bigint;
+  readonly link: ClusterLink;
+  readonly leader: LeaderRequests;
+  readonly isLeader: () => boolean;
+  /** `--strict-reconfig-check`. */
+  readonly isStrict: boolean;
+  readonly propose: (change: ConfChange, waiter: Waiter) => void;
+}
+
+export class Reconfiguration {
+  readonly #options: ReconfigurationOptions;
+
+  constructor(options: ReconfigurationOptions) {
+    this.#options = options;
+  }
+
+  /** What judging a change needs to know. */
+  get facts(): ReconfigurationFacts {
+    const { membership, memberId, link } = this.#options;
+    return {
+      members: membership.members(),
+      localId: memberId,
+      isConnected: (id) => link.isConnected(id),
+      isActive: (id) => link.isActive(id),
+    };
+  }
+
+  /** The waiter gets a `MembersResult`, or why the change is not to be had. */
+  change(change: ConfChange, waiter: Waiter): void {
+    this.#options.propose(change, waiter);
+  }
+
+  /** Makes a learner a voter if it has caught up, which only the leader knows: others ask it. The waiter gets a `MembersResult`. */
+  promote(id: bigint, waiter: Waiter): void {
+    const { isLeader, leader } = this.#options;
+    if (isLeader()) return this.promoteHere(id, waiter);
+    leader.promoteMember(id, (error, members) => {
+      if (error !== null) waiter.onFailed(error);
+      else if (members !== null) waiter.onApplied({ members });
+      else this.promoteHere(id, waiter);
+    });
+  }
+
+  /** The same if this member leads; `ErrNotLeader` if not. */
+  promoteHere(id: bigint, waiter: Waiter): void {
+    const { isLeader, isStrict, membership, memberId } = this.#options;
+    if (!isLeader()) return waiter.onFailed(INTERNAL_ERRORS.errors.ErrNotLeader);
+    const refusal =
+      validateLearnerReady(this.#matchIndex(id), this.#matchIndex(memberId) ?? 0) ??
+      (isStrict ? validatePromoteMember(membership.members()) : null);
+    if (refusal !== null) return waiter.onFailed(refusal);
+    this.change(promoteMemberChange(id), waiter);
+  }
+
+  /** How far the leader and the members that follow it are; null for members that it does not follow. */
+  #matchIndex(id: bigint): number | null {
+    return this.#options.node.status().progress.get(id)?.match ?? null;
+  }
+}
