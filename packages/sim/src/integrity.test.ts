@@ -256,6 +256,11 @@ test('what changed on the disk is found by comparing whole stores', async () => 
   assert.ok(!fenced(victim), 'what it applied was right');
   await cluster.until('fenced', SCRUB_MS, () => fenced(victim));
   assert.equal(victim.server!.integrity.fence.facts!.foundIn, 'store');
+  // The others are told to look, and name it.
+  await cluster.world.run(SCRUB_MS);
+  for (const { server } of cluster.world.machines) {
+    assert.equal(server!.metrics.handles.integrityDifferingMembers.value, 1);
+  }
   assert.equal(cluster.world.machines.filter(fenced).length, 1);
 });
 

@@ -77,8 +77,8 @@ export class Scrubber {
 
   /** @param isConfirmation there was a difference a moment ago. */
   #scrub(isConfirmation: boolean): void {
-    const { host } = this.#options;
-    const others = otherMembers(host).filter(({ id }) => host.isActive(id));
+    const { host, findings } = this.#options;
+    const others = otherMembers(host).filter(({ id }) => host.isActive(id) && !findings.isDiffering(id));
     if (others.length === 0) return;
     const { revision, hashes } = host.store();
     const startMs = host.clock.now();
@@ -122,11 +122,15 @@ export class Scrubber {
     host.metrics.integrityMismatchesTotal.inc();
     // A fence is not put up for a difference that can't be seen twice.
     if (!isConfirmation) return this.#scrub(true);
-    const { majority, differing } = findings.report('store', own.revision, found);
-    if (majority === null) return;
-    const suspects = answers.filter(({ member }) => differing.includes(member.id));
-    for (const { member } of suspects) {
-      const hint = { method: 'POST', path: STATE_HASH_PATH };
+    const { majority } = findings.report('store', own.revision, found);
+    if (majority !== null) this.#tell(answers);
+  }
+
+  /** The others find the same by themselves: the one that differs must fence itself, the rest should know. */
+  #tell(answers: readonly MemberHash[]): void {
+    const { host } = this.#options;
+    const hint = { method: 'POST', path: STATE_HASH_PATH };
+    for (const { member } of answers) {
       askMember(host.network, member, hint, HINT_TIMEOUT_MS, () => {});
     }
   }
