@@ -227,6 +227,20 @@ test('of two members that differ nobody is fenced', async () => {
   await cluster.put(cluster.leader, 'two');
 });
 
+test('while the third member is away nobody is fenced, and when it is back the one that differs', async () => {
+  const cluster = await Cluster.start({ size: 3 });
+  const [victim, away] = cluster.followers as [Machine, Machine];
+  away.kill('test');
+  damageNext(victim.server!, 'before');
+  await cluster.put(cluster.leader, 'one');
+  await cluster.world.run(SCRUB_MS);
+  assert.ok(!cluster.world.machines.some(fenced));
+  away.start();
+  await cluster.until('fenced', SCRUB_MS, () => fenced(victim));
+  assert.equal(cluster.world.machines.filter(fenced).length, 1);
+  await cluster.put(away, 'two');
+});
+
 test('beside a real etcd the whole store tells which of two others is right', async () => {
   const cluster = await Cluster.start({ size: 3, plant: realEtcd('m3') });
   const [one, two, three] = cluster.world.machines as [Machine, Machine, Machine];
