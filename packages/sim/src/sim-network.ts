@@ -284,7 +284,13 @@ export class SimNetwork implements PeerNetwork {
     if (fabric.trace.isVerbose) {
       fabric.trace.detail(fabric.clock.now(), `${sender.#name} > ${this.#name} ${describe(message)}`);
     }
+    this.learn(message.from, sender);
     for (const heard of this.#options.hear(message)) host.receive(heard);
+  }
+
+  /** Whoever is not known yet says where it is reached: a newcomer could answer nobody otherwise. */
+  learn(id: bigint, sender: SimNetwork): void {
+    if (!this.#peers.has(id)) this.#peers.set(id, sender.#options.urls);
   }
 
   /** A member that was removed is told so whenever it says something. */
@@ -365,6 +371,7 @@ class SnapshotTransfer {
     this.#fabric.clock.setTimer(TRANSFER_TIMEOUT_MS, () => this.#report(false));
     const text = `${this.#name} > ${target.name} snapshot ${message.snapshot?.metadata.index}`;
     this.#fabric.trace.add(this.#fabric.clock.now(), text);
+    target.network.learn(message.from, this.#sender);
     const receiver = host.receiveSnapshot(message);
     let next = 0;
     const step = (error: Error | null): void => {
