@@ -35,7 +35,8 @@ export type RequirementName =
   | 'nghttp'
   | 'curl'
   | 'python3-grpcio'
-  | 'h2spec';
+  | 'h2spec'
+  | 'iproute2';
 
 interface Requirement {
   readonly name: RequirementName;
@@ -101,6 +102,12 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: 'the HTTP/2 conformance suite',
     find: () => (isExecutable(`${peersDir()}/h2spec`) ? `${peersDir()}/h2spec` : findOnPath('h2spec')),
     bring: bringH2spec,
+  },
+  {
+    name: 'iproute2',
+    purpose: 'network namespaces, in which packets between members are lost',
+    find: () => findOnPath('ip'),
+    bring: () => installPackages('iproute2'),
   },
 ];
 

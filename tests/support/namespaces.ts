@@ -1,0 +1,121 @@
+/**
+ * Network namespaces, one for each member, on a bridge that this machine is on too: between members packets can be lost, silently
+ * as on a real network, while clients reach all of them. Needs root and iproute2.
+ */
+import { spawnSync } from 'node:child_process';
+import type { Place } from './cluster.ts';
+
+const FIRST_HOST = 11;
+/** An address of nobody: what is sent there is gone. */
+const NOWHERE = '02:00:00:00:00:01';
+
+let networks = 0;
+const living = new Set<Namespaces>();
+process.on('exit', () => {
+  for (const namespaces of living) namespaces.remove();
+});
+
+export class Namespaces {
+  readonly #count: number;
+  /** The kernel takes its time with removing an interface: no name is used twice. */
+  readonly #prefix = `e${process.pid}${String.fromCharCode(97 + (networks++ % 26))}`;
+  /** Of the range for tests of network devices, which nothing real uses. */
+  readonly #subnet = `198.18.${Math.floor(Math.random() * 254)}`;
+
+  /** Makes the network for so many members. Throws if that is not allowed. */
+  constructor(count: number) {
+    this.#count = count;
+    living.add(this);
+    const bridge = `${this.#prefix}br`;
+    ip('link', 'add', bridge, 'type', 'bridge');
+    ip('addr', 'add', `${this.#subnet}.1/24`, 'dev', bridge);
+    ip('link', 'set', bridge, 'up');
+    for (let i = 0; i < count; i++) {
+      const [name, outside] = [this.#name(i), `${this.#prefix}v${i}`];
+      ip('netns', 'add', name);
+      ip('link', 'add', outside, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
+      ip('link', 'set', outside, 'master', bridge, 'up');
+      ip('-n', name, 'addr', 'add', `${this.#address(i)}/24`, 'dev', 'eth0');
+      ip('-n', name, 'link', 'set', 'eth0', 'up');
+      ip('-n', name, 'link', 'set', 'lo', 'up');
+    }
+  }
+
+  /** Why namespaces are not to be had here; null if they are. */
+  static problem(): string | null {
+    if (process.getuid?.() !== 0) return 'network namespaces need root';
+    try {
+      new Namespaces(1).remove();
+      return null;
+    } catch (error) {
+      return `no network namespaces: ${(error as Error).message}`;
+    }
+  }
+
+  /** For {@link ClusterOptions.place}. */
+  readonly place = (position: number): Place => ({
+    host: this.#address(position),
+    launcher: ['ip', 'netns', 'exec', this.#name(position)],
+  });
+
+  /** Loses whatever `from` sends to `to`. */
+  lose(from: number, to: number): void {
+    const address = this.#address(to);
+    ip(
+      '-n',
+      this.#name(from),
+      'neigh',
+      'replace',
+      address,
+      'lladdr',
+      NOWHERE,
+      'dev',
+      'eth0',
+      'nud',
+      'permanent',
+    );
+  }
+
+  /** Cuts a member off from all others, but not from clients. */
+  isolate(position: number): void {
+    for (let other = 0; other < this.#count; other++) {
+      if (other === position) continue;
+      this.lose(position, other);
+      this.lose(other, position);
+    }
+  }
+
+  heal(): void {
+    for (let i = 0; i < this.#count; i++)
+      ip('-n', this.#name(i), 'neigh', 'flush', 'dev', 'eth0', 'nud', 'permanent');
+  }
+
+  /** Delays and loses packets of all members at random; false if this kernel can't. */
+  disturb(delayMs: number, lossPercent: number): boolean {
+    const disturbance = ['delay', `${delayMs}ms`, `${delayMs}ms`, 'loss', `${lossPercent}%`];
+    for (let i = 0; i < this.#count; i++) {
+      const args = ['-n', this.#name(i), 'qdisc', 'add', 'dev', 'eth0', 'root', 'netem', ...disturbance];
+      if (spawnSync('tc', args).status !== 0) return false;
+    }
+    return true;
+  }
+
+  remove(): void {
+    living.delete(this);
+    for (let i = 0; i < this.#count; i++) spawnSync('ip', ['netns', 'del', this.#name(i)]);
+    spawnSync('ip', ['link', 'del', `${this.#prefix}br`]);
+  }
+
+  #name(position: number): string {
+    return `${this.#prefix}n${position}`;
+  }
+
+  #address(position: number): string {
+    return `${this.#subnet}.${FIRST_HOST + position}`;
+  }
+}
+
+function ip(...args: string[]): void {
+  const { status, stderr, error } = spawnSync('ip', args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${error?.message ?? stderr.trim()}`);
+}
