@@ -27,8 +27,6 @@ export interface MemberOptions {
   readonly random: Random;
   /** Client connections that the limit on descriptors leaves room for; null: no limit. */
   readonly connectionLimit: number | null;
-  /** A turn of the raft loop is over and its answers are written. */
-  readonly onTurnEnd: () => void;
 }
 
 export interface Member {
@@ -127,7 +125,7 @@ class RunningMember {
   }
 
   run(parts: MemberParts, failed: PromiseWithResolvers<Error>): Member {
-    const { metrics, clock, onTurnEnd } = this.#options;
+    const { metrics, clock } = this.#options;
     const ready = Promise.withResolvers<void>();
     const removed = Promise.withResolvers<void>();
     const grpc = this.#grpc;
@@ -135,10 +133,7 @@ class RunningMember {
       ...this.#options,
       parts,
       network: this.#network,
-      onTurnEnd: () => {
-        grpc.flush();
-        onTurnEnd();
-      },
+      onTurnEnd: () => grpc.flush(),
       onReady: () => {
         this.#logger.info('ready to serve client requests');
         this.#open('client');

@@ -18,35 +18,61 @@ export interface Waiter {
   onFailed(error: InternalError): void;
 }
 
-interface Pending {
-  readonly waiter: Waiter;
-  readonly startMs: number;
-}
+/** Ids are counted modulo this; see `request-ids.ts`. */
+const ID_LIMIT = 2 ** 48;
+const INITIAL_SLOTS = 1024;
+/** A window that was wider than this gives its memory back when nothing is pending. */
+const MAX_KEPT_SLOTS = 64 * 1024;
 
+/**
+ * Ids only grow, and requests are applied nearly in the order of their ids, so what is pending lies in a window of ids:
+ *
+ *          first id                       first id + span
+ *              v                               v
+ *     [ .  .   x   x   -   x   -   x   x   x   .   . ]      -: has its answer, or an id that nobody waits for
+ *
+ * one array, used in a circle. Not a Map: one that lives long leaves behind, whenever it makes room, an old table
+ * which keeps all that was pending then from being collected young.
+ *
+ * The window is as wide as ids are given out while the slowest request waits, which {@link expire} bounds.
+ */
 export class PendingRequests {
-  /** In order of their start: a Map keeps the order of insertion. */
-  readonly #pending = new Map<number, Pending>();
+  #waiters: (Waiter | null)[] = new Array<Waiter | null>(INITIAL_SLOTS).fill(null);
+  #startsMs = new Float64Array(INITIAL_SLOTS);
+  #firstId = 0;
+  /** Slot of the first id. */
+  #head = 0;
+  /** Ids in the window. Invariant: the slots outside are null, the one of the first id is not. */
+  #span = 0;
+  #count = 0;
 
   get count(): number {
-    return this.#pending.size;
+    return this.#count;
   }
 
+  /** @param idSuffix greater than all before it. */
   add(idSuffix: number, waiter: Waiter, nowMs: number): void {
-    assert(!this.#pending.has(idSuffix), 'requests: an id was given twice');
-    this.#pending.set(idSuffix, { waiter, startMs: nowMs });
+    if (this.#count === 0) this.#restart(idSuffix);
+    const offset = this.#offsetOf(idSuffix);
+    assert(offset >= this.#span, 'requests: ids do not grow');
+    if (offset >= this.#waiters.length) this.#grow(offset + 1);
+    const slot = this.#slotAt(offset);
+    this.#waiters[slot] = waiter;
+    this.#startsMs[slot] = nowMs;
+    this.#span = offset + 1;
+    this.#count++;
   }
 
   /** Who waits for the request, without an end to the waiting; null when nobody does. */
   peek(idSuffix: number): Waiter | null {
-    return this.#pending.get(idSuffix)?.waiter ?? null;
+    const offset = this.#offsetOf(idSuffix);
+    return offset < this.#span ? this.#waiters[this.#slotAt(offset)]! : null;
   }
 
   /** Who waits for the request; it waits no longer. */
   take(idSuffix: number): Waiter | null {
-    const found = this.#pending.get(idSuffix);
-    if (found === undefined) return null;
-    this.#pending.delete(idSuffix);
-    return found.waiter;
+    const offset = this.#offsetOf(idSuffix);
+    return offset < this.#span ? this.#takeAt(offset) : null;
   }
 
   fail(idSuffix: number, error: InternalError): void {
@@ -56,18 +82,71 @@ export class PendingRequests {
   /** Ends the waiting of all that began before `beforeMs`; the error may depend on when. Returns how many. */
   expire(beforeMs: number, error: (startMs: number) => InternalError): number {
     let count = 0;
-    for (const [idSuffix, { waiter, startMs }] of this.#pending) {
+    while (this.#count > 0) {
+      const startMs = this.#startsMs[this.#head]!;
       if (startMs >= beforeMs) break;
-      this.#pending.delete(idSuffix);
-      waiter.onFailed(error(startMs));
+      this.#takeAt(0)!.onFailed(error(startMs));
       count++;
     }
     return count;
   }
 
   failAll(error: InternalError): void {
-    const all = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const { waiter } of all) waiter.onFailed(error);
+    this.expire(Number.POSITIVE_INFINITY, () => error);
+  }
+
+  #offsetOf(idSuffix: number): number {
+    const offset = idSuffix - this.#firstId;
+    return offset >= 0 ? offset : offset + ID_LIMIT;
+  }
+
+  #slotAt(offset: number): number {
+    return (this.#head + offset) & (this.#waiters.length - 1);
+  }
+
+  #takeAt(offset: number): Waiter | null {
+    const slot = this.#slotAt(offset);
+    const waiter = this.#waiters[slot]!;
+    if (waiter === null) return null;
+    this.#waiters[slot] = null;
+    this.#count--;
+    if (offset === 0) this.#advance();
+    return waiter;
+  }
+
+  /** Moves the window's beginning to the next that waits. */
+  #advance(): void {
+    const mask = this.#waiters.length - 1;
+    while (this.#span > 0 && this.#waiters[this.#head] === null) {
+      this.#head = (this.#head + 1) & mask;
+      this.#firstId = (this.#firstId + 1) % ID_LIMIT;
+      this.#span--;
+    }
+  }
+
+  /** Nothing is pending: the window begins anew, in as little memory as at first. */
+  #restart(idSuffix: number): void {
+    this.#firstId = idSuffix;
+    this.#span = 0;
+    if (this.#waiters.length > MAX_KEPT_SLOTS) this.#resize(INITIAL_SLOTS);
+  }
+
+  #grow(needed: number): void {
+    let length = this.#waiters.length;
+    while (length < needed) length *= 2;
+    this.#resize(length);
+  }
+
+  #resize(length: number): void {
+    const waiters = new Array<Waiter | null>(length).fill(null);
+    const startsMs = new Float64Array(length);
+    for (let offset = 0; offset < this.#span; offset++) {
+      const slot = this.#slotAt(offset);
+      waiters[offset] = this.#waiters[slot]!;
+      startsMs[offset] = this.#startsMs[slot]!;
+    }
+    this.#waiters = waiters;
+    this.#startsMs = startsMs;
+    this.#head = 0;
   }
 }

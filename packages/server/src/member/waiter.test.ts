@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { INTERNAL_ERRORS } from '@etcd/api';
+import { SeededRandom } from '@etcd/base';
+import { PendingRequests, type Waiter } from './waiter.ts';
+
+const { ErrTimeout } = INTERNAL_ERRORS.errors;
+const ID_LIMIT = 2 ** 48;
+
+class RecordingWaiter implements Waiter {
+  readonly request = null;
+  failures = 0;
+
+  onApplied(): void {}
+
+  onFailed(): void {
+    this.failures++;
+  }
+}
+
+test('whoever waits is found by id, once, in whatever order, as a Map would find it', () => {
+  for (let seed = 1; seed <= 20; seed++) runAgainstMap(seed);
+});
+
+function runAgainstMap(seed: number): void {
+  const random = new SeededRandom(seed);
+  const pending = new PendingRequests();
+  const model = new Map<number, { waiter: RecordingWaiter; startMs: number }>();
+  // Some runs count over the end of the ids.
+  let id = seed % 2 === 0 ? ID_LIMIT - 500 : 1;
+  const given: number[] = [];
+  for (let nowMs = 0; nowMs < 4000; nowMs++) {
+    const dice = random.below(100);
+    if (dice < 52) {
+      // Ids between may be those of leases, or of nobody.
+      id = (id + 1 + (dice < 5 ? random.below(3000) : 0)) % ID_LIMIT;
+      const waiter = new RecordingWaiter();
+      pending.add(id, waiter, nowMs);
+      model.set(id, { waiter, startMs: nowMs });
+      given.push(id);
+    } else if (dice < 99 && given.length > 0) {
+      const back = Math.min(given.length, 1 + random.below(40));
+      const asked = given[given.length - back]!;
+      const expected = model.get(asked)?.waiter ?? null;
+      assert.equal(pending.peek(asked), expected, `seed ${seed}`);
+      assert.equal(pending.take(asked), expected, `seed ${seed}`);
+      model.delete(asked);
+    } else {
+      expireBoth(pending, model, nowMs - 300);
+    }
+    assert.equal(pending.count, model.size, `seed ${seed}`);
+    assert.equal(pending.take((id + 1) % ID_LIMIT), null, `seed ${seed}: an id that is not given yet`);
+  }
+  expireBoth(pending, model, Number.POSITIVE_INFINITY);
+  assert.equal(pending.count, 0);
+}
+
+function expireBoth(
+  pending: PendingRequests,
+  model: Map<number, { waiter: RecordingWaiter; startMs: number }>,
+  beforeMs: number,
+): void {
+  const due = [...model].filter(([, { startMs }]) => startMs < beforeMs);
+  assert.equal(
+    pending.expire(beforeMs, () => ErrTimeout),
+    due.length,
+  );
+  for (const [id, { waiter }] of due) {
+    assert.equal(waiter.failures, 1);
+    model.delete(id);
+  }
+}
+
+test('after all have been failed the window begins anew', () => {
+  const pending = new PendingRequests();
+  const second = new RecordingWaiter();
+  pending.add(
+    7,
+    {
+      request: null,
+      onApplied() {},
+      onFailed: () => assert.equal(pending.count, 0),
+    },
+    0,
+  );
+  pending.failAll(ErrTimeout);
+  pending.add(9, second, 1);
+  assert.equal(pending.take(7), null);
+  assert.equal(pending.take(9), second);
+});
