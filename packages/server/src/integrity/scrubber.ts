@@ -29,6 +29,12 @@ const SETTLE_MS = 1000;
 /** Large stores take their time. */
 const TIMEOUT_MS = 5 * 60_000;
 const HINT_TIMEOUT_MS = 5000;
+/**
+ * A fence is not put up for a difference that passes: while a compaction removes revisions, two sound members can hash differently
+ * (etcd's hash counts what is about to be removed at a revision at which no key lives).
+ */
+const DIFFERENCES_TO_BELIEVE = 3;
+const CONFIRMATION_MS = 10_000;
 
 export class Scrubber {
   readonly #options: ScrubberOptions;
@@ -37,6 +43,8 @@ export class Scrubber {
   #lastRevision = 0;
   #lastTookMs = 0;
   #isWanted = true;
+  /** Scrubs in a row that found a difference. */
+  #differenceCount = 0;
   #isRunning = false;
   #isStopped = false;
 
@@ -60,23 +68,29 @@ export class Scrubber {
 
   #schedule(): void {
     const { clock, random } = this.#options.host;
-    this.#timer = clock.setTimer(CHECK_MS + random.below(JITTER_MS), () => {
+    const isConfirming = this.#differenceCount > 0;
+    this.#timer = clock.setTimer(isConfirming ? CONFIRMATION_MS : CHECK_MS + random.below(JITTER_MS), () => {
       this.#schedule();
-      if (this.#isDue()) this.#scrub(false);
+      if (this.#isDue()) this.#scrub();
     });
+  }
+
+  #reschedule(): void {
+    this.#timer?.cancel();
+    this.#schedule();
   }
 
   #isDue(): boolean {
     const { host, hasForeignMember } = this.#options;
-    if (this.#isRunning || !host.store().isReady) return false;
+    if (this.#isRunning || !host.store().isReady || host.store().isCompacting) return false;
+    if (this.#differenceCount > 0) return true;
     const sinceMs = host.clock.now() - this.#lastMs;
     if (sinceMs < PACE * this.#lastTookMs) return false;
     if (this.#isWanted || sinceMs >= INTERVAL_MS) return true;
     return hasForeignMember() && host.store().revision !== this.#lastRevision;
   }
 
-  /** @param isConfirmation there was a difference a moment ago. */
-  #scrub(isConfirmation: boolean): void {
+  #scrub(): void {
     const { host, findings } = this.#options;
     const others = otherMembers(host).filter(({ id }) => host.isActive(id) && !findings.isDiffering(id));
     if (others.length === 0) return;
@@ -95,7 +109,7 @@ export class Scrubber {
             if (this.#isStopped) return;
             this.#lastMs = host.clock.now();
             this.#lastTookMs = tookMs;
-            this.#compare(own!, answers, isConfirmation);
+            this.#compare(own!, answers);
           });
         });
       },
@@ -107,7 +121,7 @@ export class Scrubber {
     this.#isRunning = false;
   }
 
-  #compare(own: KeyValueHash, answers: readonly MemberHash[], isConfirmation: boolean): void {
+  #compare(own: KeyValueHash, answers: readonly MemberHash[]): void {
     const { host, findings } = this.#options;
     const found = new Map([[host.memberId, hashText(own.hash)]]);
     for (const { member, answer } of answers) {
@@ -120,8 +134,8 @@ export class Scrubber {
     const isEqual = new Set(found.values()).size === 1;
     if (isEqual) return this.#onEqual(own, found.size);
     host.metrics.integrityMismatchesTotal.inc();
-    // A fence is not put up for a difference that can't be seen twice.
-    if (!isConfirmation) return this.#scrub(true);
+    if (++this.#differenceCount < DIFFERENCES_TO_BELIEVE) return this.#reschedule();
+    this.#differenceCount = 0;
     const { majority } = findings.report('store', own.revision, found);
     if (majority !== null) this.#tell(answers);
   }
@@ -136,6 +150,7 @@ export class Scrubber {
   }
 
   #onEqual({ revision, compactRevision }: KeyValueHash, memberCount: number): void {
+    this.#differenceCount = 0;
     this.#options.host.logger.info('the whole store is the same as on other members', {
       revision,
       'compact-revision': compactRevision,
