@@ -16,7 +16,7 @@ const DEFAULT_ROUNDS = 20;
 const MAX_UPTIME_MS = 700;
 const MAX_DOWNTIME_MS = 900;
 /** Small, so that some members are caught up by the log and some by a snapshot. */
-const FLAGS = [...QUICK_ELECTION, '--snapshot-count=200', '--snapshot-catchup-entries=100'];
+const FLAGS = [...QUICK_ELECTION, '--snapshot-count=200', '--experimental-snapshot-catchup-entries=100'];
 
 test('members killed and stopped in turn lose nothing that was acknowledged', async (t) => {
   const rounds = Number(process.env['ETCD_TEST_ROUNDS'] ?? DEFAULT_ROUNDS);

@@ -26,6 +26,8 @@ const CONCURRENT_PUTS = 100;
 
 function flagsOf(kind: Kind): string[] {
   const flags = [...QUICK_ELECTION, `--snapshot-count=${SNAPSHOT_COUNT}`];
+  // Members compare their contents when they start, and leaders from time to time.
+  flags.push('--experimental-initial-corrupt-check=true', '--experimental-corrupt-check-time=1s');
   if (kind !== '3.4') flags.push(`--experimental-snapshot-catchup-entries=${CATCH_UP_ENTRIES}`);
   return flags;
 }
@@ -55,6 +57,7 @@ for (const go of ['3.4', '3.5'] as const) {
         }
         await compactThroughEveryMember(cluster);
         await cluster.assertSameContents();
+        await noneIsCorrupt(cluster);
         t.diagnostic(workload.describe());
       }),
     );
@@ -79,8 +82,45 @@ for (const go of ['3.4', '3.5'] as const) {
           await replace(cluster, receiver, leads);
           await lookAfterwards(cluster, ID);
           await cluster.assertSameContents();
+          await noneIsCorrupt(cluster);
         }),
     );
+  }
+}
+
+for (const go of ['3.4', '3.5'] as const) {
+  test(
+    `${go}: learners are promoted by a leader of either kind, through a follower of the other`,
+    needs('etcd 3.4', 'etcd 3.5'),
+    () =>
+      withCluster([go, 'ours', go], { flags: flagsOf }, async (cluster) => {
+        for (const [leads, asked] of [
+          [cluster.at(0), cluster.at(1)],
+          [cluster.at(1), cluster.at(0)],
+        ] as const) {
+          await cluster.moveLeader(leads);
+          const learner = await cluster.add(asked.kind, { isLearner: true, through: asked });
+          const ID = await learner.id();
+          await eventually('the learner is promoted', async () => {
+            const outcome = await asked.rpc.outcome('Cluster.MemberPromote', { ID });
+            if (!outcome.ok) assert.match(outcome.details, /in sync with leader/);
+            return outcome.ok;
+          });
+          for (const member of cluster.members) {
+            const isLearner = (await cluster.memberList(member)).map((listed) => listed.isLearner);
+            assert(!isLearner.includes(true), `${member.name} (${member.kind}) has a learner`);
+          }
+          await learner.rpc.call('KV.Put', { key: 'promoted', value: learner.name });
+        }
+        await cluster.assertSameContents();
+      }),
+  );
+}
+
+async function noneIsCorrupt(cluster: Cluster): Promise<void> {
+  for (const { rpc } of cluster.members) {
+    const { alarms } = await rpc.call('Maintenance.Alarm', { action: 'GET', alarm: 'NONE' });
+    assert.deepEqual(alarms, []);
   }
 }
 
