@@ -52,7 +52,7 @@ export function writeRangeAnswer(
 /** The same into `body`, for answers that are too large for one piece. */
 export function appendRangeAnswer(result: RangeResult, header: HeaderWriter, body: Body): void {
   appendHeader(header, result.revision, body);
-  appendRangePairs(result.kvs, body);
+  appendRangePairs(result.kvs, body, 0, result.kvs.count);
   appendRangeEnd(result, body);
 }
 
@@ -61,9 +61,9 @@ export function appendHeader(header: HeaderWriter, revision: number, body: Body)
   header.write(body.block, position, revision);
 }
 
-export function appendRangePairs(kvs: Slices, body: Body): void {
-  const { count } = kvs;
-  for (let i = 0; i < count; i++) {
+/** The pairs `from` to `to`, without that one. */
+export function appendRangePairs(kvs: Slices, body: Body, from: number, to: number): void {
+  for (let i = from; i < to; i++) {
     const start = kvs.start(i);
     const end = kvs.end(i);
     const position = body.reserve(1 + sizeUint32(end - start));

@@ -22,6 +22,8 @@ import { refuseInternal } from './rpc-context.ts';
 
 /** Keys that are read before others get a turn. */
 const SLICE_KEYS = 512;
+/** Bytes that are copied before others get a turn. */
+const SLICE_BYTES = 4 * 1024 * 1024;
 /** A complete answer up to this size goes straight into the connection's output. */
 const MAX_INLINE_BYTES = 64 * 1024;
 
@@ -77,9 +79,10 @@ class LargeRange {
   readonly #call: ServerCall;
   readonly #store: Store;
   readonly #scan: RangeScan;
-  readonly #header: HeaderWriter;
   readonly #body: Body;
   readonly #listener: RangeListener;
+  /** Pairs of a sorted answer that are in the body. */
+  #taken = 0;
 
   /** @param scan has made its first step. */
   constructor(
@@ -93,12 +96,10 @@ class LargeRange {
     this.#call = call;
     this.#store = store;
     this.#scan = scan;
-    this.#header = header;
     this.#body = call.newBody();
-    if (!scan.isInOrder) return;
     // The revision of the answer is known from the beginning, so its header can be written first.
     appendHeader(header, scan.result.revision, this.#body);
-    this.#take();
+    if (scan.isInOrder) this.#take();
   }
 
   readonly next = (): void => {
@@ -109,25 +110,35 @@ class LargeRange {
       this.#body.discard();
       return refuseRange(this.#call, result.error, this.#listener);
     }
-    if (!isInOrder) {
-      if (isDone) answerWhole(this.#call, result, this.#header, this.#listener);
-      else this.#store.clock.defer(this.next);
-      return;
-    }
-    this.#take();
-    if (isDone) this.#finish(result);
-    else this.#store.clock.defer(this.next);
+    if (isInOrder) this.#take();
+    if (!isDone) this.#store.clock.defer(this.next);
+    else if (isInOrder) this.#finish();
+    else this.#takeSorted();
   };
 
   /** Copies what the scan has found so far, and forgets it. */
   #take(): void {
     const { kvs } = this.#scan.result;
-    appendRangePairs(kvs, this.#body);
+    appendRangePairs(kvs, this.#body, 0, kvs.count);
     kvs.clear();
   }
 
-  #finish(result: RangeResult): void {
-    appendRangeEnd(result, this.#body);
+  /** Copies a slice of what has been sorted. */
+  readonly #takeSorted = (): void => {
+    if (!this.#call.isAlive) return this.#body.discard();
+    const { kvs } = this.#scan.result;
+    const from = this.#taken;
+    const maxLength = this.#body.length + SLICE_BYTES;
+    while (this.#taken < kvs.count && this.#taken - from < SLICE_KEYS && this.#body.length < maxLength) {
+      appendRangePairs(kvs, this.#body, this.#taken, this.#taken + 1);
+      this.#taken++;
+    }
+    if (this.#taken < kvs.count) this.#store.clock.defer(this.#takeSorted);
+    else this.#finish();
+  };
+
+  #finish(): void {
+    appendRangeEnd(this.#scan.result, this.#body);
     this.#call.respondBody(this.#body);
     this.#listener.onRanged(true);
   }
@@ -194,7 +205,7 @@ class RangeStream implements CallReceiver {
     if (isDone) return this.#finish();
     if (kvs.count < this.#chunkKeys) return this.#store.clock.defer(this.next);
     const body = this.#begin(sizeRangePairs(kvs));
-    appendRangePairs(kvs, body);
+    appendRangePairs(kvs, body, 0, kvs.count);
     kvs.clear();
     this.#adjust(body.length);
     if (this.#call.writeBody(body)) this.#store.clock.defer(this.next);

@@ -75,6 +75,8 @@ export class RangeScan {
   readonly #end: Uint8Array | null;
   readonly #rev: number;
   readonly #hasFilters: boolean;
+  /** Infinity for none. */
+  readonly #limit: number;
   /** How many pairs to look for: one more than the limit, to know whether there are more. Infinity: all. */
   readonly #wanted: number;
   /** Pairs in the order of the index stop the scan at the limit; sorted ones don't. */
@@ -101,8 +103,9 @@ export class RangeScan {
     this.#rev = request.revision <= 0 ? current : request.revision;
     this.result.revision = current;
     this.#sortKeys = isSorted(request) ? [] : null;
-    const isCut = request.limit > 0 && isDefaultOrder(request) && !this.#hasFilters;
-    this.#wanted = isCut ? request.limit + 1 : Number.POSITIVE_INFINITY;
+    this.#limit = request.limit > 0 ? request.limit : Number.POSITIVE_INFINITY;
+    const isCut = isDefaultOrder(request) && !this.#hasFilters;
+    this.#wanted = isCut ? this.#limit + 1 : Number.POSITIVE_INFINITY;
     this.#fail(checkRevision(this.#rev, current, view.compactRevision));
     if (!this.#isDone && request.countOnly) this.#countOnly();
   }
@@ -200,6 +203,7 @@ export class RangeScan {
     const { main, sub, created, version } = index.found;
     if (this.#hasFilters && this.#isFiltered(main, created)) return;
     this.#found++;
+    if (this.isInOrder && this.#found > this.#limit) return;
     const { keysOnly, sortTarget } = this.#request;
     if (this.#sortKeys !== null) this.#sortKeys.push(sortKeyOf(sortTarget, main, created, version));
     if (keysOnly && sortTarget !== SortTarget.VALUE) this.#pushKeyOnly(ref, main, created, version);
@@ -247,15 +251,15 @@ export class RangeScan {
   #finish(): void {
     this.#isDone = true;
     const { result } = this;
-    const { limit, key, keysOnly, sortTarget } = this.#request;
+    const { key, keysOnly, sortTarget } = this.#request;
     const isCutShort = this.#found === this.#wanted;
     result.count = isCutShort
       ? this.#view.index.countAt(key, this.#end!.length === 0 ? null : this.#end, this.#rev)
       : this.#seen;
     if (this.#sortKeys !== null) this.#sort();
-    if (limit > 0 && this.#found > limit) {
+    if (this.#found > this.#limit) {
       result.more = true;
-      result.kvs.truncate(result.kvs.count - (this.#found - limit));
+      if (!this.isInOrder) result.kvs.truncate(this.#limit);
     }
     if (keysOnly && sortTarget === SortTarget.VALUE) this.#dropValues();
   }

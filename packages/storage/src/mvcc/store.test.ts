@@ -335,6 +335,28 @@ function putText(store: Store, key: string, value: string): void {
   assert.equal(put(store, new PutRequest({ key: bytes(key), value: bytes(value) })).error, null);
 }
 
+test('a limit holds over the steps of a range, and behind the filters', () => {
+  const member = new Member(null);
+  for (let i = 0; i < 50; i++) putText(member.store, `k${i + 10}`, String(i));
+  for (const { limit, minModRevision } of [
+    { limit: 7, minModRevision: 0 },
+    { limit: 7, minModRevision: 12 },
+  ]) {
+    const request = new RangeRequest({ key: bytes('k'), rangeEnd: bytes('l'), limit, minModRevision });
+    const scan = new RangeScan(member.store, request);
+    const taken: unknown[] = [];
+    for (let isDone = false; !isDone; ) {
+      isDone = scan.step(3);
+      taken.push(...comparable(keyValues(scan.result.kvs)));
+      scan.result.kvs.clear();
+    }
+    const whole = executeRange(member.store, request);
+    assert.equal(taken.length, limit);
+    assert.deepEqual(taken, comparable(keyValues(whole.kvs)));
+    assert.deepEqual([scan.result.count, scan.result.more], [50, true]);
+  }
+});
+
 test('a range in steps that a compaction overtakes ends with the compacted error', () => {
   const member = new Member(null);
   for (let i = 0; i < 50; i++) putText(member.store, `k${i % 10}`, String(i));
