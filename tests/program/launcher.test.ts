@@ -192,6 +192,7 @@ test('ETCD_NODE_OPTIONS comes last and so wins; NODE_OPTIONS is not for this pro
   );
   assert.deepEqual(options.slice(-2), ['--max-old-space-size=999', '--no-warnings']);
   assert.ok(options.includes('--disable-sigusr1'));
+  assert.ok(options.includes('--no-parallel-scavenge'));
   assert.equal(environment, null);
 });
 
