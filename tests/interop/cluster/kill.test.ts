@@ -3,12 +3,13 @@
  * through all of them. Nothing acknowledged is lost, reads are linearizable, leases that are kept alive stay, and a watcher
  * that resumes elsewhere misses nothing.
  *
- *   ETCD_TEST_ROUNDS=n   how many members go, by default 20
+ *   ETCD_TEST_ROUNDS=n             how many members go, by default 20
+ *   ETCD_TEST_KINDS=3.5,ours,ours  what the members are, by default all of them the program under test
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SeededRandom } from '@etcd/base';
-import { type Cluster, QUICK_ELECTION, withCluster } from '../../support/cluster.ts';
+import { type Cluster, type Kind, QUICK_ELECTION, withCluster } from '../../support/cluster.ts';
 import { sleep } from '../../support/run.ts';
 import { ClusterWorkload } from './workload.ts';
 
@@ -16,12 +17,17 @@ const DEFAULT_ROUNDS = 20;
 const MAX_UPTIME_MS = 700;
 const MAX_DOWNTIME_MS = 900;
 /** Small, so that some members are caught up by the log and some by a snapshot. */
-const FLAGS = [...QUICK_ELECTION, '--snapshot-count=200', '--experimental-snapshot-catchup-entries=100'];
+function flagsOf(kind: Kind): string[] {
+  const flags = [...QUICK_ELECTION, '--snapshot-count=200'];
+  return kind === '3.4' ? flags : [...flags, '--experimental-snapshot-catchup-entries=100'];
+}
+
+const KINDS = (process.env['ETCD_TEST_KINDS']?.split(',') ?? ['ours', 'ours', 'ours']) as Kind[];
 
 test('members killed and stopped in turn lose nothing that was acknowledged', async (t) => {
   const rounds = Number(process.env['ETCD_TEST_ROUNDS'] ?? DEFAULT_ROUNDS);
   const random = seededRandom((text) => t.diagnostic(text));
-  await withCluster(['ours', 'ours', 'ours'], { flags: () => FLAGS }, async (cluster) => {
+  await withCluster(KINDS, { flags: flagsOf }, async (cluster) => {
     const workload = new ClusterWorkload(() => cluster.addresses);
     await workload.start();
     try {
@@ -30,7 +36,7 @@ test('members killed and stopped in turn lose nothing that was acknowledged', as
         await sleep(random.below(MAX_UPTIME_MS));
         const leader = await cluster.leader();
         // Every other time the leader, which is where it hurts.
-        const victim = random.below(2) === 0 ? leader : cluster.at(random.below(3));
+        const victim = random.below(2) === 0 ? leader : cluster.at(random.below(KINDS.length));
         if (victim === leader) leaders++;
         // As etcd: what was told to end ends by that signal, once everything is in order.
         const signal = random.below(3) === 0 ? 'SIGTERM' : 'SIGKILL';
@@ -53,7 +59,7 @@ test('members killed and stopped in turn lose nothing that was acknowledged', as
 
 test('all members killed at once come back with everything', async (t) => {
   const random = seededRandom((text) => t.diagnostic(text));
-  await withCluster(['ours', 'ours', 'ours'], { flags: () => FLAGS }, async (cluster) => {
+  await withCluster(KINDS, { flags: flagsOf }, async (cluster) => {
     const workload = new ClusterWorkload(() => cluster.addresses);
     await workload.start();
     try {

@@ -7,10 +7,10 @@
  */
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { SeededRandom } from '@etcd/base';
 import { type Cluster, type ClusterMember, type Kind, withCluster } from '../../support/cluster.ts';
-import { Namespaces } from '../../support/namespaces.ts';
+import { Namespaces, needsNamespaces } from '../../support/namespaces.ts';
 import { PeerProxies } from '../../support/peer-proxies.ts';
 import { needs } from '../../support/programs.ts';
 import { eventually, Running, sleep } from '../../support/run.ts';
@@ -262,16 +262,10 @@ test('busy CPUs cause no election storm at a heartbeat of 100 ms', (t) =>
   ));
 
 async function inNamespaces(
-  t: TestContext,
-  prepare: (namespaces: Namespaces) => string | null,
   body: (cluster: Cluster, namespaces: Namespaces) => Promise<void>,
 ): Promise<void> {
-  const problem = Namespaces.problem();
-  if (problem !== null) return t.skip(problem);
   const namespaces = new Namespaces(THREE.length);
   try {
-    const missing = prepare(namespaces);
-    if (missing !== null) return t.skip(missing);
     await withCluster(THREE, { place: namespaces.place }, (cluster) => body(cluster, namespaces));
   } finally {
     namespaces.remove();
@@ -280,27 +274,24 @@ async function inNamespaces(
 
 test(
   'network namespaces: a leader whose packets are lost steps down and promises nothing',
-  needs('iproute2'),
-  (t) => inNamespaces(t as TestContext, () => null, isolateLeader),
+  needsNamespaces(),
+  () => inNamespaces(isolateLeader),
 );
 
-test('network namespaces: packets that come late, or not at all', needs('iproute2'), (t) =>
-  inNamespaces(
-    t as TestContext,
-    (namespaces) => (namespaces.disturb(10, 1) ? null : 'this kernel can not delay packets (netem)'),
-    async (cluster) => {
-      const { raftTerm } = await (await cluster.leader()).status();
-      const workload = new ClusterWorkload(() => cluster.addresses);
-      await workload.start();
-      try {
-        await sleep(LONG_MS);
-        await workload.finish();
-      } finally {
-        await workload.stop();
-      }
-      const { raftTerm: after } = await (await cluster.leader()).status();
-      assert(after - raftTerm <= 1n, `${after - raftTerm} elections`);
-      await cluster.assertSameContents();
-    },
-  ),
+test('network namespaces: packets that come late, or not at all', needsNamespaces(true), () =>
+  inNamespaces(async (cluster, namespaces) => {
+    const { raftTerm } = await (await cluster.leader()).status();
+    assert(namespaces.disturb(10, 1));
+    const workload = new ClusterWorkload(() => cluster.addresses);
+    await workload.start();
+    try {
+      await sleep(LONG_MS);
+      await workload.finish();
+    } finally {
+      await workload.stop();
+    }
+    const { raftTerm: after } = await (await cluster.leader()).status();
+    assert(after - raftTerm <= 1n, `${after - raftTerm} elections`);
+    await cluster.assertSameContents();
+  }),
 );
