@@ -109,7 +109,11 @@ export class Namespaces {
 
   remove(): void {
     living.delete(this);
-    for (let i = 0; i < this.#count; i++) spawnSync('ip', ['netns', 'del', this.#name(i)]);
+    for (let i = 0; i < this.#count; i++) {
+      // A namespace lives on as long as a connection in it does; the way to it need not.
+      spawnSync('ip', ['link', 'del', `${this.#prefix}v${i}`]);
+      spawnSync('ip', ['netns', 'del', this.#name(i)]);
+    }
     spawnSync('ip', ['link', 'del', `${this.#prefix}br`]);
   }
 
