@@ -276,6 +276,12 @@ const NO_BYTES = new Uint8Array(0);
 /** Shorter events are copied faster by hand than by a call. */
 const MAX_HAND_COPIED_BYTES = 48;
 
+/** The item that was copied last: the next watcher is mostly sent the same, and a view costs more than the copy. */
+let lastBuffer: Uint8Array = NO_BYTES;
+let lastStart = 0;
+let lastEnd = 0;
+let lastItem: Uint8Array = NO_BYTES;
+
 function copyItem(items: Slices, index: number, target: Uint8Array, position: number): number {
   const buffer = items.buffer(index);
   const start = items.start(index);
@@ -284,6 +290,12 @@ function copyItem(items: Slices, index: number, target: Uint8Array, position: nu
     for (let at = start; at < end; at++) target[position++] = buffer[at]!;
     return position;
   }
-  target.set(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end), position);
+  if (buffer !== lastBuffer || start !== lastStart || end !== lastEnd) {
+    lastBuffer = buffer;
+    lastStart = start;
+    lastEnd = end;
+    lastItem = buffer.subarray(start, end);
+  }
+  target.set(lastItem, position);
   return position + end - start;
 }
