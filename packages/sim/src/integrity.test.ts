@@ -1,134 +1,19 @@
 /** Members whose data differ, on purpose: who is found, at which revision, and who goes on. */
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
-import {
-  AlarmType,
-  CompactionRequest,
-  encodeCompactionRequest,
-  encodePutRequest,
-  encodeRangeRequest,
-  PutRequest,
-  RangeRequest,
-} from '@etcd/api/etcdserverpb';
+import { AlarmType, CompactionRequest, encodeCompactionRequest } from '@etcd/api/etcdserverpb';
 import type { EtcdServer } from '@etcd/server';
-import { GrpcChannel, GrpcCode } from '@etcd/transport';
+import { GrpcCode } from '@etcd/transport';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
-import { World } from './world.ts';
+import { QuietCluster, START_LIMIT_MS } from './quiet-cluster.ts';
 
-const SEED = 20_261_121;
-const START_LIMIT_MS = 30_000;
-const STEP_MS = 10;
 /** How a call ends at a member that must not be asked. */
 const CORRUPT = [GrpcCode.DATA_LOSS, 'etcdserver: corrupt cluster'];
 /** Two intervals of the exchange: whoever is at fault may have to wait for its own turn. */
 const EXCHANGE_MS = 13_000;
 /** A scrub comes within 80 s, and is repeated by whoever is told to look at itself. */
 const SCRUB_MS = 200_000;
-
-interface ClusterOptions {
-  readonly size: number;
-  readonly flags?: readonly string[];
-  readonly plant?: Plant;
-}
-
-class Cluster {
-  readonly world: World;
-  readonly log: string[] = [];
-  extraFlags: readonly string[];
-
-  private constructor({ size, flags = [], plant }: ClusterOptions) {
-    this.extraFlags = flags;
-    this.world = new World({ seed: SEED, print: (line) => this.log.push(line), plant: plant ?? null });
-    const names = Array.from({ length: size }, (_, i) => `m${i + 1}`);
-    const initial = names.map((name) => `${name}=http://${name}:2380`).join();
-    for (const name of names) {
-      this.world.addMachine({
-        name,
-        peerUrls: [`http://${name}:2380`],
-        isNew: false,
-        flags: () => [
-          `--name=${name}`,
-          '--data-dir=/data',
-          `--initial-advertise-peer-urls=http://${name}:2380`,
-          '--listen-peer-urls=http://127.0.0.1:2380',
-          `--advertise-client-urls=http://${name}:2379`,
-          `--initial-cluster=${initial}`,
-          '--heartbeat-interval=100',
-          '--election-timeout=1000',
-          ...this.extraFlags,
-        ],
-      });
-    }
-  }
-
-  static async start(options: ClusterOptions): Promise<Cluster> {
-    const cluster = new Cluster(options);
-    for (const machine of cluster.world.machines) machine.start();
-    await cluster.until('all serve', START_LIMIT_MS, () =>
-      cluster.world.machines.every(({ isServing }) => isServing),
-    );
-    return cluster;
-  }
-
-  async until(what: string, limitMs: number, condition: () => boolean): Promise<void> {
-    const holds = await this.#run(limitMs, condition);
-    assert.ok(
-      holds,
-      `${what} (seed ${SEED})\n${this.world.violation?.details ?? ''}\n${this.log.slice(-20).join('\n')}`,
-    );
-  }
-
-  /** In steps, so that time does not run away while a start waits for nothing but promises. */
-  async #run(limitMs: number, condition: () => boolean): Promise<boolean> {
-    for (let ranMs = 0; ranMs < limitMs && this.world.violation === null; ranMs += STEP_MS) {
-      if (await this.world.run(STEP_MS, condition)) return true;
-    }
-    return false;
-  }
-
-  get leader(): Machine {
-    return this.world.machines.find(({ server }) => server?.isLeader === true)!;
-  }
-
-  get followers(): Machine[] {
-    return this.world.machines.filter(({ server }) => server?.isLeader === false);
-  }
-
-  /** The code and message with which a call ends. */
-  async call(machine: Machine, path: string, request: Uint8Array): Promise<[number, string]> {
-    const channel = new GrpcChannel(machine.run!.connect()!, {
-      clock: this.world.clock,
-      authority: machine.name,
-    });
-    let ended: [number, string] | null = null;
-    channel.unary(path, request, (code, message) => {
-      ended = [code, message];
-    });
-    await this.until(`${path} ends`, START_LIMIT_MS, () => ended !== null);
-    channel.close();
-    return ended!;
-  }
-
-  async put(machine: Machine, value: string): Promise<void> {
-    const [code, message] = await this.tryPut(machine, value);
-    assert.equal(code, GrpcCode.OK, message);
-  }
-
-  async tryPut(machine: Machine, value: string): Promise<[number, string]> {
-    const request = new PutRequest({ key: Buffer.from('key'), value: Buffer.from(value) });
-    return await this.call(machine, '/etcdserverpb.KV/Put', encodePutRequest(request));
-  }
-
-  async tryRange(machine: Machine): Promise<[number, string]> {
-    const request = new RangeRequest({ key: Buffer.from('key'), serializable: true });
-    return await this.call(machine, '/etcdserverpb.KV/Range', encodeRangeRequest(request));
-  }
-
-  lines(part: string): string[] {
-    return this.log.filter((line) => line.includes(part));
-  }
-}
 
 /** Flips a bit of what the member applies next: `before` it is hashed, as a bug would, or `after`, as a bad disk would. */
 function damageNext(server: EtcdServer, when: 'before' | 'after'): void {
@@ -162,7 +47,7 @@ function realEtcd(...names: readonly string[]): Plant {
 const fenced = ({ server }: Machine): boolean => server?.isFenced === true;
 
 test('a follower that applies something else is found by the next exchange, with its revision, and fences itself', async () => {
-  const cluster = await Cluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ size: 3 });
   const [victim, other] = cluster.followers as [Machine, Machine];
   await cluster.put(cluster.leader, 'one');
   await cluster.until('applied', 1000, () => victim.server!.store.revision === 2);
@@ -191,7 +76,7 @@ test('a follower that applies something else is found by the next exchange, with
 });
 
 test('a leader that applies something else fences itself and lets another lead, and its fence outlives its process', async () => {
-  const cluster = await Cluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ size: 3 });
   const victim = cluster.leader;
   damageNext(victim.server!, 'before');
   await cluster.put(victim, 'one');
@@ -216,7 +101,7 @@ test('a leader that applies something else fences itself and lets another lead, 
 });
 
 test('of two members that differ nobody is fenced', async () => {
-  const cluster = await Cluster.start({ size: 2 });
+  const cluster = await QuietCluster.start({ size: 2 });
   damageNext(cluster.followers[0]!.server!, 'before');
   await cluster.put(cluster.leader, 'one');
   const noMajority = (): string[] => cluster.lines('there is no majority that tells whose are right');
@@ -228,7 +113,7 @@ test('of two members that differ nobody is fenced', async () => {
 });
 
 test('while the third member is away nobody is fenced, and when it is back the one that differs', async () => {
-  const cluster = await Cluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ size: 3 });
   const [victim, away] = cluster.followers as [Machine, Machine];
   away.kill('test');
   damageNext(victim.server!, 'before');
@@ -242,7 +127,7 @@ test('while the third member is away nobody is fenced, and when it is back the o
 });
 
 test('beside a real etcd the whole store tells which of two others is right', async () => {
-  const cluster = await Cluster.start({ size: 3, plant: realEtcd('m3') });
+  const cluster = await QuietCluster.start({ size: 3, plant: realEtcd('m3') });
   const [one, two, three] = cluster.world.machines as [Machine, Machine, Machine];
   await cluster.put(cluster.leader, 'one');
   damageNext(two.server!, 'before');
@@ -253,7 +138,7 @@ test('beside a real etcd the whole store tells which of two others is right', as
 });
 
 test('beside two real etcds a member that differs from both fences itself', async () => {
-  const cluster = await Cluster.start({ size: 3, plant: realEtcd('m2', 'm3') });
+  const cluster = await QuietCluster.start({ size: 3, plant: realEtcd('m2', 'm3') });
   const [one] = cluster.world.machines as [Machine];
   damageNext(one.server!, 'before');
   await cluster.put(cluster.leader, 'one');
@@ -262,7 +147,7 @@ test('beside two real etcds a member that differs from both fences itself', asyn
 });
 
 test('what changed on the disk is found by comparing whole stores', async () => {
-  const cluster = await Cluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ size: 3 });
   const [victim] = cluster.followers as [Machine];
   damageNext(victim.server!, 'after');
   await cluster.put(cluster.leader, 'one');
@@ -279,7 +164,7 @@ test('what changed on the disk is found by comparing whole stores', async () => 
 });
 
 test('members that are equal stay unfenced, and say that they are equal', async () => {
-  const cluster = await Cluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ size: 3 });
   for (let i = 0; i < 20; i++) await cluster.put(cluster.leader, `value ${i}`);
   await cluster.world.run(SCRUB_MS);
   assert.ok(!cluster.world.machines.some(fenced));
@@ -292,7 +177,7 @@ test('members that are equal stay unfenced, and say that they are equal', async 
 });
 
 test('the initial check keeps a member from starting whose data differ', async () => {
-  const cluster = await Cluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ size: 3 });
   const [victim] = cluster.followers as [Machine];
   damageNext(victim.server!, 'after');
   await cluster.put(cluster.leader, 'one');
@@ -306,7 +191,7 @@ test('the initial check keeps a member from starting whose data differ', async (
 });
 
 test('the initial check lets members start that are equal', async () => {
-  const cluster = await Cluster.start({ size: 3, flags: ['--experimental-initial-corrupt-check=true'] });
+  const cluster = await QuietCluster.start({ size: 3, flags: ['--experimental-initial-corrupt-check=true'] });
   const [member] = cluster.followers as [Machine];
   await cluster.put(cluster.leader, 'one');
   await cluster.world.run(1000);
@@ -317,7 +202,7 @@ test('the initial check lets members start that are equal', async () => {
 });
 
 test("the leader's periodic check raises the alarm for the member that differs", async () => {
-  const cluster = await Cluster.start({ size: 3, flags: ['--experimental-corrupt-check-time=10s'] });
+  const cluster = await QuietCluster.start({ size: 3, flags: ['--experimental-corrupt-check-time=10s'] });
   const { leader } = cluster;
   const [victim] = cluster.followers as [Machine];
   damageNext(victim.server!, 'after');
@@ -332,7 +217,7 @@ test("the leader's periodic check raises the alarm for the member that differs",
 
 test('hashes of compactions tell which member differs', async () => {
   const flags = ['--feature-gates=CompactHashCheck=true', '--compact-hash-check-time=10s'];
-  const cluster = await Cluster.start({ size: 3, flags });
+  const cluster = await QuietCluster.start({ size: 3, flags });
   const { leader } = cluster;
   const [victim] = cluster.followers as [Machine];
   await cluster.put(leader, 'one');
@@ -353,7 +238,7 @@ test('hashes of compactions tell which member differs', async () => {
   assert.ok(cluster.lines('Detected compaction hash mismatch').length > 0);
 });
 
-async function compact(cluster: Cluster, machine: Machine): Promise<void> {
+async function compact(cluster: QuietCluster, machine: Machine): Promise<void> {
   const { revision } = machine.server!.store;
   const request = encodeCompactionRequest(new CompactionRequest({ revision, physical: true }));
   const [code, message] = await cluster.call(machine, '/etcdserverpb.KV/Compact', request);

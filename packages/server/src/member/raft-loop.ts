@@ -403,15 +403,16 @@ export class RaftLoop {
 
   #saveEntries({ hardState, entries }: Ready, then: () => void): void {
     const wal = this.#wal;
+    const startMs = this.#clock.now();
     if (wal.prefersInline) {
       try {
         wal.save(hardState, entries);
       } catch (error) {
         return this.#fail(error as DiskError);
       }
+      this.#host.onSaved(this.#clock.now() - startMs);
       return then();
     }
-    const startMs = this.#clock.now();
     const isSaving = wal.saveThen(hardState, entries, (error) => {
       this.#isLogBusy = false;
       if (error !== null) return this.#fail(error);

@@ -1,0 +1,125 @@
+/** A cluster of members that nothing happens to but what a test brings about. */
+import { strict as assert } from 'node:assert';
+import { encodePutRequest, encodeRangeRequest, PutRequest, RangeRequest } from '@etcd/api/etcdserverpb';
+import { GrpcChannel, GrpcCode } from '@etcd/transport';
+import type { Machine } from './machine.ts';
+import type { Plant } from './plant.ts';
+import { World } from './world.ts';
+
+const SEED = 20_261_121;
+export const START_LIMIT_MS = 30_000;
+const STEP_MS = 10;
+
+export interface QuietClusterOptions {
+  readonly size: number;
+  readonly flags?: readonly string[];
+  readonly plant?: Plant;
+}
+
+export class QuietCluster {
+  readonly world: World;
+  readonly log: string[] = [];
+  extraFlags: readonly string[];
+
+  private constructor({ size, flags = [], plant }: QuietClusterOptions) {
+    this.extraFlags = flags;
+    this.world = new World({ seed: SEED, print: (line) => this.log.push(line), plant: plant ?? null });
+    const names = Array.from({ length: size }, (_, i) => `m${i + 1}`);
+    const initial = names.map((name) => `${name}=http://${name}:2380`).join();
+    for (const name of names) {
+      this.world.addMachine({
+        name,
+        peerUrls: [`http://${name}:2380`],
+        isNew: false,
+        flags: () => [
+          `--name=${name}`,
+          '--data-dir=/data',
+          `--initial-advertise-peer-urls=http://${name}:2380`,
+          '--listen-peer-urls=http://127.0.0.1:2380',
+          `--advertise-client-urls=http://${name}:2379`,
+          `--initial-cluster=${initial}`,
+          '--heartbeat-interval=100',
+          '--election-timeout=1000',
+          ...this.extraFlags,
+        ],
+      });
+    }
+  }
+
+  static async start(options: QuietClusterOptions): Promise<QuietCluster> {
+    const cluster = new QuietCluster(options);
+    for (const machine of cluster.world.machines) machine.start();
+    await cluster.until('all serve', START_LIMIT_MS, () =>
+      cluster.world.machines.every(({ isServing }) => isServing),
+    );
+    return cluster;
+  }
+
+  async until(what: string, limitMs: number, condition: () => boolean): Promise<void> {
+    const holds = await this.#run(limitMs, condition);
+    assert.ok(
+      holds,
+      `${what} (seed ${SEED})\n${this.world.violation?.details ?? ''}\n${this.log.slice(-20).join('\n')}`,
+    );
+  }
+
+  /** In steps, so that time does not run away while a start waits for nothing but promises. */
+  async #run(limitMs: number, condition: () => boolean): Promise<boolean> {
+    for (let ranMs = 0; ranMs < limitMs && this.world.violation === null; ranMs += STEP_MS) {
+      if (await this.world.run(STEP_MS, condition)) return true;
+    }
+    return false;
+  }
+
+  get leader(): Machine {
+    return this.world.machines.find(({ server }) => server?.isLeader === true)!;
+  }
+
+  get followers(): Machine[] {
+    return this.world.machines.filter(({ server }) => server?.isLeader === false);
+  }
+
+  /** The code and message with which a call ends. */
+  async call(machine: Machine, path: string, request: Uint8Array): Promise<[number, string]> {
+    let ended: [number, string] | null = null;
+    this.begin(machine, path, request, (code, message) => {
+      ended = [code, message];
+    });
+    await this.until(`${path} ends`, START_LIMIT_MS, () => ended !== null);
+    return ended!;
+  }
+
+  /** Makes a call, whatever becomes of it. */
+  begin(
+    machine: Machine,
+    path: string,
+    request: Uint8Array,
+    done: (code: number, message: string) => void = () => {},
+  ): void {
+    const { clock } = this.world;
+    const channel = new GrpcChannel(machine.run!.connect()!, { clock, authority: machine.name });
+    channel.unary(path, request, (code, message) => {
+      done(code, message);
+      channel.close();
+    });
+  }
+
+  async put(machine: Machine, value: string): Promise<void> {
+    const [code, message] = await this.tryPut(machine, value);
+    assert.equal(code, GrpcCode.OK, message);
+  }
+
+  async tryPut(machine: Machine, value: string): Promise<[number, string]> {
+    const request = new PutRequest({ key: Buffer.from('key'), value: Buffer.from(value) });
+    return await this.call(machine, '/etcdserverpb.KV/Put', encodePutRequest(request));
+  }
+
+  async tryRange(machine: Machine): Promise<[number, string]> {
+    const request = new RangeRequest({ key: Buffer.from('key'), serializable: true });
+    return await this.call(machine, '/etcdserverpb.KV/Range', encodeRangeRequest(request));
+  }
+
+  lines(part: string): string[] {
+    return this.log.filter((line) => line.includes(part));
+  }
+}
