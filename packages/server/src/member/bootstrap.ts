@@ -174,6 +174,10 @@ function describeBackend(backend: Backend, consistentIndex: ConsistentIndex, log
 
 type LogParts = Omit<MemberParts, 'backend' | 'consistentIndex' | 'snapshotter'>;
 
+/** Founders that start together ask each other before any of them can answer: as in etcd, they don't wait for long. */
+const FOUNDING_TIMEOUT_MS = 1000;
+const JOINING_TIMEOUT_MS = 10_000;
+
 /** How a member without a log begins. */
 interface Founding {
   readonly memberId: bigint;
@@ -199,7 +203,7 @@ async function prepareNew(options: BootstrapOptions, cluster: InitialCluster): P
   const membership = configuredMembership(config, cluster);
   const { id: memberId } = localMember(config, membership);
   const others = peerUrlsOfOthers(membership, memberId);
-  const remote = others.length === 0 ? null : await askForCluster(options, others);
+  const remote = others.length === 0 ? null : await askForCluster(options, others, FOUNDING_TIMEOUT_MS);
   const known = remote?.clusterId === membership.clusterId ? remote.members : [];
   if (known.some(({ id, clientUrls }) => id === memberId && clientUrls.length > 0)) {
     throw new MemberStartError(`member ${formatId(memberId)} has already been bootstrapped`);
@@ -214,7 +218,7 @@ async function prepareJoin(options: BootstrapOptions, cluster: InitialCluster): 
   if (problem !== null) throw new MemberStartError(problem);
   const configured = configuredMembership(config, cluster);
   const others = peerUrlsOfOthers(configured, localMember(config, configured).id);
-  const remote = others.length === 0 ? null : await askForCluster(options, others);
+  const remote = others.length === 0 ? null : await askForCluster(options, others, JOINING_TIMEOUT_MS);
   if (remote === null) {
     throw new MemberStartError(
       'cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs',
@@ -265,9 +269,10 @@ function peerUrlsOfOthers(membership: Membership, memberId: bigint): string[] {
 function askForCluster(
   { network, clock, logger }: BootstrapOptions,
   urls: readonly string[],
+  timeoutMs: number,
 ): Promise<RemoteCluster | null> {
   const remotes = new RemoteMembers(network, clock, logger.child({ caller: 'server/bootstrap' }));
-  return new Promise((resolve) => remotes.cluster(urls, resolve));
+  return new Promise((resolve) => remotes.cluster(urls, timeoutMs, resolve));
 }
 
 /** Compares lists of peer URLs as places: a host may be named in one and given by address in the other. */

@@ -27,9 +27,19 @@ export class RemoteMembers {
     this.#logger = logger;
   }
 
-  /** The members of the cluster that one of `urls` belongs to; null when none of them answers. */
-  cluster(urls: readonly string[], done: (cluster: RemoteCluster | null) => void): void {
-    this.#firstAnswer(urls, { method: 'GET', path: '/members' }, readCluster, done);
+  /** The members of the cluster that one of `urls` belongs to, all of which are asked at once; null when none answers in time. */
+  cluster(urls: readonly string[], timeoutMs: number, done: (cluster: RemoteCluster | null) => void): void {
+    const request = { method: 'GET', path: '/members' };
+    let openCount = urls.length;
+    let isDone = false;
+    for (const url of urls) {
+      this.#ask(url, request, timeoutMs, readCluster, (found) => {
+        openCount--;
+        if (isDone || (found === null && openCount > 0)) return;
+        isDone = true;
+        done(found);
+      });
+    }
   }
 
   /** Releases of `members`, in their order. */
@@ -58,17 +68,30 @@ export class RemoteMembers {
     const ask = (i: number): void => {
       const url = urls[i];
       if (url === undefined) return done(null);
-      this.#network.request(url, request, QUESTION_TIMEOUT_MS, (response, reason) => {
-        const found = response?.status === 200 ? read(response) : null;
-        if (found !== null) return done(found);
+      this.#ask(url, request, QUESTION_TIMEOUT_MS, read, (found) =>
+        found === null ? ask(i + 1) : done(found),
+      );
+    };
+    ask(0);
+  }
+
+  #ask<T>(
+    url: string,
+    request: PeerRequest,
+    timeoutMs: number,
+    read: (response: PeerResponse) => T | null,
+    done: (found: T | null) => void,
+  ): void {
+    this.#network.request(url, request, timeoutMs, (response, reason) => {
+      const found = response?.status === 200 ? read(response) : null;
+      if (found === null) {
         this.#logger.warn('failed to get an answer of a remote member', {
           url: url + request.path,
           error: response === null ? reason : `status ${response.status}`,
         });
-        ask(i + 1);
-      });
-    };
-    ask(0);
+      }
+      done(found);
+    });
   }
 }
 
