@@ -133,6 +133,7 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
       metrics.snapSaveTotalDurationSeconds.observe(durationMs / 1000);
       metrics.snapSaveMarshallingSeconds.observe(encodingMs / 1000);
     },
+    onDbSave: (durationMs) => metrics.snapDbSaveTotalDurationSeconds.observe(durationMs / 1000),
     onDbSync: (durationMs) => metrics.snapDbFsyncDurationSeconds.observe(durationMs / 1000),
   });
   snapshotter.removeLeftovers();

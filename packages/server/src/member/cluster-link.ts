@@ -14,7 +14,9 @@ import {
   type Membership,
 } from '@etcd/storage/membership';
 import type { DbReceiver, Snapshotter } from '@etcd/storage/snap';
+import type { MetricHandles } from '../metrics/index.ts';
 import type { PeerHost, PeerNetwork, PeerRequest, PeerResponse } from '../peer/peer-network.ts';
+import { HeartbeatMonitor } from './heartbeat-monitor.ts';
 
 export interface ClusterLinkOptions {
   readonly network: PeerNetwork;
@@ -23,6 +25,8 @@ export interface ClusterLinkOptions {
   readonly snapshotter: Snapshotter;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly heartbeatIntervalMs: number;
+  readonly metrics: Pick<MetricHandles, 'knownPeers' | 'heartbeatSendFailuresTotal'>;
   /** The raft loop. */
   readonly step: (message: Message) => void;
   readonly reportUnreachable: (id: bigint) => void;
@@ -45,12 +49,19 @@ export class ClusterLink implements PeerHost {
   readonly #options: ClusterLinkOptions;
   /** Peer URLs of the members that the network knows of, as one text each. */
   readonly #known = new Map<bigint, string>();
+  readonly #heartbeats: HeartbeatMonitor;
   #isStopped = false;
 
   constructor(options: ClusterLinkOptions) {
     this.#options = options;
     this.memberId = options.memberId;
     this.clusterId = options.membership.clusterId;
+    this.#heartbeats = new HeartbeatMonitor({
+      clock: options.clock,
+      logger: options.logger,
+      heartbeatIntervalMs: options.heartbeatIntervalMs,
+      onLate: () => options.metrics.heartbeatSendFailuresTotal.inc(),
+    });
   }
 
   /** @param others members that the log does not know yet: those of the cluster that this one joins. */
@@ -96,6 +107,7 @@ export class ClusterLink implements PeerHost {
         sendSnapshot(message);
         continue;
       }
+      if (message.type === MessageType.MsgHeartbeat) this.#heartbeats.onSend(message.to, message.term);
       if (message.type === MessageType.MsgAppResp && !message.reject) {
         if (acknowledged.has(message.to)) continue;
         acknowledged.add(message.to);
@@ -179,6 +191,7 @@ export class ClusterLink implements PeerHost {
     const { network, logger } = this.#options;
     const fields = { 'remote-peer-id': formatId(id), 'remote-peer-urls': peerUrls };
     if (known === undefined) {
+      this.#setKnown(id, 1);
       network.addPeer(id, peerUrls);
       logger.info('added remote peer', fields);
     } else {
@@ -189,7 +202,12 @@ export class ClusterLink implements PeerHost {
 
   #disconnect(id: bigint): void {
     if (!this.#known.delete(id)) return;
+    this.#setKnown(id, 0);
     this.#options.network.removePeer(id);
     this.#options.logger.info('removed remote peer', { 'remote-peer-id': formatId(id) });
+  }
+
+  #setKnown(id: bigint, value: 0 | 1): void {
+    this.#options.metrics.knownPeers.labels(formatId(this.memberId), formatId(id)).set(value);
   }
 }

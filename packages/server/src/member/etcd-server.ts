@@ -186,6 +186,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       snapshotter: parts.snapshotter,
       clock,
       logger: this.logger,
+      heartbeatIntervalMs: config.heartbeatIntervalMs,
+      metrics: metrics.handles,
       step: (message) => this.#loop.step(message),
       reportUnreachable: (id) => parts.node.reportUnreachable(id),
       reportSnapshot: (id, isDelivered) => this.#snapshotSender.reportDone(id, isDelivered),
@@ -238,6 +240,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       leader: this.#leaderRequests,
       isLeader: () => this.isLeader,
       isStrict: config.strictReconfigCheck,
+      metrics: metrics.handles,
       propose: (change, waiter) => this.#proposeConfChange(change, waiter),
     });
     this.#reads = new LinearizableReads({

@@ -9,6 +9,7 @@ import {
   validateLearnerReady,
   validatePromoteMember,
 } from '@etcd/storage/membership';
+import type { MetricHandles } from '../metrics/index.ts';
 import type { ClusterLink } from './cluster-link.ts';
 import type { LeaderRequests } from './leader-requests.ts';
 import type { Waiter } from './waiter.ts';
@@ -22,6 +23,7 @@ export interface ReconfigurationOptions {
   readonly isLeader: () => boolean;
   /** `--strict-reconfig-check`. */
   readonly isStrict: boolean;
+  readonly metrics: Pick<MetricHandles, 'learnerPromoteSuccesses' | 'learnerPromoteFailures'>;
   readonly propose: (change: ConfChange, waiter: Waiter) => void;
 }
 
@@ -63,11 +65,27 @@ export class Reconfiguration {
   promoteHere(id: bigint, waiter: Waiter): void {
     const { isLeader, isStrict, membership, memberId } = this.#options;
     if (!isLeader()) return waiter.onFailed(INTERNAL_ERRORS.errors.ErrNotLeader);
+    const counted = this.#counted(waiter);
     const refusal =
       validateLearnerReady(this.#matchIndex(id), this.#matchIndex(memberId) ?? 0) ??
       (isStrict ? validatePromoteMember(membership.members()) : null);
-    if (refusal !== null) return waiter.onFailed(refusal);
-    this.change(promoteMemberChange(id), waiter);
+    if (refusal !== null) return counted.onFailed(refusal);
+    this.change(promoteMemberChange(id), counted);
+  }
+
+  #counted(waiter: Waiter): Waiter {
+    const { learnerPromoteSuccesses, learnerPromoteFailures } = this.#options.metrics;
+    return {
+      request: waiter.request,
+      onApplied: (result) => {
+        learnerPromoteSuccesses.inc();
+        waiter.onApplied(result);
+      },
+      onFailed: (error) => {
+        learnerPromoteFailures.labels(error.message).inc();
+        waiter.onFailed(error);
+      },
+    };
   }
 
   /** How far the leader and the members that follow it are; null for members that it does not follow. */

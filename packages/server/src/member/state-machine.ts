@@ -183,6 +183,7 @@ export class StateMachine {
     const { onFatal } = this.#options;
     const { index, term } = snapshot.metadata;
     this.#readers = [];
+    this.#options.metrics.applySnapshotInProgress.set(1);
     try {
       this.#replaceBackend(snapshot);
     } catch (error) {
@@ -194,6 +195,7 @@ export class StateMachine {
       if (error !== null) return onFatal(error);
       this.#begin(index, term);
       this.watches.onStoreReplaced();
+      this.#options.metrics.applySnapshotInProgress.set(0);
       const readers = this.#readers ?? [];
       this.#readers = null;
       done();

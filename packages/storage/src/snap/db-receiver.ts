@@ -16,12 +16,14 @@ export interface DbReceiverOptions {
   readonly path: string;
   readonly limitBytes: number;
   readonly onSync: ((durationMs: number) => void) | undefined;
+  readonly onSave: ((durationMs: number) => void) | undefined;
 }
 
 export type ReceiverDone = (error: DiskError | SnapError | null) => void;
 
 export class DbReceiver {
   readonly #options: DbReceiverOptions;
+  readonly #startMs: number;
   #sizeBytes = 0;
   #isWriting = false;
   #isOver = false;
@@ -31,6 +33,7 @@ export class DbReceiver {
   /** For `Snapshotter.receiveDb`. */
   constructor(options: DbReceiverOptions) {
     this.#options = options;
+    this.#startMs = options.clock.now();
   }
 
   /** Bytes taken in so far. */
@@ -83,7 +86,7 @@ export class DbReceiver {
   }
 
   #publish(done: ReceiverDone): void {
-    const { disk, directory, file, temporary, path, logger } = this.#options;
+    const { disk, directory, file, temporary, path, logger, clock, onSave } = this.#options;
     try {
       if (disk.stat(path) !== null) {
         this.#discard();
@@ -97,8 +100,10 @@ export class DbReceiver {
       return done(error);
     }
     disk.syncDirectoryThen(directory, (error) => {
-      if (error === null) logger.info('saved database snapshot to disk', { path, bytes: this.#sizeBytes });
-      done(error);
+      if (error !== null) return done(error);
+      onSave?.(clock.now() - this.#startMs);
+      logger.info('saved database snapshot to disk', { path, bytes: this.#sizeBytes });
+      done(null);
     });
   }
 

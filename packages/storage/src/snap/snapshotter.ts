@@ -24,8 +24,9 @@ export interface SnapshotterOptions {
   readonly onSync?: ((durationMs: number) => void) | undefined;
   /** Told how long it took to make a `.snap` file, and how much of it was encoding. */
   readonly onSave?: ((durationMs: number, encodingMs: number) => void) | undefined;
-  /** The same for received databases. */
+  /** Told how long each sync of a received database took, and how long all of it, from its first byte on. */
   readonly onDbSync?: ((durationMs: number) => void) | undefined;
+  readonly onDbSave?: ((durationMs: number) => void) | undefined;
 }
 
 /** Identifies a snapshot in the log. */
@@ -165,6 +166,7 @@ export class Snapshotter {
       file: this.#create(temporary),
       limitBytes,
       onSync: this.#options.onDbSync,
+      onSave: this.#options.onDbSave,
     });
   }
 
