@@ -12,8 +12,7 @@ const EDGES: Readonly<Record<string, readonly string[]>> = {
   bbolt: ['base'],
   storage: ['base', 'api', 'raft', 'bbolt'],
   transport: ['base'],
-  client: ['base', 'api', 'transport'],
-  server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'client'],
+  server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport'],
   testing: ['base'],
   sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'server', 'testing'],
 };
