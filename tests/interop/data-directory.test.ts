@@ -152,3 +152,22 @@ test('a directory that exists and is empty is used', options, async () => {
   const server = await EtcdServer.start({ dataDir, flags: FAST_ELECTION });
   await server.stop();
 });
+
+test('S01 a directory that etcd keeps for those who may is not opened to everybody', options, async () => {
+  const dataDir = join(temporaryDirectory(), 'data');
+  const first = await EtcdServer.start({ program: REFERENCE, dataDir, flags: FAST_ELECTION });
+  const etcdctl = async (...args: string[]): Promise<void> => {
+    const { code, stderr } = await run(peer('3.5', 'etcdctl'), [`--endpoints=${first.address}`, ...args]);
+    assert.equal(code, 0, stderr);
+  };
+  await etcdctl('put', 'key', 'for some');
+  await etcdctl('user', 'add', 'root:password');
+  await etcdctl('user', 'grant-role', 'root', 'root');
+  await etcdctl('auth', 'enable');
+  await first.stop();
+  if (isGo(SUBJECT)) return;
+  const second = await EtcdServer.launch({ dataDir, flags: FAST_ELECTION });
+  const { code, stderr } = await second.ended;
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /authentication is enabled in this database/);
+});

@@ -2,10 +2,11 @@
 import type { Clock, Disk, Logger } from '@etcd/base';
 import type { BoltError } from '@etcd/bbolt';
 import { Backend } from '@etcd/storage/backend';
-import { validateSchema } from '@etcd/storage/schema';
+import { readAuthEnabled, validateSchema } from '@etcd/storage/schema';
 import type { Snapshotter } from '@etcd/storage/snap';
 import { backendPath, type Config, snapDirectory } from '../config/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
+import { MemberStartError } from './member-start-error.ts';
 
 export interface MemberBackendOptions {
   readonly config: Config;
@@ -16,7 +17,7 @@ export interface MemberBackendOptions {
   readonly onBackendFatal: (error: BoltError) => void;
 }
 
-/** Throws `BoltError` or `SchemaError`. */
+/** Throws `BoltError`, `SchemaError` or {@link MemberStartError}. */
 export function openMemberBackend(options: MemberBackendOptions): Backend {
   const { config, disk, clock, logger, metrics, onBackendFatal } = options;
   const backend = new Backend({
@@ -37,11 +38,21 @@ export function openMemberBackend(options: MemberBackendOptions): Backend {
   });
   try {
     validateSchema(backend);
+    refuseAuthentication(backend);
     return backend;
   } catch (error) {
     backend.close();
     throw error;
   }
+}
+
+/** Data that are meant for some are not to be shown to everybody. */
+function refuseAuthentication(backend: Backend): void {
+  if (!readAuthEnabled(backend)) return;
+  throw new MemberStartError(
+    `${backend.path}: authentication is enabled in this database, which is not supported yet; ` +
+      'disable it first (etcdctl auth disable) where it is',
+  );
 }
 
 /** Puts the received database of the snapshot at `index` in the place of the backend's file. Throws `SnapError` if there is none. */
