@@ -205,11 +205,14 @@ export class Operator {
     });
   }
 
-  /** As the one that adds a member writes it for its first start. */
+  /** As the operator writes it for the first start: of the URLs of the new machine, the one that the members know it by now. */
   #initialCluster(machine: Machine): string {
     const others = this.#members
       .filter(({ peerUrls }) => !machine.peerUrls.some((url) => peerUrls.includes(url)))
       .flatMap(({ id, name, peerUrls }) => peerUrls.map((url) => `${name || id.toString(16)}=${url}`));
-    return [...others, `${machine.name}=${machine.peerUrls[0]}`].join();
+    const own = this.#members
+      .flatMap(({ peerUrls }) => peerUrls)
+      .find((url) => machine.peerUrls.includes(url));
+    return [...others, `${machine.name}=${own ?? machine.peerUrls[0]}`].join();
   }
 }
