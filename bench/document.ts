@@ -13,16 +13,18 @@ Written by \`node bench/document.ts\` from \`bench/results/latest.json\`, which 
 
     npm run bench -- --against <etcd 3.5> --json bench/results/latest.json
 
-on a virtual machine with ${machine.cpus} CPUs (${machine.model}) and Node.js ${machine.node}, on which other work went on meanwhile: the
-absolute figures are lower than what the machine can do, and the ratios are what counts. \`memory-1m\`, \`stall-5m\`,
-\`range-10k\`, \`range-stream-10k\`, \`k8s-list-500\` and \`k8s-list-10000\` are of later runs than the rest, with a load
-average of 9 to 12, \`put-100x10\`, \`txn-100x10\`, \`watch-200\` and \`put-1\` with one of 9 to 14; \`memory-1m\` and
-\`stall-5m\` are of one round. [bench/README.md](../bench/README.md) says what the columns
-mean and how it is measured.
+on a virtual machine with ${machine.cpus} CPUs (${machine.model}) and Node.js ${machine.node}, otherwise idle, generator and servers on the same
+two CPUs. \`stall-5m\` is of one round, all others of at least three. [bench/README.md](../bench/README.md) says what the columns mean and how it
+is measured.
 
-With that load a process waits longer for a processor than for anything else. So what a case gains in CPU it does not
-always gain in rate, and the longest stall of \`stall-5m\` contains the time that the prober and the server waited for
-their turn: of the event loop's gaps above 25 ms, none had more than 25 ms of CPU in it.
+What falls short, and why:
+
+- \`put-1\`: of the time that one request takes, the disk's sync, which both servers wait for, and the generator's own turn around
+  are the larger part. A profile of the server shows one read, one write and one sync of the log and one write to the socket, without an extra turn
+  of the event loop in between.
+- \`memory-1m\`: a Node process begins with about 80 MB, and V8 keeps what it has grown to. After a restart it is half of Go's.
+- the longest stall of \`stall-5m\` contains the time that prober and server wait for a processor: of the event loop's own gaps above 25 ms, seen from
+  inside, none had more than 25 ms of CPU in it.
 
 ## Goals
 
