@@ -83,6 +83,13 @@ export class Fabric {
     return found?.process.isAlive === true && found.network.host !== null ? found : null;
   }
 
+  /** The process that listened at `urls` has ended, and its machine says so to whoever tries again. */
+  onProcessEnd(name: string, urls: readonly string[]): void {
+    for (const network of new Set([...this.#endpoints.values()].map((endpoint) => endpoint.network))) {
+      network.onRefused(name, urls);
+    }
+  }
+
   cut(from: string, to: string): void {
     this.#cut.add(`${from}>${to}`);
   }
@@ -169,6 +176,15 @@ export class SimNetwork implements PeerNetwork {
 
   removePeer(id: bigint): void {
     this.#peers.delete(id);
+  }
+
+  /** Nobody listens at `urls` of machine `name` any more. */
+  onRefused(name: string, urls: readonly string[]): void {
+    if (this.host === null || !this.#process.isAlive || this.#fabric.isCut(this.#name, name)) return;
+    for (const [id, peerUrls] of this.#peers) {
+      if (!peerUrls.some((url) => urls.includes(url))) continue;
+      this.#process.setTimer(this.#fabric.travelMs(), () => this.host?.onPeerGone(id));
+    }
   }
 
   send(messages: readonly Message[]): void {

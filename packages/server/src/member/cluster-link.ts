@@ -34,6 +34,7 @@ export interface ClusterLinkOptions {
   /** Gives a MsgSnap its content, then has it sent. */
   readonly sendSnapshot: (message: Message) => void;
   readonly onRequest: PeerHost['onRequest'];
+  readonly onPeerGone: (id: bigint) => void;
   /** This member was removed, as the log or another member says. */
   readonly onRemoved: () => void;
 }
@@ -167,6 +168,10 @@ export class ClusterLink implements PeerHost {
 
   reportSnapshot(id: bigint, isDelivered: boolean): void {
     if (!this.#isStopped) this.#options.reportSnapshot(id, isDelivered);
+  }
+
+  onPeerGone(id: bigint): void {
+    if (!this.#isStopped) this.#options.onPeerGone(id);
   }
 
   onRemovedFromCluster(): void {

@@ -193,6 +193,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       reportSnapshot: (id, isDelivered) => this.#snapshotSender.reportDone(id, isDelivered),
       sendSnapshot: (message) => this.#snapshotSender.send(message),
       onRequest: (request, respond) => answerPeerRequest(this, request, respond),
+      onPeerGone: (id) => this.leadership.onPeerGone(id),
       onRemoved: () => options.onRemoved(),
     });
     this.#snapshotSender = new SnapshotSender({
@@ -222,6 +223,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       clock,
       logger: this.logger,
       raftLogger: logger.child({ caller: 'raft', logger: 'raft' }),
+      random: options.random,
       wake: () => this.#loop.wake(),
       fastForward: (ticks) => this.#loop.fastForward(ticks),
     });

@@ -3,7 +3,7 @@
  * over when it stops, is asked to, or would slow the others down.
  */
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import type { Clock, Logger } from '@etcd/base';
+import type { Clock, Logger, Random } from '@etcd/base';
 import type { RawNode } from '@etcd/raft';
 import { formatId, type Membership } from '@etcd/storage/membership';
 import { type Config, electionTicks, requestTimeoutMs } from '../config/index.ts';
@@ -17,6 +17,7 @@ export interface LeadershipOptions {
   readonly memberId: bigint;
   readonly link: ClusterLink;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   /** For the lines of raft itself. */
   readonly raftLogger: Logger;
@@ -28,6 +29,9 @@ export interface LeadershipOptions {
 
 /** How long after its start a member that meets another one may make its first election come early. */
 const FAST_FORWARD_MS = 5000;
+/** Members that notice the end of their leader campaign after this long, and up to so much longer: rarely two at a time. */
+const SUCCESSION_MS = 10;
+const SUCCESSION_SPREAD_MS = 150;
 /** A slow disk is a reason to hand over no more often than this, in election timeouts. */
 const SLOW_DISK_PAUSE = 10;
 
@@ -112,6 +116,30 @@ export class Leadership {
     const ticks = electionTicks(config) - 2;
     logger.info('initialized peer connections; fast-forwarding election ticks', { 'forward-ticks': ticks });
     fastForward(ticks);
+  }
+
+  /**
+   * The process of member `id` has ended. If it led, nobody has to wait until its silence tells: this member votes for another at once,
+   * and soon campaigns. Should that leader live after all, the others, who hear of it, refuse the pre-vote, and nothing has happened.
+   */
+  onPeerGone(id: bigint): void {
+    const { node, clock, random, config, logger, wake } = this.#options;
+    if (id !== this.#lead || this.isLeader) return;
+    logger.info('the process of the leader has ended', { 'leader-member-id': formatId(id) });
+    node.forgetLeader();
+    wake();
+    // Without a pre-vote to a campaign a leader that only we can't reach would be deposed.
+    if (!config.preVote || this.#isLearner) return;
+    clock.setTimer(SUCCESSION_MS + random.below(SUCCESSION_SPREAD_MS), () => {
+      if (node.lead !== 0n) return;
+      node.campaign();
+      wake();
+    });
+  }
+
+  get #isLearner(): boolean {
+    const { membership, memberId } = this.#options;
+    return membership.member(memberId)?.isLearner ?? true;
   }
 
   /** Hands over to a voter of choice, and tells when it leads. */

@@ -56,6 +56,8 @@ class TestMember implements PeerHost {
   readonly requests: PeerRequest[] = [];
   readonly sink = new MemorySink();
   readonly metrics = createHandles();
+  /** Members whose processes have ended. */
+  readonly gone: bigint[] = [];
   removals = 0;
   url = '';
   network!: HttpPeerNetwork;
@@ -112,6 +114,10 @@ class TestMember implements PeerHost {
   reportSnapshot(id: bigint, isDelivered: boolean): void {
     this.snapshotReports.push([id, isDelivered]);
     this.#notify();
+  }
+
+  onPeerGone(id: bigint): void {
+    this.gone.push(id);
   }
 
   onRemovedFromCluster(): void {
@@ -269,6 +275,8 @@ test('a lost connection is noticed on both sides, and comes back', async () => {
   assert.ok(a.logged('lost TCP streaming connection with remote peer'));
   assert.ok(a.logged('peer became inactive (message send to peer failed)'));
   assert.equal(a.metrics.disconnectedPeersTotal.labels('a', 'b').value, 1);
+  await a.until(() => a.gone.length > 0, 'told that the process of b has ended');
+  assert.ok(a.gone.every((id) => id === 0xbn) && a.gone.length <= 2, 'once for each stream at most');
   a.network.send([message(MessageType.MsgHeartbeat, 0xan, 0xbn)]);
   await a.until(() => a.unreachable.includes(0xbn), 'told that b is unreachable');
   const again = await TestMember.start(0xbn, CLUSTER, port);

@@ -46,6 +46,7 @@ class Member {
       isRemoved: () => false,
       reportUnreachable: () => {},
       reportSnapshot: () => {},
+      onPeerGone: () => {},
       onRemovedFromCluster: () => {},
       onRequest: (_, respond) => respond({ status: 404, body: new Uint8Array(0) }),
     };

@@ -56,6 +56,8 @@ export interface PeerHost {
   reportUnreachable(id: bigint): void;
   /** How it went with the MsgSnap for `id`. */
   reportSnapshot(id: bigint, isDelivered: boolean): void;
+  /** Nobody listens any more where `id` was connected a moment ago: its process has ended. It may also have begun anew. */
+  onPeerGone(id: bigint): void;
   /** Another member says that this one was removed from the cluster. */
   onRemovedFromCluster(): void;
   /** A request of another member, or of a tool. `respond` is called once, now or later. */

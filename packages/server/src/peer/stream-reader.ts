@@ -60,6 +60,8 @@ export class StreamReader {
   #lastDialMs = Number.NEGATIVE_INFINITY;
   #timer: Timer | null = null;
   #isStopped = false;
+  /** There has been a stream since a connection was last refused. */
+  #wasEstablished = false;
 
   constructor(options: StreamReaderOptions) {
     this.#options = options;
@@ -111,7 +113,10 @@ export class StreamReader {
       attempt.lastReadMs = clock.now();
       this.#watch(attempt);
     });
-    socket.on('error', (error) => this.#lost(attempt, connectionErrorText(url, error)));
+    socket.on('error', (error) => {
+      this.#lost(attempt, connectionErrorText(url, error));
+      if ('code' in error && error.code === 'ECONNREFUSED') this.#noticeEnd();
+    });
     socket.on('close', () => {
       attempt.response.end();
       this.#lost(attempt, 'EOF');
@@ -152,6 +157,7 @@ export class StreamReader {
     if (head.status !== 200) return;
     const format = kind.createFormat(environment.self.memberId, id);
     attempt.decoder = new FrameDecoder(format, this.#options.onMessage);
+    this.#wasEstablished = true;
     status.activate();
     environment.logger.info('established TCP streaming connection with remote peer', this.#fields());
   }
@@ -203,6 +209,14 @@ export class StreamReader {
         error: text,
       }));
     }
+  }
+
+  /** Where the member was, nobody is. */
+  #noticeEnd(): void {
+    if (!this.#wasEstablished) return;
+    this.#wasEstablished = false;
+    const { environment, id } = this.#options;
+    environment.host.onPeerGone(id);
   }
 
   #refused(attempt: Attempt, reason: string): void {
