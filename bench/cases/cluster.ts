@@ -129,13 +129,25 @@ const MISSED_VALUE_BYTES = 100_000;
 const MISSED_SPACE: KeySpace = { prefix: '/missed/', count: 2_000 };
 const PUTS_AT_A_TIME = 5_000;
 
-/** Puts in chunks until `isOver`; returns how many a second. */
+const CHECK_EVERY_MS = 50;
+const BEFORE_MS = 3000;
+
+/** Puts in chunks until `isOver`, which is asked meanwhile and may take its time; returns how many a second. */
 async function putRate(put: () => Promise<JobResult>, isOver: () => Promise<boolean>): Promise<number> {
-  const startMs = performance.now();
+  let isDone = false;
+  const asking = (async () => {
+    while (!(await isOver())) await sleep(CHECK_EVERY_MS);
+    isDone = true;
+  })();
   let puts = 0;
-  do puts += (await put()).operations;
-  while (!(await isOver()));
-  return perSecond(puts, performance.now() - startMs);
+  let elapsedMs = 0;
+  do {
+    const result = await put();
+    puts += result.operations;
+    elapsedMs += result.elapsedMs;
+  } while (!isDone);
+  await asking;
+  return perSecond(puts, elapsedMs);
 }
 
 async function catchUpRound(cluster: Cluster, generator: LoadGenerator, { isQuick }: Stage) {
@@ -156,8 +168,8 @@ async function catchUpRound(cluster: Cluster, generator: LoadGenerator, { isQuic
       work: { kind: 'put', space: SPACE, valueBytes: VALUE_BYTES },
       pace: { inFlight: 10, requests: PUTS_AT_A_TIME },
     });
-  let chunks = 0;
-  const before = await putRate(put, () => Promise.resolve(++chunks === 5));
+  const beforeMs = performance.now();
+  const before = await putRate(put, () => Promise.resolve(performance.now() - beforeMs > BEFORE_MS));
   const target = (await memberStatus(leader)).appliedIndex;
   const startMs = performance.now();
   missing.relaunch();

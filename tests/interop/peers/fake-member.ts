@@ -87,6 +87,8 @@ export class FakeMember implements PeerHost {
     this.snapshotReports.push(isDelivered);
   }
 
+  onPeerGone(): void {}
+
   onRemovedFromCluster(): void {
     this.isRemovedFromCluster = true;
   }

@@ -21,10 +21,16 @@ export interface DbReceiverOptions {
 
 export type ReceiverDone = (error: DiskError | SnapError | null) => void;
 
+/** So much may wait for the disk at a time. */
+const SYNC_STEP_BYTES = 4 * 1024 * 1024;
+/** The disk is left to others for so many times as long as it took. */
+const REST_RATIO = 3;
+
 export class DbReceiver {
   readonly #options: DbReceiverOptions;
   readonly #startMs: number;
   #sizeBytes = 0;
+  #unsyncedBytes = 0;
   #isWriting = false;
   #isOver = false;
   /** {@link abort} came during a write. */
@@ -59,7 +65,28 @@ export class DbReceiver {
       if (this.#isAborted) return this.#discard();
       if (error !== null) return this.#fail(error, done);
       this.#sizeBytes += chunk.length;
-      done(null);
+      this.#unsyncedBytes += chunk.length;
+      if (this.#unsyncedBytes < SYNC_STEP_BYTES) return done(null);
+      this.#syncSoFar(done);
+    });
+  }
+
+  /**
+   * A gigabyte that is synced at once would keep the disk, and whoever's log is on it, waiting for seconds. In steps, with rests in
+   * between, it takes a part of what the disk can do: a fast one is hardly slowed down by that, and a slow one left to others.
+   */
+  #syncSoFar(done: ReceiverDone): void {
+    this.#isWriting = true;
+    this.#unsyncedBytes = 0;
+    const { file, clock } = this.#options;
+    const startMs = clock.now();
+    file.syncThen((error) => {
+      clock.setTimer(error === null ? REST_RATIO * (clock.now() - startMs) : 0, () => {
+        this.#isWriting = false;
+        if (this.#isAborted) return this.#discard();
+        if (error !== null) return this.#fail(error, done);
+        done(null);
+      });
     });
   }
 
