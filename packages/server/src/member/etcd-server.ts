@@ -281,6 +281,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       memberId: formatId(parts.memberId),
       snapshotCount: config.snapshotCount,
       catchUpEntries: config.snapshotCatchUpEntries,
+      neededFrom: () => this.reconfiguration.neededFrom(),
       snapshotIndex: parts.snapshotIndex,
       onFatal: (error) => this.onFatal(error),
     });

@@ -28,6 +28,8 @@ export interface LogKeeperOptions {
   readonly snapshotCount: number;
   /** Entries kept in memory behind the applied one, for slow members. */
   readonly catchUpEntries: number;
+  /** The first entry that a connected member is yet to get from this one; Infinity when there is none. */
+  readonly neededFrom: () => number;
   /** Where the last snapshot stands. */
   readonly snapshotIndex: number;
   readonly onFatal: (error: DiskError | BoltError) => void;
@@ -44,6 +46,8 @@ export interface AppliedPosition {
 const COMPACT_STEP = 256;
 /** Entries in memory are let go earlier when they are large: a bound on memory that their number alone does not give. */
 const MAX_RETAINED_BYTES = 64 * 1024 * 1024;
+/** And this bound holds even for what a member that is catching up still needs: beyond it, it gets another snapshot. */
+const MAX_NEEDED_BYTES = 512 * 1024 * 1024;
 
 export class LogKeeper {
   readonly #options: LogKeeperOptions;
@@ -90,6 +94,8 @@ export class LogKeeper {
     let keepFrom = index - this.#options.catchUpEntries;
     const tooOld = marks.findLast(({ bytes }) => this.#appliedBytes - bytes > MAX_RETAINED_BYTES);
     if (tooOld !== undefined && tooOld.index > keepFrom) keepFrom = tooOld.index;
+    const outOfBounds = marks.findLast(({ bytes }) => this.#appliedBytes - bytes > MAX_NEEDED_BYTES);
+    keepFrom = Math.max(Math.min(keepFrom, this.#options.neededFrom() - 1), outOfBounds?.index ?? 0);
     if (keepFrom <= 0) return;
     this.#marks = marks.filter((mark) => mark.index >= keepFrom);
     if (this.#isSaving) return;

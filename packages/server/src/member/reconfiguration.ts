@@ -88,6 +88,20 @@ export class Reconfiguration {
     };
   }
 
+  /**
+   * As the leader, the first entry that a connected member is yet to get: behind what it has, or behind the snapshot that is on its way
+   * to it. Infinity for other members.
+   */
+  neededFrom(): number {
+    const { isLeader, memberId, link, node } = this.#options;
+    let first = Number.POSITIVE_INFINITY;
+    if (!isLeader()) return first;
+    for (const [id, { match, pendingSnapshot }] of node.status().progress) {
+      if (id !== memberId && link.isActive(id)) first = Math.min(first, Math.max(match, pendingSnapshot) + 1);
+    }
+    return first;
+  }
+
   /** How far the leader and the members that follow it are; null for members that it does not follow. */
   #matchIndex(id: bigint): number | null {
     return this.#options.node.status().progress.get(id)?.match ?? null;

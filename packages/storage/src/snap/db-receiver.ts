@@ -23,8 +23,8 @@ export type ReceiverDone = (error: DiskError | SnapError | null) => void;
 
 /** So much may wait for the disk at a time. */
 const SYNC_STEP_BYTES = 4 * 1024 * 1024;
-/** The disk is left to others for so many times as long as it took. */
-const REST_RATIO = 3;
+/** The disk is left to others for as long as it took. */
+const REST_RATIO = 1;
 
 export class DbReceiver {
   readonly #options: DbReceiverOptions;
