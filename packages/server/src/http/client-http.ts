@@ -1,10 +1,8 @@
 /** What a member serves to clients over plain HTTP: health, version, metrics. The same over HTTP/1 and HTTP/2. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { formatVersion } from '@etcd/storage/membership';
-import { readStorageVersion } from '@etcd/storage/schema';
 import type { HttpExchange } from '@etcd/transport';
-import { ETCD_VERSION } from '../config/index.ts';
 import type { EtcdServer } from '../member/etcd-server.ts';
+import { versionJson } from '../member/peer-answers.ts';
 import { answerChecks, answerHealth } from './health-checks.ts';
 import {
   type Answering,
@@ -62,14 +60,7 @@ export class ClientHttp {
 
   #version(method: string, done: Answering): void {
     if (method !== 'GET') return done(methodNotAllowed('GET'));
-    const { membership, backend } = this.#server;
-    const storage = readStorageVersion(backend);
-    const versions = {
-      etcdserver: ETCD_VERSION,
-      etcdcluster: membership.version === null ? 'not_decided' : formatVersion(membership.version),
-      storage: storage === null ? 'unknown' : `${storage.major}.${storage.minor}.0`,
-    };
-    done(httpJson(JSON.stringify(versions)));
+    done(httpJson(versionJson(this.#server)));
   }
 
   #metrics(method: string, done: Answering): void {

@@ -11,9 +11,9 @@
  * A snapshot from the leader is made durable like entries are. While the state machine takes it over, which may take
  * seconds, raft goes on: what is committed meanwhile is held, and applied behind it.
  */
-import { type Entry, EntryType, type Message, type Snapshot } from '@etcd/api/raftpb';
+import { type Entry, EntryType, type HardState, type Message, type Snapshot } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
-import type { Clock, DiskError, Logger, Timer } from '@etcd/base';
+import { assert, type Clock, type DiskError, type Logger, type Timer } from '@etcd/base';
 import {
   type AnyConfChange,
   isPromise,
@@ -71,6 +71,8 @@ const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** Half of what may be held back by a proposer; beyond it requests are refused. */
 const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
 const MAX_QUEUED_COUNT = 200_000;
+/** Committed entries that wait until a snapshot is installed: with more, the leader has to wait, too. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** A member counts as active if its clock has ticked within this many heartbeats. */
 const ACTIVE_TICKS = 3;
 /** A turn that has gone on for this long lets the sockets have a word before the next batch. */
@@ -110,6 +112,7 @@ export class RaftLoop {
   #durableIndex: number;
   /** While a snapshot is being installed: what has been committed since. */
   #held: Entry[] | null = null;
+  #heldBytes = 0;
   #onInstalled: (() => void) | null = null;
 
   constructor(options: RaftLoopOptions) {
@@ -136,6 +139,11 @@ export class RaftLoop {
     this.#isStopped = true;
     this.#timer?.cancel();
     this.#onIdle = done;
+    if (this.#onInstalled !== null) {
+      // It waits for an installation that nobody will finish.
+      this.#onInstalled = null;
+      this.#isLogBusy = false;
+    }
     // A turn that is under way, and has led to this call, may be about to write.
     this.#clock.defer(() => this.#maybeIdle());
   }
@@ -248,7 +256,8 @@ export class RaftLoop {
   }
 
   #mayWork(): boolean {
-    return !this.#isLogBusy && !this.#isStopped && !this.#host.isHeldBack;
+    const isHeldBack = this.#heldBytes >= MAX_HELD_BYTES || this.#host.isHeldBack;
+    return !this.#isLogBusy && !this.#isStopped && !isHeldBack;
   }
 
   #runTask(): boolean {
@@ -356,6 +365,7 @@ export class RaftLoop {
       const entries = this.#held ?? [];
       const then = this.#onInstalled;
       this.#held = null;
+      this.#heldBytes = 0;
       this.#onInstalled = null;
       this.#apply(entries);
       if (then === null) return this.wake();
@@ -371,12 +381,13 @@ export class RaftLoop {
     this.#onInstalled = then;
   }
 
-  #saveSnapshot(snapshot: Snapshot, then: () => void): void {
+  #saveSnapshot(snapshot: Snapshot, hardState: HardState, then: () => void): void {
     const { index, term, confState } = snapshot.metadata;
     this.#isLogBusy = true;
     this.#host.saveSnapshotFile(snapshot, (fileError) => {
       if (fileError !== null) return this.#fail(fileError);
-      this.#wal.saveSnapshotThen(new WalSnapshot({ index, term, confState }), (error) => {
+      const record = new WalSnapshot({ index, term, confState });
+      this.#wal.saveReceivedSnapshotThen(record, hardState, (error) => {
         this.#isLogBusy = false;
         if (error !== null) return this.#fail(error);
         then();
@@ -391,14 +402,20 @@ export class RaftLoop {
 
   #apply(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
-    if (this.#held === null) this.#host.apply(entries);
-    else for (const entry of entries) this.#held.push(entry);
+    if (this.#held === null) return this.#host.apply(entries);
+    for (const entry of entries) {
+      this.#held.push(entry);
+      this.#heldBytes += entry.data.length;
+    }
   }
 
   /** Makes the batch durable, then calls `then`: at once, or when the thread pool is done. */
   #save(ready: Ready, then: () => void): void {
-    if (ready.snapshot === null) this.#saveEntries(ready, then);
-    else this.#saveSnapshot(ready.snapshot, () => this.#saveEntries(ready, then));
+    const { snapshot, hardState } = ready;
+    if (snapshot === null) return this.#saveEntries(ready, then);
+    // Taking a snapshot over commits it.
+    assert(hardState !== null, 'raft loop: a snapshot without a hard state');
+    this.#saveSnapshot(snapshot, hardState, () => this.#saveEntries(ready, then));
   }
 
   #saveEntries({ hardState, entries }: Ready, then: () => void): void {

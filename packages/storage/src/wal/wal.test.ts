@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConfState, Entry, HardState } from '@etcd/api/raftpb';
 import { Snapshot } from '@etcd/api/walpb';
-import { DiskError, InvariantError, SILENT_LOGGER } from '@etcd/base';
+import { DiskError, InvariantError, SeededRandom, SILENT_LOGGER } from '@etcd/base';
 import { type DiskOperation, SimClock, SimDisk } from '@etcd/testing';
 import {
   createWal,
@@ -245,6 +245,29 @@ test('asynchronous saves are done when they are durable, through cuts as well', 
   assert.equal(list.entries.length, 40);
   again.close();
   assert.equal(reopen(disk, { index: 15, term: 1 }).list.entries.length, 25);
+});
+
+test('S22 a snapshot from the leader counts from the moment when it was recorded: nothing that comes later is needed', async () => {
+  const disk = new SimDisk();
+  const wal = createWal(options(disk), METADATA);
+  wal.save(state(1, 2n, 5), entries(1, 5));
+  await new Promise<void>((resolve) =>
+    wal.saveReceivedSnapshotThen(snapshot(20, 1), state(1, 2n, 20), (error) => {
+      assert.equal(error, null);
+      resolve();
+    }),
+  );
+  assert.equal(wal.lastIndex, 20);
+  // The process ends here, without a word to the log.
+  const left = disk.afterCrash(new SeededRandom(1));
+  assert.deepEqual(
+    validSnapshots(options(left)).map(({ index }) => index),
+    [0, 20],
+  );
+  const { wal: again, list, hardState } = reopen(left, { index: 20, term: 1 });
+  assert.deepEqual([list.entries.length, hardState.commit], [0, 20]);
+  again.save(state(1, 2n, 20), entries(21, 1));
+  again.close();
 });
 
 test('the next segment is prepared in the background: locked, full of zeros, removed at the end', async () => {

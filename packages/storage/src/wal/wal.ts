@@ -155,6 +155,18 @@ export class Wal {
     this.#flushThen(done);
   }
 
+  /**
+   * Records a snapshot of the leader's, which takes the place of the log, and with it, in the same write, the hard state whose commit
+   * index makes the record count: without that, a crash would leave the member with the log that it had before.
+   */
+  saveReceivedSnapshotThen(snapshot: Snapshot, hardState: HardState, done: SaveDone): void {
+    assert(hardState.commit >= snapshot.index, 'wal: a received snapshot is committed');
+    this.#encodeSnapshot(snapshot);
+    this.#takeState(hardState);
+    this.#encodePendingState();
+    this.#flushThen(done);
+  }
+
   /** Makes all durable that was saved, a remembered commit index included. */
   sync(): void {
     this.#assertReady();
