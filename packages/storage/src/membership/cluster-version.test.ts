@@ -82,6 +82,7 @@ test('a downgrade lowers the version by one minor, once', () => {
   assert.equal(decide('3.5.0', '3.5.0', '3.5.1', '3.6.2'), 'keep');
   assert.equal(decide('3.6.0', '3.4.0', '3.6.1'), 'invalid-downgrade');
   assert.equal(decide('3.6.0', '3.5.0', '3.5.1'), 'invalid-downgrade');
+  assert.equal(decide('3.6.0', '3.5.0', '3.7.1'), '3.5.0', 'members may be ahead of their cluster');
   assert.equal(isDowngradeComplete(['3.5.1', '3.5.9'], v('3.5.0')), true);
   assert.equal(isDowngradeComplete(['3.5.1', '3.6.0'], v('3.5.0')), false);
   assert.equal(isDowngradeComplete(['3.5.1', null], v('3.5.0')), false);

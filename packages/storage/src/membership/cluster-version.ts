@@ -56,7 +56,9 @@ export function decideClusterVersion(facts: ClusterVersionFacts): ClusterVersion
     const target = parseVersion(downgrade.targetVersion);
     if (target === null) return INVALID_DOWNGRADE;
     if (equalVersions(target, clusterVersion)) return KEEP;
-    const isPossible = isOneBelow(target, clusterVersion) && isOneBelow(target, lowest);
+    // etcd's members are never more than one version ahead of their cluster; a cluster of ours may stay behind them as long as it likes.
+    const isNewerEverywhere = compareVersions(clusterVersionOf(lowest), target) > 0;
+    const isPossible = isOneBelow(target, clusterVersion) && isNewerEverywhere;
     return isPossible ? setVersion(target) : INVALID_DOWNGRADE;
   }
   const isHigher = compareVersions(clusterVersion, lowest) < 0;
