@@ -24,6 +24,7 @@ export class LeaseRevoker {
   readonly #options: LeaseRevokerOptions;
   readonly #queue = new RingBuffer<bigint>();
   #pendingCount = 0;
+  #isProposing = false;
 
   constructor(options: LeaseRevokerOptions) {
     this.#options = options;
@@ -42,6 +43,14 @@ export class LeaseRevoker {
   }
 
   #next(): void {
+    // A proposal that is refused at once comes back here; the loop that made it goes on with the next.
+    if (this.#isProposing) return;
+    this.#isProposing = true;
+    this.#proposeAll();
+    this.#isProposing = false;
+  }
+
+  #proposeAll(): void {
     while (this.#pendingCount < MAX_PENDING) {
       const id = this.#queue.take();
       if (id === undefined) return;
