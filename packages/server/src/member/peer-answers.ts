@@ -14,7 +14,7 @@ import {
   encodeLeaseInternalResponse,
   LeaseInternalResponse,
 } from '@etcd/api/leasepb';
-import { formatVersion, type Member, membersJson } from '@etcd/storage/membership';
+import { formatId, formatVersion, type Member, membersJson } from '@etcd/storage/membership';
 import { readStorageVersion } from '@etcd/storage/schema';
 import { ETCD_VERSION } from '../config/index.ts';
 import { STATE_HASH_PATH } from '../integrity/index.ts';
@@ -88,7 +88,11 @@ function promoteFailure(error: InternalError): PeerResponse {
   return { status: 500, contentType: JSON_TYPE, body: Buffer.from('{"message":"Internal Server Error"}') };
 }
 
-function hashKv(server: EtcdServer, { body }: PeerRequest, respond: Respond): void {
+function hashKv(server: EtcdServer, { body, headers }: PeerRequest, respond: Respond): void {
+  const clusterId = headers?.['x-etcd-cluster-id'] ?? '';
+  if (clusterId !== '' && clusterId !== formatId(server.clusterId)) {
+    return respond(failure(412, 'cluster ID mismatch'));
+  }
   const revision = parseRevision(body);
   if (revision === null) return respond(failure(400, 'error unmarshalling request'));
   if (!server.store.isReady) return respond(failure(503, 'a snapshot is being restored'));
