@@ -193,23 +193,17 @@ export class ClusterLink implements PeerHost {
     const known = this.#known.get(id);
     if (known === text) return;
     this.#known.set(id, text);
-    const { network, logger } = this.#options;
-    const fields = { 'remote-peer-id': formatId(id), 'remote-peer-urls': peerUrls };
+    const { network } = this.#options;
     if (known === undefined) {
       this.#setKnown(id, 1);
       network.addPeer(id, peerUrls);
-      logger.info('added remote peer', fields);
-    } else {
-      network.updatePeer(id, peerUrls);
-      logger.info('updated remote peer', fields);
-    }
+    } else network.updatePeer(id, peerUrls);
   }
 
   #disconnect(id: bigint): void {
     if (!this.#known.delete(id)) return;
     this.#setKnown(id, 0);
     this.#options.network.removePeer(id);
-    this.#options.logger.info('removed remote peer', { 'remote-peer-id': formatId(id) });
   }
 
   #setKnown(id: bigint, value: 0 | 1): void {

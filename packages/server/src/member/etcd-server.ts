@@ -190,7 +190,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       metrics: metrics.handles,
       step: (message) => this.#loop.step(message),
       reportUnreachable: (id) => parts.node.reportUnreachable(id),
-      reportSnapshot: (id, isDelivered) => this.#snapshotSender.reportDone(id, isDelivered),
+      reportSnapshot: (id, isDelivered) => this.#reportSnapshot(id, isDelivered),
       sendSnapshot: (message) => this.#snapshotSender.send(message),
       onRequest: (request, respond) => answerPeerRequest(this, request, respond),
       onPeerGone: (id) => this.leadership.onPeerGone(id),
@@ -202,10 +202,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       memberId: parts.memberId,
       backend: () => this.backend,
       writePosition: () => this.#state.writePosition(),
-      reportSnapshot: (id, isDelivered) => {
-        parts.node.reportSnapshot(id, isDelivered ? 'finish' : 'failure');
-        this.#loop.wake();
-      },
+      reportFailure: (id) => this.#reportSnapshot(id, false),
     });
     this.#remotes = new RemoteMembers(options.network, clock, this.logger);
     this.#leaderRequests = new LeaderRequests({
@@ -598,6 +595,11 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   send(messages: readonly Message[]): void {
     this.#link.send(messages);
+  }
+
+  #reportSnapshot(id: bigint, isDelivered: boolean): void {
+    this.#parts.node.reportSnapshot(id, isDelivered ? 'finish' : 'failure');
+    this.#loop.wake();
   }
 
   onSaved(durationMs: number): void {

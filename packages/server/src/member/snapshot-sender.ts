@@ -19,38 +19,27 @@ export interface SnapshotSenderOptions {
   readonly backend: () => Backend;
   /** Puts the position of the last applied entry among what is committed next, even if it has changed nothing else. */
   readonly writePosition: () => void;
-  readonly reportSnapshot: (id: bigint, isDelivered: boolean) => void;
+  /** None could be made for that member. */
+  readonly reportFailure: (id: bigint) => void;
 }
-
-/** As in etcd: so many databases may be on their way at a time. */
-const MAX_IN_FLIGHT = 16;
 
 export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;
-  #inFlightCount = 0;
 
   constructor(options: SnapshotSenderOptions) {
     this.#options = options;
   }
 
-  /** Sends the database to whom `message` is for; raft hears how it went. */
+  /** Sends the database to whom `message` is for; the network reports how it went. */
   send(message: Message): void {
-    const { backend: current, reportSnapshot, writePosition } = this.#options;
-    if (this.#inFlightCount >= MAX_IN_FLIGHT) return reportSnapshot(message.to, false);
-    this.#inFlightCount++;
+    const { backend: current, reportFailure, writePosition } = this.#options;
     const backend = current();
     writePosition();
     backend.snapshotThen((error, body) => {
       // The commit behind the copy is the newest: what it says about itself is what the copy says.
-      if (error !== null) return this.reportDone(message.to, false);
+      if (error !== null) return reportFailure(message.to);
       this.#sendBody(message, committedReader(backend.committed), body!);
     });
-  }
-
-  /** To be told how each went. */
-  reportDone(id: bigint, isDelivered: boolean): void {
-    this.#inFlightCount = Math.max(0, this.#inFlightCount - 1);
-    this.#options.reportSnapshot(id, isDelivered);
   }
 
   #sendBody(message: Message, reader: BackendReader, body: BackendSnapshot): void {

@@ -94,7 +94,7 @@ export class Peer {
     const url = this.#picker.pick();
     const sending = sendSnapshot(this.#environment, url, message, body, (problem) => {
       this.#sendings.delete(sending);
-      if (this.#isStopped) return;
+      if (this.#isStopped) return host.reportSnapshot(this.#id, false);
       if (problem === null) {
         this.#status.activate();
       } else {
