@@ -38,7 +38,7 @@ export class ServerProcess {
 }
 
 export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
 
 export function print(line: string): void {

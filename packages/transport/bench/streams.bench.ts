@@ -68,7 +68,7 @@ async function streams(server: ServerProcess, streamCount: number, messages: num
     server,
     async (channels) => {
       const counts = Array.from({ length: streamCount }, (_, i) =>
-        take(channels[i % connections], '/bench.S/Stream', each),
+        take(channels[i % connections]!, '/bench.S/Stream', each),
       );
       return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
     },
@@ -81,7 +81,7 @@ async function streams(server: ServerProcess, streamCount: number, messages: num
 async function big(server: ServerProcess): Promise<string> {
   const { cpuUs, elapsedMs, byteCount } = await measure(
     server,
-    ([channel]) => take(channel, '/bench.S/Big', BIG_BYTES),
+    ([channel]) => take(channel!, '/bench.S/Big', BIG_BYTES),
     1,
   );
   return `${(cpuUs / 1000).toFixed(0)} ms CPU, ${(byteCount / elapsedMs / 1000).toFixed(0)} MB/s`;

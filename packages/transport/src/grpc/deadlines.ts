@@ -70,7 +70,7 @@ export class Deadlines {
   #place(item: Expiring, firstTick: number): number {
     const tick = Math.max(firstTick, Math.ceil(item.deadlineMs / TICK_MS));
     const slot = tick - this.#tick < SLOT_COUNT ? tick & SLOT_MASK : FAR;
-    const next = this.#slots[slot];
+    const next = this.#slots[slot]!;
     item.deadlineSlot = slot;
     item.deadlineNext = next;
     item.deadlinePrevious = null;
@@ -110,7 +110,7 @@ export class Deadlines {
   }
 
   #expire(slot: number): void {
-    for (let item = this.#slots[slot]; item !== null; item = this.#slots[slot]) {
+    for (let item = this.#slots[slot]!; item !== null; item = this.#slots[slot]!) {
       this.#unlink(item);
       this.#count--;
       item.onDeadline();
@@ -118,9 +118,9 @@ export class Deadlines {
   }
 
   #moveFar(): void {
-    let item = this.#slots[FAR];
+    let item: Expiring | null = this.#slots[FAR]!;
     while (item !== null) {
-      const next = item.deadlineNext;
+      const next: Expiring | null = item.deadlineNext;
       if (Math.ceil(item.deadlineMs / TICK_MS) - this.#tick < SLOT_COUNT) {
         this.#unlink(item);
         // The slot of the current tick is about to be emptied.

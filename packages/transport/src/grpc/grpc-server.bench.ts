@@ -84,7 +84,7 @@ function measure(name: string, input: readonly Buffer[], answer: (calls: ServerC
   for (let round = 0; round < ROUNDS; round++) {
     const startMs = performance.now();
     for (let turn = 0; turn < TURNS; turn++) {
-      const chunk = input[round * TURNS + turn];
+      const chunk = input[round * TURNS + turn]!;
       for (const sink of sinks) sink.receiver!.onData(chunk);
       answer(calls);
       for (const call of calls) call.respond(reply);

@@ -359,7 +359,7 @@ test('answers in place, in copies and in chunks give the same bytes', () => {
   const sim = newServer();
   sim.server.unary('/test.S/InPlace', (call, bytes, start, end) => {
     const at = call.reserve(end - start);
-    for (let i = start; i < end; i++) call.output[at + i - start] = bytes[i];
+    for (let i = start; i < end; i++) call.output[at + i - start] = bytes[i]!;
   });
   sim.server.unary('/test.S/Chunks', (call, bytes, start, end) => {
     const middle = (start + end) >> 1;

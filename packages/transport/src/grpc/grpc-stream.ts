@@ -86,7 +86,7 @@ export abstract class GrpcStream extends Http2Stream {
     const pieces = this.#inbox;
     this.#inbox = [];
     for (let i = 0; i < pieces.length && !this.#isDiscarded; i++) {
-      const { bytes, start, end } = pieces[i];
+      const { bytes, start, end } = pieces[i]!;
       this.#release(end - start + PIECE_OVERHEAD_BYTES);
       this.onData(bytes, start, end);
     }
@@ -144,17 +144,17 @@ export abstract class GrpcStream extends Http2Stream {
 
   #readPrefix(bytes: Uint8Array, start: number, end: number): number {
     if (this.#prefixCount === 0 && end - start >= MESSAGE_PREFIX_BYTES) {
-      this.#flag = bytes[start];
+      this.#flag = bytes[start]!;
       this.#length = readUint32(bytes, start + 1);
       this.#prefixCount = MESSAGE_PREFIX_BYTES;
       return start + MESSAGE_PREFIX_BYTES;
     }
     for (; start < end && this.#prefixCount < MESSAGE_PREFIX_BYTES; start++) {
       if (this.#prefixCount++ === 0) {
-        this.#flag = bytes[start];
+        this.#flag = bytes[start]!;
         this.#length = 0;
       } else {
-        this.#length = this.#length * 256 + bytes[start];
+        this.#length = this.#length * 256 + bytes[start]!;
       }
     }
     return start;

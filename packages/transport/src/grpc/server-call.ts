@@ -559,7 +559,7 @@ export class ServerCall extends GrpcStream implements Expiring {
   }
 
   #count(code: number): void {
-    if (this.method !== null && code < GRPC_CODE_COUNT) this.method.handled[code]++;
+    if (this.method !== null && code < GRPC_CODE_COUNT) this.method.handled[code]!++;
   }
 }
 

@@ -26,7 +26,7 @@ export function parseTimeout(text: string): number {
     if (digit < 0 || digit > 9) return -1;
     value = value * 10 + digit;
   }
-  const msPerUnit = MS_PER_UNIT.get(text[digitCount]);
+  const msPerUnit = MS_PER_UNIT.get(text[digitCount]!);
   return msPerUnit === undefined ? -1 : value * msPerUnit;
 }
 

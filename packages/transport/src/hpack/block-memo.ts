@@ -40,7 +40,7 @@ export class BlockMemo<T> {
     tableVersion: number,
   ): BlockEntry<T> | null {
     if (this.#slots.length === 0) return null;
-    const entry = this.#slots[hash & (SLOTS - 1)];
+    const entry = this.#slots[hash & (SLOTS - 1)]!;
     if (entry === null || entry.tableVersion !== tableVersion) return null;
     return equalRange(entry.bytes, bytes, start, end) ? entry : null;
   }
@@ -75,9 +75,9 @@ export class FieldListMemo<T> {
   find(fields: readonly HeaderField[], hash: number): T | null {
     if (this.#slots.length === 0) return null;
     const slot = hash & (SLOTS - 1);
-    const entry = this.#slots[slot];
+    const entry = this.#slots[slot]!;
     if (entry !== null && equalLists(entry.fields, fields)) return entry.meaning;
-    const neighbour = this.#slots[slot ^ 1];
+    const neighbour = this.#slots[slot ^ 1]!;
     return neighbour !== null && equalLists(neighbour.fields, fields) ? neighbour.meaning : null;
   }
 
@@ -107,7 +107,7 @@ export class LiteralMemo {
 
   find(name: string, isHuffman: boolean, bytes: Uint8Array, start: number, end: number): HeaderField | null {
     if (this.#slots.length === 0) return null;
-    const entry = this.#slots[literalSlot(name, bytes, start, end)];
+    const entry = this.#slots[literalSlot(name, bytes, start, end)]!;
     if (entry === null || entry.name !== name || entry.isHuffman !== isHuffman) return null;
     return equalRange(entry.bytes, bytes, start, end) ? entry.field : null;
   }
@@ -123,7 +123,7 @@ export class LiteralMemo {
 /** Multiplicative hash of `bytes[start, end)`; the low bits are the well-mixed ones. */
 export function hashRange(bytes: Uint8Array, start: number, end: number): number {
   let hash = end - start;
-  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]) | 0;
+  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
   return hash ^ (hash >>> 15);
 }
 

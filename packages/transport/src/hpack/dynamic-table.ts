@@ -48,7 +48,7 @@ export class DynamicTable {
   /** Entry `index`, 0 being the newest; null outside the table. */
   at(index: number): HeaderField | null {
     if (index >= this.#count) return null;
-    return this.#slots[(this.#newest - index) & (this.#slots.length - 1)];
+    return this.#slots[(this.#newest - index) & (this.#slots.length - 1)]!;
   }
 
   /** Inserts, evicting the oldest as needed; a field larger than the whole table empties it. */

@@ -138,7 +138,7 @@ export class HpackDecoder<T> {
     const bytes = this.#bytes;
     const end = this.#end;
     while (this.#position < end) {
-      const byte = bytes[this.#position];
+      const byte = bytes[this.#position]!;
       let field: HeaderField | null;
       if (byte < INDEXED) {
         field = this.#literal(byte);
@@ -161,7 +161,7 @@ export class HpackDecoder<T> {
    */
   #resizeTable(): boolean {
     for (let updates = 0; this.#position < this.#end; updates++) {
-      if ((this.#bytes[this.#position] & 0xe0) !== SIZE_UPDATE) break;
+      if ((this.#bytes[this.#position]! & 0xe0) !== SIZE_UPDATE) break;
       const sizeBytes = this.#integer(5);
       if (updates === 2 || sizeBytes < 0 || sizeBytes > this.#maxTableSizeBytes) return false;
       this.#table.resize(sizeBytes);
@@ -183,7 +183,7 @@ export class HpackDecoder<T> {
 
   #entry(index: number): HeaderField | null {
     if (index > STATIC_TABLE_COUNT) return this.#table.at(index - STATIC_TABLE_COUNT - 1);
-    return index > 0 ? STATIC_TABLE[index] : null;
+    return index > 0 ? STATIC_TABLE[index]! : null;
   }
 
   #literal(byte: number): HeaderField | null {
@@ -201,7 +201,7 @@ export class HpackDecoder<T> {
   /** Reads a literal's value and returns the field object, a known one when there is one. */
   #fieldOf(name: string, sameName: HeaderField | null): HeaderField | null {
     if (this.#position >= this.#end) return null;
-    const isHuffman = this.#bytes[this.#position] >= HUFFMAN;
+    const isHuffman = this.#bytes[this.#position]! >= HUFFMAN;
     const length = this.#integer(7);
     const start = this.#position;
     const end = start + length;
@@ -221,7 +221,7 @@ export class HpackDecoder<T> {
 
   #string(): string | null {
     if (this.#position >= this.#end) return null;
-    const isHuffman = (this.#bytes[this.#position] & HUFFMAN) !== 0;
+    const isHuffman = (this.#bytes[this.#position]! & HUFFMAN) !== 0;
     const length = this.#integer(7);
     const start = this.#position;
     if (length < 0 || start + length > this.#end) return null;
@@ -237,7 +237,7 @@ export class HpackDecoder<T> {
       return length < 0 ? null : latin1FromBytes(scratch, 0, length);
     }
     // Through the scratch buffer, because the block need not be a Buffer.
-    for (let i = start; i < end; i++) scratch[i - start] = this.#bytes[i];
+    for (let i = start; i < end; i++) scratch[i - start] = this.#bytes[i]!;
     return latin1FromBytes(scratch, 0, end - start);
   }
 
@@ -247,12 +247,12 @@ export class HpackDecoder<T> {
   #integer(prefixBits: number): number {
     const bytes = this.#bytes;
     const mask = (1 << prefixBits) - 1;
-    const prefix = bytes[this.#position++] & mask;
+    const prefix = bytes[this.#position++]! & mask;
     if (prefix < mask) return prefix;
     let value = prefix;
     for (let i = 0; i < MAX_INTEGER_BYTES; i++) {
       if (this.#position >= this.#end) return -1;
-      const byte = bytes[this.#position++];
+      const byte = bytes[this.#position++]!;
       value += (byte & 0x7f) * 2 ** (7 * i);
       if ((byte & 0x80) === 0) return value <= MAX_INTEGER ? value : -1;
     }

@@ -61,11 +61,11 @@ export function huffmanDecode(
   const steps = STEPS;
   let state = 0;
   for (let i = start; i < end; i++) {
-    const byte = source[i];
-    let step = steps[(state << 4) | (byte >> 4)];
+    const byte = source[i]!;
+    let step = steps[(state << 4) | (byte >> 4)]!;
     if ((step & EMITS) !== 0) target[at++] = (step >> 16) & 0xff;
     // A dead state has only dead steps, so one look per byte is enough.
-    step = steps[((step & 0xffff) << 4) | (byte & 15)];
+    step = steps[((step & 0xffff) << 4) | (byte & 15)]!;
     if ((step & (EMITS | DEAD)) !== 0) {
       if ((step & DEAD) !== 0) return -1;
       target[at++] = (step >> 16) & 0xff;
@@ -78,7 +78,7 @@ export function huffmanDecode(
 /** Length in bytes of the latin1 `text` once encoded. */
 export function huffmanEncodedLength(text: string): number {
   let bits = 0;
-  for (let i = 0; i < text.length; i++) bits += CODE_BITS[text.charCodeAt(i) & 0xff];
+  for (let i = 0; i < text.length; i++) bits += CODE_BITS[text.charCodeAt(i) & 0xff]!;
   return (bits + 7) >> 3;
 }
 
@@ -88,8 +88,8 @@ export function huffmanEncode(text: string, target: Uint8Array, at: number): num
   let pendingBits = 0;
   for (let i = 0; i < text.length; i++) {
     const symbol = text.charCodeAt(i) & 0xff;
-    const word = CODE_WORDS[symbol];
-    let bits = CODE_BITS[symbol];
+    const word = CODE_WORDS[symbol]!;
+    let bits = CODE_BITS[symbol]!;
     // At most 7 bits are pending, so a piece of at most 24 bits keeps the accumulator within 31.
     while (bits > 0) {
       const take = bits > 24 ? bits - 24 : bits;
@@ -108,14 +108,14 @@ export function huffmanEncode(text: string, target: Uint8Array, at: number): num
 }
 
 function assignCodeWords(): readonly number[] {
-  const order = CODE_BITS.map((_, symbol) => symbol).sort((a, b) => CODE_BITS[a] - CODE_BITS[b] || a - b);
+  const order = CODE_BITS.map((_, symbol) => symbol).sort((a, b) => CODE_BITS[a]! - CODE_BITS[b]! || a - b);
   const words: number[] = new Array(CODE_BITS.length).fill(0);
   let word = 0;
-  let bits = CODE_BITS[order[0]];
+  let bits = CODE_BITS[order[0]!]!;
   for (const symbol of order) {
     // Shifts of 30-bit words stay within 32 bits.
-    word <<= CODE_BITS[symbol] - bits;
-    bits = CODE_BITS[symbol];
+    word <<= CODE_BITS[symbol]! - bits;
+    bits = CODE_BITS[symbol]!;
     words[symbol] = word++;
   }
   return words;
@@ -153,14 +153,14 @@ function newNode(ones: number): TreeNode {
 
 function insert(root: TreeNode, symbol: number, inner: TreeNode[]): void {
   let node = root;
-  for (let bit = CODE_BITS[symbol] - 1; bit >= 0; bit--) {
+  for (let bit = CODE_BITS[symbol]! - 1; bit >= 0; bit--) {
     if (node.state < 0) {
       node.state = inner.length;
       inner.push(node);
     }
-    const side = (CODE_WORDS[symbol] >>> bit) & 1;
+    const side = (CODE_WORDS[symbol]! >>> bit) & 1;
     node.children[side] ??= newNode(side === 1 && node.ones >= 0 ? node.ones + 1 : -1);
-    node = node.children[side];
+    node = node.children[side]!;
   }
   node.symbol = symbol;
 }
@@ -169,7 +169,7 @@ function walk(root: TreeNode, from: TreeNode, nibble: number, deadState: number)
   let node = from;
   let emitted = 0;
   for (let bit = 3; bit >= 0; bit--) {
-    const next = node.children[(nibble >> bit) & 1];
+    const next = node.children[(nibble >> bit) & 1]!;
     // The code is complete, so every path of an inner node leads on; only the end-of-string leaf is a dead
     // end.
     if (next === null || next.symbol === END_OF_STRING) return DEAD | deadState;

@@ -28,7 +28,7 @@ export class Flusher {
   flush(): void {
     const connections = this.#dirty;
     this.#dirty = this.#spare;
-    for (let i = 0; i < connections.length; i++) connections[i].flush();
+    for (let i = 0; i < connections.length; i++) connections[i]!.flush();
     connections.length = 0;
     this.#spare = connections;
   }

@@ -53,13 +53,13 @@ export class FrameReader {
       if (position < 0) return false;
     }
     while (length - position >= FRAME_HEADER_BYTES) {
-      const size = (bytes[position] << 16) | (bytes[position + 1] << 8) | bytes[position + 2];
+      const size = (bytes[position]! << 16) | (bytes[position + 1]! << 8) | bytes[position + 2]!;
       const payload = position + FRAME_HEADER_BYTES;
       const end = payload + size;
       if (end > length || size > DEFAULT_MAX_FRAME_BYTES) break;
-      const type = bytes[position + 3];
+      const type = bytes[position + 3]!;
       const streamId = readUint31(bytes, position + 5);
-      if (!this.#sink.onFrame(type, bytes[position + 4], streamId, bytes, payload, end)) return false;
+      if (!this.#sink.onFrame(type, bytes[position + 4]!, streamId, bytes, payload, end)) return false;
       position = end;
     }
     return position === length || this.#begin(bytes, position);
@@ -93,8 +93,8 @@ export class FrameReader {
 
   #headerComplete(): boolean {
     const header = this.#carry!;
-    const size = (header[0] << 16) | (header[1] << 8) | header[2];
-    const flags = header[4];
+    const size = (header[0]! << 16) | (header[1]! << 8) | header[2]!;
+    const flags = header[4]!;
     const streamId = readUint31(header, 5);
     if (size > DEFAULT_MAX_FRAME_BYTES) {
       this.#carry = null;
@@ -118,6 +118,6 @@ export class FrameReader {
     const frame = this.#carry!;
     this.#carry = null;
     const end = this.#carried;
-    return this.#sink.onFrame(frame[3], frame[4], readUint31(frame, 5), frame, FRAME_HEADER_BYTES, end);
+    return this.#sink.onFrame(frame[3]!, frame[4]!, readUint31(frame, 5), frame, FRAME_HEADER_BYTES, end);
   }
 }

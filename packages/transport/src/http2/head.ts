@@ -55,7 +55,7 @@ export class Head {
         contentLength = length;
       }
     }
-    const [method, scheme, authority, path, status] = pseudo;
+    const [method, scheme, authority, path, status = null] = pseudo;
     this.method = method ?? '';
     this.scheme = scheme ?? '';
     this.authority = authority ?? '';

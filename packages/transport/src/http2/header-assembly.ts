@@ -31,7 +31,7 @@ export class HeaderAssembly {
     if ((flags & (Flag.PADDED | Flag.PRIORITY)) !== 0) {
       if ((flags & Flag.PADDED) !== 0) {
         if (start >= end) return false;
-        end -= bytes[start];
+        end -= bytes[start]!;
         start++;
       }
       if ((flags & Flag.PRIORITY) !== 0) {

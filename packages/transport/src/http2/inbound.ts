@@ -294,7 +294,7 @@ export class Inbound implements FrameSink {
     if (stream === null) return !this.#connection.isClosed;
     if ((flags & Flag.PADDED) !== 0) {
       const paddedBytes = end - start;
-      if (start < end) end -= bytes[start++];
+      if (start < end) end -= bytes[start++]!;
       // A frame without room for the padding length, or whose padding is longer than the rest.
       if (start > end || paddedBytes === 0) {
         return this.#connection.fail(ErrorCode.PROTOCOL_ERROR, 'bad padding in DATA');

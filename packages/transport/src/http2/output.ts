@@ -185,7 +185,7 @@ export function copyRange(
   end: number,
 ): void {
   if (end - start <= LOOP_COPY_BYTES) {
-    for (let i = start; i < end; i++) target[at++] = source[i];
+    for (let i = start; i < end; i++) target[at++] = source[i]!;
   } else if (start === 0 && end === source.length) {
     target.set(source, at);
   } else {

@@ -99,10 +99,10 @@ export function writeUint32(bytes: Uint8Array, at: number, value: number): void 
 
 /** An unsigned 32-bit big-endian integer. */
 export function readUint32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
 /** A 31-bit integer whose top bit is reserved and ignored: stream identifiers and window increments. */
 export function readUint31(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] & 0x7f) << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
+  return ((bytes[at]! & 0x7f) << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }

@@ -240,7 +240,7 @@ export class Sender {
   writeEndOfData(stream: Http2Stream): void {
     const { output } = this;
     if (output.openFrameAt >= 0 && stream === this.#openStream && output.position === this.#openEnd) {
-      output.bytes[output.openFrameAt + FLAGS_OFFSET] |= Flag.END_STREAM;
+      output.bytes[output.openFrameAt + FLAGS_OFFSET]! |= Flag.END_STREAM;
       output.openFrameAt = -1;
       return;
     }

@@ -24,7 +24,7 @@ export class PeerSettings {
    */
   read(bytes: Uint8Array, start: number, end: number): number {
     for (let at = start; at < end; at += SETTING_BYTES) {
-      const id = (bytes[at] << 8) | bytes[at + 1];
+      const id = (bytes[at]! << 8) | bytes[at + 1]!;
       const errorCode = this.#set(id, readUint32(bytes, at + 2));
       if (errorCode !== ErrorCode.NO_ERROR) return errorCode;
     }

@@ -25,7 +25,7 @@ export class StreamTable<T extends Identified> {
   get(id: number): T | null {
     const slots = this.#slots;
     if (slots.length === 0) return null;
-    const stream = slots[(id >>> 1) & (slots.length - 1)];
+    const stream = slots[(id >>> 1) & (slots.length - 1)]!;
     if (stream !== null && stream.id === id) return stream;
     return this.#longLived.size === 0 ? null : (this.#longLived.get(id) ?? null);
   }
@@ -57,7 +57,7 @@ export class StreamTable<T extends Identified> {
 
   #place(stream: T): void {
     const slot = (stream.id >>> 1) & (this.#slots.length - 1);
-    const old = this.#slots[slot];
+    const old = this.#slots[slot]!;
     if (old === null) this.#slotted++;
     else this.#longLived.set(old.id, old);
     this.#slots[slot] = stream;

@@ -71,12 +71,12 @@ export class RawPeer implements DuplexReceiver {
     while (this.#unread.length >= 9) {
       const end = 9 + this.#unread.readUIntBE(0, 3);
       if (this.#unread.length < end) return;
-      const type = this.#unread[3];
+      const type = this.#unread[3]!;
       const payload = this.#unread.subarray(9, end);
       const fields = type === FrameType.HEADERS ? this.#decoder.decode(payload, 0, payload.length) : null;
       this.frames.push({
         type,
-        flags: this.#unread[4],
+        flags: this.#unread[4]!,
         streamId: this.#unread.readUInt32BE(5) & 0x7fff_ffff,
         payload,
         fields: fields ?? {},
