@@ -1,45 +1,64 @@
 /**
  * `npm run check`: everything that can be said about the sources without running them. Types (each package alone, so
- * that a pure one can't reach Node; then tests and tools), lint and format, and the house rules of `tidy.ts`.
+ * that a pure one can't reach Node; then tests and tools), lint and format, and the house rules of `tidy.ts`. The steps
+ * run side by side, as many as there are processors; what they say is printed in one order.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { tidy } from './tidy.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 
 interface Outcome {
-  readonly name: string;
   readonly ok: boolean;
   readonly output: string;
 }
 
-function run(name: string, command: string, ...args: string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = spawn(`${root}node_modules/.bin/${command}`, args, { cwd: root });
-    let output = '';
-    child.stdout.on('data', (text) => (output += text));
-    child.stderr.on('data', (text) => (output += text));
-    child.on('close', (code) => resolve({ name, ok: code === 0, output }));
-  });
+interface Step {
+  readonly name: string;
+  readonly run: () => Promise<Outcome> | Outcome;
+}
+
+function program(name: string, command: string, ...args: string[]): Step {
+  const run = (): Promise<Outcome> =>
+    new Promise((resolve) => {
+      const child = spawn(`${root}node_modules/.bin/${command}`, args, { cwd: root });
+      let output = '';
+      child.stdout.on('data', (text) => (output += text));
+      child.stderr.on('data', (text) => (output += text));
+      child.on('error', (error) => resolve({ ok: false, output: `${error.message}\n` }));
+      child.on('close', (code) => resolve({ ok: code === 0, output }));
+    });
+  return { name, run };
 }
 
 function checkTidy(): Outcome {
   const complaints = tidy(root);
-  return { name: 'tidy', ok: complaints.length === 0, output: `${complaints.join('\n')}\n` };
+  return { ok: complaints.length === 0, output: `${complaints.join('\n')}\n` };
 }
 
 const packages = readdirSync(`${root}packages`).filter((name) =>
   existsSync(`${root}packages/${name}/tsconfig.json`),
 );
-const outcomes: Outcome[] = [
-  checkTidy(),
-  await run('lint', 'biome', 'ci', '--colors=off', '--max-diagnostics=20', '--error-on-warnings', '.'),
+const steps: readonly Step[] = [
+  program('types of tests and tools', 'tsc', '-p', '.'),
+  program('lint', 'biome', 'ci', '--colors=off', '--max-diagnostics=20', '--error-on-warnings', '.'),
+  ...packages.map((name) => program(`types of ${name}`, 'tsc', '-p', `packages/${name}`)),
+  { name: 'tidy', run: checkTidy },
 ];
-for (const name of packages) outcomes.push(await run(`types of ${name}`, 'tsc', '-p', `packages/${name}`));
-outcomes.push(await run('types of tests and tools', 'tsc', '-p', '.'));
 
-for (const { name, ok, output } of outcomes) {
-  process.stdout.write(ok ? `ok    ${name}\n` : `FAIL  ${name}\n${output}`);
+const outcomes = new Map<Step, Outcome>();
+const waiting = [...steps];
+
+async function work(): Promise<void> {
+  for (let step = waiting.pop(); step !== undefined; step = waiting.pop())
+    outcomes.set(step, await step.run());
 }
-process.exitCode = outcomes.every((outcome) => outcome.ok) ? 0 : 1;
+
+await Promise.all(Array.from({ length: availableParallelism() }, work));
+for (const step of steps) {
+  const { ok, output } = outcomes.get(step)!;
+  process.stdout.write(ok ? `ok    ${step.name}\n` : `FAIL  ${step.name}\n${output}`);
+}
+process.exitCode = [...outcomes.values()].every(({ ok }) => ok) ? 0 : 1;
