@@ -2,7 +2,9 @@
  * House rules that neither the compiler nor the linter knows: which package may import which, what pure packages may
  * not touch, how long a file may be, and that every module says what it is for.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { checkExports } from './tidy/exports.ts';
+import { checkLinks } from './tidy/links.ts';
 
 /** The packages' one-way edges. Adding one is a design decision: see ARCHITECTURE.md. */
 const EDGES: Readonly<Record<string, readonly string[]>> = {
@@ -64,13 +66,15 @@ const BANS: readonly Ban[] = [
 /** Complaints, one a line, as `path:line: what`; empty when the tree is tidy. */
 export function tidy(root: string): string[] {
   const complaints: string[] = [];
-  for (const file of sourceFiles(root)) {
+  const files = [...sourceFiles(root)];
+  for (const file of files) {
     checkHeader(file, complaints);
     checkLength(file, complaints);
     checkEdges(file, complaints);
     checkBans(file, complaints);
   }
   checkManifests(root, complaints);
+  complaints.push(...checkExports(files), ...checkLinks(root, pages(root)));
   return complaints;
 }
 
@@ -137,6 +141,11 @@ function checkManifests(root: string, complaints: string[]): void {
       }
     }
   }
+}
+
+function pages(root: string): string[] {
+  const patterns = ['*.md', '{docs,bench,tests}/**/*.md', 'packages/*/*.md', 'packages/*/src/**/*.md'];
+  return globSync(patterns, { cwd: root, exclude: (path) => path.includes('node_modules') });
 }
 
 function* sourceFiles(root: string): Generator<SourceFile> {

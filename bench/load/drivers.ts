@@ -100,7 +100,7 @@ export function driveClosed(
 
 const TICK_MS = 1;
 /** Requests in flight on one channel before the server counts as unable to keep up. */
-export const MAX_OPEN_PER_CHANNEL = 2_000;
+const MAX_OPEN_PER_CHANNEL = 2_000;
 /** And on all of them: with 5,000 proposals that are not applied, etcd refuses more. */
 const MAX_OPEN = 4_000;
 

@@ -36,8 +36,8 @@ export const FIRST_DATA_PGID = 2;
 /** Page ids are below this. */
 export const PGID_LIMIT = 2 ** 31 - 1;
 
-export const MIN_PAGE_BYTES = 1024;
-export const MAX_PAGE_BYTES = 1 << 24;
+const MIN_PAGE_BYTES = 1024;
+const MAX_PAGE_BYTES = 1 << 24;
 
 /** A list of free pages whose count does not fit 16 bits says so by this count, and has the real one in front. */
 export const FREELIST_LONG_COUNT = 0xffff;

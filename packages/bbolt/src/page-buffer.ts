@@ -5,7 +5,7 @@
  */
 
 /** Not part of any workspace. */
-export const NO_STAMP = -1;
+const NO_STAMP = -1;
 
 export class PageBuffer {
   readonly bytes: Uint8Array;

@@ -48,7 +48,7 @@ export const MAX_RUN_PAGES = SLOTS_PER_SLAB;
 const UNREGISTERED = -1;
 
 /** Which slab a page goes to. */
-export const PROBATION = 0;
+const PROBATION = 0;
 export const MAIN = 1;
 export const WRITTEN = 2;
 export type Area = typeof PROBATION | typeof MAIN | typeof WRITTEN;

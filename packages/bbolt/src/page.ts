@@ -52,14 +52,6 @@ export function branchChild(view: DataView, base: number, index: number): number
   return view.getUint32(base + PAGE_HEADER_BYTES + index * ELEMENT_BYTES + 8, true);
 }
 
-/** Where the first `count` elements of a leaf page of n put the end of their data: how full the page is. */
-export function leafUsedBytes(view: DataView, base: number): number {
-  const count = pageCount(view, base);
-  let used = PAGE_HEADER_BYTES + count * ELEMENT_BYTES;
-  for (let i = 0; i < count; i++) used += leafKeyBytes(view, base, i) + leafValueBytes(view, base, i);
-  return used;
-}
-
 /** Whether any element of the leaf page is a nested bucket. */
 export function leafHasBuckets(view: DataView, base: number): boolean {
   const count = pageCount(view, base);

@@ -28,7 +28,7 @@ const MAX_NODE_ELEMENTS = 512;
 /** From this fill on, a bucket is taken to be appended to. */
 const APPEND_FILL_PERCENT = 0.75;
 
-export const DEFAULT_FILL_PERCENT = 0.5;
+const DEFAULT_FILL_PERCENT = 0.5;
 const MIN_FILL_PERCENT = 0.1;
 const MAX_FILL_PERCENT = 1;
 

@@ -164,7 +164,7 @@ export function countVote(raft: Raft, message: Message): void {
  * Takes over. The empty entry of the new term is what commits the entries of former terms with it: counting their
  * replicas alone would not make them safe (Raft paper, section 5.4.2).
  */
-export function becomeLeader(raft: Raft): void {
+function becomeLeader(raft: Raft): void {
   raft.enterLeader();
   const appended = appendEntries(raft, [new Entry()]);
   assert(appended, 'empty entry was dropped');

@@ -207,7 +207,7 @@ export class Machine {
 }
 
 /** One run of a member's process. */
-export class MemberRun {
+class MemberRun {
   readonly process: SimProcess;
   readonly observation: Observation = { appliedIndex: 0, ledTerm: 0 };
   readonly #world: World;

@@ -30,7 +30,7 @@ export interface LinkQuality {
   readonly delayMs: number;
 }
 
-export const GOOD_LINK: LinkQuality = {
+const GOOD_LINK: LinkQuality = {
   lossRate: 0,
   repeatRate: 0,
   latencyMs: 1,

@@ -7,7 +7,7 @@ import type { SeededRandom } from '@etcd/base';
 import type { MethodName } from '../../support/messages.ts';
 
 /** A lease id chosen by the server: the placeholder stands for whatever each server picked. */
-export const PLACEHOLDER_BASE = 0x7000_0000_0000_0000n;
+const PLACEHOLDER_BASE = 0x7000_0000_0000_0000n;
 
 export type Operation =
   | { readonly kind: 'call'; readonly method: MethodName; readonly request: Request }

@@ -37,7 +37,7 @@ export function versionText(platform: Platform): string {
 }
 
 /** Go's name of an architecture. */
-export function goArchitecture(architecture: string): string {
+function goArchitecture(architecture: string): string {
   return GO_ARCHITECTURES[architecture] ?? architecture;
 }
 

@@ -40,7 +40,7 @@ const TYPE_BYTES = 1;
  * Entries in one frame. A leader sends at most 1 MiB in a message, unless it is a single entry; and a peer must not make
  * us build records that take many times the bytes that it sends.
  */
-export const MAX_ENTRIES = 1024 * 1024;
+const MAX_ENTRIES = 1024 * 1024;
 
 /** What both ends remember. */
 class Progress {

@@ -10,7 +10,7 @@ import { copyBytes } from '@etcd/base';
 import { PeerCodecError } from './codec-error.ts';
 
 /** The largest message or frame; etcd's limit for a message. */
-export const MAX_FRAME_BYTES = 512 * 1024 * 1024;
+const MAX_FRAME_BYTES = 512 * 1024 * 1024;
 
 /** A buffer that grew beyond this goes away with the frame that needed it. */
 const KEPT_BUFFER_BYTES = 1024 * 1024;

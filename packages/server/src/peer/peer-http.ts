@@ -32,7 +32,7 @@ export interface PeerHttpOptions {
 }
 
 /** Of a POSTed message: what a stream would carry may be larger. */
-export const MAX_POST_BYTES = 64 * 1024 * 1024;
+const MAX_POST_BYTES = 64 * 1024 * 1024;
 /** Of all POSTed messages that are being read, together. */
 const MAX_POSTS_BYTES = 256 * 1024 * 1024;
 const POST_TIMEOUT_MS = 60_000;

@@ -15,7 +15,7 @@ import { decodeOwnMessage } from './frame-decoder.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
 
 /** Of the MsgSnap without the database: where it stands, and the list of members. */
-export const MAX_SNAPSHOT_MESSAGE_BYTES = 64 * 1024 * 1024;
+const MAX_SNAPSHOT_MESSAGE_BYTES = 64 * 1024 * 1024;
 /** As long as the sender may send nothing. */
 const STALL_TIMEOUT_MS = 30_000;
 

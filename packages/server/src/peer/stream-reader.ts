@@ -26,7 +26,7 @@ import { READ_TIMEOUT_MS, type StreamKind } from './stream-kind.ts';
 import type { UrlPicker } from './url-picker.ts';
 
 /** At most one attempt in so many milliseconds. */
-export const REDIAL_INTERVAL_MS = 100;
+const REDIAL_INTERVAL_MS = 100;
 const READ_CHECK_MS = READ_TIMEOUT_MS / 5;
 /** Of a refusal. */
 const MAX_REFUSAL_BYTES = 4096;

@@ -16,9 +16,9 @@ import type { PeerStatus } from './peer-status.ts';
 import { LINK_HEARTBEAT_MS, type StreamKind } from './stream-kind.ts';
 
 /** Messages that may wait for the connection to take them; etcd's number. */
-export const MAX_PENDING_FRAMES = 4096;
+const MAX_PENDING_FRAMES = 4096;
 /** No more is taken from here on, so that it may be exceeded by one message. */
-export const MAX_PENDING_BYTES = 64 * 1024 * 1024;
+const MAX_PENDING_BYTES = 64 * 1024 * 1024;
 
 interface Connection {
   readonly response: ServerResponse;

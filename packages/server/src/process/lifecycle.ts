@@ -15,9 +15,9 @@ import type { Clock, Timer } from '@etcd/base';
 import { InvariantError } from '@etcd/base';
 import type { EtcdLogger } from '../logging/index.ts';
 
-export const EXIT_OK = 0;
-export const EXIT_FAILURE = 1;
-export const EXIT_PANIC = 2;
+const EXIT_OK = 0;
+const EXIT_FAILURE = 1;
+const EXIT_PANIC = 2;
 
 /** What is used of Node's `process`. */
 export interface ProcessLike {

@@ -10,7 +10,7 @@ export function overlay(bucket: Bucket, gathering: WriteBatch, committing: Write
   return new Overlay(newest, older);
 }
 
-export class Overlay {
+class Overlay {
   readonly #newest: BucketChanges | undefined;
   readonly #older: BucketChanges | undefined;
 

@@ -57,19 +57,10 @@ export {
   removeMemberChange,
   updateMemberChange,
 } from './member.ts';
-export {
-  type ConfChangeEffect,
-  DEFAULT_MAX_LEARNERS,
-  Membership,
-  type MembershipOptions,
-  validateLearnerCount,
-} from './membership.ts';
+export { type ConfChangeEffect, Membership, type MembershipOptions } from './membership.ts';
 export {
   type BucketReader,
   type BucketWriter,
-  CLUSTER_BUCKET,
-  MEMBERS_BUCKET,
-  MEMBERS_REMOVED_BUCKET,
   type MembershipState,
   readMembership,
 } from './membership-buckets.ts';

@@ -9,9 +9,9 @@ import { formatId, type Member, memberJson, parseId, parseMember } from './membe
 import { MembershipError } from './membership-error.ts';
 import { formatVersion, parseVersion, type SemanticVersion } from './semantic-version.ts';
 
-export const MEMBERS_BUCKET = 'members';
-export const MEMBERS_REMOVED_BUCKET = 'members_removed';
-export const CLUSTER_BUCKET = 'cluster';
+const MEMBERS_BUCKET = 'members';
+const MEMBERS_REMOVED_BUCKET = 'members_removed';
+const CLUSTER_BUCKET = 'cluster';
 
 /** In the transaction of the entry that is being applied. */
 export interface BucketWriter {

@@ -51,7 +51,7 @@ export interface MembershipOptions {
   readonly maxLearners?: number | undefined;
 }
 
-export const DEFAULT_MAX_LEARNERS = 1;
+const DEFAULT_MAX_LEARNERS = 1;
 
 const MEMBER_ATTRIBUTES_PATH = /^\/0\/members\/([0-9a-fA-F]{1,16})\/attributes$/;
 const CLUSTER_VERSION_PATH = '/0/version';
@@ -269,7 +269,7 @@ export class Membership {
 }
 
 /** Whether `more` learners beside those of `members` are too many. */
-export function validateLearnerCount(
+function validateLearnerCount(
   members: readonly Member[],
   more: number,
   maxLearners: number,

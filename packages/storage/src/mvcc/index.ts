@@ -26,7 +26,7 @@ export { TreeIndex } from './key-index/tree-index.ts';
 export { endOfRange, isEmptyRange, type KeyRange } from './key-range.ts';
 export { KeyValueView } from './key-value.ts';
 export { type LeaseKeeper, NO_LEASES } from './lease-keeper.ts';
-export { executeRange, hasRevisionFilters, isDefaultOrder, RangeScan } from './range.ts';
+export { executeRange, RangeScan } from './range.ts';
 export type { ReadView } from './read-view.ts';
 export { RestoreError } from './restore.ts';
 export {

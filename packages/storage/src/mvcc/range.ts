@@ -48,12 +48,12 @@ function readOne(view: ReadView, request: RangeRequest): RangeResult {
 }
 
 /** Whether the answer comes in the order of the index. */
-export function isDefaultOrder(request: RangeRequest): boolean {
+function isDefaultOrder(request: RangeRequest): boolean {
   const { sortOrder, sortTarget } = request;
   return sortOrder === SortOrder.NONE || (sortTarget === SortTarget.KEY && sortOrder === SortOrder.ASCEND);
 }
 
-export function hasRevisionFilters(request: RangeRequest): boolean {
+function hasRevisionFilters(request: RangeRequest): boolean {
   return (
     request.minModRevision !== 0 ||
     request.maxModRevision !== 0 ||

@@ -13,19 +13,6 @@ export const AUTH: Bucket = defineBucket('auth');
 export const AUTH_USERS: Bucket = defineBucket('authUsers');
 export const AUTH_ROLES: Bucket = defineBucket('authRoles');
 
-export const ALL_BUCKETS: readonly Bucket[] = [
-  KEY,
-  META,
-  LEASE,
-  ALARM,
-  CLUSTER,
-  MEMBERS,
-  MEMBERS_REMOVED,
-  AUTH,
-  AUTH_USERS,
-  AUTH_ROLES,
-];
-
 export const META_CONSISTENT_INDEX: Uint8Array = utf8ToBytes('consistent_index');
 export const META_SCHEDULED_COMPACT: Uint8Array = utf8ToBytes('scheduledCompactRev');
 export const META_FINISHED_COMPACT: Uint8Array = utf8ToBytes('finishedCompactRev');

@@ -27,7 +27,6 @@ export {
 } from './auth.ts';
 export {
   ALARM,
-  ALL_BUCKETS,
   AUTH,
   AUTH_ROLES,
   AUTH_USERS,
@@ -55,7 +54,6 @@ export {
 } from './meta.ts';
 export { SchemaError, type SchemaErrorCode } from './schema-error.ts';
 export {
-  CURRENT_SCHEMA,
   detectSchemaVersion,
   migrateSchema,
   readStorageVersion,

@@ -18,7 +18,7 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /** An id: an integer of 64 bits, 0 where absent. Throws `TypeError`. */
-export function uint64Of(value: unknown): bigint {
+function uint64Of(value: unknown): bigint {
   if (value === undefined || value === null) return 0n;
   if (typeof value === 'bigint' || Number.isSafeInteger(value)) {
     const id = BigInt(value as number | bigint);

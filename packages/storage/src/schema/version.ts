@@ -19,7 +19,7 @@ export const V3_6: SchemaVersion = { major: 3, minor: 6 };
 export const V3_7: SchemaVersion = { major: 3, minor: 7 };
 
 /** The version whose schema this program writes. */
-export const CURRENT_SCHEMA: SchemaVersion = V3_7;
+const CURRENT_SCHEMA: SchemaVersion = V3_7;
 
 /** null when the file does not say, or says something that is not a version. */
 export function readStorageVersion(reader: BackendReader): SchemaVersion | null {

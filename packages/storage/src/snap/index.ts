@@ -19,7 +19,6 @@ export {
   PurgeLoop,
   type PurgeOptions,
   type PurgeTarget,
-  purgeFiles,
 } from './purge.ts';
 export { SnapError, type SnapErrorCode } from './snap-error.ts';
 export { decodeSnapFile, encodeSnapFile, snapDbName, snapName } from './snap-file.ts';

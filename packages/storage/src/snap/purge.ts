@@ -74,7 +74,7 @@ export class PurgeLoop {
 }
 
 /** Removes what is too much, oldest first; returns the names. Throws {@link DiskError}. */
-export function purgeFiles(disk: Disk, target: PurgeTarget, logger: Logger = SILENT_LOGGER): string[] {
+function purgeFiles(disk: Disk, target: PurgeTarget, logger: Logger = SILENT_LOGGER): string[] {
   if (target.maxCount === 0) return [];
   const names = disk.readDirectory(target.directory).filter((name) => name.endsWith(target.suffix));
   const purged: string[] = [];

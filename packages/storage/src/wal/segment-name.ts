@@ -18,7 +18,7 @@ export function segmentName(sequence: number, index: number): string {
 }
 
 /** null if `name` is not that of a segment. */
-export function parseSegmentName(name: string): SegmentName | null {
+function parseSegmentName(name: string): SegmentName | null {
   const match = NAME.exec(name);
   if (match === null) return null;
   const sequence = Number.parseInt(match[1]!, 16);

@@ -9,7 +9,7 @@ import type { GrpcMethod } from './grpc-method.ts';
 import { decodeMetadataValue, illegalBase64At, type Metadata, NO_METADATA } from './metadata.ts';
 import { GrpcCode, quote } from './status.ts';
 
-export const GRPC_CONTENT_TYPE = 'application/grpc';
+const GRPC_CONTENT_TYPE = 'application/grpc';
 
 const HTTP_OK = 200;
 const HTTP_BAD_REQUEST = 400;

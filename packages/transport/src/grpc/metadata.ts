@@ -49,7 +49,7 @@ export function illegalBase64At(text: string): number {
   return at < 0 ? Math.max(0, text.length - 1) : at;
 }
 
-export function isReservedHeader(name: string): boolean {
+function isReservedHeader(name: string): boolean {
   return name.startsWith(':') || RESERVED.has(name);
 }
 

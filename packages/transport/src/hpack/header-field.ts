@@ -48,7 +48,7 @@ const KINDS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** What a field costs in a table or list beyond its bytes (RFC 7541, section 4.1). */
-export const FIELD_OVERHEAD_BYTES = 32;
+const FIELD_OVERHEAD_BYTES = 32;
 
 let nextId = 1;
 

@@ -35,7 +35,7 @@ for (const [i, [name, value]] of ENTRIES.entries()) {
 }
 
 /** A key that no two different fields share: a name holds no NUL. */
-export function fieldKey(name: string, value: string): string {
+function fieldKey(name: string, value: string): string {
   return `${name}\0${value}`;
 }
 

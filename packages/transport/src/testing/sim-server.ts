@@ -13,7 +13,7 @@ export interface SteppedClock extends Clock {
 }
 
 /** Notes what a call hears. */
-export class NotingReceiver implements CallReceiver {
+class NotingReceiver implements CallReceiver {
   readonly messages: string[] = [];
   halfClosedCount = 0;
   cancelCount = 0;

@@ -5,7 +5,7 @@
  */
 
 /** A node is its range's handle; `T` is what hangs on it. */
-export class IntervalNode<T> {
+class IntervalNode<T> {
   readonly begin: string;
   /** Empty: no end. */
   readonly end: string;
