@@ -157,3 +157,66 @@ for (const freelist of ['stored', 'rebuilt'] as const) {
     });
   }
 }
+
+for (const background of [false, true]) {
+  const how = background ? 'in the background' : 'on the spot';
+  test(`S22 S26 a database reopened after a kill stays whole when power is cut in its next commits: ${how}`, () => {
+    const seeds = Number(process.env['SEEDS'] ?? 2);
+    for (let seed = 1; seed <= seeds; seed++) {
+      const scenario: Scenario = { seed, freelist: 'rebuilt', background };
+      const pending: (() => void)[] = [];
+      const uncut = newDisk(-1, pending);
+      play(uncut, pending, scenario, { states: [new Map()], acknowledged: -1 });
+      for (let killAt = 0; killAt <= uncut.operationCount; killAt++) {
+        const hint = `seed ${seed}, killed at ${killAt}`;
+        try {
+          killReopenAndCut(scenario, killAt, new SeededRandom(seed * 1000 + killAt), hint);
+        } catch (error) {
+          throw new Error(hint, { cause: error });
+        }
+      }
+    }
+  });
+}
+
+/** What the second run found when it opened the file is the least that the third has to find. */
+function killReopenAndCut(scenario: Scenario, killAt: number, random: SeededRandom, hint: string): void {
+  const pending: (() => void)[] = [];
+  const disk = newDisk(killAt, pending);
+  try {
+    play(disk, pending, scenario, { states: [new Map()], acknowledged: -1 });
+  } catch (error) {
+    if (!(error instanceof SimulatedCrash)) throw error;
+  }
+  // Power goes in the first commits of the second run: its first operations open and read.
+  let operations = 1 + random.below(random.pick([8, 40]));
+  const killed = disk.afterKill({
+    onOperation: ({ kind }) => {
+      if (kind !== 'read' && operations-- === 0) throw new SimulatedCrash('cut');
+    },
+  });
+  const states: Contents[] = [];
+  let acknowledged = -1;
+  try {
+    const database = Database.open({ disk: killed, path: '/db', freelist: scenario.freelist });
+    states.push(contentsOf(database));
+    acknowledged = 0;
+    for (let round = 0; round < 4; round++) {
+      const contents = new Map(states.at(-1)!);
+      const write = database.beginWrite();
+      const bucket = write.createBucketIfNotExists(NAME);
+      for (const key of [...contents.keys()].filter(() => random.chance(0.5))) {
+        bucket.put(Buffer.from(key), Buffer.from(`again ${round}`));
+        contents.set(key, `again ${round}`);
+      }
+      states.push(contents);
+      write.commit();
+      acknowledged++;
+    }
+    killed.crash();
+  } catch (error) {
+    if (!(error instanceof SimulatedCrash)) throw error;
+  }
+  if (acknowledged < 0) return;
+  assertRecovers(killed.afterCrash(random, {}), scenario, { states, acknowledged }, hint);
+}

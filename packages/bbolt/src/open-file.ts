@@ -27,13 +27,15 @@ export function openDatabaseFile(options: DatabaseOptions): OpenedFile {
   const { disk, path } = options;
   const readOnly = options.readOnly ?? false;
   try {
-    if (!readOnly && disk.stat(path) === null) createFile(options);
+    const isNew = !readOnly && disk.stat(path) === null;
+    if (isNew) createFile(options);
     const file = disk.openFile(path, { access: readOnly ? 'read' : 'readwrite' });
     try {
       if (!file.tryLock('flock', readOnly ? 'shared' : 'exclusive')) {
         throw new BoltError('locked', `${path}: locked by another process`, { path });
       }
       if (file.sizeBytes() === 0 && !readOnly) writeEmptyDatabase(file, options);
+      else if (!isNew && !readOnly && options.noSync !== true) makeDurable(file, options);
       return { file, ...readMetas(file, path) };
     } catch (error) {
       file.close();
@@ -42,6 +44,15 @@ export function openDatabaseFile(options: DatabaseOptions): OpenedFile {
   } catch (error) {
     throw ioError(error, path);
   }
+}
+
+/**
+ * A process that was killed in a commit, or a copy of the file, leaves pages that are seen but not durable. The next commit may write
+ * over what the last durable meta page refers to, so the one that is read now must be durable first; the file's name, too.
+ */
+function makeDurable(file: DiskFile, { disk, path }: DatabaseOptions): void {
+  file.sync();
+  disk.syncDirectory(directoryOf(disk, path));
 }
 
 /** Makes a whole file under another name first: a crash leaves an empty database or none. */

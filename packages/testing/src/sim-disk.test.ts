@@ -130,3 +130,35 @@ test('a killed process loses nothing but its locks; power that fails afterwards 
   }
   assert.deepEqual([...contents].sort(), ['durable', 'written']);
 });
+
+test('a write whose bytes are taken late is not there before it completes, and takes what the buffer holds then', () => {
+  const pending: (() => void)[] = [];
+  const schedule = (_operation: unknown, complete: () => void): number => pending.push(complete);
+  const disk = new SimDisk({ schedule, takesBytesLate: ({ path }) => path === '/late' });
+  const buffer = Buffer.from('before');
+  for (const path of ['/late', '/early']) {
+    const file = disk.openFile(path, { access: 'readwrite', create: true });
+    file.writeThen([buffer], 0, (error) => assert.equal(error, null));
+  }
+  assert.equal(disk.readFile('/late').length, 0);
+  assert.equal(Buffer.from(disk.readFile('/early')).toString(), 'before');
+  buffer.write('change');
+  for (const complete of pending) complete();
+  assert.equal(Buffer.from(disk.readFile('/late')).toString(), 'change');
+  assert.equal(Buffer.from(disk.readFile('/early')).toString(), 'before');
+});
+
+test('an image of what a crash would leave can be changed without the disk that goes on, and the other way round', () => {
+  const disk = new SimDisk();
+  const file = disk.openFile('/file', { access: 'readwrite', create: true });
+  file.write(Buffer.from('first'), 0, 5, 0);
+  file.sync();
+  disk.syncDirectory('/');
+  const image = disk.crashImage(new SeededRandom(1));
+  file.write(Buffer.from('other'), 0, 5, 0);
+  const copy = image.openFile('/file', { access: 'readwrite' });
+  assert.ok(copy.tryLock('flock'), 'nobody holds a lock there');
+  assert.equal(Buffer.from(image.readFile('/file')).toString(), 'first');
+  copy.write(Buffer.from('image'), 0, 5, 0);
+  assert.equal(Buffer.from(disk.readFile('/file')).toString(), 'other');
+});

@@ -52,6 +52,11 @@ export interface DiskOperation {
 export interface SimDiskOptions {
   /** Sees every operation before it takes effect; throws to make it fail. */
   readonly onOperation?: ((operation: DiskOperation) => void) | undefined;
+  /**
+   * When {@link DiskFile.writeThen} takes the bytes: as it is called (unless told), or only as it completes, as a kernel that is
+   * busy may. Whoever changes a buffer before `done` writes something else then, and a kill in between leaves nothing.
+   */
+  readonly takesBytesLate?: ((operation: DiskOperation) => boolean) | undefined;
   /** Runs the completion of an asynchronous operation later; `setImmediate` unless told. */
   readonly schedule?: ((operation: DiskOperation, complete: () => void) => void) | undefined;
 }
@@ -118,6 +123,11 @@ export class SimDisk implements Disk {
    */
   afterCrash(random: SeededRandom, options: SimDiskOptions = this.#options): SimDisk {
     this.#crashed = true;
+    return this.crashImage(random, options);
+  }
+
+  /** The same without a crash: this disk goes on, and the image is what another machine would find. */
+  crashImage(random: SeededRandom, options: SimDiskOptions = {}): SimDisk {
     const after = new SimDisk(options);
     const names = new Map(this.#durableNames);
     const survivors = random.below(this.#pendingNames.length + 1);
@@ -290,6 +300,11 @@ export class SimDisk implements Disk {
     return operation;
   }
 
+  /** For {@link SimFile}. */
+  takesBytesLate(operation: DiskOperation): boolean {
+    return this.#options.takesBytesLate?.(operation) ?? false;
+  }
+
   /** Runs the completion of an asynchronous operation later, unless the power is cut first. For {@link SimFile}. */
   complete(operation: DiskOperation, run: () => void): void {
     const guarded = (): void => {
@@ -370,14 +385,27 @@ class SimFile implements DiskFile {
   writeThen(chunks: readonly Uint8Array[], position: number, done: (error: DiskError | null) => void): void {
     let total = 0;
     for (const chunk of chunks) total += chunk.length;
-    this.#later('write', total, done, () => {
-      // Visible at once, as in the page cache; durable or torn after a crash like any unsynced write.
+    // Visible from then on, as in the page cache; durable or torn after a crash like any unsynced write.
+    const take = (): void => {
       let at = position;
       for (const chunk of chunks) {
         this.#copyIn(chunk, at);
         at += chunk.length;
       }
-    });
+    };
+    let isLate = false;
+    this.#later(
+      'write',
+      total,
+      (error) => {
+        if (error === null && isLate) take();
+        done(error);
+      },
+      (operation) => {
+        isLate = this.#disk.takesBytesLate(operation);
+        if (!isLate) take();
+      },
+    );
   }
 
   syncThen(done: (error: DiskError | null) => void): void {
@@ -449,7 +477,7 @@ class SimFile implements DiskFile {
     kind: DiskOperation['kind'],
     bytes: number,
     done: (error: DiskError | null) => void,
-    atOnce?: () => void,
+    atOnce?: (operation: DiskOperation) => void,
   ): void {
     let operation: DiskOperation;
     try {
@@ -459,7 +487,7 @@ class SimFile implements DiskFile {
       this.#disk.complete({ kind, path: this.path, bytes, sequence: -1 }, () => done(error));
       return;
     }
-    atOnce?.();
+    atOnce?.(operation);
     this.#disk.complete(operation, () => done(null));
   }
 

@@ -115,17 +115,18 @@ export class DbReceiver {
   #publish(done: ReceiverDone): void {
     const { disk, directory, file, temporary, path, logger, clock, onSave } = this.#options;
     try {
-      if (disk.stat(path) !== null) {
-        this.#discard();
-        return done(null);
-      }
+      const isThere = disk.stat(path) !== null;
+      if (isThere) this.#discard();
       this.#isOver = true;
-      file.close();
-      disk.rename(temporary, path);
+      if (!isThere) {
+        file.close();
+        disk.rename(temporary, path);
+      }
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       return done(error);
     }
+    // The name of one that is there already may have been given by a process that was killed before it was durable.
     disk.syncDirectoryThen(directory, (error) => {
       if (error !== null) return done(error);
       onSave?.(clock.now() - this.#startMs);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConfState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { SeededRandom, SILENT_LOGGER } from '@etcd/base';
-import { SimClock, SimDisk, SimulatedCrash } from '@etcd/testing';
+import { type DiskOperation, SimClock, SimDisk, SimulatedCrash } from '@etcd/testing';
 import fc from 'fast-check';
 import {
   decodeSnapFile,
@@ -187,6 +187,28 @@ test('a received database gets its name when all of it is durable', async () => 
   assert.equal(later.dbFilePath(0x1234), path);
   later.releaseSnapDbs(0x1235);
   assert.throws(() => later.dbFilePath(0x1234), snapError('no-db'));
+});
+
+test('S22 a database that a killed process has named already has a durable name when it is received again', () => {
+  const options = { schedule: (_operation: DiskOperation, complete: () => void) => complete() };
+  let isCut = false;
+  const onOperation = ({ kind }: DiskOperation): void => {
+    if (isCut && kind === 'syncDirectory') throw new SimulatedCrash('killed');
+  };
+  const disk = newDisk(new SimDisk({ ...options, onOperation }));
+  const receive = (on: SimDisk): void => {
+    const receiver = snapshotter(on).receiveDb(7, 10_000);
+    receiver.write(chunk(100, 1), (error) => assert.equal(error, null));
+    receiver.finish((error) => assert.equal(error, null));
+  };
+  isCut = true;
+  assert.throws(() => receive(disk), SimulatedCrash);
+  const killed = disk.afterKill(options);
+  assert.ok(killed.readDirectory(DIRECTORY).includes('0000000000000007.snap.db'));
+  receive(killed);
+  for (let seed = 0; seed < 20; seed++) {
+    snapshotter(killed.crashImage(new SeededRandom(seed))).dbFilePath(7);
+  }
 });
 
 test('S18 a database that is too large, given up or not finished leaves nothing', async () => {

@@ -68,6 +68,7 @@ export function createWal(options: WalOptions, metadata: Uint8Array): Wal {
     metadata,
     hardState: new HardState(),
     lastIndex: 0,
+    snapshotIndex: 0,
   });
 }
 
@@ -91,6 +92,7 @@ export function openWal(options: WalOptions, position: SnapshotPosition, sink: E
     tail.file.truncate(reader.endOffset);
     tail.file.allocate(segmentSizeBytes);
     removeLeftovers(disk, directory);
+    if (options.unsafeNoFsync !== true) makeDurable(disk, directory, segments);
     const wal = new Wal(options, { ...contents, segments, offset: reader.endOffset, crc: reader.crc });
     return { ...contents, wal };
   } catch (error) {
@@ -120,7 +122,10 @@ export function verifyWal(options: ReadOptions, position: SnapshotPosition): Har
   return readWal(options, position, null).hardState;
 }
 
-/** The snapshots that the log can be read from, oldest first: those recorded in it whose index was committed. */
+/**
+ * The snapshots that the log can be read from: those recorded in it whose index was committed, in the order of their records. That
+ * of the newest need not be the last: logs of earlier versions may have older ones behind it.
+ */
 export function validSnapshots(options: ReadOptions): Snapshot[] {
   return withReader(options, null, false, readSnapshots);
 }
@@ -144,6 +149,16 @@ function withReader<T>(
   } finally {
     reader.close();
   }
+}
+
+/**
+ * What was read may be no more than seen: a process that was killed between a write and its sync, or a copy of the directory, leaves
+ * it so. From now on raft stands by it, so it must be durable before anybody is told of it; names too.
+ */
+function makeDurable(disk: Disk, directory: string, segments: readonly Segment[]): void {
+  for (const { file } of segments) file.sync();
+  disk.syncDirectory(directory);
+  disk.syncDirectory(disk.join(directory, '..'));
 }
 
 /** Segments that were in preparation when the last run ended. */

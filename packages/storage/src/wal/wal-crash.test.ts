@@ -315,3 +315,47 @@ test('S22 a second cut, during recovery, loses nothing either', () => {
     }
   }
 });
+
+test('S22 what a log that was reopened after a kill has told is durable, whenever the power is cut', () => {
+  let unsynced = 0;
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + 8; seed++) {
+    const whole = new Run(seed, -1);
+    whole.run();
+    for (let cutAt = 0; cutAt < whole.disk.operationCount; cutAt++) {
+      const random = new SeededRandom(seed * 1000 + cutAt);
+      const run = new Run(seed, cutAt);
+      run.run();
+      const killed = run.disk.afterKill({});
+      if (!walExists(killed, DIRECTORY)) continue;
+      try {
+        if (reopenAndCut(killed, random, run.model)) unsynced++;
+      } catch (error) {
+        throw new Error(`seed ${seed}, killed at operation ${cutAt}`, { cause: error });
+      }
+    }
+  }
+  assert.ok(unsynced > 50, `only ${unsynced} kills left more than was acknowledged`);
+});
+
+/** Returns whether the log was found to hold more than had been acknowledged. */
+function reopenAndCut(killed: SimDisk, random: SeededRandom, acknowledged: Model): boolean {
+  const { wal, model: seen } = recover(killed, { fromSnapshot: false });
+  const possible = [seen];
+  if (random.chance(0.5)) {
+    const index = seen.lastIndex + 1;
+    const term = Math.max(1, seen.state.term, ...seen.terms.slice(-1));
+    const entry = new Entry({ term, index, data: dataOf(term, index, 100 + random.below(5000)) });
+    const more = seen.copy();
+    more.append(entry);
+    possible.push(more);
+    // Written, but not synced when the power goes.
+    wal.saveThen(null, [entry], () => {});
+  }
+  const { wal: again, model } = recover(killed.afterCrash(random, {}), { fromSnapshot: false });
+  again.close();
+  assert.ok(
+    possible.some((candidate) => candidate.matches(model)),
+    `told of ${seen.terms.join()} ${seen.state.term}, found ${model.terms.join()} ${model.state.term}`,
+  );
+  return !acknowledged.matches(seen);
+}
