@@ -333,7 +333,12 @@ type SnapshotPosition = Pick<SnapshotRecord, 'index' | 'term'>;
 const START_OF_LOG: SnapshotPosition = { index: 0, term: 0 };
 
 function newestSnapshotRecord({ config, disk, logger }: BootstrapOptions): SnapshotPosition {
-  return validSnapshots({ disk, directory: walDirectory(config), logger }).at(-1) ?? START_OF_LOG;
+  const records = validSnapshots({ disk, directory: walDirectory(config), logger });
+  // Not the last one: the record of a member's own snapshot could come behind that of a newer one from the leader.
+  return records.reduce<SnapshotPosition>(
+    (newest, record) => (record.index >= newest.index ? record : newest),
+    START_OF_LOG,
+  );
 }
 
 /** A crash may have come between the log's record of a snapshot from the leader and the taking over of its database. */

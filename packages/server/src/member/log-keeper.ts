@@ -134,13 +134,14 @@ export class LogKeeper {
     const snapshot = new Snapshot({ data, metadata: new SnapshotMetadata({ index, term, confState }) });
     snapshotter.saveSnapThen(snapshot, (error) => {
       if (error !== null) return onFatal(error);
-      loop.saveSnapshotRecord(new WalSnapshot({ index, term, confState }), index, (failed) => {
+      loop.saveSnapshotRecord(new WalSnapshot({ index, term, confState }), (failed, isRecorded) => {
         if (failed !== null) return onFatal(failed);
-        // Meanwhile a snapshot of the leader may have overtaken this one.
+        this.#isSaving = false;
+        if (!isRecorded)
+          return logger.info('snapshot overtaken by one of the leader', { 'snapshot-index': index });
         raftStorage.createSnapshot(index, confState, data);
         snapshotter.releaseSnapDbs(index);
         this.#diskIndex = Math.max(this.#diskIndex, index);
-        this.#isSaving = false;
         logger.info('saved snapshot to disk', { 'snapshot-index': index });
       });
     });

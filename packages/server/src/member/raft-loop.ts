@@ -210,16 +210,23 @@ export class RaftLoop {
     this.wake();
   }
 
-  /** Records a snapshot in the log and unlocks the segments before it. */
+  /**
+   * Records a snapshot in the log and unlocks the segments before it. Not if the leader's has overtaken it meanwhile: the log
+   * begins at that one now, and its database is the only one there is.
+   */
   saveSnapshotRecord(
     snapshot: WalSnapshot,
-    releaseIndex: number,
-    done: (error: DiskError | null) => void,
+    done: (error: DiskError | null, isRecorded: boolean) => void,
   ): void {
+    const { index } = snapshot;
     this.withLog((wal, finished) => {
+      if (index <= wal.snapshotIndex) {
+        done(null, false);
+        return finished();
+      }
       wal.saveSnapshotThen(snapshot, (error) => {
-        if (error === null) wal.releaseTo(releaseIndex);
-        done(error);
+        if (error === null) wal.releaseTo(index);
+        done(error, true);
         finished();
       });
     });

@@ -33,6 +33,8 @@ export interface LogContents {
   readonly hardState: HardState;
   /** Index of the entry or snapshot that was saved last; the position's if there is none behind it. */
   readonly lastIndex: number;
+  /** Index of the newest snapshot record, be it behind the position or in front of it. */
+  readonly snapshotIndex: number;
 }
 
 /** Gathers the entries as they are in the end: in order, without gaps. */
@@ -64,7 +66,7 @@ export function readLog(
 }
 
 /**
- * All snapshots that the log knows of and that were committed, oldest first. An interrupted last write ends the log.
+ * All snapshots that the log knows of and that were committed, in the order of their records. An interrupted last write ends the log.
  */
 export function readSnapshots(reader: RecordReader): Snapshot[] {
   const snapshots: Snapshot[] = [];
@@ -98,6 +100,7 @@ export class LogReading {
   #entryTerm = 0;
   #lastIndex: number;
   #snapshotFound = false;
+  #snapshotIndex: number;
 
   constructor(reader: RecordReader, position: SnapshotPosition, sink: EntrySink | null) {
     this.#reader = reader;
@@ -105,6 +108,7 @@ export class LogReading {
     this.#sink = sink;
     this.#entryIndex = position.index;
     this.#lastIndex = position.index;
+    this.#snapshotIndex = position.index;
   }
 
   take(): void {
@@ -132,7 +136,12 @@ export class LogReading {
       const problem = `snapshot not found: index ${index}, term ${term}`;
       throw new WalError('snapshot-not-found', this.#reader.path, -1, problem);
     }
-    return { metadata: this.#metadata!, hardState: this.#hardState, lastIndex: this.#lastIndex };
+    return {
+      metadata: this.#metadata!,
+      hardState: this.#hardState,
+      lastIndex: this.#lastIndex,
+      snapshotIndex: this.#snapshotIndex,
+    };
   }
 
   #takeEntry(): void {
@@ -191,6 +200,7 @@ export class LogReading {
       throw this.#reader.error('corrupt', 'not a snapshot record');
     }
     if (snapshot.index > this.#lastIndex) this.#lastIndex = snapshot.index;
+    if (snapshot.index > this.#snapshotIndex) this.#snapshotIndex = snapshot.index;
     if (snapshot.index !== this.#position.index) return;
     if (snapshot.term !== this.#position.term) {
       const problem = `snapshot mismatch: index ${snapshot.index} has term ${snapshot.term}, not ${this.#position.term}`;

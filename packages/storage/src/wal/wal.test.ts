@@ -457,6 +457,26 @@ test('S22 what raft must never do is refused: a lower term, a second vote, a gap
   wal.save(null, entries(2, 1, 5));
 });
 
+test('S22 a snapshot record that goes back is refused, also by a log that was opened again', () => {
+  const disk = new SimDisk();
+  const wal = createWal(options(disk), METADATA);
+  wal.save(state(5, 1n, 9), entries(1, 9, 5));
+  wal.saveSnapshot(snapshot(8, 5));
+  assert.equal(wal.snapshotIndex, 8);
+  assert.throws(() => wal.saveSnapshot(snapshot(7, 5)), InvariantError);
+  wal.saveSnapshot(snapshot(8, 5));
+  wal.close();
+  for (const position of [
+    { index: 0, term: 0 },
+    { index: 8, term: 5 },
+  ]) {
+    const { wal: again } = openWal(options(disk), position, new EntryList());
+    assert.equal(again.snapshotIndex, 8);
+    assert.throws(() => again.saveSnapshotThen(snapshot(7, 5), () => {}), InvariantError);
+    again.close();
+  }
+});
+
 test('syncs and writes are measured, and slow ones are reported', () => {
   const clock = new SimClock();
   let slowMs = 0;

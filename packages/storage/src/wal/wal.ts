@@ -57,6 +57,8 @@ export interface WalTail {
   /** The last one saved; all zero if there is none. */
   readonly hardState: HardState;
   readonly lastIndex: number;
+  /** The newest snapshot record. */
+  readonly snapshotIndex: number;
 }
 
 const WARN_SYNC_MS = 1000;
@@ -74,6 +76,7 @@ export class Wal {
   readonly #gauge = new SyncGauge();
   #offset: number;
   #lastIndex: number;
+  #snapshotIndex: number;
   /** What was saved last, be it written or not; all zero before the first. */
   readonly #state = new HardState();
   /** `#state` has not been written yet. If that is all, only its commit index is new, and it goes with the next batch. */
@@ -98,6 +101,7 @@ export class Wal {
     this.#segments = tail.segments;
     this.#offset = tail.offset;
     this.#lastIndex = tail.lastIndex;
+    this.#snapshotIndex = tail.snapshotIndex;
     this.#encoder = new BatchEncoder(tail.crc);
     this.#state.term = tail.hardState.term;
     this.#state.vote = tail.hardState.vote;
@@ -114,6 +118,11 @@ export class Wal {
   /** Index of the entry or snapshot saved last. */
   get lastIndex(): number {
     return this.#lastIndex;
+  }
+
+  /** Index of the newest snapshot that was recorded: no older one may be recorded behind it. */
+  get snapshotIndex(): number {
+    return this.#snapshotIndex;
   }
 
   /** Whether a batch is in flight: nothing may be saved until its `done` was called. */
@@ -251,8 +260,11 @@ export class Wal {
       snapshot.confState !== null || snapshot.index === 0,
       'wal: a snapshot record needs its conf state',
     );
+    // Where reading begins is what the last record says, at least for etcd: segments before the newest may be gone by then.
+    assert(snapshot.index >= this.#snapshotIndex, 'wal: a snapshot record goes back');
     this.#encodePendingState();
     this.#encoder.addRecord(RECORD_SNAPSHOT, encodeSnapshot(snapshot));
+    this.#snapshotIndex = snapshot.index;
     if (snapshot.index > this.#lastIndex) this.#lastIndex = snapshot.index;
   }
 
