@@ -1,6 +1,6 @@
 /**
  * Answers in a form in which two servers can be compared: identifiers and terms say only whether they are set, what
- * etcd leaves undefined (the order of equal elements under its unstable sort, the order of a lease's keys) is put
+ * etcd leaves undefined (the order of equal elements in long lists under its unstable sort, the order of a lease's keys) is put
  * in one order, and the rest stays as it is.
  */
 import type {
@@ -77,6 +77,8 @@ function canonicalOp(request: Request, op: ResponseOp): object {
   return { [op.response!]: { ...inner, header: canonicalHeader(inner.header) } };
 }
 
+const GO_STABLE_COUNT = 12n;
+
 /** What the answer was sorted by, by number and by name. */
 const SORT_ATTRIBUTE: Readonly<Record<number, keyof KeyValue>> = {
   1: 'version',
@@ -90,7 +92,9 @@ function canonicalRange(request: Request, response: RangeResponse): object {
   const attribute = SORT_ATTRIBUTE[Number(request['sort_target'] ?? 0)];
   const { kvs, more, count } = response;
   if (attribute === undefined) return { header, kvs, more, count };
-  // Among equal elements the order is undefined, and with it which of them a limit cuts off.
+  // Equal elements stay in the order of their keys as long as Go's sort inserts one after the other. In longer lists their order,
+  // and with it which of them a limit cuts off, is what that sort happens to make of them.
+  if (count <= GO_STABLE_COUNT) return { header, kvs, more, count };
   const order = kvs.map((kv) => kv[attribute]);
   const limit = Number(request['limit'] ?? 0);
   if (limit > 0) return { header, order, more, count };

@@ -2,19 +2,21 @@
  * The same random operations against the program under test and against real etcd must get the same answers.
  *
  *   ETCD_TEST_SEED=n         replays a run (the seed is printed)
- *   ETCD_TEST_OPERATIONS=n   how many operations, by default 3000
+ *   ETCD_TEST_OPERATIONS=n   how many operations, by default 2000
  */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { existsSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { SeededRandom } from '@etcd/base';
-import { atLeast, needs, REFERENCE, SUBJECT } from '../../support/programs.ts';
+import { atLeast, PEERS_DIR, REFERENCE, SUBJECT } from '../../support/programs.ts';
 import { sleep } from '../../support/run.ts';
 import { type Difference, legitimateDifferences } from './differences.ts';
 import { type Operation, OperationSource } from './operations.ts';
 import { Replica } from './replica.ts';
 
-const DEFAULT_OPERATIONS = 3000;
+const NEWEST = `${PEERS_DIR}/3.7/etcd`;
+const DEFAULT_OPERATIONS = 2000;
 const CRASHES = 2;
 /** Past events are sent by a background pass every 100 ms; after this long, watches are where they will be. */
 const SETTLED_MS = 300;
@@ -118,13 +120,24 @@ class Comparison {
   }
 }
 
-test('random operations get the answers of real etcd', needs('etcd 3.5'), async (t) => {
+/** Both releases that are in use, unless one is named. */
+const REFERENCES = process.env['ETCD_REFERENCE'] === undefined ? [REFERENCE, NEWEST] : [REFERENCE];
+
+for (const reference of REFERENCES) {
+  const isMissing = !existsSync(reference) && process.env['CI'] === undefined;
+  const options = isMissing ? { skip: `missing: ${reference}` } : {};
+  test(`random operations get the answers of ${reference.split('/').slice(-2).join(' ')}`, options, (t) =>
+    compare(reference, t),
+  );
+}
+
+async function compare(reference: string, t: TestContext): Promise<void> {
   const seed = Number(process.env['ETCD_TEST_SEED'] ?? Date.now() % 1_000_000_000);
   const count = Number(process.env['ETCD_TEST_OPERATIONS'] ?? DEFAULT_OPERATIONS);
   t.diagnostic(`ETCD_TEST_SEED=${seed}`);
-  const [ours, theirs] = await Promise.all([Replica.start(SUBJECT), Replica.start(REFERENCE)]);
+  const [ours, theirs] = await Promise.all([Replica.start(SUBJECT), Replica.start(reference)]);
   const source = new OperationSource(new SeededRandom(seed), {
-    unknownSorts: atLeast(SUBJECT, 3, 6) && atLeast(REFERENCE, 3, 6),
+    unknownSorts: atLeast(SUBJECT, 3, 6) && atLeast(reference, 3, 6),
   });
   const comparison = new Comparison(ours, theirs, source);
   let done = 0;
@@ -144,4 +157,4 @@ test('random operations get the answers of real etcd', needs('etcd 3.5'), async 
   } finally {
     await Promise.all([ours.stop(), theirs.stop()]);
   }
-});
+}

@@ -114,14 +114,13 @@ export class OperationSource {
   }
 
   #range(): Request {
-    const { chance, below, pick } = this.#dice();
+    const { chance, pick } = this.#dice();
     const key = this.#key();
     const request: Record<string, unknown> = { key };
     if (chance(0.7)) request['range_end'] = this.#rangeEnd(key);
     if (chance(0.3)) request['limit'] = pick([1, 2, 3, 5, 10, 1000, -1, -7]);
     if (chance(0.3)) request['revision'] = this.#someRevision();
-    if (chance(0.3)) request['sort_order'] = below(3);
-    if (chance(0.3)) request['sort_target'] = below(5);
+    if (chance(0.3)) this.#sort(request);
     if (this.#options.unknownSorts && chance(0.01)) request['sort_order'] = pick([3, 17, -1]);
     if (this.#options.unknownSorts && chance(0.01)) request['sort_target'] = pick([5, 17, -1]);
     if (chance(0.3)) request['serializable'] = true;
@@ -136,6 +135,17 @@ export class OperationSource {
       if (chance(0.06)) request[filter] = this.#someRevision();
     }
     return request;
+  }
+
+  /** By anything in any direction; half of the time by what many keys have in common, and cut in the middle of those. */
+  #sort(request: Record<string, unknown>): void {
+    const { chance, below, pick } = this.#dice();
+    request['sort_order'] = below(3);
+    request['sort_target'] = below(5);
+    if (chance(0.5)) return;
+    request['sort_order'] = pick([1, 2, 2]);
+    request['sort_target'] = pick([1, 1, 2, 3, 4]);
+    if (chance(0.6)) request['limit'] = 1 + below(6);
   }
 
   #put(): Request {
@@ -171,6 +181,7 @@ export class OperationSource {
   #txn(depth: number): Request {
     const { chance, below } = this.#dice();
     if (depth === 0 && chance(0.01)) return this.#largeTxn();
+    if (depth === 0 && chance(0.2)) return this.#churn();
     return {
       compare: Array.from({ length: below(3) }, () => this.#compare()),
       success: Array.from({ length: below(5) }, () => this.#requestOp(depth)),
@@ -185,6 +196,34 @@ export class OperationSource {
     const ops = Array.from({ length: count }, (_, i) => ({ request_put: { key: `txn/${i}`, value: 'x' } }));
     if (!chance(0.3)) return { success: ops };
     return { success: [{ request_txn: { success: ops } }], failure: ops };
+  }
+
+  /**
+   * Changes few keys again and again, in the ways that the check for duplicates lets through: a later nested transaction
+   * deletes what an earlier one has put, and a deletion without an end is not seen by the check.
+   */
+  #churn(): Request {
+    const { chance, below, pick } = this.#dice();
+    const keys = [...new Set(Array.from({ length: 2 + below(3) }, () => `d${this.#key()}`))];
+    const unput = [...keys];
+    const nested = (...ops: Request[]): Request => ({ request_txn: { success: ops } });
+    const put = (): Request[] => {
+      const key = unput.pop();
+      if (key === undefined) return [];
+      const request = { ...this.#put(), key };
+      // What was deleted has no value and no lease to keep: etcd ends over it.
+      return [{ request_put: { ...request, ignore_value: false, ignore_lease: false } }];
+    };
+    const deletion = (rest: Request): Request => ({
+      request_delete_range: { key: pick(keys), prev_kv: chance(0.5), ...rest },
+    });
+    const look = (): Request => ({ request_range: this.#range() });
+    const success = [nested(...put()), nested(...put(), look())];
+    if (chance(0.5)) success.push(deletion({ range_end: '\0' }));
+    success.push(nested(...put()), look());
+    if (chance(0.3)) success.push(nested(deletion({ range_end: '\0' })));
+    success.push(nested(deletion({})), nested(deletion({ range_end: chance(0.2) ? 'e' : '' }), look()));
+    return { success };
   }
 
   #requestOp(depth: number): Request {

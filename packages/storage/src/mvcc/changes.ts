@@ -24,7 +24,10 @@ export class Changes {
     return this.#tombstones[index] === 1;
   }
 
-  /** The revision of the pair that was there before: 0 when the change created the key. */
+  /**
+   * The revision of the pair that was there before the transaction, whatever the transaction has done to the key since: what
+   * watchers are told as the previous pair. 0 when there was none, and for a put that creates the key, be it anew.
+   */
   prevMain(index: number): number {
     return this.#prevMains[index]!;
   }

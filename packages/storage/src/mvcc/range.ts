@@ -268,15 +268,19 @@ export class RangeScan {
     const { kvs } = this.result;
     const { sortOrder, sortTarget } = this.#request;
     const order = Array.from({ length: kvs.count }, (_, i) => i);
-    const keys = this.#sortKeys!;
-    // Keys come in their order already.
-    if (sortTarget === SortTarget.VALUE) order.sort(this.#valueOrder());
-    else if (sortTarget !== SortTarget.KEY) order.sort((a, b) => keys[a]! - keys[b]!);
-    if (sortOrder === SortOrder.DESCEND) order.reverse();
+    // Pairs come in the order of keys, and where the target is the same they stay in it, in both directions: etcd reverses
+    // the comparison and not the list.
+    const sign = sortOrder === SortOrder.DESCEND ? -1 : 1;
+    if (sortTarget === SortTarget.KEY) order.reverse();
+    else if (sortTarget === SortTarget.VALUE) order.sort(this.#valueOrder(sign));
+    else {
+      const keys = this.#sortKeys!;
+      order.sort((a, b) => sign * (keys[a]! - keys[b]!));
+    }
     kvs.reorder(order);
   }
 
-  #valueOrder(): (a: number, b: number) => number {
+  #valueOrder(sign: number): (a: number, b: number) => number {
     const { kvs } = this.result;
     const view = new KeyValueView();
     const bounds: number[] = [];
@@ -286,6 +290,7 @@ export class RangeScan {
       bounds.push(view.valueStart, view.valueEnd);
     }
     return (a, b) =>
+      sign *
       compareRange(
         kvs.buffer(a),
         bounds[a * 2]!,

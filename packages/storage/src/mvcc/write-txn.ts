@@ -55,6 +55,12 @@ export class WriteTxn {
       prevSub = index.sub(ref);
       parts.createRevision = index.created(ref);
       parts.version = index.version(ref) + 1;
+      if (prevMain === main) {
+        // Changed a moment ago: what was before the transaction counts, unless the transaction created the key.
+        const wasThere = parts.createRevision < main && index.getAt(ref, main - 1);
+        prevMain = wasThere ? index.found.main : 0;
+        prevSub = wasThere ? index.found.sub : 0;
+      }
     }
     parts.key = key;
     parts.keyStart = 0;
@@ -113,7 +119,9 @@ export class WriteTxn {
     parts.lease = 0n;
     const log = this.#backend.reserveRevision(main, sub, true, sizeKeyValue(parts));
     writeKeyValue(parts, log.buffer, log.start);
-    this.changes.push(ref, true, index.main(ref), index.sub(ref));
+    if (index.main(ref) < main) this.changes.push(ref, true, index.main(ref), index.sub(ref));
+    else if (index.getAt(ref, main - 1)) this.changes.push(ref, true, index.found.main, index.found.sub);
+    else this.changes.push(ref, true, 0, 0);
     index.tombstone(ref, main, sub);
     if (index.attachment(ref) !== 0) this.#leases.setLease(ref, 0n);
   }

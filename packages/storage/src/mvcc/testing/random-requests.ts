@@ -137,9 +137,10 @@ function randomCompare(world: RequestWorld): Compare {
   });
 }
 
-/** A transaction that no validation refuses: in no branch is a key changed twice. */
+/** A transaction that no validation refuses. Now and then it changes a key more than once, as etcd lets it: see {@link randomChurn}. */
 export function randomTxn(world: RequestWorld, depth = 0, touched: Set<string> = new Set()): TxnRequest {
   const { random } = world;
+  if (depth === 0 && random.chance(0.2)) return randomChurn(world);
   const compare = Array.from({ length: random.below(3) }, () => randomCompare(world));
   const branch = (): RequestOp[] => {
     const ops: RequestOp[] = [];
@@ -149,6 +150,41 @@ export function randomTxn(world: RequestWorld, depth = 0, touched: Set<string> =
     return ops;
   };
   return new TxnRequest({ compare, success: branch(), failure: branch() });
+}
+
+/**
+ * Changes the same keys again and again in one transaction, in the ways that etcd's check for duplicates lets through: what one
+ * nested transaction puts a later one may delete, and a deletion without an end is not seen by the check at all.
+ */
+function randomChurn(world: RequestWorld): TxnRequest {
+  const { random } = world;
+  const keys = Array.from({ length: 2 + random.below(3) }, () => randomKey(world));
+  const unused = new Map(keys.map((key) => [latin1FromBytes(key), key]));
+  const nested = (ops: RequestOp[]): RequestOp =>
+    new RequestOp({ requestTxn: new TxnRequest({ success: ops }) });
+  const put = (): RequestOp[] => {
+    const [next] = unused;
+    if (next === undefined) return [];
+    unused.delete(next[0]);
+    const requestPut = randomPut(world);
+    requestPut.key = next[1];
+    // What was deleted has no value and no lease that could be kept: etcd ends over it.
+    requestPut.ignoreValue = false;
+    requestPut.ignoreLease = false;
+    return [new RequestOp({ requestPut })];
+  };
+  const deletion = (rangeEnd: Uint8Array): RequestOp => {
+    const key = random.pick(keys);
+    const requestDeleteRange = new DeleteRangeRequest({ key, rangeEnd, prevKv: random.chance(0.5) });
+    return new RequestOp({ requestDeleteRange });
+  };
+  const look = (): RequestOp => new RequestOp({ requestRange: randomRange(world) });
+  const success = [nested(put()), nested([...put(), look()])];
+  if (random.chance(0.5)) success.push(deletion(ALL_FROM_HERE));
+  success.push(nested(put()), look());
+  if (random.chance(0.3)) success.push(nested([deletion(ALL_FROM_HERE)]));
+  success.push(nested([deletion(EMPTY_BYTES)]), nested([deletion(EMPTY_BYTES), look()]));
+  return new TxnRequest({ success });
 }
 
 function randomOp(world: RequestWorld, depth: number, touched: Set<string>): RequestOp {

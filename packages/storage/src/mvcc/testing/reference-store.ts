@@ -325,8 +325,8 @@ function sorted(kvs: readonly KeyValue[], target: number, order: number): KeyVal
     if (target === SortTarget.VALUE) return Buffer.compare(a.value, b.value);
     return Buffer.compare(a.key, b.key);
   };
-  const result = [...kvs].sort(compare);
-  return order === SortOrder.DESCEND ? result.reverse() : result;
+  // Equal ones stay in the order of their keys, in both directions.
+  return [...kvs].sort(order === SortOrder.DESCEND ? (a, b) => compare(b, a) : compare);
 }
 
 function holdsFor(compare: Compare, kv: KeyValue): boolean {

@@ -133,17 +133,19 @@ function describeKv(kv: KeyValue | null): unknown {
 class History {
   readonly reference = new ReferenceStore();
   readonly revisions: ReferenceRevision[] = [];
-  /** What was there before each change. */
+  /** What was there before the transaction of each change. */
   readonly previous = new Map<ReferenceRevision, KeyValue | null>();
   readonly #current = new Map<string, KeyValue>();
+  #before: ReadonlyMap<string, KeyValue> = new Map();
   #seen = 1;
 
   /** Takes in what the reference has done since the last call. */
   record(): void {
-    for (const revision of this.reference.revisions) {
-      if (revision.main <= this.#seen) continue;
+    const news = this.reference.revisions.filter(({ main }) => main > this.#seen);
+    for (const [i, revision] of news.entries()) {
       this.revisions.push(revision);
-      this.previous.set(revision, this.#current.get(revision.key) ?? null);
+      if (revision.main !== news[i - 1]?.main) this.#before = new Map(this.#current);
+      this.previous.set(revision, this.#before.get(revision.key) ?? null);
       if (revision.isTombstone) this.#current.delete(revision.key);
       else this.#current.set(revision.key, revision.kv);
     }

@@ -212,6 +212,7 @@ export class WatchHub implements PreviousPair {
 
   find(): boolean {
     const changes = this.#changes!;
+    if (changes.prevMain(this.#change) === 0) return false;
     return this.#store.backend.readRevision(changes.prevMain(this.#change), changes.prevSub(this.#change));
   }
 
