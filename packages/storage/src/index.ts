@@ -1,7 +1,8 @@
 /**
  * What a member keeps on disk: the write-ahead log, snapshot files, the bbolt backend with its schema, the multi-version
- * store with watches, leases and the membership. Every folder's index.ts states its contract.
+ * store with watches, leases, users and roles, and the membership. Every folder's index.ts states its contract.
  */
+export * from './auth/index.ts';
 export * from './backend/index.ts';
 export * from './lease/index.ts';
 export * from './membership/index.ts';

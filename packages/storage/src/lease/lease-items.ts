@@ -60,4 +60,12 @@ export class LeaseItems {
     }
     return refs;
   }
+
+  /** Whether the predicate holds for the refs of all keys of the lease. */
+  everyKey(lease: number, predicate: (ref: number) => boolean): boolean {
+    for (let item = this.#table.firstItem.get(lease); item !== 0; item = this.#next.get(item)) {
+      if (!predicate(this.#key.get(item))) return false;
+    }
+    return true;
+  }
 }

@@ -503,3 +503,24 @@ test('S20 a million leases with a key each stay outside the heap', () => {
   const grown = process.memoryUsage().heapUsed - before;
   assert.ok(grown < 300_000 * 100, `${Math.round(grown / 300_000)} bytes of heap a lease`);
 });
+
+test('every key of a lease is asked for until one fails', () => {
+  const member = newMember();
+  member.lessor.grant(1n, 10);
+  for (const key of ['a', 'b', 'c']) putKey(member, key, 1n);
+  const asked: string[] = [];
+  const isAll = member.lessor.everyKey(1n, (buffer, start, end) => {
+    asked.push(latin1FromBytes(buffer, start, end));
+    return true;
+  });
+  assert.deepEqual([isAll, asked.sort()], [true, ['a', 'b', 'c']]);
+  assert.equal(
+    member.lessor.everyKey(1n, () => false),
+    false,
+  );
+  assert.equal(
+    member.lessor.everyKey(2n, () => false),
+    true,
+    'no such lease',
+  );
+});

@@ -255,6 +255,17 @@ export class Lessor implements LeaseKeeper {
     });
   }
 
+  /** Whether the predicate holds for every key `buffer[start, end)` of the lease; true where there is no such lease. */
+  everyKey(id: bigint, predicate: (buffer: Uint8Array, start: number, end: number) => boolean): boolean {
+    const row = this.#table.find(id);
+    if (row === 0 || this.#index === null) return true;
+    const index = this.#index;
+    return this.#items.everyKey(row, (ref) => {
+      const start = index.keyStart(ref);
+      return predicate(index.keyBuffer(ref), start, start + index.keyLength(ref));
+    });
+  }
+
   // --- asking
 
   get leaseCount(): number {
