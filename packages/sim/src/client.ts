@@ -46,6 +46,8 @@ export interface ClientOptions {
   readonly keyCount: number;
 }
 
+/** Tag of a length-delimited field 2000. */
+const UNKNOWN_FIELD = Uint8Array.of(0x82, 0x7d);
 const REQUEST_TIMEOUT_MS = 8000;
 /** How far back reads of the past go. */
 const MAX_AGE = 40;
@@ -84,6 +86,7 @@ export class Client {
   readonly #keeper: LeaseKeeper;
   readonly #leases: bigint[] = [];
   #sequence = 0;
+  #requestCount = 0;
   #isRunning = false;
   /** There is a timer for the next request. */
   #isScheduled = false;
@@ -134,7 +137,7 @@ export class Client {
     this.#world.note(`${this.#options.name} asks ${asked.text}`);
     this.#session.unary(
       asked.path,
-      asked.request,
+      this.#marked(asked.request),
       { timeoutMs: REQUEST_TIMEOUT_MS },
       (code, message, answer) => {
         this.#isAsking = false;
@@ -179,6 +182,12 @@ export class Client {
 
   #key(): string {
     return `k${this.#random.below(this.#options.keyCount).toString().padStart(2, '0')}`;
+  }
+
+  /** No two requests are the same bytes: each ends with a field that no member knows, as those of later releases do. */
+  #marked(request: Uint8Array): Uint8Array {
+    const mark = bytesOf(`${this.#options.name}.${this.#requestCount++}`);
+    return Buffer.concat([request, UNKNOWN_FIELD, Uint8Array.of(mark.length), mark]);
   }
 
   /** No two requests write the same value. */

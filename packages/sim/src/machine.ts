@@ -23,6 +23,7 @@ import { type Duplex, GrpcServer, memoryDuplexPair } from '@etcd/transport';
 import { SimProcess } from './process.ts';
 import type { Observation } from './raft-history.ts';
 import { SimNetwork } from './sim-network.ts';
+import { requestIdStart } from './traits.ts';
 import type { World } from './world.ts';
 
 export type DiskFilter = (disk: SimDisk) => SimDisk;
@@ -122,6 +123,8 @@ export class Machine {
 
   start(): void {
     if (this.run !== null || !this.isActive) return;
+    // A clock that stands still without power.
+    if (this.#world.traits.losesTime) this.wallOffsetMs = -Math.floor(this.#world.clock.now());
     this.#world.note(`${this.name} starts`);
     this.run = new MemberRun(this.#world, this, this.#flags(), this.#random);
     this.run.start();
@@ -322,6 +325,9 @@ class MemberRun {
     const server = new EtcdServer({
       ...common,
       parts,
+      requestIdStart:
+        this.#world.plant?.requestIdStart?.(process.wallNow()) ??
+        requestIdStart(this.#random, this.#world.traits),
       onTurnEnd: () => {
         this.#observe();
         grpc.flush();

@@ -12,6 +12,8 @@ export interface Plant {
   readonly disk?: (disk: Disk) => Disk;
   /** Stands between the network and a member with these fellows: what it hears for a message. */
   readonly receive?: (message: Message, memberIds: readonly bigint[]) => readonly Message[];
+  /** Where a member begins to count its requests. */
+  readonly requestIdStart?: (wallMs: number) => number;
   /** Changes a member that is about to start. */
   readonly member?: (server: EtcdServer) => void;
 }
@@ -65,9 +67,31 @@ const forgetsEvents: Plant = {
   },
 };
 
+/** Whose an entry is, is told by the id of its request alone. */
+const findsRequestsById: Plant = {
+  member: ({ pending }) => {
+    const proposals = new Map<number, Uint8Array>();
+    const add = pending.add.bind(pending);
+    const take = pending.take.bind(pending);
+    pending.add = (id, waiter, proposal, nowMs) => {
+      proposals.set(id, proposal);
+      add(id, waiter, proposal, nowMs);
+    };
+    pending.take = (id, data) => take(id, proposals.get(id) ?? data);
+  },
+};
+
+/** The same, and ids begin at the time of the start. */
+const countsRequestsFromTheClock: Plant = {
+  ...findsRequestsById,
+  requestIdStart: (wallMs) => (wallMs % 2 ** 40) * 256,
+};
+
 export const PLANTS = {
   acknowledgesBeforeSync,
+  countsRequestsFromTheClock,
   countsVotesTwice,
+  findsRequestsById,
   forgetsEvents,
   readsWithoutAsking,
 } as const satisfies Readonly<Record<string, Plant>>;

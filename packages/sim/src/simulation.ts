@@ -3,13 +3,14 @@
  * everything is healed, and the cluster must serve again within a bounded time; then the members are compared with each
  * other and with what the log says.
  */
-
+import { SeededRandom } from '@etcd/base';
 import { Client } from './client.ts';
 import { FaultInjector } from './faults.ts';
 import type { Machine } from './machine.ts';
 import { compareMembers } from './member-state.ts';
 import { Operator } from './operator.ts';
 import type { Plant } from './plant.ts';
+import { drawTraits, peerUrlsOf, type Traits } from './traits.ts';
 import { Watcher } from './watcher.ts';
 import { type Violation, World } from './world.ts';
 
@@ -66,7 +67,8 @@ class Simulation {
   constructor(options: SimulationOptions) {
     const { seed, print = null, plant = null } = options;
     this.#options = options;
-    this.#world = new World({ seed, print, plant });
+    const traits = drawTraits(new SeededRandom(seed).fork());
+    this.#world = new World({ seed, print, plant, traits });
     this.#operator = this.#found();
     this.#faults = new FaultInjector(this.#world, this.#world.random.fork());
     this.#addClients();
@@ -97,7 +99,7 @@ class Simulation {
   /** The first members, and how they are configured: small limits, so that everything happens soon. */
   #found(): Operator {
     const world = this.#world;
-    const { random } = world;
+    const { random, traits } = world;
     const size = this.#options.members ?? random.pick(CLUSTER_SIZES);
     const snapshotCount = random.pick([20, 100, 1000]);
     const common = [
@@ -110,16 +112,16 @@ class Simulation {
       `--pre-vote=${random.chance(0.7)}`,
     ];
     const numbers = Array.from({ length: size }, (_, i) => i + 1);
-    const founders = numbers.map((number) => `m${number}=${peerUrlsOf(number)[0]}`).join();
+    const founders = numbers.map((number) => `m${number}=${peerUrlsOf(number, traits)[0]}`).join();
     const addMachine = (cluster: string | (() => string)): Machine => {
       const number = world.machines.length + 1;
       const isNew = typeof cluster !== 'string';
       return world.addMachine({
         name: `m${number}`,
-        peerUrls: peerUrlsOf(number),
+        peerUrls: peerUrlsOf(number, traits),
         isNew,
         flags: () => [
-          ...ownFlags(number),
+          ...ownFlags(number, traits),
           ...common,
           `--initial-cluster=${isNew ? cluster() : cluster}`,
           `--initial-cluster-state=${isNew ? 'existing' : 'new'}`,
@@ -127,7 +129,8 @@ class Simulation {
       });
     };
     for (let i = 0; i < size; i++) addMachine(founders);
-    world.note(`seed ${this.#options.seed}: ${size} members, a snapshot every ${snapshotCount}`);
+    const nature = Object.entries(traits).flatMap(([trait, holds]) => (holds ? [trait] : []));
+    world.note(`seed ${this.#options.seed}: ${size} members, a snapshot every ${snapshotCount}; ${nature}`);
     const changesMembers = size > 1 && random.chance(0.6);
     return new Operator({ world, random: random.fork(), size, changesMembers, addMachine });
   }
@@ -232,14 +235,9 @@ class Simulation {
   }
 }
 
-/** A machine is reached under two URLs, so that its member can be moved from one to the other. */
-function peerUrlsOf(number: number): string[] {
-  return [`http://10.0.0.${number}:2380`, `http://10.0.1.${number}:2380`];
-}
-
-function ownFlags(number: number): string[] {
+function ownFlags(number: number, traits: Traits): string[] {
   const client = `http://10.0.0.${number}:2379`;
-  const [peer] = peerUrlsOf(number);
+  const [peer] = peerUrlsOf(number, traits);
   return [
     `--name=m${number}`,
     `--listen-peer-urls=${peer}`,

@@ -11,6 +11,7 @@ import type { Plant } from './plant.ts';
 import { RaftHistory } from './raft-history.ts';
 import { Fabric } from './sim-network.ts';
 import { Trace } from './trace.ts';
+import { ORDINARY, type Traits } from './traits.ts';
 
 /** What must not happen has happened. */
 export interface Violation {
@@ -24,6 +25,7 @@ export interface WorldOptions {
   readonly print: ((line: string) => void) | null;
   /** A bug that is put into the members, to see that it is found. */
   readonly plant: Plant | null;
+  readonly traits?: Traits;
 }
 
 /** A lease as the clients know it. */
@@ -41,6 +43,7 @@ const REJOIN_MS = 1000;
 export class World {
   readonly clock = new SimClock();
   readonly random: SeededRandom;
+  readonly traits: Traits;
   readonly trace: Trace;
   readonly fabric: Fabric;
   readonly machines: Machine[] = [];
@@ -56,8 +59,9 @@ export class World {
   /** The highest revision that any answer has told of. */
   seenRevision = 1;
 
-  constructor({ seed, print, plant }: WorldOptions) {
+  constructor({ seed, print, plant, traits = ORDINARY }: WorldOptions) {
     this.random = new SeededRandom(seed);
+    this.traits = traits;
     this.trace = new Trace(print);
     this.#plant = plant;
     this.fabric = new Fabric(this.clock, this.trace, this.random.fork());

@@ -137,8 +137,7 @@ export class Applier {
     if (!envelope.parse(data)) return this.#applyUnusual(entry);
     const { pending, ids } = this.#options;
     const { field, idSuffix, start, end } = envelope;
-    const isOwn = envelope.idPrefix === ids.prefix;
-    const waiter = isOwn ? pending.take(idSuffix) : null;
+    const waiter = envelope.idPrefix === ids.prefix ? pending.take(idSuffix, data) : null;
     switch (field) {
       case RequestField.PUT: {
         const request = waiter?.request as PutRequest | undefined | null;
@@ -159,22 +158,26 @@ export class Applier {
 
   /** An envelope of another form than ours, or a bare request of the v2 API, as etcd up to 3.5 writes them. */
   #applyUnusual(entry: Entry): void {
-    const { pending, ids } = this.#options;
     let request: InternalRaftRequest;
     try {
       request = decodeInternalRaftRequest(entry.data);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      return this.#applyV2(this.#decodeV2(entry));
+      const v2 = this.#decodeV2(entry);
+      return this.#applyV2(v2, this.#takeWaiter(v2.id, entry));
     }
-    const id = request.header?.id ?? request.id;
-    const isOwn = id >> 48n === BigInt(ids.prefix);
-    const waiter = isOwn ? pending.take(Number(id & 0xffff_ffff_ffffn)) : null;
+    const waiter = this.#takeWaiter(request.header?.id ?? request.id, entry);
     if (request.v2 !== null) return this.#applyV2(request.v2, waiter);
     if (request.put !== null) return this.#put(request.put, waiter);
     if (request.txn !== null) return this.#txn(request.txn, waiter);
     if (request.deleteRange !== null) return this.#deleteRange(request.deleteRange, waiter);
     this.#applyCold(request, waiter);
+  }
+
+  /** Who waits for `entry` in this process, if it has proposed it. */
+  #takeWaiter(id: bigint, entry: Entry): Waiter | null {
+    const { pending, ids } = this.#options;
+    return id >> 48n === BigInt(ids.prefix) ? pending.take(Number(id & 0xffff_ffff_ffffn), entry.data) : null;
   }
 
   #decodeV2(entry: Entry): Request {
@@ -186,15 +189,13 @@ export class Applier {
     }
   }
 
-  #applyV2(request: Request, waiter: Waiter | null = null): void {
-    const { membership, host, store, pending, ids } = this.#options;
+  #applyV2(request: Request, waiter: Waiter | null): void {
+    const { membership, host, store } = this.#options;
     const before = membership.version;
     membership.applyV2Request(request, this.#cold.membershipWriter);
     if (membership.version !== before) host.onClusterVersion();
     this.#times.took('V2', true);
-    const isOwn = request.id >> 48n === BigInt(ids.prefix);
-    const own = waiter ?? (isOwn ? pending.take(Number(request.id & 0xffff_ffff_ffffn)) : null);
-    own?.onApplied({ revision: store.revision });
+    waiter?.onApplied({ revision: store.revision });
   }
 
   #put(request: PutRequest, waiter: Waiter | null): void {
@@ -259,10 +260,9 @@ export class Applier {
   }
 
   #applyConfChange(entry: Entry): void {
-    const { membership, host, consistentIndex, pending, ids, logger } = this.#options;
+    const { membership, host, consistentIndex, logger } = this.#options;
     const change = decodeConfChangeEntry(entry) as ConfChange;
-    const isOwn = change.id >> 48n === BigInt(ids.prefix);
-    const waiter = isOwn ? pending.take(Number(change.id & 0xffff_ffff_ffffn)) : null;
+    const waiter = this.#takeWaiter(change.id, entry);
     const error = membership.validateConfChange(change);
     if (error !== null) {
       logger.error('Validation on configuration change failed', { error: error.message });

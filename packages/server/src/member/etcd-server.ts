@@ -9,7 +9,14 @@
 import { GrpcCode, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import { AlarmAction, AlarmRequest, AlarmType, encodeAlarmRequest } from '@etcd/api/etcdserverpb';
 import { DowngradeInfoSetRequest, encodeDowngradeInfoSetRequest } from '@etcd/api/membershippb';
-import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
+import {
+  type ConfChange,
+  type ConfState,
+  type Entry,
+  encodeConfChange,
+  type Message,
+  type Snapshot,
+} from '@etcd/api/raftpb';
 import type { Clock, Disk, DiskError, Logger, Random } from '@etcd/base';
 import { RaftState, type ReadState, type SoftState } from '@etcd/raft';
 import type { Backend } from '@etcd/storage/backend';
@@ -67,6 +74,8 @@ export interface EtcdServerOptions {
   readonly clock: Clock;
   readonly disk: Disk;
   readonly random: Random;
+  /** Where the ids of requests begin: drawn anew at every start. */
+  readonly requestIdStart: number;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** The way to the other members; not started yet. */
@@ -139,7 +148,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.memberId = parts.memberId;
     this.clusterId = parts.clusterId;
     this.requestTimeoutMs = requestTimeoutMs(config);
-    this.ids = new RequestIds(parts.memberId, clock.wallNow());
+    this.ids = new RequestIds(parts.memberId, options.requestIdStart);
     this.#encoder = new RequestEncoder(this.ids);
     this.#confState = parts.confState;
     this.#appliedWaiters = new AppliedWaiters(clock);
@@ -250,7 +259,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       wake: () => this.#loop.wake(),
       // While the store is replaced, nothing can be read in it.
       appliedIndex: () => (this.store.isReady ? this.appliedIndex : 0),
-      nextId: () => this.ids.next(),
+      random: options.random,
       onSlow: () => metrics.handles.slowReadIndexesTotal.inc(),
       onFailed: () => metrics.handles.readIndexesFailedTotal.inc(),
     });
@@ -452,7 +461,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     const idSuffix = this.ids.next();
     const data = this.#encoder.encode(field, bytes, start, end, idSuffix);
     if (data.length > this.config.maxRequestBytes) return waiter.onFailed(ErrRequestTooLarge);
-    this.pending.add(idSuffix, waiter, this.clock.now());
+    this.pending.add(idSuffix, waiter, data, this.clock.now());
     this.#loop.propose(data, idSuffix);
   }
 
@@ -460,14 +469,16 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   #proposeAsLeader(field: number, bytes: Uint8Array, waiter: Waiter): void {
     if (this.#isStopped) return waiter.onFailed(ErrStopped);
     const idSuffix = this.ids.next();
-    this.pending.add(idSuffix, waiter, this.clock.now());
-    this.#loop.proposeAsLeader(this.#encoder.encode(field, bytes, 0, bytes.length, idSuffix), idSuffix);
+    const data = this.#encoder.encode(field, bytes, 0, bytes.length, idSuffix);
+    this.pending.add(idSuffix, waiter, data, this.clock.now());
+    this.#loop.proposeAsLeader(data, idSuffix);
   }
 
   #proposeV2(encode: (id: bigint) => Uint8Array, waiter: Waiter): void {
     const idSuffix = this.ids.next();
-    this.pending.add(idSuffix, waiter, this.clock.now());
-    this.#loop.propose(encode(this.ids.full(idSuffix)), idSuffix);
+    const data = encode(this.ids.full(idSuffix));
+    this.pending.add(idSuffix, waiter, data, this.clock.now());
+    this.#loop.propose(data, idSuffix);
   }
 
   #admit(): InternalError | null {
@@ -480,7 +491,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     if (this.#isStopped) return waiter.onFailed(ErrStopped);
     const idSuffix = this.ids.next();
     change.id = this.ids.full(idSuffix);
-    this.pending.add(idSuffix, waiter, this.clock.now());
+    this.pending.add(idSuffix, waiter, encodeConfChange(change), this.clock.now());
     this.#loop.proposeConfChange(change);
   }
 

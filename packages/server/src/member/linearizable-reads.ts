@@ -4,7 +4,7 @@
  * etcd's read loop.)
  */
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import type { Clock, Logger } from '@etcd/base';
+import { type Clock, equalBytes, type Logger, type Random } from '@etcd/base';
 import type { RawNode, ReadState } from '@etcd/raft';
 
 const { ErrLeaderChanged, ErrTimeout, ErrStopped } = INTERNAL_ERRORS.errors;
@@ -23,13 +23,15 @@ export interface LinearizableReadsOptions {
   /** Asks for a turn of the raft loop. */
   readonly wake: () => void;
   readonly appliedIndex: () => number;
-  /** A number that no other question has. */
-  readonly nextId: () => number;
+  readonly random: Random;
   readonly onSlow: () => void;
   readonly onFailed: () => void;
 }
 
 const RETRY_MS = 500;
+/** Bytes of a question's name that are the process's, and of those that are counted. */
+const PROCESS_BYTES = 8;
+const COUNT_BYTES = 8;
 
 /** The question that is under way, with its retries. */
 interface Question {
@@ -50,9 +52,18 @@ export class LinearizableReads {
   #waiting: Reader[] = [];
   #question: Question | null = null;
   #confirmed: Confirmed[] = [];
+  /**
+   * What the names of this process's questions begin with, drawn at random: an answer that was given to another member, or to a former
+   * run of this one, and comes late, is not to be taken for an answer to what is asked now: its index is too old.
+   */
+  readonly #process = new Uint8Array(PROCESS_BYTES);
+  #count = 0;
 
   constructor(options: LinearizableReadsOptions) {
     this.#options = options;
+    const view = new DataView(this.#process.buffer);
+    view.setUint32(0, options.random.uint32());
+    view.setUint32(4, options.random.uint32());
   }
 
   /** Tells `reader` when it may read, in this turn at the earliest. */
@@ -72,7 +83,7 @@ export class LinearizableReads {
 
   onReadState({ index, requestContext }: ReadState): void {
     const question = this.#question;
-    if (question?.ids.has(idOf(requestContext)) !== true) {
+    if (question?.ids.has(this.#idOf(requestContext)) !== true) {
       this.#options.onSlow();
       this.#options.logger.warn(
         'ignored out-of-date read index response; local node read indexes queueing up',
@@ -138,12 +149,30 @@ export class LinearizableReads {
   }
 
   #send(question: Question): void {
-    const { node, clock, nextId, wake } = this.#options;
-    const id = nextId();
+    const { node, clock, wake } = this.#options;
+    const id = ++this.#count;
     question.ids.add(id);
     question.askedMs = clock.now();
-    node.readIndex(contextOf(id));
+    node.readIndex(this.#contextOf(id));
     wake();
+  }
+
+  /** Other members pass it on as it is. */
+  #contextOf(id: number): Uint8Array {
+    const context = new Uint8Array(PROCESS_BYTES + COUNT_BYTES);
+    context.set(this.#process);
+    const view = new DataView(context.buffer, PROCESS_BYTES);
+    view.setUint32(0, Math.floor(id / 2 ** 32));
+    view.setUint32(4, id % 2 ** 32);
+    return context;
+  }
+
+  /** -1: not a question of this process. */
+  #idOf(context: Uint8Array): number {
+    if (context.length !== PROCESS_BYTES + COUNT_BYTES) return -1;
+    if (!equalBytes(context.subarray(0, PROCESS_BYTES), this.#process)) return -1;
+    const view = new DataView(context.buffer, context.byteOffset + PROCESS_BYTES, COUNT_BYTES);
+    return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
   }
 
   #fail(error: InternalError): void {
@@ -156,19 +185,4 @@ export class LinearizableReads {
 
 function release(readers: readonly Reader[]): void {
   for (const reader of readers) reader.onReadable();
-}
-
-/** Eight bytes, big-endian, as other members expect them. */
-function contextOf(id: number): Uint8Array {
-  const context = new Uint8Array(8);
-  const view = new DataView(context.buffer);
-  view.setUint32(0, Math.floor(id / 2 ** 32));
-  view.setUint32(4, id % 2 ** 32);
-  return context;
-}
-
-function idOf(context: Uint8Array): number {
-  if (context.length !== 8) return -1;
-  const view = new DataView(context.buffer, context.byteOffset, 8);
-  return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
 }

@@ -1,23 +1,32 @@
 /**
- * Ids of requests and leases, as etcd makes them: 64 bits that no other request of the cluster will have,
+ * Ids of requests and leases: 64 bits that no other request of the cluster has while it matters,
  *
- *   | low 16 bits of the member id | 40 bits of Unix milliseconds at start | 8 bits |
+ *   | low 16 bits of the member id | 48 bits, counted up from a random start |
  *
- * counted up as one 48-bit number. A member finds its own requests by the lower 48 bits, which are a Number.
+ * A member finds its own requests by the lower 48 bits, which are a Number. (etcd begins at the time of the start. But two members may
+ * agree in their low 16 bits, and a clock may go back over a restart; so where counting begins is drawn. That makes a repetition
+ * unlikely, and nothing more is asked of it: whether a request is this process's own is decided by its bytes, see `waiter.ts`.)
  */
+import type { Random } from '@etcd/base';
 
 const SUFFIX_LIMIT = 2 ** 48;
 const LOW_LIMIT = 2 ** 32;
 const MAX_POSITIVE_INT64 = (1n << 63n) - 1n;
+
+/** Where a process begins to count. */
+export function drawRequestIdStart(random: Random): number {
+  return random.below(2 ** 16) * LOW_LIMIT + random.uint32();
+}
 
 export class RequestIds {
   /** The upper 16 bits. */
   readonly prefix: number;
   #suffix: number;
 
-  constructor(memberId: bigint, wallMs: number) {
+  /** @param start below 2^48: see {@link drawRequestIdStart}. */
+  constructor(memberId: bigint, start: number) {
     this.prefix = Number(memberId & 0xffffn);
-    this.#suffix = (wallMs % 2 ** 40) * 256;
+    this.#suffix = start;
   }
 
   /** The lower 48 bits of a new id. */
@@ -31,11 +40,11 @@ export class RequestIds {
     return (BigInt(this.prefix) << 48n) | BigInt(suffix);
   }
 
-  /** A new lease id: a positive int64 and not zero. */
-  nextLeaseId(): bigint {
+  /** A new lease id: a positive int64, not zero, and none that `isTaken`. */
+  nextLeaseId(isTaken: (id: bigint) => boolean): bigint {
     for (;;) {
       const id = this.full(this.next()) & MAX_POSITIVE_INT64;
-      if (id !== 0n) return id;
+      if (id !== 0n && !isTaken(id)) return id;
     }
   }
 

@@ -14,6 +14,7 @@ import { bootstrap, type MemberParts } from './bootstrap.ts';
 import { EtcdServer } from './etcd-server.ts';
 import { connectMetrics } from './member-metrics.ts';
 import { MemberStartError } from './member-start-error.ts';
+import { drawRequestIdStart } from './request-ids.ts';
 
 export { MemberStartError };
 
@@ -133,6 +134,7 @@ class RunningMember {
       ...this.#options,
       parts,
       network: this.#network,
+      requestIdStart: drawRequestIdStart(this.#options.random),
       onTurnEnd: () => grpc.flush(),
       onReady: () => {
         this.#logger.info('ready to serve client requests');

@@ -35,24 +35,34 @@ function runAgainstMap(seed: number): void {
       // Ids between may be those of leases, or of nobody.
       id = (id + 1 + (dice < 5 ? random.below(3000) : 0)) % ID_LIMIT;
       const waiter = new RecordingWaiter();
-      pending.add(id, waiter, nowMs);
+      pending.add(id, waiter, proposalOf(id), nowMs);
       model.set(id, { waiter, startMs: nowMs });
       given.push(id);
     } else if (dice < 99 && given.length > 0) {
       const back = Math.min(given.length, 1 + random.below(40));
       const asked = given[given.length - back]!;
       const expected = model.get(asked)?.waiter ?? null;
-      assert.equal(pending.peek(asked), expected, `seed ${seed}`);
-      assert.equal(pending.take(asked), expected, `seed ${seed}`);
+      assert.equal(
+        pending.take(asked, proposalOf(asked + 1)),
+        null,
+        `seed ${seed}: the entry of somebody else`,
+      );
+      assert.equal(pending.take(asked, proposalOf(asked)), expected, `seed ${seed}`);
       model.delete(asked);
     } else {
       expireBoth(pending, model, nowMs - 300);
     }
     assert.equal(pending.count, model.size, `seed ${seed}`);
-    assert.equal(pending.take((id + 1) % ID_LIMIT), null, `seed ${seed}: an id that is not given yet`);
+    const next = (id + 1) % ID_LIMIT;
+    assert.equal(pending.take(next, proposalOf(next)), null, `seed ${seed}: an id that is not given yet`);
   }
   expireBoth(pending, model, Number.POSITIVE_INFINITY);
   assert.equal(pending.count, 0);
+}
+
+/** Bytes that come back as a copy, as on a follower. */
+function proposalOf(id: number): Uint8Array {
+  return Buffer.from(`request ${id}`);
 }
 
 function expireBoth(
@@ -81,10 +91,11 @@ test('after all have been failed the window begins anew', () => {
       onApplied() {},
       onFailed: () => assert.equal(pending.count, 0),
     },
+    proposalOf(7),
     0,
   );
   pending.failAll(ErrTimeout);
-  pending.add(9, second, 1);
-  assert.equal(pending.take(7), null);
-  assert.equal(pending.take(9), second);
+  pending.add(9, second, proposalOf(9), 1);
+  assert.equal(pending.take(7, proposalOf(7)), null);
+  assert.equal(pending.take(9, proposalOf(9)), second);
 });

@@ -1,6 +1,8 @@
 /**
- * Requests that have been proposed and wait to be applied. Each is found again by the lower half of its id, which
- * travels through the log with it.
+ * Requests that have been proposed and wait to be applied. Each is looked for by the lower part of its id, which travels through the
+ * log with it, and found only if the entry that came is, byte for byte, what was proposed: an id alone may be that of a request of another
+ * member, or of a former run of this one. So what a waiter holds of its request is what the entry says, and what is
+ * applied is always the entry.
  */
 import type { InternalError } from '@etcd/api';
 import { assert } from '@etcd/base';
@@ -10,7 +12,7 @@ import { assert } from '@etcd/base';
  * loop, so they only answer, and start nothing that changes state.
  */
 export interface Waiter {
-  /** The decoded request if the proposer has it at hand: spares the applier another decoding of the same bytes. */
+  /** What the proposed bytes decode to, if the proposer has it at hand: spares the applier another decoding of the same bytes. */
   readonly request: object | null;
   /** What applying gave: of the type that belongs to the kind of request. */
   onApplied(result: object): void;
@@ -38,6 +40,8 @@ const MAX_KEPT_SLOTS = 64 * 1024;
  */
 export class PendingRequests {
   #waiters: (Waiter | null)[] = new Array<Waiter | null>(INITIAL_SLOTS).fill(null);
+  /** What was proposed. */
+  #proposals: (Uint8Array | null)[] = new Array<Uint8Array | null>(INITIAL_SLOTS).fill(null);
   #startsMs = new Float64Array(INITIAL_SLOTS);
   #firstId = 0;
   /** Slot of the first id. */
@@ -50,33 +54,36 @@ export class PendingRequests {
     return this.#count;
   }
 
-  /** @param idSuffix greater than all before it. */
-  add(idSuffix: number, waiter: Waiter, nowMs: number): void {
+  /**
+   * @param idSuffix greater than all before it.
+   * @param proposal what is proposed: the data of the entry to be.
+   */
+  add(idSuffix: number, waiter: Waiter, proposal: Uint8Array, nowMs: number): void {
     if (this.#count === 0) this.#restart(idSuffix);
     const offset = this.#offsetOf(idSuffix);
     assert(offset >= this.#span, 'requests: ids do not grow');
     if (offset >= this.#waiters.length) this.#grow(offset + 1);
     const slot = this.#slotAt(offset);
     this.#waiters[slot] = waiter;
+    this.#proposals[slot] = proposal;
     this.#startsMs[slot] = nowMs;
     this.#span = offset + 1;
     this.#count++;
   }
 
-  /** Who waits for the request, without an end to the waiting; null when nobody does. */
-  peek(idSuffix: number): Waiter | null {
+  /** Who waits for the entry with this data, and waits no longer; null when nobody does. */
+  take(idSuffix: number, data: Uint8Array): Waiter | null {
     const offset = this.#offsetOf(idSuffix);
-    return offset < this.#span ? this.#waiters[this.#slotAt(offset)]! : null;
+    if (offset >= this.#span) return null;
+    const proposal = this.#proposals[this.#slotAt(offset)]!;
+    // On the leader the entry holds the very bytes that were proposed; to others they come back as a copy.
+    return proposal !== null && isSame(proposal, data) ? this.#takeAt(offset) : null;
   }
 
-  /** Who waits for the request; it waits no longer. */
-  take(idSuffix: number): Waiter | null {
-    const offset = this.#offsetOf(idSuffix);
-    return offset < this.#span ? this.#takeAt(offset) : null;
-  }
-
+  /** The request was not proposed after all. */
   fail(idSuffix: number, error: InternalError): void {
-    this.take(idSuffix)?.onFailed(error);
+    const offset = this.#offsetOf(idSuffix);
+    if (offset < this.#span) this.#takeAt(offset)?.onFailed(error);
   }
 
   /** Ends the waiting of all that began before `beforeMs`; the error may depend on when. Returns how many. */
@@ -109,6 +116,7 @@ export class PendingRequests {
     const waiter = this.#waiters[slot]!;
     if (waiter === null) return null;
     this.#waiters[slot] = null;
+    this.#proposals[slot] = null;
     this.#count--;
     if (offset === 0) this.#advance();
     return waiter;
@@ -139,14 +147,21 @@ export class PendingRequests {
 
   #resize(length: number): void {
     const waiters = new Array<Waiter | null>(length).fill(null);
+    const proposals = new Array<Uint8Array | null>(length).fill(null);
     const startsMs = new Float64Array(length);
     for (let offset = 0; offset < this.#span; offset++) {
       const slot = this.#slotAt(offset);
       waiters[offset] = this.#waiters[slot]!;
+      proposals[offset] = this.#proposals[slot]!;
       startsMs[offset] = this.#startsMs[slot]!;
     }
     this.#waiters = waiters;
+    this.#proposals = proposals;
     this.#startsMs = startsMs;
     this.#head = 0;
   }
+}
+
+function isSame(proposal: Uint8Array, data: Uint8Array): boolean {
+  return proposal === data || (proposal.length === data.length && Buffer.compare(proposal, data) === 0);
 }

@@ -64,7 +64,9 @@ class LeaseService {
       this.#server.onNoSpace(() => refuse(call, RPC_ERRORS.ErrGRPCNoSpace));
       return;
     }
-    if (request.id === 0n) request.id = this.#server.ids.nextLeaseId();
+    if (request.id === 0n) {
+      request.id = this.#server.ids.nextLeaseId((id) => this.#server.lessor.has(id));
+    }
     const encoded = encodeLeaseGrantRequest(request);
     this.#server.propose(RequestField.LEASE_GRANT, encoded, 0, encoded.length, {
       request: null,

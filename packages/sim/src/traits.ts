@@ -1,0 +1,46 @@
+/**
+ * What a whole world is like, beside the faults that come and go in it: how far its members and machines can be told apart, and how
+ * strong the machines are.
+ */
+import type { SeededRandom } from '@etcd/base';
+
+export interface Traits {
+  /** The ids of the founding members end in the same 16 bits, as those of three in 65,536 clusters of three do. */
+  readonly hasTwins: boolean;
+  /** Members begin to count their requests at nearly the same number, at every start. */
+  readonly countsAlike: boolean;
+  /** The machines have no battery: at every start of a process their wall clocks begin at the same time again. */
+  readonly losesTime: boolean;
+}
+
+export const ORDINARY: Traits = { hasTwins: false, countsAlike: false, losesTime: false };
+
+export function drawTraits(random: SeededRandom): Traits {
+  return {
+    hasTwins: random.chance(0.4),
+    countsAlike: random.chance(0.4),
+    losesTime: random.chance(0.3),
+  };
+}
+
+/** URLs whose ids, with the token `sim`, end in the same 16 bits: found by trying. */
+const TWIN_URLS = [
+  'http://10.0.0.1:2380',
+  'http://10.11.0.2:4410',
+  'http://10.0.0.3:9391',
+  'http://10.0.0.4:2715',
+  'http://10.4.0.5:4524',
+] as const;
+
+/** A machine is reached under two URLs, so that its member can be moved from one to the other. */
+export function peerUrlsOf(number: number, { hasTwins }: Traits): string[] {
+  const first = hasTwins ? TWIN_URLS[number - 1] : undefined;
+  return [first ?? `http://10.0.0.${number}:2380`, `http://10.0.1.${number}:2380`];
+}
+
+/** Members that count alike begin within so many requests of each other. */
+const ALIKE_SPAN = 16;
+
+export function requestIdStart(random: SeededRandom, { countsAlike }: Traits): number {
+  return countsAlike ? random.below(ALIKE_SPAN) : random.uint32();
+}
