@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const PROGRAMS: Readonly<Record<string, string>> = {
-  etcd: 'packages/server/src/main.ts',
+  etcd: 'packages/etcd/src/main.ts',
 };
 
 const root = new URL('..', import.meta.url).pathname;

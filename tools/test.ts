@@ -16,7 +16,7 @@ const skippedPath = `${root}.cache/skipped-tests.txt`;
 
 /** The tests of whole programs run once there is a program to test. */
 function hasSubject(): boolean {
-  return process.env['ETCD_UNDER_TEST'] !== undefined || existsSync(`${root}packages/server/src/main.ts`);
+  return process.env['ETCD_UNDER_TEST'] !== undefined || existsSync(`${root}packages/etcd/src/main.ts`);
 }
 
 function chooseFiles(words: readonly string[]): string[] {

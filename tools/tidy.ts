@@ -1,23 +1,11 @@
 /**
- * House rules that neither the compiler nor the linter knows: which package may import which, what pure packages may
- * not touch, how long a file may be, and that every module says what it is for.
+ * House rules that neither the compiler nor the linter knows: which package and which room may import which, what pure
+ * packages may not touch, how long a file may be, and that every module says what it is for.
  */
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { type Edges, PACKAGES, ROOMS } from './layout.ts';
 import { checkExports } from './tidy/exports.ts';
 import { checkLinks } from './tidy/links.ts';
-
-/** The packages' one-way edges. Adding one is a design decision: see ARCHITECTURE.md. */
-const EDGES: Readonly<Record<string, readonly string[]>> = {
-  base: [],
-  api: ['base'],
-  raft: ['base', 'api'],
-  bbolt: ['base'],
-  storage: ['base', 'api', 'raft', 'bbolt'],
-  transport: ['base'],
-  server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport'],
-  testing: ['base'],
-  sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'server', 'testing'],
-};
 
 /** Packages that do no I/O and read no clock; files named `node-*`, folders named `node` and programs' `main.ts` may. */
 const CORE = new Set(['base', 'api', 'raft', 'bbolt', 'storage']);
@@ -71,9 +59,11 @@ export function tidy(root: string): string[] {
     checkHeader(file, complaints);
     checkLength(file, complaints);
     checkEdges(file, complaints);
+    checkRooms(file, complaints);
     checkBans(file, complaints);
   }
   checkManifests(root, complaints);
+  for (const edges of [PACKAGES, ...Object.values(ROOMS)]) checkOrder(edges, complaints);
   complaints.push(...checkExports(files), ...checkLinks(root, pages(root)));
   return complaints;
 }
@@ -93,7 +83,7 @@ function checkLength(file: SourceFile, complaints: string[]): void {
 }
 
 function checkEdges(file: SourceFile, complaints: string[]): void {
-  const allowed = EDGES[file.package];
+  const allowed = PACKAGES[file.package];
   if (allowed === undefined) return;
   const imports = file.text.matchAll(/from '(@etcd\/([a-z]+)[^']*|\.[^']*)'/g);
   for (const [, specifier, target] of imports) {
@@ -107,6 +97,40 @@ function checkEdges(file: SourceFile, complaints: string[]): void {
     } else if (specifier === '@etcd/base/node' && inCore(file)) {
       complaints.push(`${file.path}: only programs, tests and benchmarks import @etcd/base/node`);
     }
+  }
+}
+
+/** A room imports its neighbours by their `index.ts`, and only those that the layout names. Tests may look behind it. */
+function checkRooms(file: SourceFile, complaints: string[]): void {
+  const rooms = ROOMS[file.package];
+  const [, , , room, ...inRoom] = file.path.split('/');
+  if (rooms === undefined || file.path.split('/')[2] !== 'src' || inRoom.length === 0) return;
+  const allowed = rooms[room!];
+  if (allowed === undefined) {
+    complaints.push(`${file.path}: folder ${room} of ${file.package} is no room of the layout`);
+    return;
+  }
+  const up = '../'.repeat(inRoom.length);
+  for (const [, specifier] of file.text.matchAll(/from '(\.\.\/[^']*)'/g)) {
+    if (!specifier!.startsWith(up)) continue;
+    const [target, ...rest] = specifier!.slice(up.length).split('/');
+    if (target === room) continue;
+    if (rest.length === 0 || !allowed.includes(target!)) {
+      complaints.push(`${file.path}: room ${room} may not import ${target}`);
+    } else if (rest.join('/') !== 'index.ts' && !file.isTest && !file.isBench) {
+      complaints.push(`${file.path}: import ../${target}/index.ts instead of '${specifier}'`);
+    }
+  }
+}
+
+/** Whoever imports stands behind what it imports, so that there is no way round in a circle. */
+function checkOrder(edges: Edges, complaints: string[]): void {
+  const known = new Set<string>();
+  for (const [importer, allowed] of Object.entries(edges)) {
+    for (const target of allowed) {
+      if (!known.has(target)) complaints.push(`tools/layout.ts: ${target} has to stand before ${importer}`);
+    }
+    known.add(importer);
   }
 }
 
@@ -126,9 +150,9 @@ function checkManifests(root: string, complaints: string[]): void {
   for (const name of readdirSync(`${root}packages`)) {
     const path = `packages/${name}/package.json`;
     if (!existsSync(root + path)) continue;
-    const allowed = EDGES[name];
+    const allowed = PACKAGES[name];
     if (allowed === undefined) {
-      complaints.push(`${path}: package ${name} is not in the list of edges`);
+      complaints.push(`${path}: package ${name} is not in tools/layout.ts`);
       continue;
     }
     const manifest = JSON.parse(readFileSync(root + path, 'utf8')) as {

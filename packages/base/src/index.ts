@@ -20,6 +20,16 @@ export type { Clock, Timer } from './clock.ts';
 export { crc32c, crc32cUpdate } from './crc32c.ts';
 export type { Disk, DiskFile, FileLockKind, FileLockMode, FileStat, OpenOptions } from './disk.ts';
 export { DiskError } from './disk.ts';
+export {
+  type EtcdUrl,
+  isSecureUrl,
+  isUnixUrl,
+  parseUrlList,
+  parseUrls,
+  splitHostPort,
+  unixSocketPath,
+  urlTexts,
+} from './etcd-url.ts';
 export { Heap } from './heap.ts';
 export type { LogFields, Logger, LogLevel } from './logger.ts';
 export { SILENT_LOGGER } from './logger.ts';

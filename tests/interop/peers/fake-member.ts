@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:http';
 import { Entry, Message, MessageType } from '@etcd/api/raftpb';
 import { NodeClock } from '@etcd/base/node';
 import type { DbReceiver } from '@etcd/storage/snap';
-import { createLogger, MemorySink } from '../../../packages/server/src/logging/index.ts';
+import { createLogger, MemorySink } from '../../../packages/host/src/logging/index.ts';
 import { createHandles } from '../../../packages/server/src/metrics/metric-table.ts';
 import {
   HttpPeerNetwork,

@@ -23,21 +23,19 @@ import { type ConfState, type Entry, EntryType } from '@etcd/api/raftpb';
 import { type Clock, InvariantError, type Logger } from '@etcd/base';
 import { decodeConfChangeEntry } from '@etcd/raft';
 import type { Backend } from '@etcd/storage/backend';
+import { membershipWriter } from '@etcd/storage/data';
 import type { Lessor } from '@etcd/storage/lease';
 import type { ConfChangeEffect, Membership } from '@etcd/storage/membership';
 import { deleteRange, executeTxn, put, type Store } from '@etcd/storage/mvcc';
 import type { ConsistentIndex } from '@etcd/storage/schema';
-import { RequestEnvelope, RequestField } from '../member/raft-request.ts';
-import type { RequestIds } from '../member/request-ids.ts';
-import type { PendingRequests, Waiter } from '../member/waiter.ts';
 import type { MetricHandles } from '../metrics/index.ts';
+import type { MembersResult, PendingRequests, RequestIds, Waiter } from '../request/index.ts';
+import { RequestEnvelope, RequestField } from '../request/index.ts';
 import type { Alarms } from './alarms.ts';
 import { ApplyTimes } from './apply-times.ts';
 import { applyColdRequest, type ColdRequestContext } from './cold-requests.ts';
 import { countPut, countTxn } from './kv-counts.ts';
-import { membershipWriter } from './membership-writer.ts';
 import { putCost, type Quota, txnCost } from './quota.ts';
-import type { MembersResult } from './results.ts';
 
 const { ErrCorrupt, ErrNoSpace } = INTERNAL_ERRORS.errors;
 

@@ -1,6 +1,6 @@
 /** How long entries take to apply: for the metrics, and for a warning when one was slow. */
 import type { Clock, Logger } from '@etcd/base';
-import { formatGoDuration } from '../config/index.ts';
+import { formatGoDuration } from '@etcd/host/args';
 import type { MetricHandles } from '../metrics/index.ts';
 import { requestText } from './request-text.ts';
 

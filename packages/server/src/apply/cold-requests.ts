@@ -14,10 +14,15 @@ import type { Lessor } from '@etcd/storage/lease';
 import { type BucketWriter, formatId, type Membership } from '@etcd/storage/membership';
 import { executeRange, type Store } from '@etcd/storage/mvcc';
 import type { MetricHandles } from '../metrics/index.ts';
+import {
+  type AlarmResult,
+  CompactionResult,
+  type DoneResult,
+  type LeaseGrantResult,
+} from '../request/index.ts';
 import type { Alarms } from './alarms.ts';
 import type { ApplierHost } from './applier.ts';
 import { LEASE_COST_BYTES, type Quota } from './quota.ts';
-import { type AlarmResult, CompactionResult, type DoneResult, type LeaseGrantResult } from './results.ts';
 
 const { ErrCorrupt, ErrNoSpace } = INTERNAL_ERRORS.errors;
 

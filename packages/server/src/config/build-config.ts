@@ -4,12 +4,12 @@
  * those that etcd lacks (it starts with such a value and then misbehaves) have words of our own.
  */
 import { isIP } from 'node:net';
-import { type AutoCompaction, type Config, LOG_LEVEL_NAMES, type LogLevelName } from './config.ts';
+import { type EtcdUrl, isUnixUrl, splitHostPort, urlTexts } from '@etcd/base';
+import { clampToSafeNumber, formatGoDuration, parseGoDuration, parseGoInteger } from '@etcd/host/args';
+import { LOG_LEVEL_NAMES, type LogLevelName } from '@etcd/host/logging';
+import type { AutoCompaction, Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
-import { type EtcdUrl, isUnixUrl, splitHostPort, urlTexts } from './etcd-url.ts';
 import type { FlagSet } from './flag-set.ts';
-import { formatGoDuration, parseGoDuration } from './go-duration.ts';
-import { clampToSafeNumber, parseGoInteger } from './go-number.ts';
 
 /** A thing worth a log line, found before there is a logger. */
 export interface Notice {

@@ -2,14 +2,13 @@
  * The settings of a member after flags, environment or file have been read, defaults filled in and everything checked.
  * Field names are the flags' names; a unit stands last in the name; a URL list is sorted and free of duplicates.
  */
+
+import type { EtcdUrl } from '@etcd/base';
+import type { LogLevelName } from '@etcd/host/logging';
 import type { MaxClusterVersion } from './cluster-version-limit.ts';
-import type { EtcdUrl } from './etcd-url.ts';
 import type { FeatureGates } from './feature-gates.ts';
 
 export type InitialClusterState = 'new' | 'existing';
-/** Names of levels as etcd's flag has them; `dpanic` and `panic` lie between error and fatal. */
-export const LOG_LEVEL_NAMES = ['debug', 'info', 'warn', 'error', 'dpanic', 'panic', 'fatal'] as const;
-export type LogLevelName = (typeof LOG_LEVEL_NAMES)[number];
 export type LogFormat = 'json' | 'console';
 export type MetricsDetail = 'basic' | 'extensive';
 export type FreelistType = 'array' | 'map';
@@ -22,7 +21,7 @@ export type AutoCompaction =
 export interface Config {
   readonly name: string;
   readonly dataDir: string;
-  /** Empty: `<dataDir>/member/wal`; {@link walDirectory} says. */
+  /** Empty: `<dataDir>/member/wal`. */
   readonly walDir: string;
 
   readonly listenPeerUrls: readonly EtcdUrl[];
@@ -98,23 +97,6 @@ export interface Config {
   readonly logOutputs: readonly string[];
 }
 
-/** `<data-dir>/member`. */
-export function memberDirectory(config: Pick<Config, 'dataDir'>): string {
-  return joinPath(config.dataDir, 'member');
-}
-
-export function snapDirectory(config: Pick<Config, 'dataDir'>): string {
-  return joinPath(config.dataDir, 'member/snap');
-}
-
-export function walDirectory(config: Pick<Config, 'dataDir' | 'walDir'>): string {
-  return config.walDir === '' ? joinPath(config.dataDir, 'member/wal') : config.walDir;
-}
-
-export function backendPath(config: Pick<Config, 'dataDir'>): string {
-  return joinPath(config.dataDir, 'member/snap/db');
-}
-
 /** Heartbeats in an election timeout, rounded down as etcd does. */
 export function electionTicks(config: Pick<Config, 'electionTimeoutMs' | 'heartbeatIntervalMs'>): number {
   return Math.floor(config.electionTimeoutMs / config.heartbeatIntervalMs);
@@ -123,8 +105,4 @@ export function electionTicks(config: Pick<Config, 'electionTimeoutMs' | 'heartb
 /** How long a request may wait: 5 s for queue, disk and computing, and two elections. */
 export function requestTimeoutMs(config: Pick<Config, 'electionTimeoutMs' | 'heartbeatIntervalMs'>): number {
   return 5000 + 2 * electionTicks(config) * config.heartbeatIntervalMs;
-}
-
-function joinPath(directory: string, rest: string): string {
-  return directory.endsWith('/') ? directory + rest : `${directory}/${rest}`;
 }

@@ -2,7 +2,7 @@
  * Switches for behaviour that is young: `--feature-gates=A=true,B=false`, with `AllAlpha` and `AllBeta` for every gate
  * of a stage that is not set by name. Names, stages and defaults are those of etcd 3.7.
  */
-import { parseGoBool } from './go-number.ts';
+import { parseGoBool } from '@etcd/host/args';
 
 export type FeatureStage = 'ALPHA' | 'BETA';
 

@@ -7,9 +7,10 @@
  * Order of use: {@link FlagSet.parseArguments}, then {@link FlagSet.set} for every other source, then {@link FlagSet.resolveLegacy},
  * then the getters.
  */
+
+import type { EtcdUrl } from '@etcd/base';
 import { assert } from '@etcd/base';
 import { ConfigError } from './config-error.ts';
-import type { EtcdUrl } from './etcd-url.ts';
 import type { FeatureGates } from './feature-gates.ts';
 import { type FlagSpec, mayStandAlone } from './flag-spec.ts';
 import { FLAG_TABLE } from './flag-table.ts';

@@ -2,17 +2,17 @@
  * From the text of a flag to its value, by the flag's kind. A refusal carries the words that Go's flag package and
  * etcd's value types have for it.
  */
-import { type EtcdUrl, parseUrlList } from './etcd-url.ts';
-import { type FeatureGates, parseFeatureGates } from './feature-gates.ts';
-import type { FlagSpec } from './flag-spec.ts';
-import { parseGoDuration } from './go-duration.ts';
+import { type EtcdUrl, parseUrlList } from '@etcd/base';
 import {
   clampToSafeNumber,
   type GoIntegerType,
   type NumberProblem,
   parseGoBool,
+  parseGoDuration,
   parseGoInteger,
-} from './go-number.ts';
+} from '@etcd/host/args';
+import { type FeatureGates, parseFeatureGates } from './feature-gates.ts';
+import type { FlagSpec } from './flag-spec.ts';
 
 export type FlagValue =
   | { readonly kind: 'bool'; readonly value: boolean }

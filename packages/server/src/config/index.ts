@@ -21,31 +21,17 @@ export {
 } from './cluster-version-limit.ts';
 export {
   type AutoCompaction,
-  backendPath,
   type Config,
   electionTicks,
-  type LogLevelName,
-  memberDirectory,
   requestTimeoutMs,
-  snapDirectory,
-  walDirectory,
 } from './config.ts';
 export { ConfigError } from './config-error.ts';
-export { type EtcdUrl, isSecureUrl, isUnixUrl, parseUrls, unixSocketPath, urlTexts } from './etcd-url.ts';
 export { FEATURE_NAMES, FEATURES, type FeatureGates, type FeatureName } from './feature-gates.ts';
-export { formatGoDuration, parseGoDuration } from './go-duration.ts';
 export { helpText } from './help.ts';
-export {
-  bootstrapProblem,
-  formatInitialCluster,
-  type InitialCluster,
-  joinProblem,
-  parseInitialCluster,
-  type ResolveHost,
-  resolvedUrlText,
-} from './initial-cluster.ts';
 export { configLogFields, loadConfig, type StartRequest, type StartWorld } from './load-config.ts';
+export { markdownTable } from './markdown-table.ts';
 export { maskArguments } from './mask-arguments.ts';
+export { MemberStartError } from './member-start-error.ts';
 export { nodeResolveHost, nodeStartWorld } from './node-start-world.ts';
 export {
   ETCD_VERSION,

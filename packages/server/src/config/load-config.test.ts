@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { urlTexts } from '@etcd/base';
+import { findDefaultHost } from '@etcd/host/net';
 import fc from 'fast-check';
 import type { Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
-import { findDefaultHost } from './default-host.ts';
-import { urlTexts } from './etcd-url.ts';
 import { FLAG_TABLE } from './flag-table.ts';
 import { LEGACY_FLAGS } from './legacy-flags.ts';
 import { configLogFields, loadConfig, type StartRequest, type StartWorld } from './load-config.ts';

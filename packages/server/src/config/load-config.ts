@@ -5,12 +5,14 @@
  * Precedence is etcd's: an argument beats the environment, and setting both is refused, because nobody can know which
  * one was meant; a configuration file beats and silences both.
  */
+
+import { type EtcdUrl, parseUrlList, urlTexts } from '@etcd/base';
+import type { DefaultHost } from '@etcd/host/net';
+import { memberDirectory } from '@etcd/storage/data';
 import { buildConfig, type DerivedUrls, type Notice } from './build-config.ts';
 import type { Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { type DocumentParser, readConfigFile } from './config-file.ts';
-import type { DefaultHost } from './default-host.ts';
-import { type EtcdUrl, parseUrlList, urlTexts } from './etcd-url.ts';
 import { FEATURES, type FeatureName, IDLE_GATES } from './feature-gates.ts';
 import { FlagSet } from './flag-set.ts';
 import { environmentName } from './flag-spec.ts';
@@ -275,6 +277,7 @@ const RECOMMENDED_REQUEST_BYTES = 10 * 1024 ** 2;
 /** The settings as one log line has them, under etcd's field names. */
 export function configLogFields(config: Config): Readonly<Record<string, unknown>> {
   return {
+    'member-dir': memberDirectory(config),
     name: config.name,
     'data-dir': config.dataDir,
     'wal-dir': config.walDir,

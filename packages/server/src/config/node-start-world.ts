@@ -3,9 +3,9 @@ import { lookup } from 'node:dns/promises';
 import { readFileSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemErrorText } from '../process/system-error.ts';
-import { type DefaultHost, findDefaultHost } from './default-host.ts';
-import type { ResolveHost } from './initial-cluster.ts';
+import { type DefaultHost, findDefaultHost } from '@etcd/host/net';
+import { systemErrorText } from '@etcd/host/process';
+import type { ResolveHost } from '@etcd/storage/membership';
 import type { StartWorld } from './load-config.ts';
 
 /** No configuration is near this long; a wrong path may be. */

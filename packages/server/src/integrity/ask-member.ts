@@ -1,6 +1,6 @@
 /** Questions to other members about their data. */
 import type { Member } from '@etcd/storage/membership';
-import type { PeerNetwork, PeerRequest, PeerResponseCallback } from '../peer/peer-network.ts';
+import type { PeerNetwork, PeerRequest, PeerResponseCallback } from '../peer/index.ts';
 import { parseObject } from './state-hash-protocol.ts';
 
 const JSON_TYPE = 'application/json';

@@ -5,7 +5,7 @@ import type { Member } from '@etcd/storage/membership';
 import type { Store } from '@etcd/storage/mvcc';
 import type { Config } from '../config/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
-import type { PeerNetwork } from '../peer/peer-network.ts';
+import type { PeerNetwork } from '../peer/index.ts';
 
 export type IntegrityConfig = Pick<
   Config,

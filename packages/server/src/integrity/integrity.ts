@@ -3,8 +3,8 @@
  * applied, and serves no client while {@link Integrity.isFenced}.
  */
 import type { RevisionLog } from '@etcd/storage/backend';
-import { memberDirectory } from '../config/index.ts';
-import type { PeerRequest, PeerResponse } from '../peer/peer-network.ts';
+import { memberDirectory } from '@etcd/storage/data';
+import type { PeerRequest, PeerResponse } from '../peer/index.ts';
 import { ChangeHashes } from './change-hashes.ts';
 import { CorruptionChecks } from './corruption-checks.ts';
 import { Fence } from './fence.ts';

@@ -10,7 +10,7 @@
  * The answer is about those of the revisions asked for whose hashes the member knows, [first, last]: none if `first` is
  * behind `last`. POST to the same path says: compare your whole store, it may differ.
  */
-import type { PeerResponse } from '../peer/peer-network.ts';
+import type { PeerResponse } from '../peer/index.ts';
 import { BLOCK_REVISIONS, blockEnd, type ChangeHashes } from './change-hashes.ts';
 
 export const STATE_HASH_PATH = '/members/statehash';

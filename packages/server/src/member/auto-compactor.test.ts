@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { decodeCompactionRequest } from '@etcd/api/etcdserverpb';
 import { SILENT_LOGGER } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
-import { CompactionResult } from '../apply/results.ts';
 import type { AutoCompaction } from '../config/index.ts';
+import { CompactionResult } from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
 
 interface Run {

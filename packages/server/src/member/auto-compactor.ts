@@ -6,10 +6,9 @@ import type { InternalError } from '@etcd/api';
 import { INTERNAL_ERRORS } from '@etcd/api';
 import { CompactionRequest, encodeCompactionRequest } from '@etcd/api/etcdserverpb';
 import type { Clock, Logger, Timer } from '@etcd/base';
-import type { CompactionResult } from '../apply/results.ts';
 import type { AutoCompaction } from '../config/index.ts';
-import { RequestField } from './raft-request.ts';
-import type { Waiter } from './waiter.ts';
+import type { CompactionResult, Waiter } from '../request/index.ts';
+import { RequestField } from '../request/index.ts';
 
 /** What compacting needs of the member. */
 export interface CompactionTarget {

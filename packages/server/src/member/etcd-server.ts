@@ -18,8 +18,10 @@ import {
   type Snapshot,
 } from '@etcd/api/raftpb';
 import type { Clock, Disk, DiskError, Logger, Random } from '@etcd/base';
+import { urlTexts } from '@etcd/base';
 import { RaftState, type ReadState, type SoftState } from '@etcd/raft';
 import type { Backend } from '@etcd/storage/backend';
+import { snapDirectory, walDirectory } from '@etcd/storage/data';
 import type { Lessor } from '@etcd/storage/lease';
 import {
   type ConfChangeEffect,
@@ -29,42 +31,37 @@ import {
 } from '@etcd/storage/membership';
 import type { Store, WatchHub } from '@etcd/storage/mvcc';
 import { memberPurgeTargets, PurgeLoop } from '@etcd/storage/snap';
-import type { Alarms } from '../apply/alarms.ts';
-import type { ApplierHost } from '../apply/applier.ts';
-import type { Quota } from '../apply/quota.ts';
+import type { Alarms, ApplierHost, Quota } from '../apply/index.ts';
+import { StateMachine } from '../apply/index.ts';
+import type { MemberParts } from '../boot/index.ts';
+import { RemoteMembers } from '../boot/index.ts';
 import {
-  type Config,
-  ETCD_VERSION,
-  requestTimeoutMs,
-  snapDirectory,
-  urlTexts,
-  walDirectory,
-} from '../config/index.ts';
+  ClusterAttributes,
+  LeaderRequests,
+  LeaseRequests,
+  LeaseRevoker,
+  leaseCheckpointer,
+  Reconfiguration,
+} from '../cluster/index.ts';
+import { type Config, ETCD_VERSION, MemberStartError, requestTimeoutMs } from '../config/index.ts';
+import {
+  type AppliedCallback,
+  AppliedWaiters,
+  ClusterLink,
+  DatabaseSender,
+  Leadership,
+  LinearizableReads,
+  LogKeeper,
+  RaftLoop,
+  type RaftLoopHost,
+} from '../consensus/index.ts';
 import { Integrity } from '../integrity/index.ts';
 import type { Metrics } from '../metrics/index.ts';
-import type { PeerNetwork } from '../peer/peer-network.ts';
-import { type AppliedCallback, AppliedWaiters } from './applied-waiters.ts';
+import type { PeerNetwork } from '../peer/index.ts';
+import type { Reader } from '../request/index.ts';
+import { PendingRequests, RequestEncoder, RequestField, RequestIds, type Waiter } from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
-import type { MemberParts } from './bootstrap.ts';
-import { ClusterAttributes } from './cluster-attributes.ts';
-import { ClusterLink } from './cluster-link.ts';
-import { LeaderRequests } from './leader-requests.ts';
-import { Leadership } from './leadership.ts';
-import { leaseCheckpointer } from './lease-checkpointer.ts';
-import { LeaseRequests } from './lease-requests.ts';
-import { LeaseRevoker } from './lease-revoker.ts';
-import { LinearizableReads, type Reader } from './linearizable-reads.ts';
-import { LogKeeper } from './log-keeper.ts';
-import { MemberStartError } from './member-start-error.ts';
 import { answerPeerRequest } from './peer-answers.ts';
-import { RaftLoop, type RaftLoopHost } from './raft-loop.ts';
-import { RequestEncoder, RequestField } from './raft-request.ts';
-import { Reconfiguration } from './reconfiguration.ts';
-import { RemoteMembers } from './remote-cluster.ts';
-import { RequestIds } from './request-ids.ts';
-import { SnapshotSender } from './snapshot-sender.ts';
-import { StateMachine } from './state-machine.ts';
-import { PendingRequests, type Waiter } from './waiter.ts';
 
 const { ErrStopped, ErrTooManyRequests, ErrRequestTooLarge } = INTERNAL_ERRORS.errors;
 
@@ -122,7 +119,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly #link: ClusterLink;
   readonly #remotes: RemoteMembers;
   readonly #leaderRequests: LeaderRequests;
-  readonly #snapshotSender: SnapshotSender;
+  readonly #databaseSender: DatabaseSender;
   readonly #encoder: RequestEncoder;
   readonly #loop: RaftLoop;
   readonly #reads: LinearizableReads;
@@ -200,12 +197,12 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       step: (message) => this.#loop.step(message),
       reportUnreachable: (id) => parts.node.reportUnreachable(id),
       reportSnapshot: (id, isDelivered) => this.#reportSnapshot(id, isDelivered),
-      sendSnapshot: (message) => this.#snapshotSender.send(message),
+      sendSnapshot: (message) => this.#databaseSender.send(message),
       onRequest: (request, respond) => answerPeerRequest(this, request, respond),
       onPeerGone: (id) => this.leadership.onPeerGone(id),
       onRemoved: () => options.onRemoved(),
     });
-    this.#snapshotSender = new SnapshotSender({
+    this.#databaseSender = new DatabaseSender({
       network: options.network,
       logger: this.logger,
       memberId: parts.memberId,

@@ -1,9 +1,11 @@
 /** Connects the metrics of a member with where their values are: most are read when somebody scrapes, not counted before. */
+
+import type { GrpcMethodMetrics } from '@etcd/host/metrics';
 import { formatId } from '@etcd/storage/membership';
-import type { CompactionObserver, WatchHub } from '@etcd/storage/mvcc';
+import type { WatchHub } from '@etcd/storage/mvcc';
 import { readAuthRevision } from '@etcd/storage/schema';
 import type { GrpcMethod, GrpcServer } from '@etcd/transport';
-import type { GrpcMethodMetrics, MetricHandles, Metrics } from '../metrics/index.ts';
+import type { Metrics } from '../metrics/index.ts';
 import type { EtcdServer } from './etcd-server.ts';
 
 /** By the number of the kind in the transport. */
@@ -40,21 +42,6 @@ export function connectMetrics(server: EtcdServer, grpc: GrpcServer, metrics: Me
     for (const { method, target } of methods) copyCounts(method, target);
     handles.clientGrpcSentBytesTotal.value = grpc.counters.bytesWritten;
     handles.clientGrpcReceivedBytesTotal.value = grpc.counters.bytesRead;
-  };
-}
-
-/** A slice works on index and file together, so that its time is that of both. */
-export function observeCompactions(handles: MetricHandles): CompactionObserver {
-  return {
-    onSlice: (durationMs, removedCount) => {
-      handles.dbCompactionPauseMilliseconds.observe(durationMs);
-      handles.indexCompactionPauseMilliseconds.observe(durationMs);
-      handles.dbCompactionKeysTotal.add(removedCount);
-    },
-    onFinished: (durationMs, wallMs) => {
-      handles.dbCompactionTotalMilliseconds.observe(durationMs);
-      handles.dbCompactionLast.set(Math.floor(wallMs / 1000));
-    },
   };
 }
 

@@ -16,11 +16,11 @@ import {
 } from '@etcd/api/leasepb';
 import { formatId, formatVersion, type Member, membersJson } from '@etcd/storage/membership';
 import { readStorageVersion } from '@etcd/storage/schema';
+import { leaseTimeToLive } from '../cluster/index.ts';
 import { ETCD_VERSION } from '../config/index.ts';
 import { STATE_HASH_PATH } from '../integrity/index.ts';
-import type { PeerRequest, PeerResponse } from '../peer/peer-network.ts';
+import type { PeerRequest, PeerResponse } from '../peer/index.ts';
 import type { EtcdServer } from './etcd-server.ts';
-import { leaseTimeToLive } from './lease-time-to-live.ts';
 
 type Respond = (response: PeerResponse) => void;
 

@@ -9,12 +9,5 @@
  *
  * `metric-table.ts` lists every metric; `docs/metrics.md` is written from it.
  */
-export {
-  GRPC_CODE_NAMES,
-  type GrpcCallType,
-  type GrpcMethodMetrics,
-  GrpcServerMetrics,
-} from './grpc-metrics.ts';
-export { Counter, Family, Gauge, Histogram } from './metric.ts';
 export type { MetricHandles } from './metric-table.ts';
 export { Metrics, type MetricsOptions } from './metrics.ts';

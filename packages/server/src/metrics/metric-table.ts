@@ -12,7 +12,7 @@ import {
   type Handle,
   histogram,
   histograms,
-} from './definition.ts';
+} from '@etcd/host/metrics';
 
 /** 1 ms to 8.2 s. */
 const DISK_SECONDS = exponentialBounds(0.001, 2, 14);

@@ -3,9 +3,9 @@
  * `node packages/server/src/metrics/metrics-document.ts`.
  */
 import { writeFileSync } from 'node:fs';
-import { markdownTable } from '../config/markdown-table.ts';
-import type { Definition } from './definition.ts';
-import { Family } from './metric.ts';
+import type { Definition } from '@etcd/host/metrics';
+import { Family } from '@etcd/host/metrics';
+import { markdownTable } from '../config/index.ts';
 import { METRIC_TABLE } from './metric-table.ts';
 
 export function metricsDocument(): string {

@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import {
+  Counter,
+  exponentialBounds,
+  Family,
+  formatBound,
+  Gauge,
+  GRPC_CODE_NAMES,
+  Histogram,
+  OVERFLOW_LABEL,
+} from '@etcd/host/metrics';
 import fc from 'fast-check';
 import { parseFeatureGates } from '../config/feature-gates.ts';
-import { exponentialBounds } from './definition.ts';
-import { GRPC_CODE_NAMES } from './grpc-metrics.ts';
-import { Counter, Family, Gauge, Histogram, OVERFLOW_LABEL } from './metric.ts';
 import { METRIC_TABLE } from './metric-table.ts';
 import { Metrics } from './metrics.ts';
 import { metricsDocument } from './metrics-document.ts';
-import { formatBound } from './series.ts';
 
 const featureGates = parseFeatureGates('LeaseCheckpoint=true').gates!;
 

@@ -2,13 +2,19 @@
  * The metrics of one member, and their text for Prometheus. prom-client prints them and adds those of the Node process; it
  * is loaded by the first scrape, because a member that nobody scrapes should not pay for it when it starts.
  */
+
+import {
+  createRegistry,
+  GrpcServerMetrics,
+  grpcFamilies,
+  handleFamily,
+  type MetricFamily,
+  readProcessFacts,
+} from '@etcd/host/metrics';
 import type { Registry } from 'prom-client';
 import type { FeatureGates } from '../config/index.ts';
 import { ETCD_VERSION, FEATURE_NAMES, FEATURES, IMPLEMENTATION_NAME } from '../config/index.ts';
-import { GrpcServerMetrics } from './grpc-metrics.ts';
 import { createHandles, METRIC_TABLE, type MetricHandles } from './metric-table.ts';
-import { readProcessFacts } from './process-metrics.ts';
-import { grpcFamilies, handleFamily, type MetricFamily } from './series.ts';
 
 export interface MetricsOptions {
   /** `--metrics`. */
@@ -67,18 +73,4 @@ export class Metrics {
     const own = names.map((name) => handleFamily(METRIC_TABLE[name], this.handles[name]));
     return [...own, ...grpcFamilies(this.grpc)].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
-}
-
-async function createRegistry(families: readonly MetricFamily[]): Promise<Registry> {
-  const { collectDefaultMetrics, Gauge, Registry } = await import('prom-client');
-  const registry = new Registry();
-  for (const { name, type, help, read } of families) {
-    // At each scrape a metric is asked for its series. prom-client's own classes count by themselves; ours are read here
-    // instead. Its types know neither a name per series nor types that are texts, though its code lives by both.
-    const metric = new Gauge({ name, help, registers: [registry] });
-    metric.get = async () =>
-      ({ name, help, type, values: read() }) as unknown as ReturnType<typeof metric.get>;
-  }
-  collectDefaultMetrics({ register: registry });
-  return registry;
 }

@@ -8,8 +8,8 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '@etcd/base';
-import { type EtcdUrl, isUnixUrl, unixSocketPath } from '../config/index.ts';
-import { connectionErrorText, type PeerDialer } from './peer-dialer.ts';
+import { type EtcdUrl, isUnixUrl, unixSocketPath } from '@etcd/base';
+import { connectionErrorText, type Dialer } from '@etcd/host/net';
 import type { PeerResponse } from './peer-network.ts';
 
 export interface HttpCall {
@@ -43,7 +43,7 @@ export class HttpCaller {
   readonly #reusing: Agent;
   readonly #single: Agent;
 
-  constructor(clock: Clock, dialer: PeerDialer) {
+  constructor(clock: Clock, dialer: Dialer) {
     this.#clock = clock;
     this.#reusing = new PeerAgent(dialer, {
       keepAlive: true,
@@ -101,9 +101,9 @@ type PeerRequestOptions = RequestOptions & { readonly etcdUrl: EtcdUrl };
 
 /** Connects as the dialer says. */
 class PeerAgent extends Agent {
-  readonly #dialer: PeerDialer;
+  readonly #dialer: Dialer;
 
-  constructor(dialer: PeerDialer, options: ConstructorParameters<typeof Agent>[0]) {
+  constructor(dialer: Dialer, options: ConstructorParameters<typeof Agent>[0]) {
     super(options);
     this.#dialer = dialer;
   }

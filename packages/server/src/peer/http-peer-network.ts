@@ -2,12 +2,12 @@
 
 import type { Message } from '@etcd/api/raftpb';
 import { assert, type Clock, EMPTY_BYTES, type Logger } from '@etcd/base';
+import { type Dialer, TCP_DIALER } from '@etcd/host/net';
 import { formatId } from '@etcd/storage/membership';
 import { BlockPool } from './chunk-writer.ts';
 import { HttpCaller } from './http-caller.ts';
 import { LineLimiter } from './line-limiter.ts';
 import { Peer } from './peer.ts';
-import { type PeerDialer, TCP_DIALER } from './peer-dialer.ts';
 import type { Flushable, PeerEnvironment, PeerMetrics } from './peer-environment.ts';
 import { PeerHttp } from './peer-http.ts';
 import type {
@@ -29,7 +29,7 @@ export interface HttpPeerNetworkOptions {
   /** Until a connection is there. etcd: a second and one election timeout. */
   readonly dialTimeoutMs: number;
   /** Plain TCP if not given. */
-  readonly dialer?: PeerDialer | undefined;
+  readonly dialer?: Dialer | undefined;
 }
 
 /** Members that are not known yet and have spoken to us. */

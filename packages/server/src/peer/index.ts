@@ -22,8 +22,9 @@
  * has come, not with what was announced), POSTs by 64 MiB, other requests by 64 KiB, snapshots by what the {@link
  * PeerHost}'s receiver takes, and all of them in time. What is malformed ends its stream or gets a 400, and nothing else.
  */
+
+export { type Dialer, TCP_DIALER } from '@etcd/host/net';
 export { HttpPeerNetwork, type HttpPeerNetworkOptions } from './http-peer-network.ts';
-export { type PeerDialer, TCP_DIALER } from './peer-dialer.ts';
 export type { PeerMetrics } from './peer-environment.ts';
 export { PeerHttp } from './peer-http.ts';
 export type {

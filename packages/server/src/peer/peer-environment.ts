@@ -1,10 +1,10 @@
 /** What the parts of the network share. */
 import type { Clock, Logger } from '@etcd/base';
+import type { Dialer } from '@etcd/host/net';
 import type { MetricHandles } from '../metrics/index.ts';
 import type { BlockPool } from './chunk-writer.ts';
 import type { HttpCaller } from './http-caller.ts';
 import type { LineLimiter } from './line-limiter.ts';
-import type { PeerDialer } from './peer-dialer.ts';
 import type { PeerIdentity } from './peer-headers.ts';
 import type { PeerHost } from './peer-network.ts';
 
@@ -16,7 +16,7 @@ export interface PeerEnvironment {
   readonly host: PeerHost;
   /** For lines that a fault repeats. */
   readonly lines: LineLimiter;
-  readonly dialer: PeerDialer;
+  readonly dialer: Dialer;
   readonly dialTimeoutMs: number;
   readonly caller: HttpCaller;
   readonly pool: BlockPool;

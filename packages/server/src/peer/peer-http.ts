@@ -7,9 +7,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DecodeError } from '@etcd/api';
 import { decodeMessage, type Message } from '@etcd/api/raftpb';
 import type { Clock } from '@etcd/base';
+import { type HttpAnswer, httpError, methodNotAllowed, NOT_FOUND } from '@etcd/host/net';
 import { formatId, parseId } from '@etcd/storage/membership';
 import { ETCD_VERSION } from '../config/index.ts';
-import { type HttpAnswer, httpError, methodNotAllowed, NOT_FOUND } from '../http/http-answer.ts';
 import type { Peer } from './peer.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
 import { headerText, incompatibility, senderOf } from './peer-headers.ts';
@@ -17,7 +17,7 @@ import { PIPELINE_PATH } from './pipeline.ts';
 import { PROBING_PATH } from './prober.ts';
 import { readBody } from './request-body.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
-import { SNAPSHOT_PATH } from './snapshot-sender.ts';
+import { SNAPSHOT_PATH } from './snapshot-upload.ts';
 import { STREAM_KINDS, STREAM_PREFIX, type StreamKind } from './stream-kind.ts';
 
 export interface PeerHttpOptions {

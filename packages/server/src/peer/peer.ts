@@ -3,15 +3,15 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Message, MessageType } from '@etcd/api/raftpb';
+import type { EtcdUrl } from '@etcd/base';
 import { messageTypeName } from '@etcd/raft';
 import { formatId } from '@etcd/storage/membership';
-import type { EtcdUrl } from '../config/index.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
 import type { SnapshotBody } from './peer-network.ts';
 import { PeerStatus } from './peer-status.ts';
 import { Pipeline } from './pipeline.ts';
 import { Prober } from './prober.ts';
-import { type SnapshotSending, sendSnapshot } from './snapshot-sender.ts';
+import { type SnapshotSending, sendSnapshot } from './snapshot-upload.ts';
 import { APPEND_STREAM, MESSAGE_STREAM, STREAM_KINDS, type StreamKind } from './stream-kind.ts';
 import { StreamReader } from './stream-reader.ts';
 import { StreamWriter } from './stream-writer.ts';

@@ -1,8 +1,7 @@
 /** Asks a member now and then for the time: how long the way takes, and whether its clock is far from ours. */
 
-import type { Timer } from '@etcd/base';
+import type { EtcdUrl, Timer } from '@etcd/base';
 import { formatId } from '@etcd/storage/membership';
-import type { EtcdUrl } from '../config/index.ts';
 import type { OpenCall } from './http-caller.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
 import type { PeerResponse } from './peer-network.ts';

@@ -4,8 +4,8 @@
  */
 
 import type { Message } from '@etcd/api/raftpb';
+import type { EtcdUrl } from '@etcd/base';
 import { formatId } from '@etcd/storage/membership';
-import type { EtcdUrl } from '../config/index.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
 import { PeerStatus } from './peer-status.ts';
 import { Pipeline } from './pipeline.ts';

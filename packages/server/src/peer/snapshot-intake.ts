@@ -6,9 +6,9 @@
 import type { IncomingMessage } from 'node:http';
 import { type Message, MessageType } from '@etcd/api/raftpb';
 import type { Timer } from '@etcd/base';
+import { type HttpAnswer, httpError } from '@etcd/host/net';
 import { formatId } from '@etcd/storage/membership';
 import type { DbReceiver } from '@etcd/storage/snap';
-import { type HttpAnswer, httpError } from '../http/http-answer.ts';
 import { readU64, U64_BYTES } from './big-endian.ts';
 import { PeerCodecError } from './codec-error.ts';
 import { decodeOwnMessage } from './frame-decoder.ts';

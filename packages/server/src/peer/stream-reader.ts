@@ -5,15 +5,16 @@
 
 import type { Socket } from 'node:net';
 import type { Message } from '@etcd/api/raftpb';
+import type { EtcdUrl } from '@etcd/base';
 import { latin1FromBytes, type Timer } from '@etcd/base';
+import type { Counter } from '@etcd/host/metrics';
+import { connectionErrorText } from '@etcd/host/net';
 import { formatId } from '@etcd/storage/membership';
-import { ETCD_VERSION, type EtcdUrl } from '../config/index.ts';
-import type { Counter } from '../metrics/index.ts';
+import { ETCD_VERSION } from '../config/index.ts';
 import { PeerCodecError } from './codec-error.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { type HttpResponseHead, HttpResponseReader } from './http-response-reader.ts';
 import type { LineLimiter } from './line-limiter.ts';
-import { connectionErrorText } from './peer-dialer.ts';
 import type { PeerEnvironment } from './peer-environment.ts';
 import {
   CLUSTER_ID_MISMATCH,

@@ -1,6 +1,5 @@
 /** Which of a member's URLs is in use: the one that worked, until it fails. */
-import { assert } from '@etcd/base';
-import { type EtcdUrl, parseUrls } from '../config/index.ts';
+import { assert, type EtcdUrl, parseUrls } from '@etcd/base';
 
 export class UrlPicker {
   #urls: readonly EtcdUrl[];

@@ -20,6 +20,7 @@ import {
   type ResponseHeader,
 } from '@etcd/api/etcdserverpb';
 import type { ConfChange } from '@etcd/api/raftpb';
+import { parseUrls, urlTexts } from '@etcd/base';
 import {
   addMemberChange,
   computeMemberId,
@@ -31,9 +32,8 @@ import {
   validateRemoveMember,
 } from '@etcd/storage/membership';
 import type { ServerCall } from '@etcd/transport';
-import type { MembersResult } from '../apply/results.ts';
-import { parseUrls, urlTexts } from '../config/index.ts';
-import type { EtcdServer } from '../member/etcd-server.ts';
+import type { EtcdServer } from '../member/index.ts';
+import type { MembersResult } from '../request/index.ts';
 import { answer, decodeRequest, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
 
 export function registerClusterService(context: RpcContext): void {

@@ -26,13 +26,10 @@ import {
   type TxnResult,
 } from '@etcd/storage/mvcc';
 import type { ServerCall } from '@etcd/transport';
-import { countTxn } from '../apply/kv-counts.ts';
-import { putCost, txnCost } from '../apply/quota.ts';
-import type { CompactionResult } from '../apply/results.ts';
-import type { EtcdServer } from '../member/etcd-server.ts';
-import type { Reader } from '../member/linearizable-reads.ts';
-import { RequestField } from '../member/raft-request.ts';
-import type { Waiter } from '../member/waiter.ts';
+import { countTxn, putCost, txnCost } from '../apply/index.ts';
+import type { EtcdServer } from '../member/index.ts';
+import type { CompactionResult, Reader, Waiter } from '../request/index.ts';
+import { RequestField } from '../request/index.ts';
 import {
   sizeDeleteAnswer,
   sizePutAnswer,

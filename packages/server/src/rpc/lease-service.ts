@@ -20,10 +20,10 @@ import {
 } from '@etcd/api/etcdserverpb';
 import { RingBuffer } from '@etcd/base';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
-import { LEASE_COST_BYTES } from '../apply/quota.ts';
-import type { DoneResult, LeaseGrantResult } from '../apply/results.ts';
-import type { EtcdServer } from '../member/etcd-server.ts';
-import { RequestField } from '../member/raft-request.ts';
+import { LEASE_COST_BYTES } from '../apply/index.ts';
+import type { EtcdServer } from '../member/index.ts';
+import type { DoneResult, LeaseGrantResult } from '../request/index.ts';
+import { RequestField } from '../request/index.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
 import { answer, decodeRequest, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
 

@@ -38,10 +38,10 @@ import {
 } from '@etcd/storage/membership';
 import { isIgnoredInHash, readStorageVersion } from '@etcd/storage/schema';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
-import type { AlarmResult } from '../apply/results.ts';
 import { ETCD_VERSION } from '../config/index.ts';
-import type { EtcdServer } from '../member/etcd-server.ts';
-import { RequestField } from '../member/raft-request.ts';
+import type { EtcdServer } from '../member/index.ts';
+import type { AlarmResult } from '../request/index.ts';
+import { RequestField } from '../request/index.ts';
 import type { HealthService } from './health-service.ts';
 import { answer, decodeRequest, type RpcContext, refuseInternal } from './rpc-context.ts';
 

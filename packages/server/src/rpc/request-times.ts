@@ -3,10 +3,11 @@
  * when one was slow.
  */
 import type { Clock, Logger } from '@etcd/base';
+import { formatGoDuration } from '@etcd/host/args';
+import type { Histogram } from '@etcd/host/metrics';
 import type { ServerCall } from '@etcd/transport';
-import { requestText } from '../apply/request-text.ts';
-import { formatGoDuration } from '../config/index.ts';
-import type { Histogram, MetricHandles } from '../metrics/index.ts';
+import { requestText } from '../apply/index.ts';
+import type { MetricHandles } from '../metrics/index.ts';
 
 export type RequestType = 'Range' | 'ReadonlyTxn' | 'Put' | 'DeleteRange' | 'Txn' | 'Compaction';
 

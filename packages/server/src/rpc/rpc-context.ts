@@ -1,8 +1,8 @@
 /** What the services of a member share: the member, who it says it is in answers, and how calls are admitted and refused. */
 import { type Codec, DecodeError, GrpcCode, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
+import type { Counter } from '@etcd/host/metrics';
 import { type GrpcServer, MethodKind, type ServerCall } from '@etcd/transport';
-import type { EtcdServer } from '../member/etcd-server.ts';
-import type { Counter } from '../metrics/index.ts';
+import type { EtcdServer } from '../member/index.ts';
 import { ResponseHeaderWriter } from './response-header.ts';
 
 /** A client that doesn't say which version of the API it speaks. */

@@ -1,7 +1,7 @@
 /** All services of a member, registered with its gRPC server. */
 import { RPC_ERRORS } from '@etcd/api';
 import type { GrpcServer } from '@etcd/transport';
-import type { EtcdServer } from '../member/etcd-server.ts';
+import type { EtcdServer } from '../member/index.ts';
 import { registerClusterService } from './cluster-service.ts';
 import { HealthService } from './health-service.ts';
 import { registerKvService } from './kv-service.ts';

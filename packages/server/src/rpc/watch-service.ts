@@ -15,7 +15,7 @@ import { sizeInt64, writeInt64 } from '@etcd/api/wire';
 import type { Timer } from '@etcd/base';
 import { ALL_WATCHERS, type Slices, Watcher, type WatchSink, type WatchStream } from '@etcd/storage/mvcc';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
-import type { EtcdServer } from '../member/etcd-server.ts';
+import type { EtcdServer } from '../member/index.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
 import { decodeRequest, type RpcContext, refuse } from './rpc-context.ts';
 

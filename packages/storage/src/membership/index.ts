@@ -38,6 +38,15 @@ export {
   type PeerUrlsByName,
 } from './initial-cluster.ts';
 export {
+  bootstrapProblem,
+  formatInitialCluster,
+  type InitialCluster,
+  joinProblem,
+  parseInitialCluster,
+  type ResolveHost,
+  resolvedUrlText,
+} from './initial-cluster-text.ts';
+export {
   type Attributes,
   addMemberChange,
   attributesJson,

@@ -1,0 +1,171 @@
+/**
+ * The program `etcd`: reads its configuration, prepares its process and its data directory, and runs a member until a
+ * signal stops it.
+ */
+import { NodeClock, NodeDisk, NodeRandom } from '@etcd/base/node';
+import {
+  createLogger,
+  defaultLogSink,
+  type EtcdLogger,
+  LogOutputError,
+  type LogSink,
+  openLogSink,
+} from '@etcd/host/logging';
+import { ListenError } from '@etcd/host/net';
+import {
+  connectionLimit,
+  DataDirectoryError,
+  descriptorLimit,
+  findLockHolder,
+  Lifecycle,
+  notifySystemd,
+  prepareDataDirectory,
+  RESERVED_DESCRIPTORS,
+  repairUmask,
+  runtimeFields,
+  sendUnixDatagram,
+  setProcessName,
+} from '@etcd/host/process';
+import {
+  type Config,
+  ConfigError,
+  configLogFields,
+  ETCD_VERSION,
+  GIT_SHA,
+  helpText,
+  loadConfig,
+  MemberStartError,
+  maskArguments,
+  nodeStartWorld,
+  requestTimeoutMs,
+  type StartRequest,
+  versionText,
+} from '@etcd/server/config';
+import { Metrics } from '@etcd/server/metrics';
+import { startMember } from '@etcd/server/serve';
+
+/** What a stop may take beyond the requests that are under way. */
+const SHUTDOWN_SLACK_MS = 5000;
+
+/** What the operator can set right. */
+const START_ERRORS = [DataDirectoryError, ListenError, MemberStartError];
+
+const SUBCOMMANDS = new Set(['gateway', 'grpc-proxy']);
+
+const clock = new NodeClock();
+
+async function main(args: readonly string[]): Promise<void> {
+  setProcessName('etcd');
+  if (SUBCOMMANDS.has(args[0] ?? '')) {
+    const error = `etcd ${args[0]} is not supported yet`;
+    return refuse(args, new ConfigError('invalid', error), []);
+  }
+  const request = await loadConfig(args, nodeStartWorld(process.env));
+  switch (request.kind) {
+    case 'help':
+      return print(helpText());
+    case 'version': {
+      const { platform: os, arch: architecture, version: nodeVersion } = process;
+      return print(versionText({ os, architecture, nodeVersion }));
+    }
+    case 'refused':
+      return refuse(args, request.error, request.notices);
+    case 'run':
+      return await run(args, request);
+  }
+}
+
+async function run(args: readonly string[], request: StartRequest & { kind: 'run' }): Promise<void> {
+  const { config, notices } = request;
+  let sink: LogSink;
+  try {
+    sink = openLogSink({ outputs: config.logOutputs, format: config.logFormat, clock });
+  } catch (error) {
+    if (!(error instanceof LogOutputError)) throw error;
+    return refuse(args, new ConfigError('invalid', error.message), notices);
+  }
+  const root = newLogger(config.logLevel, sink);
+  const logger = root.child({ caller: 'server/main' });
+  const shutdownLimitMs = requestTimeoutMs(config) + SHUTDOWN_SLACK_MS;
+  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs });
+  lifecycle.install();
+  const wrongUmask = repairUmask();
+  if (wrongUmask !== null) logger.warn('umask took our own files away; corrected it', { umask: wrongUmask });
+  logger.info('Running: ', { args: ['etcd', ...maskArguments(args)] });
+  for (const { level, message, fields } of notices) logger[level](message, fields);
+  try {
+    await runMember(config, root, lifecycle);
+  } catch (error) {
+    const isExpected = START_ERRORS.some((expected) => error instanceof expected);
+    if (!isExpected) throw error;
+    lifecycle.die('failed to start etcd', { error });
+  }
+}
+
+async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle): Promise<void> {
+  const logger = root.child({ caller: 'server/main' });
+  const limit = descriptorLimit();
+  if (limit !== null && limit <= RESERVED_DESCRIPTORS) {
+    const message = 'file descriptor limit of etcd process is too low; please set higher';
+    lifecycle.die(message, { limit, 'recommended-limit': RESERVED_DESCRIPTORS });
+  }
+  const disk = new NodeDisk();
+  const ownPaths = [config.walDir, ...config.logOutputs].filter((path) => path !== '');
+  prepareDataDirectory({ disk, dataDir: config.dataDir, ownPaths, logger, findLockHolder });
+  logger.info('starting an etcd server', {
+    'etcd-version': ETCD_VERSION,
+    'git-sha': GIT_SHA,
+    ...configLogFields(config),
+    ...runtimeFields(),
+  });
+  const member = await startMember({
+    config,
+    logger: root,
+    metrics: new Metrics({ detail: config.metrics, featureGates: config.featureGates }),
+    clock,
+    disk,
+    random: new NodeRandom(),
+    connectionLimit: connectionLimit(limit),
+  });
+  lifecycle.onShutdown(() => member.stop());
+  void member.removed.then(() => {
+    logger.warn('server error', { error: 'the member has been permanently removed from the cluster' });
+    logger.warn('data-dir used by this member must be removed');
+    lifecycle.end();
+  });
+  const failure = await Promise.race([member.ready, member.failed]);
+  if (failure instanceof Error) lifecycle.die('member failed', { error: failure });
+  notifySystemd({ socketPath: process.env['NOTIFY_SOCKET'], logger, send: sendUnixDatagram });
+  const error = await member.failed;
+  lifecycle.die('member failed', { error });
+}
+
+/** One line for whoever started the program, in the form that etcd gives it. */
+function refuse(
+  args: readonly string[],
+  error: ConfigError,
+  notices: (StartRequest & { kind: 'refused' })['notices'],
+): void {
+  process.exitCode = error.exitCode;
+  if (error.code === 'usage') {
+    process.stderr.write(`${error.message}\n`);
+    return;
+  }
+  const logger = newLogger('info', defaultLogSink(clock)).child({ caller: 'server/main' });
+  for (const { level, message, fields } of notices) logger[level](message, fields);
+  logger.info('Running: ', { args: ['etcd', ...maskArguments(args)] });
+  logger.warn('failed to verify flags', { error });
+}
+
+/** A reader that has seen enough (`etcd --help | head`) is no failure. */
+function print(text: string): void {
+  process.stdout.on('error', () => {});
+  process.stdout.write(text);
+}
+
+function newLogger(level: Config['logLevel'], sink: LogSink): EtcdLogger {
+  const timezoneOffsetMinutes = (wallMs: number): number => new Date(wallMs).getTimezoneOffset();
+  return createLogger({ level, sink, clock, timezoneOffsetMinutes });
+}
+
+await main(process.argv.slice(2));

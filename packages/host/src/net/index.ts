@@ -1,0 +1,25 @@
+/**
+ * A program's ports and connections. {@link Listener} listens on one URL and hands what arrives to gRPC or to plain HTTP, by
+ * the first bytes; it is bound before it is {@link Listener.open}ed, so that a port is sure before anything else begins.
+ * {@link TCP_DIALER} opens connections; nothing else in a program does. {@link HttpAnswer} is what plain HTTP is answered
+ * with, apart from the version of HTTP that it travels by.
+ */
+export { type DefaultHost, findDefaultHost, type NetworkFacts } from './default-host.ts';
+export { connectionErrorText, type Dialer, TCP_DIALER } from './dialer.ts';
+export {
+  type Answering,
+  type HttpAnswer,
+  type HttpQuestion,
+  httpError,
+  httpJson,
+  httpText,
+  methodNotAllowed,
+  NOT_FOUND,
+} from './http-answer.ts';
+export { ListenError } from './listen-error.ts';
+export {
+  type HttpRequestHandler,
+  Listener,
+  type ListenerOptions,
+  type ListenerServices,
+} from './listener.ts';

@@ -1,0 +1,181 @@
+/**
+ * Listens where the configuration says, on TCP and Unix sockets, and hands connections to whom they are for. A listener
+ * bounds the connections that it keeps: the limit on descriptors leaves room for files.
+ */
+import fs from 'node:fs';
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type Clock, type EtcdUrl, isUnixUrl, type Logger, unixSocketPath } from '@etcd/base';
+import { type GrpcServer, sniffProtocol, socketDuplex, socketInfo } from '@etcd/transport';
+import { systemErrorText } from '../process/index.ts';
+import { ListenError } from './listen-error.ts';
+
+/** Answers requests of HTTP/1. */
+export interface HttpRequestHandler {
+  onHttp1(request: IncomingMessage, response: ServerResponse): void;
+}
+
+/** What a listener serves. */
+export interface ListenerServices {
+  /** null: no gRPC here. */
+  readonly grpc: GrpcServer | null;
+  /** null: no HTTP/1 here. */
+  readonly http: HttpRequestHandler | null;
+}
+
+export interface ListenerOptions {
+  readonly url: EtcdUrl;
+  readonly services: ListenerServices;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** null: no limit. */
+  readonly connectionLimit: number | null;
+  /** Whether HTTP/1 requests have to be there, with their bodies, within {@link HTTP_REQUEST_TIMEOUT_MS}. */
+  readonly limitsRequestTime: boolean;
+  readonly reusePort: boolean;
+}
+
+/** As long as nobody has sent a whole request head: an idle or half-open connection does not stay. */
+const HTTP_HEADERS_TIMEOUT_MS = 10_000;
+const HTTP_REQUEST_TIMEOUT_MS = 30_000;
+const BACKLOG = 4096;
+
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #server: net.Server;
+  readonly #http: HttpServer;
+  readonly #sockets = new Set<net.Socket>();
+  /** Connections that came before {@link open}; null from then on. */
+  #held: net.Socket[] | null = [];
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#http = createHttpServer({
+      headersTimeout: HTTP_HEADERS_TIMEOUT_MS,
+      requestTimeout: options.limitsRequestTime ? HTTP_REQUEST_TIMEOUT_MS : 0,
+      connectionsCheckingInterval: 2000,
+    });
+    this.#http.on('clientError', answerBadRequest);
+    const { http } = options.services;
+    this.#http.on('request', (request, response) => http?.onHttp1(request, response));
+    this.#server = net.createServer({ noDelay: true, pauseOnConnect: true }, (socket) =>
+      this.#accept(socket),
+    );
+    if (options.connectionLimit !== null) this.#server.maxConnections = options.connectionLimit;
+  }
+
+  /** Where it listens: the port is known only now when it was given as 0. */
+  get address(): string {
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') return this.#options.url.host;
+    return net.isIPv6(address.address)
+      ? `[${address.address}]:${address.port}`
+      : `${address.address}:${address.port}`;
+  }
+
+  /** Rejects with {@link ListenError} when the address can't be had. */
+  listen(): Promise<void> {
+    const { url, reusePort } = this.#options;
+    return new Promise((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException): void => {
+        const place = isUnixUrl(url) ? `unix ${unixSocketPath(url)}` : `tcp ${url.host}`;
+        const text = `listen ${place}: bind: ${systemErrorText(error)}`;
+        reject(new ListenError(text, { cause: error }));
+      };
+      this.#server.once('error', onError);
+      const onListening = (): void => {
+        this.#server.off('error', onError);
+        this.#server.on('error', (error) =>
+          this.#options.logger.error('listener failed', { error: error.message }),
+        );
+        resolve();
+      };
+      if (isUnixUrl(url)) {
+        const path = unixSocketPath(url);
+        removeStaleSocket(path);
+        this.#server.listen({ path, backlog: BACKLOG }, onListening);
+      } else {
+        this.#server.listen(
+          { host: url.hostname, port: Number(url.port), backlog: BACKLOG, reusePort },
+          onListening,
+        );
+      }
+    });
+  }
+
+  /** Serves: until now connections were accepted but not listened to. */
+  open(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const socket of held) if (!socket.destroyed) this.#serve(socket);
+  }
+
+  /** Takes no more connections; those that are open stay. */
+  stop(): void {
+    this.#server.close();
+  }
+
+  /** Ends the connections that are still open. */
+  close(): void {
+    this.#server.close();
+    this.#http.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #accept(socket: net.Socket): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    if (this.#held === null) return this.#serve(socket);
+    // Somebody has to hear of an error; the 'close' that follows does the rest.
+    socket.on('error', () => {});
+    this.#held.push(socket);
+  }
+
+  #serve(socket: net.Socket): void {
+    const { grpc, http } = this.#options.services;
+    sniffProtocol(socket, {
+      clock: this.#options.clock,
+      onHttp2: () => {
+        if (grpc === null) socket.destroy();
+        else grpc.accept(socketDuplex(socket), socketInfo(socket));
+      },
+      onHttp1: () => {
+        if (http === null) socket.destroy();
+        else this.#http.emit('connection', socket);
+      },
+    });
+    socket.resume();
+  }
+}
+
+/** What does not begin as HTTP/1 is nobody's: it may be a broken HTTP/2 client, and is hung up on as etcd does. */
+const NO_HTTP_ERRORS: ReadonlySet<string> = new Set([
+  'HPE_INVALID_METHOD',
+  'HPE_INVALID_URL',
+  'HPE_INVALID_CONSTANT',
+  'HPE_INVALID_VERSION',
+]);
+
+function answerBadRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const code = error.code ?? '';
+  if (NO_HTTP_ERRORS.has(code) || !socket.writable) return void socket.destroy();
+  const status =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
+}
+
+/** A socket file that a process which was killed has left: nobody listens on it. Another file is not ours to remove. */
+function removeStaleSocket(path: string): void {
+  const stat = fs.statSync(path, { throwIfNoEntry: false });
+  if (stat?.isSocket() === true) fs.unlinkSync(path);
+}

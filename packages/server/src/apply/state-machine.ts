@@ -1,0 +1,285 @@
+/**
+ * What a member has applied, and what applies it: the store with its watchers, leases, alarms, the quota and the backend behind
+ * all of them. A snapshot from the leader replaces the backend and everything that was made from it; who only reads waits
+ * until that is done.
+ */
+import type { Entry, Snapshot } from '@etcd/api/raftpb';
+import { assert, type Clock, type Disk, type Logger } from '@etcd/base';
+import type { Backend } from '@etcd/storage/backend';
+import { membershipReader, takeReceivedDatabase } from '@etcd/storage/data';
+import { Lessor } from '@etcd/storage/lease';
+import {
+  compareVersions,
+  decodeV2Store,
+  formatClusterVersion,
+  type Membership,
+  readMembership,
+  type SemanticVersion,
+} from '@etcd/storage/membership';
+import { type RestoreError, type RevisionObserver, Store, WatchHub } from '@etcd/storage/mvcc';
+import {
+  ConsistentIndex,
+  createAuthBuckets,
+  createMemberBuckets,
+  createMetaBucket,
+  detectSchemaVersion,
+  migrateSchema,
+  writeConsistentIndex,
+} from '@etcd/storage/schema';
+import type { Snapshotter } from '@etcd/storage/snap';
+import type { Config } from '../config/index.ts';
+import type { MetricHandles } from '../metrics/index.ts';
+import type { PendingRequests, Reader, RequestIds } from '../request/index.ts';
+import { Alarms } from './alarms.ts';
+import { Applier, type ApplierHost } from './applier.ts';
+import { observeCompactions } from './compaction-metrics.ts';
+import { openMemberBackend } from './member-backend.ts';
+import { Quota } from './quota.ts';
+
+/** What a data directory gives to the state machine. */
+export interface StateMachineParts {
+  readonly backend: Backend;
+  readonly consistentIndex: ConsistentIndex;
+  readonly membership: Membership;
+  readonly snapshotter: Snapshotter;
+  /** Where the log that raft has begins: everything before is in the backend. */
+  readonly snapshotIndex: number;
+  readonly snapshotTerm: number;
+}
+
+export interface StateMachineOptions {
+  readonly config: Config;
+  readonly parts: StateMachineParts;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly logger: Logger;
+  readonly metrics: MetricHandles;
+  readonly pending: PendingRequests;
+  readonly ids: RequestIds;
+  readonly host: ApplierHost;
+  /** Told of every revision that is written. */
+  readonly onRevision: RevisionObserver;
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Older databases don't say which release they are for. */
+const FIRST_SCHEMA_VERSION: SemanticVersion = { major: 3, minor: 5, patch: 0, preRelease: '' };
+
+export class StateMachine {
+  readonly store: Store;
+  readonly lessor: Lessor;
+  readonly #options: StateMachineOptions;
+  #backend: Backend;
+  #consistentIndex: ConsistentIndex;
+  #alarms: Alarms;
+  #quota: Quota;
+  #applier: Applier | null = null;
+  #watches: WatchHub | null = null;
+  /** While the backend is being replaced: who wants to read what there is. */
+  #readers: Reader[] | null = null;
+  #isStopped = false;
+
+  constructor(options: StateMachineOptions) {
+    const { config, parts, clock, logger, metrics, onRevision } = options;
+    this.#options = options;
+    this.#backend = parts.backend;
+    this.#consistentIndex = parts.consistentIndex;
+    this.#quota = this.#newQuota();
+    this.#alarms = new Alarms(this.#backend);
+    this.lessor = new Lessor({
+      backend: parts.backend,
+      clock,
+      // A lease must outlive an election, or its owner could not keep it alive through one.
+      minTtl: Math.ceil((1.5 * config.electionTimeoutMs) / 1000),
+      logger: logger.child({ caller: 'storage/lease' }),
+      persistsCheckpoints: () => this.#persistsCheckpoints,
+    });
+    this.store = new Store({
+      backend: parts.backend,
+      clock,
+      leases: this.lessor,
+      logger: logger.child({ caller: 'storage/mvcc' }),
+      compactionBatchLimit: config.compactionBatchLimit,
+      compactionSleepMs: config.compactionSleepIntervalMs,
+      compactionObserver: observeCompactions(metrics),
+      onRevision,
+    });
+    this.lessor.setStore(this.store);
+  }
+
+  // --- life
+
+  /** Loads the store. Nothing is applied, watched or read before `done`. */
+  restoreThen(done: (error: RestoreError | null) => void): void {
+    this.store.restoreThen((error) => {
+      if (this.#isStopped) return;
+      if (error === null) {
+        const { snapshotIndex, snapshotTerm } = this.#options.parts;
+        this.#watches = new WatchHub(this.store);
+        this.#begin(snapshotIndex, snapshotTerm);
+      }
+      done(error);
+    });
+  }
+
+  /** No timers and no watchers any more; what was applied stays to be committed. */
+  stop(): void {
+    this.#isStopped = true;
+    this.lessor.stop();
+    this.#watches?.close();
+  }
+
+  /** After {@link stop}: commits what was applied, and lets the file go. */
+  closeThen(done: () => void): void {
+    this.store.close();
+    this.#backend.closeThen((error) => {
+      if (error !== null) this.#options.logger.error('failed to close the database', { error });
+      done();
+    });
+  }
+
+  // --- facts
+
+  get backend(): Backend {
+    return this.#backend;
+  }
+
+  get alarms(): Alarms {
+    return this.#alarms;
+  }
+
+  get quota(): Quota {
+    return this.#quota;
+  }
+
+  /** All watchers; there from the moment when the store is loaded. */
+  get watches(): WatchHub {
+    assert(this.#watches !== null, 'member: watched before its store is loaded');
+    return this.#watches;
+  }
+
+  get appliedIndex(): number {
+    return this.#applier?.appliedIndex ?? this.#options.parts.snapshotIndex;
+  }
+
+  /** Term of the last applied entry. */
+  get appliedTerm(): number {
+    return this.#applier?.appliedTerm ?? 0;
+  }
+
+  // --- work
+
+  apply(entries: readonly Entry[]): void {
+    this.#applier!.apply(entries);
+  }
+
+  /** Puts the position of the last applied entry among what is committed next, even if the entry has changed nothing else. */
+  writePosition(): void {
+    const { index, term } = this.#consistentIndex;
+    writeConsistentIndex(this.#backend, { index, term });
+  }
+
+  /** Tells `reader` at once, unless the backend is being replaced: then afterwards. */
+  readLocally(reader: Reader): void {
+    if (this.#readers === null) reader.onReadable();
+    else this.#readers.push(reader);
+  }
+
+  /**
+   * Goes on with the database that came with `snapshot`, which is durable and named by the log. The membership is the new one
+   * when this returns.
+   */
+  replaceThen(snapshot: Snapshot, done: () => void): void {
+    const { onFatal } = this.#options;
+    const { index, term } = snapshot.metadata;
+    this.#readers = [];
+    this.#options.metrics.applySnapshotInProgress.set(1);
+    try {
+      this.#replaceBackend(snapshot);
+    } catch (error) {
+      // A database that is not there, or is none: the log says that it was, so there is no way back.
+      return onFatal(error as Error);
+    }
+    this.store.replaceThen(this.#backend, (error) => {
+      if (this.#isStopped) return;
+      if (error !== null) return onFatal(error);
+      this.#begin(index, term);
+      this.watches.onStoreReplaced();
+      this.#options.metrics.applySnapshotInProgress.set(0);
+      const readers = this.#readers ?? [];
+      this.#readers = null;
+      done();
+      for (const reader of readers) reader.onReadable();
+    });
+  }
+
+  /** Brings the database to the cluster's version, as far as it is able to say which it is. */
+  followClusterVersion(version: SemanticVersion): 'kept' | 'raised' | 'lowered' {
+    const current = detectSchemaVersion(this.#backend);
+    if (current === null || compareVersions(version, FIRST_SCHEMA_VERSION) < 0) return 'kept';
+    const { major, minor } = version;
+    if (current.major === major && current.minor === minor) return 'kept';
+    migrateSchema(this.#backend, { major, minor });
+    const text = formatClusterVersion(version);
+    this.#options.logger
+      .child({ caller: 'server/member' })
+      .info('updated storage version', { 'new-storage-version': text, 'cluster-version': text });
+    return minor < current.minor ? 'lowered' : 'raised';
+  }
+
+  #replaceBackend(snapshot: Snapshot): void {
+    const { config, clock, disk, logger, metrics, parts, onFatal } = this.#options;
+    takeReceivedDatabase(config, disk, parts.snapshotter, snapshot.metadata.index);
+    const old = this.#backend;
+    const backend = openMemberBackend({ config, clock, disk, logger, metrics, onBackendFatal: onFatal });
+    old.setPreCommitHook(null);
+    old.retire();
+    createMetaBucket(backend);
+    createMemberBuckets(backend);
+    createAuthBuckets(backend);
+    this.#backend = backend;
+    this.#consistentIndex = new ConsistentIndex(backend);
+    this.#quota = this.#newQuota();
+    this.#alarms = new Alarms(backend);
+    this.lessor.recover(backend);
+    const state = readMembership(membershipReader(backend));
+    parts.membership.restore(state.members.length > 0 ? state : decodeV2Store(snapshot.data).state);
+  }
+
+  /** From here on entries are applied, and commits say how far. */
+  #begin(appliedIndex: number, appliedTerm: number): void {
+    const { config, parts, clock, logger, metrics, pending, ids, host } = this.#options;
+    this.#consistentIndex.attach(this.#backend);
+    this.#applier = new Applier({
+      backend: this.#backend,
+      store: this.store,
+      lessor: this.lessor,
+      alarms: this.#alarms,
+      quota: this.#quota,
+      membership: parts.membership,
+      consistentIndex: this.#consistentIndex,
+      pending,
+      ids,
+      clock,
+      logger: logger.child({ caller: 'server/apply' }),
+      metrics,
+      warningApplyDurationMs: config.warningApplyDurationMs,
+      host,
+      appliedIndex,
+      appliedTerm,
+    });
+  }
+
+  #newQuota(): Quota {
+    const { quotaBackendBytes } = this.#options.config;
+    return new Quota(this.#backend, quotaBackendBytes < 0 ? Number.POSITIVE_INFINITY : quotaBackendBytes);
+  }
+
+  /** As in etcd: from cluster version 3.6 on always, before it when asked to. */
+  get #persistsCheckpoints(): boolean {
+    const { config, parts } = this.#options;
+    const { version } = parts.membership;
+    const isNew = version !== null && (version.major > 3 || (version.major === 3 && version.minor >= 6));
+    return isNew || config.featureGates.LeaseCheckpointPersist;
+  }
+}

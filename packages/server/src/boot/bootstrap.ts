@@ -1,0 +1,571 @@
+/**
+ * From a data directory to the parts of a member: opens what a former run has left, or founds what is not there yet. Nothing
+ * that exists is overwritten; whatever does not fit together is a {@link MemberStartError} that says what and where.
+ */
+import { decodeMetadata, encodeMetadata, Metadata } from '@etcd/api/etcdserverpb';
+import { ConfState, type HardState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import { type Clock, type Disk, DiskError, type Logger, type Random, urlTexts } from '@etcd/base';
+import { BoltError } from '@etcd/bbolt';
+import { MemoryStorage, RawNode } from '@etcd/raft';
+import type { Backend } from '@etcd/storage/backend';
+import {
+  backendPath,
+  confStateOf,
+  membershipReader,
+  snapDirectory,
+  takeReceivedDatabase,
+  walDirectory,
+} from '@etcd/storage/data';
+import {
+  type BootstrapPeer,
+  bootstrapPeers,
+  bootstrapProblem,
+  formatClusterVersion,
+  formatId,
+  type InitialCluster,
+  isCompatibleWithCluster,
+  isServerTooOld,
+  joinCluster,
+  joinProblem,
+  type Member,
+  Membership,
+  MembershipError,
+  type MembershipState,
+  newCluster,
+  parseInitialCluster,
+  parseVersion,
+  type ResolveHost,
+  readMembership,
+  resolvedUrlText,
+} from '@etcd/storage/membership';
+import {
+  ConsistentIndex,
+  createAuthBuckets,
+  createMemberBuckets,
+  createMetaBucket,
+  SchemaError,
+} from '@etcd/storage/schema';
+import { type SnapshotRecord, Snapshotter } from '@etcd/storage/snap';
+import {
+  createWal,
+  EntryList,
+  openWal,
+  type Repair,
+  repairWal,
+  validSnapshots,
+  type Wal,
+  WalError,
+  type WalOptions,
+  walExists,
+} from '@etcd/storage/wal';
+import { openMemberBackend } from '../apply/index.ts';
+import { type Config, ETCD_VERSION, electionTicks, MemberStartError } from '../config/index.ts';
+import type { MetricHandles } from '../metrics/index.ts';
+import type { PeerNetwork } from '../peer/index.ts';
+import { type LogOfLostCluster, logOfNewCluster } from './force-new-cluster.ts';
+import { type RemoteCluster, RemoteMembers } from './remote-cluster.ts';
+
+export interface BootstrapOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: MetricHandles;
+  /** For comparing URLs that name a host with those that name an address. */
+  readonly resolveHost: ResolveHost;
+  readonly onBackendFatal: (error: BoltError) => void;
+  /** For asking other members before there is a member here. */
+  readonly network: PeerNetwork;
+  /** Size of the log's segments; etcd's unless told. */
+  readonly walSegmentBytes?: number | undefined;
+}
+
+export interface MemberParts {
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+  readonly backend: Backend;
+  readonly consistentIndex: ConsistentIndex;
+  readonly membership: Membership;
+  readonly snapshotter: Snapshotter;
+  readonly wal: Wal;
+  readonly raftStorage: MemoryStorage;
+  readonly node: RawNode;
+  /** Where the log that raft has begins: everything before is in the backend. */
+  readonly snapshotIndex: number;
+  readonly snapshotTerm: number;
+  readonly confState: ConfState;
+  /** The members of the cluster that this one joins, which its own log does not know yet. */
+  readonly otherMembers: readonly Member[];
+}
+
+/** etcd's own limits on what leaves in one message and how much may be under way. */
+const MAX_SIZE_PER_MESSAGE_BYTES = 1024 * 1024;
+const MAX_INFLIGHT_MESSAGES = 512;
+/** And our own, on the memory that a slow member, or none that answers, can make a leader hold. */
+const MAX_INFLIGHT_BYTES = 64 * 1024 * 1024;
+const MAX_UNCOMMITTED_BYTES = 256 * 1024 * 1024;
+const DIRECTORY_MODE = 0o700;
+
+export async function bootstrap(options: BootstrapOptions): Promise<MemberParts> {
+  try {
+    return await openParts(options);
+  } catch (error) {
+    throw startError(error);
+  }
+}
+
+async function openParts(given: BootstrapOptions): Promise<MemberParts> {
+  const { config, disk, clock, metrics } = given;
+  const logger = given.logger.child({ caller: 'server/bootstrap' });
+  const options = { ...given, logger };
+  disk.makeDirectory(snapDirectory(config), DIRECTORY_MODE);
+  const snapshotter = new Snapshotter({
+    disk,
+    clock,
+    directory: snapDirectory(config),
+    logger: logger.child({ caller: 'storage/snap' }),
+    onSync: (durationMs) => metrics.snapFsyncDurationSeconds.observe(durationMs / 1000),
+    onSave: (durationMs, encodingMs) => {
+      metrics.snapSaveTotalDurationSeconds.observe(durationMs / 1000);
+      metrics.snapSaveMarshallingSeconds.observe(encodingMs / 1000);
+    },
+    onDbSave: (durationMs) => metrics.snapDbSaveTotalDurationSeconds.observe(durationMs / 1000),
+    onDbSync: (durationMs) => metrics.snapDbFsyncDurationSeconds.observe(durationMs / 1000),
+  });
+  snapshotter.removeLeftovers();
+  const hasLog = walExists(disk, walDirectory(config));
+  const founding = hasLog ? null : await prepareFounding(options);
+  const record = hasLog ? newestSnapshotRecord(options) : START_OF_LOG;
+  takeLeftDatabase(options, snapshotter, record);
+  const hadBackend = disk.stat(backendPath(config)) !== null;
+  const backend = openMemberBackend(options);
+  try {
+    const consistentIndex = new ConsistentIndex(backend);
+    if (hadBackend) describeBackend(backend, consistentIndex, logger);
+    const log =
+      founding === null
+        ? openLog(options, record, backend, consistentIndex, hadBackend)
+        : foundLog(options, founding, hadBackend);
+    const otherMembers = founding === null && isUnborn(log) ? await refound(options, log) : log.otherMembers;
+    // Nothing is written to the database before everything has been found to fit together.
+    createMetaBucket(backend);
+    createMemberBuckets(backend);
+    // Real etcd that gets this database as a snapshot can't go on without them.
+    createAuthBuckets(backend);
+    return { backend, consistentIndex, snapshotter, ...log, otherMembers };
+  } catch (error) {
+    backend.close();
+    throw error;
+  }
+}
+
+function describeBackend(backend: Backend, consistentIndex: ConsistentIndex, logger: Logger): void {
+  logger.info('restore consistentIndex', { index: consistentIndex.index });
+  logger.info('recovered v3 backend', {
+    'backend-size-bytes': backend.sizeBytes,
+    'backend-size-in-use-bytes': backend.sizeInUseBytes,
+  });
+}
+
+// --- a new cluster
+
+type LogParts = Omit<MemberParts, 'backend' | 'consistentIndex' | 'snapshotter'>;
+
+/** Founders that start together ask each other before any of them can answer: as in etcd, they don't wait for long. */
+const FOUNDING_TIMEOUT_MS = 1000;
+const JOINING_TIMEOUT_MS = 10_000;
+
+/** How a member without a log begins. */
+interface Founding {
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+  /** What the log of every founder begins with; none for a member that joins: its log comes from the leader. */
+  readonly peers: readonly BootstrapPeer[];
+  readonly otherMembers: readonly Member[];
+}
+
+/** Who the first members are, or which cluster is joined, if this member may do either as it is configured. */
+async function prepareFounding(options: BootstrapOptions): Promise<Founding> {
+  const { config } = options;
+  const { cluster, error } = parseInitialCluster(config.initialCluster);
+  if (error !== undefined) throw new MemberStartError(error);
+  return config.initialClusterState === 'new' ? prepareNew(options, cluster) : prepareJoin(options, cluster);
+}
+
+async function prepareNew(options: BootstrapOptions, cluster: InitialCluster): Promise<Founding> {
+  const { config, resolveHost, logger } = options;
+  const identity = { name: config.name, advertisePeerUrls: config.initialAdvertisePeerUrls };
+  const problem = await bootstrapProblem(cluster, identity, resolveHost);
+  if (problem !== null) throw new MemberStartError(problem);
+  const membership = configuredMembership(config, cluster);
+  const { id: memberId } = localMember(config, membership);
+  const others = peerUrlsOfOthers(membership, memberId);
+  const remote = others.length === 0 ? null : await askForCluster(options, others, FOUNDING_TIMEOUT_MS);
+  const known = remote?.clusterId === membership.clusterId ? remote.members : [];
+  if (known.some(({ id, clientUrls }) => id === memberId && clientUrls.length > 0)) {
+    throw new MemberStartError(`member ${formatId(memberId)} has already been bootstrapped`);
+  }
+  logger.info('bootstrapping cluster', { 'cluster-id': formatId(membership.clusterId) });
+  return { memberId, clusterId: membership.clusterId, peers: bootstrapPeers(membership), otherMembers: [] };
+}
+
+async function prepareJoin(options: BootstrapOptions, cluster: InitialCluster): Promise<Founding> {
+  const { config, clock, logger, network } = options;
+  const problem = joinProblem(cluster, config.name);
+  if (problem !== null) throw new MemberStartError(problem);
+  const configured = configuredMembership(config, cluster);
+  const others = peerUrlsOfOthers(configured, localMember(config, configured).id);
+  const remote = others.length === 0 ? null : await askForCluster(options, others, JOINING_TIMEOUT_MS);
+  if (remote === null) {
+    throw new MemberStartError(
+      'cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs',
+    );
+  }
+  const areSame = await resolvedComparison(options, configured, remote);
+  let joined: Membership;
+  try {
+    joined = joinCluster(configured, remote, areSame, config.maxLearners);
+  } catch (error) {
+    if (!(error instanceof MembershipError)) throw error;
+    throw new MemberStartError(`error validating peerURLs ${describeCluster(remote)}: ${error.message}`, {
+      cause: error,
+    });
+  }
+  const { id: memberId } = localMember(config, joined);
+  const otherMembers = remote.members.filter(({ id }) => id !== memberId);
+  const versions = await new Promise<readonly (string | null)[]>((resolve) => {
+    new RemoteMembers(network, clock, logger).versions(otherMembers, (found) =>
+      resolve(found.map((version) => version.cluster)),
+    );
+  });
+  const own = parseVersion(ETCD_VERSION);
+  if (own === null || !isCompatibleWithCluster(own, versions, false)) {
+    throw new MemberStartError('incompatible with current running cluster');
+  }
+  return { memberId, clusterId: remote.clusterId, peers: [], otherMembers };
+}
+
+function configuredMembership(config: Config, cluster: InitialCluster): Membership {
+  const peerUrls = new Map([...cluster].map(([name, urls]) => [name, urlTexts(urls)]));
+  return newCluster(config.initialClusterToken, peerUrls, config.maxLearners);
+}
+
+function localMember({ name }: Config, membership: Membership): Member {
+  const member = membership.memberByName(name);
+  if (member !== null) return member;
+  throw new MemberStartError(
+    `couldn't find local name ${JSON.stringify(name)} in the initial cluster configuration`,
+  );
+}
+
+function peerUrlsOfOthers(membership: Membership, memberId: bigint): string[] {
+  const others = membership.members().filter(({ id }) => id !== memberId);
+  return others.flatMap(({ peerUrls }) => peerUrls).sort();
+}
+
+function askForCluster(
+  { network, clock, logger }: BootstrapOptions,
+  urls: readonly string[],
+  timeoutMs: number,
+): Promise<RemoteCluster | null> {
+  const remotes = new RemoteMembers(network, clock, logger.child({ caller: 'server/bootstrap' }));
+  return new Promise((resolve) => remotes.cluster(urls, timeoutMs, resolve));
+}
+
+/** Compares lists of peer URLs as places: a host may be named in one and given by address in the other. */
+async function resolvedComparison(
+  { resolveHost }: BootstrapOptions,
+  configured: Membership,
+  remote: RemoteCluster,
+): Promise<(a: readonly string[], b: readonly string[]) => boolean> {
+  const texts = new Set([...configured.members(), ...remote.members].flatMap(({ peerUrls }) => peerUrls));
+  const places = new Map<string, string>();
+  for (const text of texts) places.set(text, await resolvedUrlText(text, resolveHost));
+  const placesOf = (urls: readonly string[]): string =>
+    urls
+      .map((url) => places.get(url) ?? url)
+      .sort()
+      .join(',');
+  return (a, b) => placesOf(a) === placesOf(b);
+}
+
+function describeCluster({ clusterId, members }: RemoteCluster): string {
+  const ids = members.map(({ id }) => formatId(id)).join(' ');
+  return `{ClusterID:${formatId(clusterId)} Members:[${ids}]}`;
+}
+
+function foundLog(options: BootstrapOptions, founding: Founding, hadBackend: boolean): LogParts {
+  const { config, logger } = options;
+  const { memberId, clusterId, peers, otherMembers } = founding;
+  if (hadBackend) logger.warn('found a database without a log; its keys become part of the new cluster');
+  const wal = createWal(walOptions(options), encodeMetadata(new Metadata({ nodeId: memberId, clusterId })));
+  const raftStorage = new MemoryStorage();
+  const node = newNode(options, memberId, raftStorage);
+  if (peers.length > 0) node.bootstrap(peers);
+  logger.info('starting local member', {
+    'local-member-id': formatId(memberId),
+    'cluster-id': formatId(clusterId),
+  });
+  return {
+    memberId,
+    clusterId,
+    wal,
+    raftStorage,
+    node,
+    // The members come in by the first entries of the log, like all that come later.
+    membership: new Membership({ clusterId, maxLearners: config.maxLearners }),
+    snapshotIndex: 0,
+    snapshotTerm: 0,
+    confState: new ConfState(),
+    otherMembers,
+  };
+}
+
+// --- a member that has run before
+
+/** Where the log begins. */
+type SnapshotPosition = Pick<SnapshotRecord, 'index' | 'term'>;
+
+const START_OF_LOG: SnapshotPosition = { index: 0, term: 0 };
+
+function newestSnapshotRecord({ config, disk, logger }: BootstrapOptions): SnapshotPosition {
+  const records = validSnapshots({ disk, directory: walDirectory(config), logger });
+  // Not the last one: the record of a member's own snapshot could come behind that of a newer one from the leader.
+  return records.reduce<SnapshotPosition>(
+    (newest, record) => (record.index >= newest.index ? record : newest),
+    START_OF_LOG,
+  );
+}
+
+/** A crash may have come between the log's record of a snapshot from the leader and the taking over of its database. */
+function takeLeftDatabase(
+  options: BootstrapOptions,
+  snapshotter: Snapshotter,
+  { index }: SnapshotPosition,
+): void {
+  if (index === 0 || !snapshotter.hasDb(index)) return;
+  options.logger.info('taking over the database of a received snapshot', { 'snapshot-index': index });
+  takeReceivedDatabase(options.config, options.disk, snapshotter, index);
+}
+
+function openLog(
+  options: BootstrapOptions,
+  record: SnapshotPosition,
+  backend: Backend,
+  consistentIndex: ConsistentIndex,
+  hadBackend: boolean,
+): LogParts {
+  const { config, logger } = options;
+  checkBackend(options, consistentIndex.index, record.index, hadBackend);
+  const entries = new EntryList();
+  const opened = openRepaired(options, record, entries);
+  const { nodeId: memberId, clusterId } = decodeMetadata(opened.metadata);
+  const state = readMembership(membershipReader(backend));
+  checkClusterVersion(state, backendPath(config));
+  const membership = new Membership({ clusterId, state, maxLearners: config.maxLearners });
+  const confState = confStateOf(state);
+  const raftStorage = new MemoryStorage();
+  // At index 0 too: then it only tells who votes, which may have come into the database from entries that are still there.
+  raftStorage.applySnapshot(snapshotAt(record.index, record.term, confState));
+  const hardState = config.forceNewCluster
+    ? forceNewCluster(
+        options,
+        opened,
+        {
+          hardState: opened.hardState,
+          entries: entries.entries,
+          snapshotIndex: record.index,
+          consistentIndex: consistentIndex.index,
+          members: state.members,
+          memberId,
+          peerUrls: urlTexts(config.initialAdvertisePeerUrls),
+        },
+        raftStorage,
+      )
+    : opened.hardState;
+  if (!config.forceNewCluster) raftStorage.append(entries.entries);
+  raftStorage.setHardState(hardState);
+  checkCommit(hardState, raftStorage);
+  const node = newNode(options, memberId, raftStorage);
+  logger.info('restarting local member', {
+    'cluster-id': formatId(clusterId),
+    'local-member-id': formatId(memberId),
+    'commit-index': hardState.commit,
+    'snapshot-index': record.index,
+    'entry-count': entries.entries.length,
+  });
+  return {
+    memberId,
+    clusterId,
+    wal: opened.wal,
+    raftStorage,
+    node,
+    membership,
+    snapshotIndex: record.index,
+    snapshotTerm: record.term,
+    confState,
+    otherMembers: [],
+  };
+}
+
+/** Makes the log that of a cluster of its own, durably. Gives the hard state that goes with it. */
+function forceNewCluster(
+  { logger }: BootstrapOptions,
+  { wal }: ReturnType<typeof openWal>,
+  lost: LogOfLostCluster,
+  raftStorage: MemoryStorage,
+): HardState {
+  const { hardState, kept, added } = logOfNewCluster(lost);
+  const dropped = lost.entries.length - kept.length;
+  if (dropped > 0) logger.info('discarding uncommitted WAL entries', { 'discarded-entry-count': dropped });
+  logger.warn('forcing a new cluster: all other members are removed', { 'commit-index': hardState.commit });
+  wal.save(hardState, added);
+  raftStorage.append(kept);
+  raftStorage.append(added);
+  return hardState;
+}
+
+/** The backend must have come as far as the log says that it has: what is before the snapshot is not in the log any more. */
+function checkBackend(
+  { config, logger }: BootstrapOptions,
+  backendIndex: number,
+  snapshotIndex: number,
+  hadBackend: boolean,
+): void {
+  const path = backendPath(config);
+  if (!hadBackend && snapshotIndex > 0) {
+    throw new MemberStartError(`database file (${path}) of the backend is missing`);
+  }
+  if (backendIndex >= snapshotIndex) return;
+  if (backendIndex === 0) {
+    logger.warn('consistent index was never saved', { 'snapshot-index': snapshotIndex });
+    return;
+  }
+  throw new MemberStartError(
+    `database file (${path} index ${backendIndex}) does not match with snapshot (index ${snapshotIndex})`,
+  );
+}
+
+function checkClusterVersion({ version }: MembershipState, path: string): void {
+  const server = parseVersion(ETCD_VERSION);
+  if (server === null || !isServerTooOld(server, version)) return;
+  const cluster = version === null ? '' : formatClusterVersion(version);
+  throw new MemberStartError(
+    `invalid downgrade; server version is lower than determined cluster version ` +
+      `(server ${ETCD_VERSION}, cluster ${cluster}; ${path}): use a release of at least ${cluster}`,
+  );
+}
+
+function openRepaired(
+  options: BootstrapOptions,
+  position: { readonly index: number; readonly term: number },
+  entries: EntryList,
+): ReturnType<typeof openWal> {
+  const { disk, config, logger } = options;
+  try {
+    return openWal(walOptions(options), position, entries);
+  } catch (error) {
+    if (!(error instanceof WalError) || error.code !== 'torn') throw error;
+    const repair: Repair | null = repairWal({ disk, directory: walDirectory(config), logger });
+    logger.info('repaired WAL', { error: error.message, repair });
+    entries.reset();
+    return openWal(walOptions(options), position, entries);
+  }
+}
+
+function checkCommit(hardState: HardState, storage: MemoryStorage): void {
+  const last = storage.lastIndex();
+  if (hardState.commit <= last) return;
+  throw new MemberStartError(
+    `the log ends at entry ${last}, but entries up to ${hardState.commit} were committed: it is incomplete`,
+  );
+}
+
+/** The log was created, but the run that did it ended before the first entries were in it. */
+function isUnborn({ node, membership, raftStorage }: LogParts): boolean {
+  return raftStorage.lastIndex() === 0 && node.term === 0 && membership.members().length === 0;
+}
+
+/** Begins anew with the log that is there, if it was made for the same cluster. */
+async function refound(options: BootstrapOptions, log: LogParts): Promise<readonly Member[]> {
+  const { memberId, clusterId, peers, otherMembers } = await prepareFounding(options);
+  if (memberId !== log.memberId || clusterId !== log.clusterId) {
+    const ids = `member ${formatId(log.memberId)} of cluster ${formatId(log.clusterId)}`;
+    throw new MemberStartError(
+      `the log in ${walDirectory(options.config)} belongs to ${ids}, which never started`,
+    );
+  }
+  if (peers.length > 0) log.node.bootstrap(peers);
+  return otherMembers;
+}
+
+// --- both
+
+function snapshotAt(index: number, term: number, confState: ConfState): Snapshot {
+  return new Snapshot({ metadata: new SnapshotMetadata({ index, term, confState }) });
+}
+
+function newNode({ config, random, logger }: BootstrapOptions, id: bigint, storage: MemoryStorage): RawNode {
+  return new RawNode({
+    id,
+    storage,
+    random,
+    logger: logger.child({ caller: 'raft', logger: 'raft' }),
+    electionTicks: electionTicks(config),
+    heartbeatTicks: 1,
+    maxSizePerMsgBytes: MAX_SIZE_PER_MESSAGE_BYTES,
+    maxInflightMsgs: MAX_INFLIGHT_MESSAGES,
+    maxInflightBytes: MAX_INFLIGHT_BYTES,
+    maxUncommittedEntriesSizeBytes: MAX_UNCOMMITTED_BYTES,
+    checkQuorum: true,
+    preVote: config.preVote,
+  });
+}
+
+function walOptions(options: BootstrapOptions): WalOptions {
+  const { config, disk, clock, logger, metrics, walSegmentBytes } = options;
+  return {
+    segmentSizeBytes: walSegmentBytes,
+    disk,
+    clock,
+    directory: walDirectory(config),
+    logger: logger.child({ caller: 'storage/wal' }),
+    unsafeNoFsync: config.unsafeNoFsync,
+    onSync: (durationMs) => metrics.walFsyncDurationSeconds.observe(durationMs / 1000),
+    onWrite: (sizeBytes, durationMs) => {
+      metrics.walWriteBytesTotal.set(sizeBytes);
+      metrics.walWriteDurationSeconds.observe(durationMs / 1000);
+    },
+  };
+}
+
+function startError(error: unknown): unknown {
+  if (error instanceof BoltError) return new MemberStartError(describeBoltError(error), { cause: error });
+  const isOperators =
+    error instanceof WalError ||
+    error instanceof SchemaError ||
+    error instanceof MembershipError ||
+    error instanceof DiskError;
+  return isOperators ? new MemberStartError(error.message, { cause: error }) : error;
+}
+
+/** Errors of both meta pages name no page: the file is not readable from its beginning on. */
+const META_ERRORS: ReadonlySet<string> = new Set([
+  'not-a-database',
+  'version-mismatch',
+  'checksum',
+  'page-size',
+]);
+
+function describeBoltError({ code, message, path, pgid, offset }: BoltError): string {
+  const file = path === undefined || message.includes(path) ? '' : `${path}: `;
+  if (META_ERRORS.has(code))
+    return `${file}${message} (both meta pages, from offset 0 on); ${RESTORE_ADVICE}`;
+  if (offset === undefined) return `${file}${message}`;
+  const place = message.includes(`offset ${offset}`) ? '' : ` (page ${pgid}, offset ${offset})`;
+  return `${file}${message}${place}; ${RESTORE_ADVICE}`;
+}
+
+const RESTORE_ADVICE =
+  'nothing was changed: restore the file from a snapshot, or remove this member and add it again';

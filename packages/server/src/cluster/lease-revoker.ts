@@ -1,0 +1,84 @@
+/**
+ * Revokes leases that have expired. The lessor of the leader says which; every one becomes a request in the log, so that all
+ * members drop the same keys at the same revision. A member that can't be sure that it leads revokes nothing.
+ */
+import type { InternalError } from '@etcd/api';
+import { encodeLeaseRevokeRequest, LeaseRevokeRequest } from '@etcd/api/etcdserverpb';
+import type { Logger } from '@etcd/base';
+import { RingBuffer } from '@etcd/base';
+import type { Waiter } from '../request/index.ts';
+import { RequestField } from '../request/index.ts';
+
+export interface LeaseRevokerOptions {
+  readonly logger: Logger;
+  readonly propose: (field: number, bytes: Uint8Array, waiter: Waiter) => void;
+  /** Calls `then` with whether this member surely leads. */
+  readonly confirmLeadership: (then: (leads: boolean) => void) => void;
+  readonly onExpired: () => void;
+}
+
+/** Revocations under way at a time, as in etcd. */
+const MAX_PENDING = 16;
+
+export class LeaseRevoker {
+  readonly #options: LeaseRevokerOptions;
+  readonly #queue = new RingBuffer<bigint>();
+  #pendingCount = 0;
+  #isProposing = false;
+
+  constructor(options: LeaseRevokerOptions) {
+    this.#options = options;
+  }
+
+  revoke(leaseIds: readonly bigint[]): void {
+    if (leaseIds.length === 0) return;
+    this.#options.confirmLeadership((leads) => {
+      if (!leads) {
+        this.#options.logger.warn("Ignore the lease revoking request because current member isn't a leader");
+        return;
+      }
+      for (const id of leaseIds) this.#queue.push(id);
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    // A proposal that is refused at once comes back here; the loop that made it goes on with the next.
+    if (this.#isProposing) return;
+    this.#isProposing = true;
+    this.#proposeAll();
+    this.#isProposing = false;
+  }
+
+  #proposeAll(): void {
+    while (this.#pendingCount < MAX_PENDING) {
+      const id = this.#queue.take();
+      if (id === undefined) return;
+      this.#pendingCount++;
+      const request = new LeaseRevokeRequest({ id });
+      this.#options.propose(RequestField.LEASE_REVOKE, encodeLeaseRevokeRequest(request), this.#waiter(id));
+    }
+  }
+
+  #waiter(id: bigint): Waiter {
+    const finish = (): void => {
+      this.#pendingCount--;
+      this.#next();
+    };
+    return {
+      request: null,
+      onApplied: () => {
+        this.#options.onExpired();
+        finish();
+      },
+      onFailed: (error: InternalError) => {
+        const { logger } = this.#options;
+        logger.warn('failed to revoke lease', {
+          'lease-id': id.toString(16).padStart(16, '0'),
+          error: error.message,
+        });
+        finish();
+      },
+    };
+  }
+}

@@ -1,0 +1,109 @@
+/** Changes of the membership, as far as they may be proposed: judged here, decided by the log. */
+import { INTERNAL_ERRORS } from '@etcd/api';
+import type { ConfChange } from '@etcd/api/raftpb';
+import type { RawNode } from '@etcd/raft';
+import {
+  type Membership,
+  promoteMemberChange,
+  type ReconfigurationFacts,
+  validateLearnerReady,
+  validatePromoteMember,
+} from '@etcd/storage/membership';
+import type { ClusterLink } from '../consensus/index.ts';
+import type { MetricHandles } from '../metrics/index.ts';
+import type { Waiter } from '../request/index.ts';
+import type { LeaderRequests } from './leader-requests.ts';
+
+export interface ReconfigurationOptions {
+  readonly node: RawNode;
+  readonly membership: Membership;
+  readonly memberId: bigint;
+  readonly link: ClusterLink;
+  readonly leader: LeaderRequests;
+  readonly isLeader: () => boolean;
+  /** `--strict-reconfig-check`. */
+  readonly isStrict: boolean;
+  readonly metrics: Pick<MetricHandles, 'learnerPromoteSuccesses' | 'learnerPromoteFailures'>;
+  readonly propose: (change: ConfChange, waiter: Waiter) => void;
+}
+
+export class Reconfiguration {
+  readonly #options: ReconfigurationOptions;
+
+  constructor(options: ReconfigurationOptions) {
+    this.#options = options;
+  }
+
+  /** What judging a change needs to know. */
+  get facts(): ReconfigurationFacts {
+    const { membership, memberId, link } = this.#options;
+    return {
+      members: membership.members(),
+      localId: memberId,
+      isConnected: (id) => link.isConnected(id),
+      isActive: (id) => link.isActive(id),
+    };
+  }
+
+  /** The waiter gets a `MembersResult`, or why the change is not to be had. */
+  change(change: ConfChange, waiter: Waiter): void {
+    this.#options.propose(change, waiter);
+  }
+
+  /** Makes a learner a voter if it has caught up, which only the leader knows: others ask it. The waiter gets a `MembersResult`. */
+  promote(id: bigint, waiter: Waiter): void {
+    const { isLeader, leader } = this.#options;
+    if (isLeader()) return this.promoteHere(id, waiter);
+    leader.promoteMember(id, (error, members) => {
+      if (error !== null) waiter.onFailed(error);
+      else if (members !== null) waiter.onApplied({ members });
+      else this.promoteHere(id, waiter);
+    });
+  }
+
+  /** The same if this member leads; `ErrNotLeader` if not. */
+  promoteHere(id: bigint, waiter: Waiter): void {
+    const { isLeader, isStrict, membership, memberId } = this.#options;
+    if (!isLeader()) return waiter.onFailed(INTERNAL_ERRORS.errors.ErrNotLeader);
+    const counted = this.#counted(waiter);
+    const refusal =
+      validateLearnerReady(this.#matchIndex(id), this.#matchIndex(memberId) ?? 0) ??
+      (isStrict ? validatePromoteMember(membership.members()) : null);
+    if (refusal !== null) return counted.onFailed(refusal);
+    this.change(promoteMemberChange(id), counted);
+  }
+
+  #counted(waiter: Waiter): Waiter {
+    const { learnerPromoteSuccesses, learnerPromoteFailures } = this.#options.metrics;
+    return {
+      request: waiter.request,
+      onApplied: (result) => {
+        learnerPromoteSuccesses.inc();
+        waiter.onApplied(result);
+      },
+      onFailed: (error) => {
+        learnerPromoteFailures.labels(error.message).inc();
+        waiter.onFailed(error);
+      },
+    };
+  }
+
+  /**
+   * As the leader, the first entry that a connected member is yet to get: behind what it has, or behind the snapshot that is on its way
+   * to it. Infinity for other members.
+   */
+  neededFrom(): number {
+    const { isLeader, memberId, link, node } = this.#options;
+    let first = Number.POSITIVE_INFINITY;
+    if (!isLeader()) return first;
+    for (const [id, { match, pendingSnapshot }] of node.status().progress) {
+      if (id !== memberId && link.isActive(id)) first = Math.min(first, Math.max(match, pendingSnapshot) + 1);
+    }
+    return first;
+  }
+
+  /** How far the leader and the members that follow it are; null for members that it does not follow. */
+  #matchIndex(id: bigint): number | null {
+    return this.#options.node.status().progress.get(id)?.match ?? null;
+  }
+}

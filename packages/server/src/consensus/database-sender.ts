@@ -1,0 +1,69 @@
+/**
+ * Snapshots for members that are too far behind for the log. Raft only says that one is needed; what is sent is the database as
+ * it is now, with the position that it has reached, while everything else goes on.
+ */
+import { Message, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import type { Logger } from '@etcd/base';
+import type { ReadTransaction } from '@etcd/bbolt';
+import type { Backend, BackendReader, BackendSnapshot } from '@etcd/storage/backend';
+import { confStateOf, membershipReader } from '@etcd/storage/data';
+import { encodeV2Store, formatId, readMembership } from '@etcd/storage/membership';
+import { readConsistentIndex } from '@etcd/storage/schema';
+import type { PeerNetwork } from '../peer/index.ts';
+
+export interface DatabaseSenderOptions {
+  readonly network: PeerNetwork;
+  readonly logger: Logger;
+  readonly memberId: bigint;
+  readonly backend: () => Backend;
+  /** Puts the position of the last applied entry among what is committed next, even if it has changed nothing else. */
+  readonly writePosition: () => void;
+  /** None could be made for that member. */
+  readonly reportFailure: (id: bigint) => void;
+}
+
+export class DatabaseSender {
+  readonly #options: DatabaseSenderOptions;
+
+  constructor(options: DatabaseSenderOptions) {
+    this.#options = options;
+  }
+
+  /** Sends the database to whom `message` is for; the network reports how it went. */
+  send(message: Message): void {
+    const { backend: current, reportFailure, writePosition } = this.#options;
+    const backend = current();
+    writePosition();
+    backend.snapshotThen((error, body) => {
+      // The commit behind the copy is the newest: what it says about itself is what the copy says.
+      if (error !== null) return reportFailure(message.to);
+      this.#sendBody(message, committedReader(backend.committed), body!);
+    });
+  }
+
+  #sendBody(message: Message, reader: BackendReader, body: BackendSnapshot): void {
+    const { network, logger, memberId } = this.#options;
+    const state = readMembership(membershipReader(reader));
+    const { index, term } = readConsistentIndex(reader);
+    const metadata = new SnapshotMetadata({ index, term, confState: confStateOf(state) });
+    const snapshot = new Snapshot({ data: encodeV2Store(state), metadata });
+    logger.info('sending merged snapshot', {
+      from: formatId(memberId),
+      to: formatId(message.to),
+      bytes: body.sizeBytes,
+      'snapshot-index': index,
+    });
+    network.sendSnapshot(new Message({ ...message, snapshot }), body);
+  }
+}
+
+function committedReader(transaction: ReadTransaction): BackendReader {
+  return {
+    get: (bucket, key) => transaction.bucket(bucket.nameBytes)?.get(key) ?? null,
+    forEach: (bucket, visit) => {
+      const cursor = transaction.bucket(bucket.nameBytes)?.cursor();
+      if (cursor === undefined) return;
+      for (let found = cursor.first(); found; found = cursor.next()) visit(cursor.key(), cursor.value());
+    },
+  };
+}

@@ -1,0 +1,18 @@
+/**
+ * What travels between an RPC and the log: ids of requests ({@link RequestIds}), the envelope that they are put into
+ * ({@link RequestEncoder}, {@link RequestEnvelope}), those who wait for the result ({@link Waiter}, {@link PendingRequests}) or for
+ * the moment to read ({@link Reader}), and what applying gives.
+ *
+ * A waiter hears exactly once. Its methods run inside the raft loop: they answer, and start nothing that changes state.
+ */
+export { RequestEncoder, RequestEnvelope, RequestField } from './raft-request.ts';
+export type { Reader } from './reader.ts';
+export { drawRequestIdStart, RequestIds } from './request-ids.ts';
+export {
+  type AlarmResult,
+  CompactionResult,
+  type DoneResult,
+  type LeaseGrantResult,
+  type MembersResult,
+} from './results.ts';
+export { PendingRequests, type Waiter } from './waiter.ts';

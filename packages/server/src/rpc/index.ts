@@ -1,0 +1,5 @@
+/**
+ * What clients call: the gRPC services of a member. {@link registerServices} gives every method its place in the gRPC server;
+ * from then on a call is decoded, admitted and answered there.
+ */
+export { registerServices, type Services } from './services.ts';

@@ -1,0 +1,83 @@
+/** What a member serves to clients over plain HTTP: health, version, metrics. The same over HTTP/1 and HTTP/2. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  type Answering,
+  type HttpQuestion,
+  httpError,
+  httpJson,
+  methodNotAllowed,
+  NOT_FOUND,
+} from '@etcd/host/net';
+import type { HttpExchange } from '@etcd/transport';
+import type { EtcdServer } from '../member/index.ts';
+import { versionJson } from '../member/index.ts';
+import { answerChecks, answerHealth } from './health-checks.ts';
+
+export class ClientHttp {
+  readonly #server: EtcdServer;
+  /** Refreshes what is only counted when somebody looks. */
+  readonly #beforeScrape: () => void;
+
+  constructor(server: EtcdServer, beforeScrape: () => void) {
+    this.#server = server;
+    this.#beforeScrape = beforeScrape;
+  }
+
+  answer({ method, target }: HttpQuestion, done: Answering): void {
+    const { path, query } = splitTarget(target);
+    switch (path) {
+      case '/health':
+        return answerHealth(this.#server, method, query, done);
+      case '/version':
+        return this.#version(method, done);
+      case '/metrics':
+        return this.#metrics(method, done);
+      default:
+        if (!answerChecks(this.#server, method, path, query, done)) done(NOT_FOUND);
+    }
+  }
+
+  /** For `node:http`. */
+  onHttp1(request: IncomingMessage, response: ServerResponse): void {
+    // None of the paths takes a body; what comes is read away, so that the connection can be used again.
+    request.resume();
+    this.answer({ method: request.method ?? 'GET', target: request.url ?? '/' }, (answer) => {
+      response.writeHead(answer.status, [
+        ...answer.headers.flat(),
+        'content-length',
+        String(Buffer.byteLength(answer.body)),
+      ]);
+      response.end(answer.body);
+    });
+  }
+
+  /** For our own HTTP/2. */
+  onHttp2(exchange: HttpExchange): void {
+    this.answer({ method: exchange.method, target: exchange.path }, (answer) => {
+      exchange.respond(answer.status, answer.headers, Buffer.from(answer.body));
+    });
+  }
+
+  #version(method: string, done: Answering): void {
+    if (method !== 'GET') return done(methodNotAllowed('GET'));
+    done(httpJson(versionJson(this.#server)));
+  }
+
+  #metrics(method: string, done: Answering): void {
+    if (method !== 'GET' && method !== 'HEAD') return done(methodNotAllowed('GET'));
+    this.#beforeScrape();
+    this.#server.metrics.render().then(
+      ({ contentType, text }) => done({ status: 200, headers: [['content-type', contentType]], body: text }),
+      (error: unknown) => {
+        this.#server.logger.error('failed to render metrics', { error });
+        done(httpError(500, 'failed to render metrics'));
+      },
+    );
+  }
+}
+
+function splitTarget(target: string): { path: string; query: URLSearchParams } {
+  const mark = target.indexOf('?');
+  const path = mark < 0 ? target : target.slice(0, mark);
+  return { path, query: new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1)) };
+}

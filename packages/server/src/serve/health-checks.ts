@@ -1,0 +1,122 @@
+/**
+ * `/health`, `/livez` and `/readyz`: whether this member serves, for load balancers, kubelets and people. The first answers in
+ * JSON and counts alarms; the other two run named checks, each of which can be asked for alone or left out.
+ */
+import { AlarmType } from '@etcd/api/etcdserverpb';
+import { type Answering, httpError, httpText, methodNotAllowed } from '@etcd/host/net';
+import type { EtcdServer } from '../member/index.ts';
+
+/** Calls back with what is wrong; null when nothing is. */
+type Check = (server: EtcdServer, done: (problem: string | null) => void) => void;
+
+const LIVEZ = 'livez';
+const READYZ = 'readyz';
+const FENCED = 'the data of this member differ from those of the majority';
+
+const serializableRead: Check = (server, done) =>
+  done(server.isStopped ? 'etcdserver: server stopped' : null);
+
+const linearizableRead: Check = (server, done) =>
+  server.read({ onReadable: () => done(null), onUnreadable: (error) => done(error.message) });
+
+const dataCorruption: Check = (server, done) => {
+  if (server.isFenced) return done(FENCED);
+  const [alarm] = server.alarms.list(AlarmType.CORRUPT);
+  done(alarm === undefined ? null : 'alarm activated: CORRUPT');
+};
+
+const nonLearner: Check = (server, done) => done(server.isLearner ? 'not supported for learner' : null);
+
+const CHECKS: ReadonlyMap<string, ReadonlyMap<string, Check>> = new Map([
+  [LIVEZ, new Map([['serializable_read', serializableRead]])],
+  [
+    READYZ,
+    new Map([
+      ['data_corruption', dataCorruption],
+      ['serializable_read', serializableRead],
+      ['linearizable_read', linearizableRead],
+      ['non_learner', nonLearner],
+    ]),
+  ],
+]);
+
+/** Answers `/livez`, `/readyz` and the paths of their checks; false for any other path. */
+export function answerChecks(
+  server: EtcdServer,
+  method: string,
+  path: string,
+  query: URLSearchParams,
+  done: Answering,
+): boolean {
+  const [, group = '', name, ...rest] = path.split('/');
+  const checks = CHECKS.get(group);
+  if (checks === undefined || rest.length > 0) return false;
+  const isKnown = name === undefined || checks.has(name);
+  if (!isKnown) return false;
+  if (method !== 'GET') {
+    done(methodNotAllowed('GET'));
+    return true;
+  }
+  const excluded = new Set(query.getAll('exclude'));
+  const names = name === undefined ? [...checks.keys()].filter((check) => !excluded.has(check)) : [name];
+  runChecks(server, group, names, (isHealthy, report) => {
+    if (!isHealthy) done(httpError(503, report));
+    else done(httpText(query.has('verbose') ? `${report}ok\n` : 'ok\n'));
+  });
+  return true;
+}
+
+function runChecks(
+  server: EtcdServer,
+  group: string,
+  names: readonly string[],
+  done: (isHealthy: boolean, report: string) => void,
+): void {
+  const { healthcheck, healthchecksTotal } = server.metrics.handles;
+  let isHealthy = true;
+  let report = '';
+  const next = (index: number): void => {
+    const name = names[index];
+    if (name === undefined) return done(isHealthy, report);
+    CHECKS.get(group)!.get(name)!(server, (problem) => {
+      isHealthy &&= problem === null;
+      report += problem === null ? `[+]${name} ok\n` : `[-]${name} failed: ${problem}\n`;
+      healthcheck.labels(group, name).set(problem === null ? 1 : 0);
+      healthchecksTotal.labels(group, name, problem === null ? 'success' : 'error').inc();
+      next(index + 1);
+    });
+  };
+  next(0);
+}
+
+export function answerHealth(
+  server: EtcdServer,
+  method: string,
+  query: URLSearchParams,
+  done: Answering,
+): void {
+  if (method !== 'GET') return done(methodNotAllowed('GET'));
+  const { healthSuccess, healthFailures } = server.metrics.handles;
+  const finish = (reason: string): void => {
+    const body = JSON.stringify({ health: String(reason === ''), reason });
+    if (reason === '') {
+      healthSuccess.inc();
+      return done({ status: 200, headers: [['content-type', 'text/plain; charset=utf-8']], body });
+    }
+    healthFailures.inc();
+    server.logger.warn('/health error', { output: body, 'status-code': 503 });
+    done(httpError(503, body));
+  };
+  const isSerializable = query.get('serializable') === 'true';
+  const excluded = new Set(query.getAll('exclude'));
+  const alarm = server.alarms.list(AlarmType.NONE).find((raised) => !excluded.has(alarmName(raised.alarm)));
+  if (alarm !== undefined) return finish(`ALARM ${alarmName(alarm.alarm)}`);
+  if (server.isFenced && !excluded.has(alarmName(AlarmType.CORRUPT))) return finish(FENCED);
+  if (isSerializable) return finish('');
+  if (server.leader === 0n) return finish('RAFT NO LEADER');
+  linearizableRead(server, (problem) => finish(problem === null ? '' : `RANGE ERROR:${problem}`));
+}
+
+function alarmName(alarm: number): string {
+  return alarm === AlarmType.NOSPACE ? 'NOSPACE' : alarm === AlarmType.CORRUPT ? 'CORRUPT' : 'UNKNOWN';
+}

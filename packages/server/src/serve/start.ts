@@ -1,0 +1,214 @@
+/**
+ * The member as a program runs it: its data directory, its listeners and its services around an {@link EtcdServer}. Ports are
+ * taken first, so that a start that can't serve touches no data; they are served when the member is ready.
+ */
+import type { Clock, Disk, Logger, Random } from '@etcd/base';
+import { type EtcdUrl, isSecureUrl, urlTexts } from '@etcd/base';
+import { Listener, type ListenerServices } from '@etcd/host/net';
+import { GrpcServer } from '@etcd/transport';
+import { bootstrap, type MemberParts } from '../boot/index.ts';
+import { type Config, MemberStartError, nodeResolveHost } from '../config/index.ts';
+import { connectMetrics, EtcdServer } from '../member/index.ts';
+import type { Metrics } from '../metrics/index.ts';
+import { HttpPeerNetwork } from '../peer/index.ts';
+import { drawRequestIdStart } from '../request/index.ts';
+import { registerServices } from '../rpc/index.ts';
+import { ClientHttp } from './client-http.ts';
+
+/** What a member is made of, besides its configuration. */
+export interface MemberOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly random: Random;
+  /** Client connections that the limit on descriptors leaves room for; null: no limit. */
+  readonly connectionLimit: number | null;
+}
+
+export interface Member {
+  /** Resolves when the member has joined its cluster and its listeners serve. */
+  readonly ready: Promise<void>;
+  /** Resolves with the reason when the member can't go on; never while all is well. */
+  readonly failed: Promise<Error>;
+  /** Resolves when the member does not belong to its cluster any more: it can only stop. */
+  readonly removed: Promise<void>;
+  /** An orderly stop; afterwards ports and files are free. */
+  stop(): Promise<void>;
+}
+
+/** Beside an election timeout. */
+const PEER_DIAL_TIMEOUT_MS = 1000;
+/** gRPC's own framing and metadata may come on top of the largest request. */
+const GRPC_OVERHEAD_BYTES = 512 * 1024;
+/** Streams of one connection: more than any client has, and few enough that idle ones can't fill the memory. */
+const MAX_STREAMS_PER_CONNECTION = 100_000;
+
+export async function startMember(options: MemberOptions): Promise<Member> {
+  const { config, logger, clock } = options;
+  for (const url of [...config.listenClientUrls, ...config.listenPeerUrls, ...config.listenMetricsUrls]) {
+    if (isSecureUrl(url)) throw new MemberStartError(`TLS is not supported yet: ${url.text}`);
+  }
+  const network = new HttpPeerNetwork({
+    clock,
+    logger: logger.child({ caller: 'server/peer' }),
+    metrics: options.metrics.handles,
+    peerUrls: urlTexts(config.initialAdvertisePeerUrls),
+    dialTimeoutMs: PEER_DIAL_TIMEOUT_MS + config.electionTimeoutMs,
+  });
+  const running = new RunningMember(options, network);
+  try {
+    await running.listen();
+    const failed = Promise.withResolvers<Error>();
+    const parts = await bootstrap({
+      config,
+      clock,
+      disk: options.disk,
+      random: options.random,
+      logger,
+      metrics: options.metrics.handles,
+      resolveHost: nodeResolveHost,
+      onBackendFatal: (error) => failed.resolve(error),
+      network,
+    });
+    return running.run(parts, failed);
+  } catch (error) {
+    running.closeListeners();
+    throw error;
+  }
+}
+
+interface Service {
+  readonly listener: Listener;
+  readonly kind: 'client' | 'peer' | 'metrics';
+}
+
+class RunningMember {
+  readonly #options: MemberOptions;
+  readonly #logger: Logger;
+  readonly #grpc: GrpcServer;
+  readonly #services: Service[] = [];
+  readonly #network: HttpPeerNetwork;
+  #http: ClientHttp | null = null;
+
+  constructor(options: MemberOptions, network: HttpPeerNetwork) {
+    this.#options = options;
+    this.#network = network;
+    this.#logger = options.logger.child({ caller: 'server/start' });
+    const { config, clock } = options;
+    this.#grpc = new GrpcServer({
+      clock,
+      maxReceiveMessageBytes: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
+      limits: {
+        maxConcurrentStreams: Math.min(config.maxConcurrentStreams, MAX_STREAMS_PER_CONNECTION),
+        keepaliveIntervalMs: config.grpcKeepaliveIntervalMs,
+        keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
+        minPingIntervalMs: config.grpcKeepaliveMinTimeMs,
+      },
+      onRequest: (exchange) => this.#http!.onHttp2(exchange),
+    });
+  }
+
+  /** Takes the ports. */
+  async listen(): Promise<void> {
+    const { config } = this.#options;
+    const http = { onHttp1: (...call: Parameters<ClientHttp['onHttp1']>) => this.#http!.onHttp1(...call) };
+    const grpc = this.#grpc;
+    const separateHttp = config.listenClientHttpUrls.length > 0;
+    await this.#listenAll(config.listenPeerUrls, 'peer', { grpc: null, http: this.#network.http });
+    await this.#listenAll(config.listenClientUrls, 'client', { grpc, http: separateHttp ? null : http });
+    await this.#listenAll(config.listenClientHttpUrls, 'client', { grpc: null, http });
+    await this.#listenAll(config.listenMetricsUrls, 'metrics', { grpc: null, http });
+  }
+
+  run(parts: MemberParts, failed: PromiseWithResolvers<Error>): Member {
+    const { metrics, clock } = this.#options;
+    const ready = Promise.withResolvers<void>();
+    const removed = Promise.withResolvers<void>();
+    const grpc = this.#grpc;
+    const server = new EtcdServer({
+      ...this.#options,
+      parts,
+      network: this.#network,
+      requestIdStart: drawRequestIdStart(this.#options.random),
+      onTurnEnd: () => grpc.flush(),
+      onReady: () => {
+        this.#logger.info('ready to serve client requests');
+        this.#open('client');
+        ready.resolve();
+      },
+      onFatal: (error) => failed.resolve(error),
+      onRemoved: () => removed.resolve(),
+    });
+    const services = registerServices(server, grpc);
+    this.#http = new ClientHttp(server, connectMetrics(server, grpc, metrics));
+    server.start();
+    this.#open('peer');
+    this.#open('metrics');
+    return {
+      ready: ready.promise,
+      failed: failed.promise,
+      removed: removed.promise,
+      stop: async () => {
+        for (const { listener } of this.#services) listener.stop();
+        // Streams without an end of their own are ended; calls that are under way get their answers.
+        services.stop();
+        await withTimeout(clock, server.requestTimeoutMs, (done) => grpc.drain(done));
+        await new Promise<void>((resolve) => server.stopThen(resolve));
+        grpc.close();
+        this.closeListeners();
+      },
+    };
+  }
+
+  closeListeners(): void {
+    for (const { listener } of this.#services) listener.close();
+  }
+
+  #open(kind: Service['kind']): void {
+    for (const { listener } of this.#services.filter((service) => service.kind === kind)) {
+      listener.open();
+      const { address } = listener;
+      if (kind === 'client') {
+        const message = 'serving client traffic insecurely; this is strongly discouraged!';
+        this.#logger.info(message, { traffic: 'grpc+http', address });
+      } else {
+        this.#logger.info(kind === 'peer' ? 'serving peer traffic' : 'serving metrics', { address });
+      }
+    }
+  }
+
+  async #listenAll(
+    urls: readonly EtcdUrl[],
+    kind: Service['kind'],
+    services: ListenerServices,
+  ): Promise<void> {
+    const { config, clock, connectionLimit } = this.#options;
+    for (const url of urls) {
+      const listener = new Listener({
+        url,
+        services,
+        clock,
+        logger: this.#logger,
+        connectionLimit: kind === 'client' ? connectionLimit : null,
+        // A database takes as long as it takes, and has time limits of its own.
+        limitsRequestTime: kind !== 'peer',
+        reusePort: config.socketReusePort,
+      });
+      await listener.listen();
+      this.#services.push({ listener, kind });
+    }
+  }
+}
+
+/** Waits for `begin` to be done, but not longer. */
+function withTimeout(clock: Clock, timeoutMs: number, begin: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.setTimer(timeoutMs, resolve);
+    begin(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,39 @@
+/**
+ * The layout of the sources: which package may import which, and inside a package that has rooms, which room may import
+ * which. `tidy.ts` refuses everything else. Adding an edge is a design decision: see ARCHITECTURE.md.
+ */
+
+/** What may be imported, by importer. Importers stand in an order in which each has only those before it. */
+export type Edges = Readonly<Record<string, readonly string[]>>;
+
+export const PACKAGES: Edges = {
+  base: [],
+  api: ['base'],
+  raft: ['base', 'api'],
+  bbolt: ['base'],
+  storage: ['base', 'api', 'raft', 'bbolt'],
+  transport: ['base'],
+  host: ['base', 'transport'],
+  server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host'],
+  etcd: ['base', 'host', 'server'],
+  testing: ['base'],
+  sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host', 'server', 'testing'],
+};
+
+/** By package: its folders, each of which shows its neighbours nothing but its `index.ts`. */
+export const ROOMS: Readonly<Record<string, Edges>> = {
+  server: {
+    config: [],
+    metrics: ['config'],
+    request: [],
+    apply: ['config', 'metrics', 'request'],
+    peer: ['config', 'metrics'],
+    integrity: ['config', 'metrics', 'peer'],
+    consensus: ['config', 'metrics', 'request', 'peer'],
+    cluster: ['config', 'metrics', 'request', 'peer', 'consensus'],
+    boot: ['config', 'metrics', 'apply', 'peer'],
+    member: ['config', 'metrics', 'request', 'apply', 'peer', 'integrity', 'consensus', 'cluster', 'boot'],
+    rpc: ['config', 'metrics', 'request', 'apply', 'member'],
+    serve: ['config', 'metrics', 'request', 'peer', 'boot', 'member', 'rpc'],
+  },
+};
