@@ -39,7 +39,6 @@
  */
 export { type Codec, encode } from './codec.ts';
 export { EtcdError } from './errors/etcd-error.ts';
-export { GrpcCode, grpcCodeFrom, grpcCodeName } from './errors/grpc-code.ts';
 export { INTERNAL_ERRORS, type InternalError } from './errors/internal-errors.ts';
 export { RPC_ERRORS, type RpcError } from './errors/rpc-errors.ts';
 export type { Method, MethodKind, Service } from './service.ts';

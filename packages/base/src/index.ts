@@ -1,5 +1,5 @@
 /**
- * Foundations that every other package stands on: assertions, byte strings, CRC-32C, bounded containers, and the
+ * Foundations that every other package stands on: assertions, byte strings, CRC-32C, bounded containers, gRPC's status codes, and the
  * four interfaces through which a member meets the world — {@link Clock}, {@link Disk}, {@link Random} and
  * {@link Logger}. Nothing here reads a clock, does I/O or draws a random number by itself; production passes the
  * implementations of `@etcd/base/node`, tests and the simulator pass seeded ones.
@@ -30,6 +30,7 @@ export {
   unixSocketPath,
   urlTexts,
 } from './etcd-url.ts';
+export { GRPC_CODE_NAMES, GrpcCode, grpcCodeFrom, grpcCodeName } from './grpc-code.ts';
 export { Heap } from './heap.ts';
 export type { LogFields, Logger, LogLevel } from './logger.ts';
 export { SILENT_LOGGER } from './logger.ts';

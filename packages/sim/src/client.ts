@@ -30,7 +30,7 @@ import {
   TxnRequest,
 } from '@etcd/api/etcdserverpb';
 import type { SeededRandom } from '@etcd/base';
-import { GrpcCode } from '@etcd/transport';
+import { GrpcCode } from '@etcd/base';
 import { AnswerChecks, type Bounds, type Verdict } from './checks.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { Session } from './session.ts';
@@ -53,17 +53,17 @@ const REQUEST_TIMEOUT_MS = 8000;
 const MAX_AGE = 40;
 /** Errors after which the request was certainly not carried out. */
 const REFUSALS: ReadonlySet<number> = new Set([
-  GrpcCode.INVALID_ARGUMENT,
-  GrpcCode.NOT_FOUND,
-  GrpcCode.OUT_OF_RANGE,
-  GrpcCode.FAILED_PRECONDITION,
+  GrpcCode.InvalidArgument,
+  GrpcCode.NotFound,
+  GrpcCode.OutOfRange,
+  GrpcCode.FailedPrecondition,
 ]);
 
 /** Errors that any member would have answered with. */
 const ANSWERS: ReadonlySet<number> = new Set([
-  GrpcCode.INVALID_ARGUMENT,
-  GrpcCode.NOT_FOUND,
-  GrpcCode.OUT_OF_RANGE,
+  GrpcCode.InvalidArgument,
+  GrpcCode.NotFound,
+  GrpcCode.OutOfRange,
 ]);
 
 /** A request that has been made: what came of it is told to `judge` or `refused`. */

@@ -2,14 +2,14 @@
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import { AlarmType, CompactionRequest, encodeCompactionRequest } from '@etcd/api/etcdserverpb';
+import { GrpcCode } from '@etcd/base';
 import type { EtcdServer } from '@etcd/server';
-import { GrpcCode } from '@etcd/transport';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 import { QuietCluster, START_LIMIT_MS } from './quiet-cluster.ts';
 
 /** How a call ends at a member that must not be asked. */
-const CORRUPT = [GrpcCode.DATA_LOSS, 'etcdserver: corrupt cluster'];
+const CORRUPT = [GrpcCode.DataLoss, 'etcdserver: corrupt cluster'];
 /** Two intervals of the exchange: whoever is at fault may have to wait for its own turn. */
 const EXCHANGE_MS = 13_000;
 /** A scrub comes within 80 s, and is repeated by whoever is told to look at itself. */
@@ -89,7 +89,7 @@ test('a leader that applies something else fences itself and lets another lead, 
   victim.start();
   await cluster.until('started again', START_LIMIT_MS, () => victim.isServing);
   assert.deepEqual(victim.server!.integrity.fence.facts, facts);
-  assert.equal((await cluster.tryRange(victim))[0], GrpcCode.DATA_LOSS);
+  assert.equal((await cluster.tryRange(victim))[0], GrpcCode.DataLoss);
   // It can't lead, but its vote counts: one of the others may fail.
   const [lost, last] = [
     cluster.leader,

@@ -20,7 +20,7 @@ import {
   MoveLeaderRequest,
 } from '@etcd/api/etcdserverpb';
 import type { SeededRandom } from '@etcd/base';
-import { GrpcCode } from '@etcd/transport';
+import { GrpcCode } from '@etcd/base';
 import type { Machine } from './machine.ts';
 import { Session } from './session.ts';
 import type { World } from './world.ts';

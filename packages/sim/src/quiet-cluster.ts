@@ -1,7 +1,8 @@
 /** A cluster of members that nothing happens to but what a test brings about. */
 import { strict as assert } from 'node:assert';
 import { encodePutRequest, encodeRangeRequest, PutRequest, RangeRequest } from '@etcd/api/etcdserverpb';
-import { GrpcChannel, GrpcCode } from '@etcd/transport';
+import { GrpcCode } from '@etcd/base';
+import { GrpcChannel } from '@etcd/transport';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 import { World } from './world.ts';

@@ -3,13 +3,8 @@
  * is tried. Calls go through the production gRPC code on both sides.
  */
 import type { SeededRandom } from '@etcd/base';
-import {
-  type CallOptions,
-  type ClientCall,
-  type ClientReceiver,
-  GrpcChannel,
-  GrpcCode,
-} from '@etcd/transport';
+import { GrpcCode } from '@etcd/base';
+import { type CallOptions, type ClientCall, type ClientReceiver, GrpcChannel } from '@etcd/transport';
 import type { Machine } from './machine.ts';
 import type { World } from './world.ts';
 
@@ -30,7 +25,7 @@ export class Session {
   unary(path: string, request: Uint8Array, options: CallOptions, done: AnswerCallback): void {
     const channel = this.#connected();
     if (channel === null) {
-      this.#world.clock.defer(() => done(GrpcCode.UNAVAILABLE, 'no member serves', NOTHING));
+      this.#world.clock.defer(() => done(GrpcCode.Unavailable, 'no member serves', NOTHING));
       return;
     }
     channel.unary(

@@ -2,7 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import { encodePutRequest, PutRequest } from '@etcd/api/etcdserverpb';
-import { GrpcCode } from '@etcd/transport';
+import { GrpcCode } from '@etcd/base';
 import { FAST_DISK } from './machine.ts';
 import { QuietCluster } from './quiet-cluster.ts';
 

@@ -59,7 +59,6 @@ export {
 } from './grpc/grpc-server.ts';
 export { type Metadata, NO_METADATA } from './grpc/metadata.ts';
 export { type CallReceiver, type ConnectionInfo, ServerCall } from './grpc/server-call.ts';
-export { GrpcCode } from './grpc/status.ts';
 export { type Headers, HttpExchange } from './http/http-exchange.ts';
 export type { Body } from './http2/body.ts';
 export { Http2Counters } from './http2/connection.ts';

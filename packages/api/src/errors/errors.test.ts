@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { InvariantError } from '@etcd/base';
+import { GrpcCode, grpcCodeFrom, grpcCodeName, InvariantError } from '@etcd/base';
 import { EtcdError } from './etcd-error.ts';
-import { GrpcCode, grpcCodeFrom, grpcCodeName } from './grpc-code.ts';
 import { INTERNAL_ERRORS } from './internal-errors.ts';
 import { RPC_ERRORS } from './rpc-errors.ts';
 

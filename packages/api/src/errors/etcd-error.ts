@@ -2,8 +2,7 @@
  * An error of etcd at the edges, where errors are thrown: a client's failed call, a server's cold handler. Between the
  * edges an error is an entry of the tables.
  */
-import { InvariantError } from '@etcd/base';
-import { GrpcCode, grpcCodeFrom, grpcCodeName } from './grpc-code.ts';
+import { GrpcCode, grpcCodeFrom, grpcCodeName, InvariantError } from '@etcd/base';
 import type { InternalError } from './internal-errors.ts';
 import { RPC_ERRORS, type RpcError } from './rpc-errors.ts';
 

@@ -3,7 +3,7 @@
  * {@link RPC_ERRORS}, or code Unknown with the same text where etcd maps the error to nothing. (The mapping is that of
  * `togRPCError` in etcd's v3rpc.)
  */
-import { GrpcCode } from './grpc-code.ts';
+import { GrpcCode } from '@etcd/base';
 import { RPC_ERRORS, type RpcError } from './rpc-errors.ts';
 
 export interface InternalError {

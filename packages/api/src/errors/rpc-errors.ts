@@ -4,7 +4,7 @@
  *
  * Codes are those of etcd 3.6 and later; 3.4 and 3.5 answer Unavailable for the marked ones.
  */
-import { GrpcCode } from './grpc-code.ts';
+import { GrpcCode } from '@etcd/base';
 
 export interface RpcError {
   /** etcd's own name for it. */

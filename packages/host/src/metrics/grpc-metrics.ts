@@ -2,30 +2,10 @@
  * What Prometheus knows of a gRPC server, in the names and labels of Go's interceptor. A method's numbers are fields of one
  * object that the RPC layer gets when it registers the method; counting is an increment of a field.
  */
+import { GRPC_CODE_NAMES } from '@etcd/base';
 import { Histogram } from './metric.ts';
 
 export type GrpcCallType = 'unary' | 'client_stream' | 'server_stream' | 'bidi_stream';
-
-/** Names of gRPC's status codes, at the index that is their number. */
-export const GRPC_CODE_NAMES = [
-  'OK',
-  'Canceled',
-  'Unknown',
-  'InvalidArgument',
-  'DeadlineExceeded',
-  'NotFound',
-  'AlreadyExists',
-  'PermissionDenied',
-  'ResourceExhausted',
-  'FailedPrecondition',
-  'Aborted',
-  'OutOfRange',
-  'Unimplemented',
-  'Internal',
-  'Unavailable',
-  'DataLoss',
-  'Unauthenticated',
-] as const;
 
 const HANDLING_BOUNDS = new Float64Array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]);
 

@@ -17,7 +17,6 @@ export {
   histograms,
 } from './definition.ts';
 export {
-  GRPC_CODE_NAMES,
   type GrpcCallType,
   type GrpcMethodMetrics,
   GrpcServerMetrics,

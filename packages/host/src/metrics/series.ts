@@ -1,6 +1,8 @@
 /** From handles to the series that a scrape shows, in the form in which prom-client prints them. */
+
+import { GRPC_CODE_NAMES } from '@etcd/base';
 import type { Definition, Handle, MetricType } from './definition.ts';
-import { GRPC_CODE_NAMES, type GrpcMethodMetrics, type GrpcServerMetrics } from './grpc-metrics.ts';
+import type { GrpcMethodMetrics, GrpcServerMetrics } from './grpc-metrics.ts';
 import { Family, Histogram } from './metric.ts';
 
 /** One line of a scrape. */

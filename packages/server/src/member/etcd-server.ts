@@ -6,7 +6,8 @@
  *   propose ──> RaftLoop ──> log ──> Applier ──> store, lessor, alarms, membership ──> waiter
  *   read    ──> LinearizableReads ──> RaftLoop ──> reader
  */
-import { GrpcCode, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+
+import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import { AlarmAction, AlarmRequest, AlarmType, encodeAlarmRequest } from '@etcd/api/etcdserverpb';
 import { DowngradeInfoSetRequest, encodeDowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import {
@@ -18,7 +19,7 @@ import {
   type Snapshot,
 } from '@etcd/api/raftpb';
 import type { Clock, Disk, DiskError, Logger, Random } from '@etcd/base';
-import { urlTexts } from '@etcd/base';
+import { GrpcCode, urlTexts } from '@etcd/base';
 import { RaftState, type ReadState, type SoftState } from '@etcd/raft';
 import type { Backend } from '@etcd/storage/backend';
 import { snapDirectory, walDirectory } from '@etcd/storage/data';

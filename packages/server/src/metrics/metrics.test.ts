@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { GRPC_CODE_NAMES } from '@etcd/base';
 import {
   Counter,
   exponentialBounds,
   Family,
   formatBound,
   Gauge,
-  GRPC_CODE_NAMES,
   Histogram,
   OVERFLOW_LABEL,
 } from '@etcd/host/metrics';

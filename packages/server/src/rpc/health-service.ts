@@ -1,11 +1,13 @@
 /** `grpc.health.v1.Health`: whether the member serves, asked once or watched. The only service that has a name is the whole. */
-import { GrpcCode, RPC_ERRORS } from '@etcd/api';
+
+import { RPC_ERRORS } from '@etcd/api';
 import {
   HealthCheckRequestCodec,
   HealthCheckResponse,
   HealthCheckResponseCodec,
   ServingStatus,
 } from '@etcd/api/health';
+import { GrpcCode } from '@etcd/base';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
 import { answer, decodeRequest, type RpcContext, refuse } from './rpc-context.ts';
 

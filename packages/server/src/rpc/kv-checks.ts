@@ -2,7 +2,8 @@
  * What of a KV request can be judged without the store: refused before it costs a proposal. Each check answers with the
  * error that etcd gives, or null. (Order and texts as in etcd 3.7's v3rpc/key.go.)
  */
-import { GrpcCode, RPC_ERRORS, type RpcError } from '@etcd/api';
+
+import { RPC_ERRORS, type RpcError } from '@etcd/api';
 import type {
   DeleteRangeRequest,
   PutRequest,
@@ -10,7 +11,7 @@ import type {
   RequestOp,
   TxnRequest,
 } from '@etcd/api/etcdserverpb';
-import { latin1FromBytes } from '@etcd/base';
+import { GrpcCode, latin1FromBytes } from '@etcd/base';
 import { IntervalSet } from './interval-set.ts';
 
 const LAST_SORT_ORDER = 2;

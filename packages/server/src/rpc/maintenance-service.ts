@@ -1,6 +1,6 @@
 /** The Maintenance service: the state of this member, its alarms, its hashes, copies of its database. */
 import { createHash } from 'node:crypto';
-import { GrpcCode, INTERNAL_ERRORS } from '@etcd/api';
+import { INTERNAL_ERRORS } from '@etcd/api';
 import {
   type AlarmMember,
   AlarmRequestCodec,
@@ -27,6 +27,7 @@ import {
   StatusResponse,
   StatusResponseCodec,
 } from '@etcd/api/etcdserverpb';
+import { GrpcCode } from '@etcd/base';
 import type { BackendSnapshot } from '@etcd/storage/backend';
 import {
   formatClusterVersion,

@@ -1,5 +1,7 @@
 /** What the services of a member share: the member, who it says it is in answers, and how calls are admitted and refused. */
-import { type Codec, DecodeError, GrpcCode, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
+
+import { type Codec, DecodeError, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
+import { GrpcCode } from '@etcd/base';
 import type { Counter } from '@etcd/host/metrics';
 import { type GrpcServer, MethodKind, type ServerCall } from '@etcd/transport';
 import type { EtcdServer } from '../member/index.ts';

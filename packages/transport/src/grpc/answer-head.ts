@@ -3,11 +3,13 @@
  * why this is no answer of gRPC at all. Found out once per distinct head of a connection. Texts and codes are
  * those of grpc-go's client.
  */
+
+import { GrpcCode } from '@etcd/base';
 import { FieldKind } from '../hpack/header-field.ts';
 import type { Head } from '../http2/head.ts';
 import { encodingOf } from './compression.ts';
 import { isGrpcContentType } from './grpc-route.ts';
-import { codeFromHttpStatus, decodeGrpcMessage, GrpcCode, parseGrpcStatus, quote } from './status.ts';
+import { codeFromHttpStatus, decodeGrpcMessage, parseGrpcStatus, quote } from './status.ts';
 
 export class AnswerHead {
   /** A 1xx head, which only announces the real one. */
@@ -38,8 +40,8 @@ export class AnswerHead {
     this.problemCode = codeFromHttpStatus(head.status);
     this.encoding = encodingOf(encoding);
     this.encodingName = encoding ?? '';
-    const code = status === null ? GrpcCode.UNKNOWN : parseGrpcStatus(status);
-    this.code = code < 0 ? GrpcCode.UNKNOWN : code;
+    const code = status === null ? GrpcCode.Unknown : parseGrpcStatus(status);
+    this.code = code < 0 ? GrpcCode.Unknown : code;
     this.message = code < 0 ? `transport: malformed grpc-status: ${quote(status ?? '')}` : message;
   }
 

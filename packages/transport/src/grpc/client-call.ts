@@ -2,6 +2,8 @@
  * One call on the client. What happens is told to the {@link ClientReceiver}; `onEnd` is its last word and
  * comes exactly once, never from inside a method of the call or of the channel.
  */
+
+import { GrpcCode } from '@etcd/base';
 import type { HeaderField } from '../hpack/header-field.ts';
 import type { Http2Connection } from '../http2/connection.ts';
 import type { Head } from '../http2/head.ts';
@@ -14,7 +16,7 @@ import { NO_SLOT } from './deadlines.ts';
 import { GrpcStream, MESSAGE_PREFIX_BYTES } from './grpc-stream.ts';
 import type { Metadata } from './metadata.ts';
 import { metadataOf, metadataValue, NO_METADATA } from './metadata.ts';
-import { codeFromReset, GrpcCode, quote } from './status.ts';
+import { codeFromReset, quote } from './status.ts';
 
 export interface ClientReceiver {
   /** The server has begun its answer. */
@@ -111,7 +113,7 @@ export class ClientCall extends GrpcStream implements Expiring {
     const { maxSendMessageBytes } = this.#context;
     if (length > maxSendMessageBytes) {
       const text = `trying to send message larger than max (${length} vs. ${maxSendMessageBytes})`;
-      this.#abort(GrpcCode.RESOURCE_EXHAUSTED, text);
+      this.#abort(GrpcCode.ResourceExhausted, text);
       return false;
     }
     if (this.id === 0) {
@@ -148,7 +150,7 @@ export class ClientCall extends GrpcStream implements Expiring {
 
   /** Ends the call with CANCELLED, unless it has ended already. */
   cancel(): void {
-    this.#abort(GrpcCode.CANCELLED, 'context canceled');
+    this.#abort(GrpcCode.Canceled, 'context canceled');
   }
 
   // What the channel and the connection call
@@ -182,12 +184,12 @@ export class ClientCall extends GrpcStream implements Expiring {
     const answer = AnswerHead.of(head);
     if (this.#headers !== null) {
       if (endStream) this.#trailers = head;
-      else this.#reject(GrpcCode.INTERNAL, 'a HEADERS frame cannot appear in the middle of a stream');
+      else this.#reject(GrpcCode.Internal, 'a HEADERS frame cannot appear in the middle of a stream');
       return;
     }
     if (answer.isInterim) {
       if (!endStream) return;
-      this.#reject(GrpcCode.INTERNAL, `protocol error: informational header with status code ${head.status}`);
+      this.#reject(GrpcCode.Internal, `protocol error: informational header with status code ${head.status}`);
     } else if (answer.problem !== '') {
       this.#reject(answer.problemCode, answer.problem);
     } else if (endStream) {
@@ -206,9 +208,9 @@ export class ClientCall extends GrpcStream implements Expiring {
 
   override onLastMessage(): void {
     if (this.#ownCode >= 0) return;
-    if (this.isInsideMessage) this.finish(GrpcCode.INTERNAL, 'unexpected EOF');
+    if (this.isInsideMessage) this.finish(GrpcCode.Internal, 'unexpected EOF');
     else if (this.#trailers === null) {
-      this.finish(GrpcCode.INTERNAL, 'server closed the stream without sending trailers');
+      this.finish(GrpcCode.Internal, 'server closed the stream without sending trailers');
     } else {
       const { code, message } = AnswerHead.of(this.#trailers);
       this.finish(code, message);
@@ -219,7 +221,7 @@ export class ClientCall extends GrpcStream implements Expiring {
     if (this.encoding !== Encoding.UNSUPPORTED) this.#reject(code, text);
     else {
       const name = quote(this.#encodingName);
-      this.#reject(GrpcCode.INTERNAL, `grpc: Decompressor is not installed for grpc-encoding ${name}`);
+      this.#reject(GrpcCode.Internal, `grpc: Decompressor is not installed for grpc-encoding ${name}`);
     }
   }
 
@@ -239,18 +241,18 @@ export class ClientCall extends GrpcStream implements Expiring {
     this.discard();
     if (this.#ownCode >= 0) return;
     if (this.connection.isClosed) {
-      this.finish(GrpcCode.UNAVAILABLE, this.#context.closeReason);
+      this.finish(GrpcCode.Unavailable, this.#context.closeReason);
       return;
     }
     if (errorCode === ErrorCode.REFUSED_STREAM) this.isUnprocessed = true;
     // The server's clock may have run out a little before ours.
     const isLate = errorCode === ErrorCode.CANCEL && this.connection.clock.now() >= this.deadlineMs;
-    const code = isLate ? GrpcCode.DEADLINE_EXCEEDED : codeFromReset(errorCode);
+    const code = isLate ? GrpcCode.DeadlineExceeded : codeFromReset(errorCode);
     this.finish(code, `stream terminated by RST_STREAM with error code: ${errorCodeName(errorCode)}`);
   }
 
   onDeadline(): void {
-    this.#reject(GrpcCode.DEADLINE_EXCEEDED, 'context deadline exceeded');
+    this.#reject(GrpcCode.DeadlineExceeded, 'context deadline exceeded');
   }
 
   override isAwaitingBody(): boolean {

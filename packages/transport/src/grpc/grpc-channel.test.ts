@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { GrpcCode } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
 import fc from 'fast-check';
 import { memoryDuplexPair } from '../duplex/memory-duplex.ts';
@@ -9,7 +10,6 @@ import { type Fields, grpcMessage, RawPeer, uint32 } from '../testing/raw-peer.t
 import { SimServer } from '../testing/sim-server.ts';
 import type { ClientCall, ClientReceiver } from './client-call.ts';
 import { GrpcChannel, type GrpcChannelOptions } from './grpc-channel.ts';
-import { GrpcCode } from './status.ts';
 
 /** Notes what a client's call hears. */
 class Notes implements ClientReceiver {
@@ -143,16 +143,16 @@ test('how a call ends: by the status, by a reset, by an answer that is none', ()
           true,
         ),
     ],
-    ['no status', GrpcCode.UNKNOWN, '', (peer) => answer(peer, 1, '', [['x', 'y']])],
+    ['no status', GrpcCode.Unknown, '', (peer) => answer(peer, 1, '', [['x', 'y']])],
     [
       'a status that is no number',
-      GrpcCode.UNKNOWN,
+      GrpcCode.Unknown,
       'transport: malformed grpc-status: "x"',
       (peer) => answer(peer, 1, '', [['grpc-status', 'x']]),
     ],
     [
       'no trailers',
-      GrpcCode.INTERNAL,
+      GrpcCode.Internal,
       'server closed the stream without sending trailers',
       (peer) => {
         peer.headers(1, ANSWER);
@@ -161,7 +161,7 @@ test('how a call ends: by the status, by a reset, by an answer that is none', ()
     ],
     [
       'half a message',
-      GrpcCode.INTERNAL,
+      GrpcCode.Internal,
       'unexpected EOF',
       (peer) => {
         peer.headers(1, ANSWER);
@@ -171,7 +171,7 @@ test('how a call ends: by the status, by a reset, by an answer that is none', ()
     ],
     [
       'headers in the middle',
-      GrpcCode.INTERNAL,
+      GrpcCode.Internal,
       'a HEADERS frame cannot appear in the middle of a stream',
       (peer) => {
         peer.headers(1, ANSWER);
@@ -180,43 +180,43 @@ test('how a call ends: by the status, by a reset, by an answer that is none', ()
     ],
     [
       'another content-type',
-      GrpcCode.UNKNOWN,
+      GrpcCode.Unknown,
       'unexpected HTTP status code received from server: 200 (OK); transport: received unexpected content-type "text/html"',
       (peer) => peer.headers(1, [ANSWER[0]!, ['content-type', 'text/html']], true),
     ],
     [
       '503',
-      GrpcCode.UNAVAILABLE,
+      GrpcCode.Unavailable,
       'unexpected HTTP status code received from server: 503 (Service Unavailable); malformed header: missing HTTP content-type',
       (peer) => peer.headers(1, [[':status', '503']], true),
     ],
     [
       'a reset: refused',
-      GrpcCode.UNAVAILABLE,
+      GrpcCode.Unavailable,
       'stream terminated by RST_STREAM with error code: REFUSED_STREAM',
       (peer) => peer.reset(1, ErrorCode.REFUSED_STREAM),
     ],
     [
       'a reset: cancel',
-      GrpcCode.CANCELLED,
+      GrpcCode.Canceled,
       'stream terminated by RST_STREAM with error code: CANCEL',
       (peer) => peer.reset(1, ErrorCode.CANCEL),
     ],
     [
       'a reset: calm',
-      GrpcCode.RESOURCE_EXHAUSTED,
+      GrpcCode.ResourceExhausted,
       'stream terminated by RST_STREAM with error code: ENHANCE_YOUR_CALM',
       (peer) => peer.reset(1, ErrorCode.ENHANCE_YOUR_CALM),
     ],
     [
       'too large',
-      GrpcCode.RESOURCE_EXHAUSTED,
+      GrpcCode.ResourceExhausted,
       'grpc: received message larger than max (11 vs. 10)',
       (peer) => answer(peer, 1, 'x'.repeat(11)),
     ],
     [
       'an unknown compression',
-      GrpcCode.INTERNAL,
+      GrpcCode.Internal,
       'grpc: Decompressor is not installed for grpc-encoding "zstd"',
       (peer) => {
         peer.headers(1, [...ANSWER, ['grpc-encoding', 'zstd']]);
@@ -225,7 +225,7 @@ test('how a call ends: by the status, by a reset, by an answer that is none', ()
     ],
     [
       'two messages',
-      GrpcCode.INTERNAL,
+      GrpcCode.Internal,
       'cardinality violation: expected <EOF> for non server-streaming RPCs, but received another message',
       (peer) => {
         peer.headers(1, ANSWER);
@@ -235,14 +235,14 @@ test('how a call ends: by the status, by a reset, by an answer that is none', ()
     ],
     [
       'no message',
-      GrpcCode.INTERNAL,
+      GrpcCode.Internal,
       'cardinality violation: received no response message from non-server-streaming RPC',
       (peer) => peer.headers(1, [...ANSWER, ['grpc-status', '0']], true),
     ],
-    ['a lost connection', GrpcCode.UNAVAILABLE, 'the peer has closed the connection', (peer) => peer.end()],
+    ['a lost connection', GrpcCode.Unavailable, 'the peer has closed the connection', (peer) => peer.end()],
     [
       'a broken connection',
-      GrpcCode.UNAVAILABLE,
+      GrpcCode.Unavailable,
       'WINDOW_UPDATE by nothing',
       (peer) => peer.windowUpdate(0, 0),
     ],
@@ -296,7 +296,7 @@ test('cancel: the server hears of it, the caller afterwards', () => {
   call.cancel();
   assert.deepEqual(notes.ends, []);
   sim.clock.settle();
-  assert.deepEqual(notes.ends, [[GrpcCode.CANCELLED, 'context canceled']]);
+  assert.deepEqual(notes.ends, [[GrpcCode.Canceled, 'context canceled']]);
   assert.equal(sim.receivers[0]!.cancelCount, 1);
   assert.equal(call.write(Buffer.from('x')), false);
   call.halfClose();
@@ -313,7 +313,7 @@ test('a deadline ends the call on both sides', () => {
   sim.clock.advance(499);
   assert.deepEqual(ends, []);
   sim.clock.advance(20);
-  assert.deepEqual(ends, [[GrpcCode.DEADLINE_EXCEEDED, 'context deadline exceeded']]);
+  assert.deepEqual(ends, [[GrpcCode.DeadlineExceeded, 'context deadline exceeded']]);
   assert.equal(sim.server.streamCount, 0);
 });
 
@@ -325,7 +325,7 @@ test('a reset that comes a moment before our own deadline still counts as the de
   call.deadlineMs = clock.now();
   peer.reset(1, ErrorCode.CANCEL);
   clock.settle();
-  assert.deepEqual(ends, [GrpcCode.DEADLINE_EXCEEDED]);
+  assert.deepEqual(ends, [GrpcCode.DeadlineExceeded]);
 });
 
 test('calls beyond the server’s limit wait for a stream, in order; their time runs meanwhile', () => {
@@ -398,12 +398,12 @@ test('a channel that is closed fails its calls, and later ones at once', () => {
   sim.clock.settle();
   channel.close('enough');
   sim.clock.advance(2000);
-  assert.deepEqual(notes.ends, [[GrpcCode.UNAVAILABLE, 'enough']]);
+  assert.deepEqual(notes.ends, [[GrpcCode.Unavailable, 'enough']]);
   const late = new Notes();
   channel.call('/test.S/Bidi', late);
   assert.deepEqual(late.ends, []);
   sim.clock.settle();
-  assert.deepEqual(late.ends, [[GrpcCode.UNAVAILABLE, 'enough']]);
+  assert.deepEqual(late.ends, [[GrpcCode.Unavailable, 'enough']]);
   assert.equal(sim.server.connectionCount, 0);
 });
 
@@ -437,7 +437,7 @@ test('keepalive: a server that answers keeps the channel, one that does not lose
   clock.advance(29_000);
   assert.equal(ends.ends.length, 0);
   clock.advance(14_000);
-  assert.deepEqual(ends.ends, [[GrpcCode.UNAVAILABLE, 'keepalive ping was not answered in time']]);
+  assert.deepEqual(ends.ends, [[GrpcCode.Unavailable, 'keepalive ping was not answered in time']]);
 });
 
 test('without open calls a channel sends no keepalive unless told to', () => {
@@ -521,6 +521,6 @@ test('a server that opens a stream, or pushes one, is cut off', () => {
     act(peer);
     clock.settle();
     assert.equal(peer.goaway()?.errorCode, ErrorCode.PROTOCOL_ERROR);
-    assert.equal(notes.ends[0]?.[0], GrpcCode.UNAVAILABLE);
+    assert.equal(notes.ends[0]?.[0], GrpcCode.Unavailable);
   }
 });

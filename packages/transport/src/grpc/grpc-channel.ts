@@ -6,7 +6,7 @@
  * The duplex may still be connecting: what is sent before it is ready goes out then.
  */
 import type { Clock } from '@etcd/base';
-import { assert, InvariantError, RingBuffer } from '@etcd/base';
+import { assert, GrpcCode, InvariantError, RingBuffer } from '@etcd/base';
 import type { Duplex } from '../duplex/duplex.ts';
 import { Indexing } from '../hpack/hpack-encoder.ts';
 import type { ConnectionHandler } from '../http2/connection.ts';
@@ -25,7 +25,7 @@ import { Deadlines } from './deadlines.ts';
 import { DEFAULT_MAX_RECEIVE_MESSAGE_BYTES } from './grpc-server.ts';
 import type { Metadata } from './metadata.ts';
 import { encodeMetadataValue, NO_METADATA } from './metadata.ts';
-import { GrpcCode, quote } from './status.ts';
+import { quote } from './status.ts';
 import { formatTimeout, MAX_TIMEOUT_MS } from './timeout.ts';
 
 export interface GrpcChannelOptions {
@@ -157,9 +157,9 @@ export class GrpcChannel implements ConnectionHandler, ClientContext {
     const call = new ClientCall(this.connection, this, path, metadata, deadlineMs, receiver);
     if (!this.isOpen) {
       call.isUnprocessed = true;
-      this.#finishLater(call, GrpcCode.UNAVAILABLE, this.connection.isClosed ? this.closeReason : DRAINING);
+      this.#finishLater(call, GrpcCode.Unavailable, this.connection.isClosed ? this.closeReason : DRAINING);
     } else if (this.#waiting.count >= MAX_WAITING_CALLS) {
-      this.#finishLater(call, GrpcCode.RESOURCE_EXHAUSTED, 'transport: too many calls wait for a stream');
+      this.#finishLater(call, GrpcCode.ResourceExhausted, 'transport: too many calls wait for a stream');
     } else {
       if (hasDeadline) this.#deadlines.add(call);
       this.#waiting.push(call);
@@ -238,7 +238,7 @@ export class GrpcChannel implements ConnectionHandler, ClientContext {
     for (const stream of this.connection.streams.list()) {
       if (stream.id > lastStreamId && stream instanceof ClientCall) {
         stream.isUnprocessed = true;
-        stream.abandon(GrpcCode.UNAVAILABLE, DRAINING);
+        stream.abandon(GrpcCode.Unavailable, DRAINING);
         this.connection.dropStream(stream, ErrorCode.REFUSED_STREAM);
       }
     }
@@ -268,7 +268,7 @@ export class GrpcChannel implements ConnectionHandler, ClientContext {
     for (let call = this.#waiting.take(); call !== undefined; call = this.#waiting.take()) {
       if (!call.isAlive) continue;
       call.isUnprocessed = true;
-      call.finish(GrpcCode.UNAVAILABLE, reason);
+      call.finish(GrpcCode.Unavailable, reason);
     }
   }
 
@@ -334,7 +334,7 @@ class UnaryReceiver implements ClientReceiver {
         this.#count === 0
           ? 'received no response message from non-server-streaming RPC'
           : 'expected <EOF> for non server-streaming RPCs, but received another message';
-      this.#done(GrpcCode.INTERNAL, `cardinality violation: ${problem}`, NOTHING, 0, 0, call);
+      this.#done(GrpcCode.Internal, `cardinality violation: ${problem}`, NOTHING, 0, 0, call);
       return;
     }
     this.#done(code, message, this.#bytes, this.#start, this.#end, call);

@@ -1,6 +1,7 @@
 /** The methods that a server offers, and their counters. */
+
+import { GRPC_CODE_NAMES } from '@etcd/base';
 import type { ServerCall } from './server-call.ts';
-import { GRPC_CODE_COUNT } from './status.ts';
 
 /**
  * Called when the request has arrived: at once with the message of a unary call, with the only message of a
@@ -30,7 +31,7 @@ export class GrpcMethod {
   bytesReceived = 0;
   bytesSent = 0;
   /** How many calls ended with each status code. */
-  readonly handled = new Float64Array(GRPC_CODE_COUNT);
+  readonly handled = new Float64Array(GRPC_CODE_NAMES.length);
 
   constructor(path: string, kind: number, onMessage: MessageHandler, onCall: StreamHandler) {
     const slash = path.lastIndexOf('/');

@@ -2,12 +2,14 @@
  * What a server does with a request's head: which method it is for, or how it is refused. Found out once per
  * distinct head of a connection. The checks, their order and their texts are those of grpc-go's server.
  */
+
+import { GrpcCode } from '@etcd/base';
 import { FieldKind } from '../hpack/header-field.ts';
 import type { Head } from '../http2/head.ts';
 import { ACCEPTED_ENCODINGS, Encoding, encodingOf } from './compression.ts';
 import type { GrpcMethod } from './grpc-method.ts';
 import { decodeMetadataValue, illegalBase64At, type Metadata, NO_METADATA } from './metadata.ts';
-import { GrpcCode, quote } from './status.ts';
+import { quote } from './status.ts';
 
 const GRPC_CONTENT_TYPE = 'application/grpc';
 
@@ -78,21 +80,21 @@ function refusalByHead(head: Head, contentType: string): Refusal | null {
   if (hostCount > 1) {
     const authorityCount = head.authority === '' ? 0 : 1;
     const text = `num values of :authority: ${authorityCount}, num values of host: ${hostCount}, both must only have 1 value as per HTTP/2 spec`;
-    return new Refusal(HTTP_BAD_REQUEST, GrpcCode.INTERNAL, text);
+    return new Refusal(HTTP_BAD_REQUEST, GrpcCode.Internal, text);
   }
   if (!isGrpcContentType(contentType)) {
     const text = `invalid gRPC request content-type ${quote(contentType)}`;
-    return new Refusal(HTTP_UNSUPPORTED_MEDIA_TYPE, GrpcCode.INVALID_ARGUMENT, text);
+    return new Refusal(HTTP_UNSUPPORTED_MEDIA_TYPE, GrpcCode.InvalidArgument, text);
   }
   for (const { name, value } of head.fields) {
     if (decodeMetadataValue(name, value) !== null) continue;
     const problem = `illegal base64 data at input byte ${illegalBase64At(value)}`;
     const text = `malformed binary metadata ${quote(value)} in header ${quote(name)}: ${problem}`;
-    return new Refusal(HTTP_BAD_REQUEST, GrpcCode.INTERNAL, text);
+    return new Refusal(HTTP_BAD_REQUEST, GrpcCode.Internal, text);
   }
   if (head.method !== 'POST') {
     const text = `Received a HEADERS frame with :method ${quote(head.method)} which should be POST`;
-    return new Refusal(HTTP_METHOD_NOT_ALLOWED, GrpcCode.INTERNAL, text);
+    return new Refusal(HTTP_METHOD_NOT_ALLOWED, GrpcCode.Internal, text);
   }
   return null;
 }
@@ -109,17 +111,17 @@ function refusalByPath(path: string, table: MethodTable): Refusal {
       ? `unknown method ${name} for service ${service}`
       : `unknown service ${service}`;
   }
-  return new Refusal(HTTP_OK, GrpcCode.UNIMPLEMENTED, text);
+  return new Refusal(HTTP_OK, GrpcCode.Unimplemented, text);
 }
 
 function refusalByEncoding(encoding: string): Refusal {
   const text = `grpc: Decompressor is not installed for grpc-encoding ${quote(encoding)}`;
-  return new Refusal(HTTP_OK, GrpcCode.UNIMPLEMENTED, text, [['grpc-accept-encoding', ACCEPTED_ENCODINGS]]);
+  return new Refusal(HTTP_OK, GrpcCode.Unimplemented, text, [['grpc-accept-encoding', ACCEPTED_ENCODINGS]]);
 }
 
 /** A malformed `grpc-timeout` is found per request, since it is not part of the head. */
 export function refusalByTimeout(text: string): Refusal {
-  return new Refusal(HTTP_BAD_REQUEST, GrpcCode.INTERNAL, text);
+  return new Refusal(HTTP_BAD_REQUEST, GrpcCode.Internal, text);
 }
 
-export const DEADLINE_PASSED = new Refusal(HTTP_OK, GrpcCode.DEADLINE_EXCEEDED, 'context deadline exceeded');
+export const DEADLINE_PASSED = new Refusal(HTTP_OK, GrpcCode.DeadlineExceeded, 'context deadline exceeded');

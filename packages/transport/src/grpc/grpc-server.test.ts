@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { GrpcCode } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
 import type { Duplex } from '../duplex/duplex.ts';
 import { memoryDuplexPair } from '../duplex/memory-duplex.ts';
@@ -9,7 +10,6 @@ import { type Fields, grpcMessage, grpcRequest, RawPeer } from '../testing/raw-p
 import { SimServer } from '../testing/sim-server.ts';
 import { GrpcServer } from './grpc-server.ts';
 import type { ServerCall } from './server-call.ts';
-import { GrpcCode } from './status.ts';
 
 function newServer(options: ConstructorParameters<typeof SimServer>[1] = {}): SimServer {
   return new SimServer(new SimClock(), options);
@@ -271,7 +271,7 @@ test('S18 messages above the limit are refused by their prefix, before their byt
     'grpc: received message larger than max (2130706432 vs. 1000)',
   );
   assert.equal(peer.trailers(3)['grpc-status'], '0');
-  assert.equal(peer.trailers(5)['grpc-status'], String(GrpcCode.RESOURCE_EXHAUSTED));
+  assert.equal(peer.trailers(5)['grpc-status'], String(GrpcCode.ResourceExhausted));
 });
 
 test('gzip messages are understood, and bounded by what they expand to', () => {
@@ -319,7 +319,7 @@ test('errors: trailers alone, the message percent-encoded, metadata with them', 
   const peer = sim.connect();
   peer.call(1, '/test.S/Later');
   sim.clock.settle();
-  sim.pending[0]!.fail(GrpcCode.NOT_FOUND, 'ключ 100%\n', [['x-reason-bin', '\x00\xff']]);
+  sim.pending[0]!.fail(GrpcCode.NotFound, 'ключ 100%\n', [['x-reason-bin', '\x00\xff']]);
   sim.clock.settle();
   assert.equal(peer.ofStream(1).length, 1);
   assert.deepEqual(peer.trailers(1), {
@@ -426,7 +426,7 @@ test('a stream can send its headers first, with metadata, and end with trailers'
   sim.clock.settle();
   assert.equal(peer.trailers(1)['x-early'], 'yes');
   sim.streams[0]!.write(Buffer.from('m'));
-  sim.streams[0]!.end(GrpcCode.ABORTED, 'because', [['x-late', 'too']]);
+  sim.streams[0]!.end(GrpcCode.Aborted, 'because', [['x-late', 'too']]);
   sim.clock.settle();
   assert.deepEqual(peer.trailers(1), { 'grpc-status': '10', 'grpc-message': 'because', 'x-late': 'too' });
 });
@@ -508,7 +508,7 @@ test('the deadline of the client cancels the call, no earlier than it is due and
     assert.equal(peer.resetOf(1), ErrorCode.CANCEL);
     assert.equal(call.isCancelled, true);
     assert.equal(sim.receivers[0]!.cancelCount, 1);
-    assert.equal(call.method!.handled[GrpcCode.DEADLINE_EXCEEDED], 1);
+    assert.equal(call.method!.handled[GrpcCode.DeadlineExceeded], 1);
     call.respond(Buffer.from('too late'));
     sim.clock.settle();
     assert.equal(peer.body(1).length, 0);
@@ -682,7 +682,7 @@ test('counters of a method: started, handled by code, messages', () => {
   assert.equal(method.messagesSent, 2);
   assert.deepEqual([method.bytesReceived, method.bytesSent], [2, 2]);
   assert.equal(method.handled[GrpcCode.OK], 2);
-  assert.equal(method.handled[GrpcCode.UNKNOWN], 1);
+  assert.equal(method.handled[GrpcCode.Unknown], 1);
 });
 
 test('ordinary requests: method, path, headers, body; answers whole or in pieces', () => {

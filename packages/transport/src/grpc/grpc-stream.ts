@@ -6,13 +6,12 @@
  * A message that lies whole in one piece of the body is handed on as a view of it. One that is spread over
  * pieces is put together in memory that grows with what has arrived, never with what was only announced.
  */
-import { copyBytes } from '@etcd/base';
+import { copyBytes, GrpcCode } from '@etcd/base';
 import type { Http2Connection } from '../http2/connection.ts';
 import { copyRange } from '../http2/output.ts';
 import { readUint32 } from '../http2/protocol.ts';
 import { Http2Stream } from '../http2/stream.ts';
 import { Encoding, gunzip, TOO_LARGE } from './compression.ts';
-import { GrpcCode } from './status.ts';
 
 export const MESSAGE_PREFIX_BYTES = 5;
 
@@ -163,16 +162,16 @@ export abstract class GrpcStream extends Http2Stream {
   #isAcceptable(): boolean {
     if (this.#length > this.#maxMessageBytes) {
       const sizes = `${this.#length} vs. ${this.#maxMessageBytes}`;
-      this.onBadMessage(GrpcCode.RESOURCE_EXHAUSTED, `grpc: received message larger than max (${sizes})`);
+      this.onBadMessage(GrpcCode.ResourceExhausted, `grpc: received message larger than max (${sizes})`);
       return false;
     }
     if (this.#flag === UNCOMPRESSED) return true;
     if (this.#flag === COMPRESSED) {
       if (this.encoding !== Encoding.IDENTITY) return true;
       const text = 'grpc: compressed flag set with identity or empty encoding';
-      this.onBadMessage(GrpcCode.INTERNAL, text);
+      this.onBadMessage(GrpcCode.Internal, text);
     } else {
-      this.onBadMessage(GrpcCode.INTERNAL, `grpc: received unexpected payload format ${this.#flag}`);
+      this.onBadMessage(GrpcCode.Internal, `grpc: received unexpected payload format ${this.#flag}`);
     }
     return false;
   }
@@ -214,9 +213,9 @@ export abstract class GrpcStream extends Http2Stream {
       this.onMessage(message, 0, message.length);
     } else if (message === TOO_LARGE) {
       const text = `grpc: received message after decompression larger than max ${this.#maxMessageBytes}`;
-      this.onBadMessage(GrpcCode.RESOURCE_EXHAUSTED, text);
+      this.onBadMessage(GrpcCode.ResourceExhausted, text);
     } else {
-      this.onBadMessage(GrpcCode.INTERNAL, `grpc: failed to decompress the message: ${message}`);
+      this.onBadMessage(GrpcCode.Internal, `grpc: failed to decompress the message: ${message}`);
     }
   }
 
@@ -238,7 +237,7 @@ export abstract class GrpcStream extends Http2Stream {
     const { buffered } = this.connection;
     if (buffered.claim(byteCount)) return true;
     const text = `transport: more than ${buffered.maxBytes} bytes of unfinished messages`;
-    this.onBadMessage(GrpcCode.RESOURCE_EXHAUSTED, text);
+    this.onBadMessage(GrpcCode.ResourceExhausted, text);
     return false;
   }
 }

@@ -5,6 +5,8 @@
  * `respondBody` and `fail`. A stream handler writes messages and ends with `end`. After that, and after a cancellation or a
  * lost connection, every method is harmless: late answers go nowhere.
  */
+
+import { GRPC_CODE_NAMES, GrpcCode } from '@etcd/base';
 import type { HeaderField } from '../hpack/header-field.ts';
 import type { Body } from '../http2/body.ts';
 import type { Http2Connection } from '../http2/connection.ts';
@@ -28,7 +30,6 @@ import { DEADLINE_PASSED, refusalByTimeout } from './grpc-route.ts';
 import { GrpcStream, MESSAGE_PREFIX_BYTES } from './grpc-stream.ts';
 import type { Metadata } from './metadata.ts';
 import { metadataOf, metadataValue, NO_METADATA } from './metadata.ts';
-import { GRPC_CODE_COUNT, GrpcCode } from './status.ts';
 import { MAX_TIMEOUT_MS, parseTimeout, timeoutError } from './timeout.ts';
 
 /** Hears of a call after its handler has returned. One object for all events: no closure per call. */
@@ -293,14 +294,14 @@ export class ServerCall extends GrpcStream implements Expiring {
     const method = this.method;
     if (this.#isAnswered || method === null) return;
     if (this.isInsideMessage) {
-      this.end(method.kind === MethodKind.UNARY ? GrpcCode.UNKNOWN : GrpcCode.INTERNAL, 'unexpected EOF');
+      this.end(method.kind === MethodKind.UNARY ? GrpcCode.Unknown : GrpcCode.Internal, 'unexpected EOF');
     } else if (method.kind >= MethodKind.CLIENT_STREAM) {
       this.receiver?.onHalfClose?.(this);
     } else if (method.kind === MethodKind.UNARY) {
-      if (!this.#isDispatched) this.end(GrpcCode.UNKNOWN, 'EOF');
+      if (!this.#isDispatched) this.end(GrpcCode.Unknown, 'EOF');
     } else if (this.#request === null) {
       const text = 'cardinality violation: received no request message from non-client-streaming RPC';
-      this.end(GrpcCode.INTERNAL, text);
+      this.end(GrpcCode.Internal, text);
     } else {
       const request = this.#request;
       this.#request = null;
@@ -322,7 +323,7 @@ export class ServerCall extends GrpcStream implements Expiring {
   }
 
   override onBodyTimeout(): void {
-    this.onBadMessage(GrpcCode.DEADLINE_EXCEEDED, 'transport: the request did not arrive in time');
+    this.onBadMessage(GrpcCode.DeadlineExceeded, 'transport: the request did not arrive in time');
   }
 
   override onEndDue(): void {
@@ -344,7 +345,7 @@ export class ServerCall extends GrpcStream implements Expiring {
     const wasAnswered = this.#isAnswered;
     this.#isAnswered = true;
     this.#isCancelled = !wasAnswered;
-    this.#count(this.#isLate ? GrpcCode.DEADLINE_EXCEEDED : GrpcCode.CANCELLED);
+    this.#count(this.#isLate ? GrpcCode.DeadlineExceeded : GrpcCode.Canceled);
     if (!wasAnswered && this.#isDispatched) this.receiver?.onCancel?.(this);
   }
 
@@ -388,7 +389,7 @@ export class ServerCall extends GrpcStream implements Expiring {
   #keepRequest(bytes: Uint8Array, start: number, end: number): void {
     if (this.#request !== null) {
       const text = 'cardinality violation: received multiple request messages for non-client-streaming RPC';
-      this.end(GrpcCode.INTERNAL, text);
+      this.end(GrpcCode.Internal, text);
       return;
     }
     this.#request = bytes;
@@ -402,7 +403,7 @@ export class ServerCall extends GrpcStream implements Expiring {
     if (length <= maxBytes) return true;
     const prefix = this.method!.kind === MethodKind.UNARY ? 'grpc: ' : '';
     const text = `${prefix}trying to send message larger than max (${length} vs. ${maxBytes})`;
-    this.end(GrpcCode.RESOURCE_EXHAUSTED, text);
+    this.end(GrpcCode.ResourceExhausted, text);
     return false;
   }
 
@@ -527,7 +528,7 @@ export class ServerCall extends GrpcStream implements Expiring {
       return;
     }
     const text = `transport: more than ${this.connection.limits.maxQueuedBytes} bytes wait to be read`;
-    this.#endWhenSent(GrpcCode.RESOURCE_EXHAUSTED, text, NO_METADATA);
+    this.#endWhenSent(GrpcCode.ResourceExhausted, text, NO_METADATA);
   }
 
   #endWhenSent(code: number, message: string, metadata: Metadata): void {
@@ -559,7 +560,7 @@ export class ServerCall extends GrpcStream implements Expiring {
   }
 
   #count(code: number): void {
-    if (this.method !== null && code < GRPC_CODE_COUNT) this.method.handled[code]!++;
+    if (this.method !== null && code < GRPC_CODE_NAMES.length) this.method.handled[code]!++;
   }
 }
 

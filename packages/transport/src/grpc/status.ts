@@ -1,43 +1,22 @@
-/** Status codes of gRPC, how they travel in headers, and what HTTP's codes mean in their place. */
+/** How gRPC's status codes travel in headers, and what HTTP's codes mean in their place. */
 import { isUtf8 } from 'node:buffer';
+import { GrpcCode } from '@etcd/base';
 import { ErrorCode } from '../http2/protocol.ts';
-
-export const GrpcCode = {
-  OK: 0,
-  CANCELLED: 1,
-  UNKNOWN: 2,
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  NOT_FOUND: 5,
-  ALREADY_EXISTS: 6,
-  PERMISSION_DENIED: 7,
-  RESOURCE_EXHAUSTED: 8,
-  FAILED_PRECONDITION: 9,
-  ABORTED: 10,
-  OUT_OF_RANGE: 11,
-  UNIMPLEMENTED: 12,
-  INTERNAL: 13,
-  UNAVAILABLE: 14,
-  DATA_LOSS: 15,
-  UNAUTHENTICATED: 16,
-} as const;
-
-export const GRPC_CODE_COUNT = 17;
 
 /** The code that a reset with this HTTP/2 error code stands for. */
 export function codeFromReset(errorCode: number): number {
   switch (errorCode) {
     case ErrorCode.REFUSED_STREAM:
-      return GrpcCode.UNAVAILABLE;
+      return GrpcCode.Unavailable;
     case ErrorCode.CANCEL:
-      return GrpcCode.CANCELLED;
+      return GrpcCode.Canceled;
     case ErrorCode.FLOW_CONTROL_ERROR:
     case ErrorCode.ENHANCE_YOUR_CALM:
-      return GrpcCode.RESOURCE_EXHAUSTED;
+      return GrpcCode.ResourceExhausted;
     case ErrorCode.INADEQUATE_SECURITY:
-      return GrpcCode.PERMISSION_DENIED;
+      return GrpcCode.PermissionDenied;
     default:
-      return errorCode <= ErrorCode.HTTP_1_1_REQUIRED ? GrpcCode.INTERNAL : GrpcCode.UNKNOWN;
+      return errorCode <= ErrorCode.HTTP_1_1_REQUIRED ? GrpcCode.Internal : GrpcCode.Unknown;
   }
 }
 
@@ -45,20 +24,20 @@ export function codeFromReset(errorCode: number): number {
 export function codeFromHttpStatus(status: number): number {
   switch (status) {
     case 400:
-      return GrpcCode.INTERNAL;
+      return GrpcCode.Internal;
     case 401:
-      return GrpcCode.UNAUTHENTICATED;
+      return GrpcCode.Unauthenticated;
     case 403:
-      return GrpcCode.PERMISSION_DENIED;
+      return GrpcCode.PermissionDenied;
     case 404:
-      return GrpcCode.UNIMPLEMENTED;
+      return GrpcCode.Unimplemented;
     case 429:
     case 502:
     case 503:
     case 504:
-      return GrpcCode.UNAVAILABLE;
+      return GrpcCode.Unavailable;
     default:
-      return GrpcCode.UNKNOWN;
+      return GrpcCode.Unknown;
   }
 }
 

@@ -22,16 +22,17 @@ export const GrpcCode = {
 
 export type GrpcCode = (typeof GrpcCode)[keyof typeof GrpcCode];
 
-const NAMES = Object.keys(GrpcCode);
+/** The codes' names, at the index that is their number. */
+export const GRPC_CODE_NAMES = Object.keys(GrpcCode) as readonly (keyof typeof GrpcCode)[];
 
 /** `InvalidArgument`; a code that does not exist as Go prints it, `Code(42)`. */
 export function grpcCodeName(code: number): string {
-  return NAMES[code] ?? `Code(${code})`;
+  return GRPC_CODE_NAMES[code] ?? `Code(${code})`;
 }
 
 /** A number from the wire as a code; what is none counts as Unknown. */
 export function grpcCodeFrom(value: number): GrpcCode {
-  return Number.isInteger(value) && value >= 0 && value < NAMES.length
+  return Number.isInteger(value) && value >= 0 && value < GRPC_CODE_NAMES.length
     ? (value as GrpcCode)
     : GrpcCode.Unknown;
 }
