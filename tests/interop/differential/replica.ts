@@ -1,4 +1,5 @@
 /** One of the two servers under comparison: carries out operations and returns what came of them in canonical form. */
+import { isDeepStrictEqual } from 'node:util';
 import { EtcdRpc, RpcError, type RpcStream } from '../../support/etcd-rpc.ts';
 import { EtcdServer } from '../../support/etcd-server.ts';
 import type { LeaseKeepAliveResponse, Responses, WatchResponse } from '../../support/messages.ts';
@@ -71,9 +72,15 @@ export class Replica {
 
   async #call(method: keyof Responses, request: Request): Promise<object> {
     const outcome = await this.#rpc.outcome(method, this.#substitute(request, this.#actual) as object);
-    if (!outcome.ok) return { code: outcome.code, details: outcome.details };
+    if (!outcome.ok) return { code: outcome.code, details: this.#refusalOf(request, outcome.details) };
     const response = this.#substitute(outcome.value, this.#placeholder) as object;
     return canonical(method, request, response);
+  }
+
+  /** A request that names a lease which each server has numbered itself may be some bytes longer for one of them. */
+  #refusalOf(request: Request, details: string): string {
+    const namesPlaceholder = !isDeepStrictEqual(this.#substitute(request, this.#actual), request);
+    return namesPlaceholder ? details.replace(/larger than max \(\d+/, 'larger than max (some') : details;
   }
 
   async #grant(request: Request, placeholder: bigint | null): Promise<object> {
