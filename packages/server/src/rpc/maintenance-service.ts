@@ -1,4 +1,8 @@
-/** The Maintenance service: the state of this member, its alarms, its hashes, copies of its database. */
+/**
+ * The Maintenance service: the state of this member, its alarms, its hashes, copies of its database. What takes many turns is of one
+ * state to its end, whatever becomes of the store meanwhile: a copy and a hash of the file read in a transaction of their own,
+ * which keeps a replaced file too, and HashKV holds a view. A defragmentation ends with the file that it was about.
+ */
 import { createHash } from 'node:crypto';
 import { INTERNAL_ERRORS } from '@etcd/api';
 import {
@@ -132,6 +136,10 @@ class MaintenanceService {
 
   hash(call: ServerCall): void {
     if (!this.#context.admit(call)) return;
+    this.#whenReadable(call, () => this.#hash(call));
+  }
+
+  #hash(call: ServerCall): void {
     const { backend, store, clock, metrics } = this.#server;
     const { revision } = store;
     const startMs = clock.now();
@@ -146,14 +154,26 @@ class MaintenanceService {
   hashKv(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, HashKVRequestCodec, bytes, start, end);
     if (request === null || !this.#context.admit(call)) return;
+    this.#whenReadable(call, () => this.#hashKv(call, request.revision));
+  }
+
+  #hashKv(call: ServerCall, revision: number): void {
     const { store, clock, metrics } = this.#server;
     const startMs = clock.now();
-    store.hashes.hashByRevThen(request.revision, (error, found, currentRevision) => {
+    store.hashes.hashByRevThen(revision, (error, found, currentRevision) => {
       if (error !== null) return void refuseInternal(call, error);
       metrics.handles.hashRevDurationSeconds.observe((clock.now() - startMs) / 1000);
       const { hash, compactRevision, revision: hashRevision } = found!;
       const header = this.#context.header.header(currentRevision);
       answer(call, HashKVResponseCodec, new HashKVResponse({ header, hash, compactRevision, hashRevision }));
+    });
+  }
+
+  /** At once, unless the store is being replaced by the leader's: what is half loaded is not hashed. */
+  #whenReadable(call: ServerCall, then: () => void): void {
+    this.#server.readLocally({
+      onReadable: then,
+      onUnreadable: (error) => void refuseInternal(call, error),
     });
   }
 

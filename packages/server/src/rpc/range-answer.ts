@@ -2,6 +2,10 @@
  * Answers to ranges. Small ones are read and written in one go. Large ones are read in slices, so that nobody else waits
  * long, and copied as they are read into blocks that are used again and again: the answer exists once in memory. A streamed
  * range is sent as it is read, at the pace of its reader.
+ *
+ * Both hold a view of the store between two slices, so that no compaction and no snapshot from the leader cuts them short. A
+ * large range goes as fast as the event loop lets it and is practically always done before its view would be ended; a stream may not
+ * be, and then ends with ErrCompacted (etcd's does as soon as it is overtaken), or with ErrStopped when the store was replaced.
  */
 import type { InternalError } from '@etcd/api';
 import type { RangeRequest } from '@etcd/api/etcdserverpb';
@@ -44,6 +48,7 @@ export function answerRange(
   }
   const scan = new RangeScan(store, request);
   if (scan.step(SLICE_KEYS)) return answerWhole(call, scan.result, header, listener);
+  scan.hold(store);
   new LargeRange(call, store, scan, header, listener).next();
 }
 
@@ -103,7 +108,7 @@ class LargeRange {
   }
 
   readonly next = (): void => {
-    if (!this.#call.isAlive) return this.#body.discard();
+    if (!this.#call.isAlive) return this.#giveUp();
     const isDone = this.#scan.step(SLICE_KEYS);
     const { result, isInOrder } = this.#scan;
     if (result.error !== null) {
@@ -115,6 +120,11 @@ class LargeRange {
     else if (isInOrder) this.#finish();
     else this.#takeSorted();
   };
+
+  #giveUp(): void {
+    this.#scan.close();
+    this.#body.discard();
+  }
 
   /** Copies what the scan has found so far, and forgets it. */
   #take(): void {
@@ -196,13 +206,18 @@ class RangeStream implements CallReceiver {
     this.next();
   }
 
+  onCancel(): void {
+    this.#scan.close();
+  }
+
   readonly next = (): void => {
-    if (!this.#call.isAlive) return;
+    if (!this.#call.isAlive) return this.#scan.close();
     const { kvs } = this.#scan.result;
-    const isDone = this.#scan.step(Math.max(1, this.#chunkKeys - kvs.count));
+    const isDone = this.#scan.step(Math.max(1, Math.min(SLICE_KEYS, this.#chunkKeys - kvs.count)));
     const { error } = this.#scan.result;
     if (error !== null) return refuseRange(this.#call, error, this.#listener);
     if (isDone) return this.#finish();
+    this.#scan.hold(this.#store);
     if (kvs.count < this.#chunkKeys) return this.#store.clock.defer(this.next);
     const body = this.#begin(sizeRangePairs(kvs));
     appendRangePairs(kvs, body, 0, kvs.count);

@@ -69,6 +69,10 @@ export class Backend implements BackendWriter {
   #defragmentCallbacks: CommitCallback[] = [];
   #closing: CommitCallback | null = null;
   #isClosed = false;
+  /** Readers that go on when another file has taken this one's place. */
+  #holderCount = 0;
+  #isRetired = false;
+  #isReleased = false;
   #read: ReadTransaction;
   #keyCursor: Cursor | null = null;
   readonly #revisionKey = new Uint8Array(TOMBSTONE_REVISION_BYTES);
@@ -118,6 +122,11 @@ export class Backend implements BackendWriter {
   /** {@link sizeBytes} less the free pages. */
   get sizeInUseBytes(): number {
     return this.#sizeInUseBytes;
+  }
+
+  /** Whether the file is still held, be it for the last readers of a replaced one. */
+  get isOpen(): boolean {
+    return !this.#isReleased;
   }
 
   get database(): Database {
@@ -304,17 +313,30 @@ export class Backend implements BackendWriter {
 
   /**
    * Another file has taken this one's place: finishes what is pending, since somebody may wait for it, and lets the file go when
-   * the last reader that is still at work (a snapshot on its way to a client, say) has closed its transaction.
+   * the last reader that is still at work is done: who {@link retain}s it, and who has a transaction (a snapshot on its way to a
+   * client, say).
    */
   retire(): void {
     assert(this.#closing === null && !this.#isClosed, 'backend: retired after close');
     this.#closing = () => {};
     this.commitNowThen(() => {
       this.#isClosed = true;
+      this.#isRetired = true;
       this.#timer?.cancel();
-      this.#read.close();
-      this.#releaseWhenUnread();
+      if (this.#holderCount === 0) this.#letGo();
     });
+  }
+
+  /** Revisions can be read until {@link release}, even after {@link retire}. */
+  retain(): void {
+    assert(!this.#isClosed, 'backend: retained after close');
+    this.#holderCount++;
+  }
+
+  release(): void {
+    assert(this.#holderCount > 0, 'backend: released too often');
+    this.#holderCount--;
+    if (this.#isRetired && this.#holderCount === 0) this.#letGo();
   }
 
   /** Commits, then gives a consistent copy of the whole file to read; the caller closes it. */
@@ -493,16 +515,26 @@ export class Backend implements BackendWriter {
     this.#sizeInUseBytes = statistics.sizeInUseBytes;
   }
 
+  #letGo(): void {
+    this.#read.close();
+    this.#releaseWhenUnread();
+  }
+
   #releaseWhenUnread(): void {
     if (this.#database.statistics().openReaders > 0) {
       this.#clock.setTimer(RETIREMENT_CHECK_MS, () => this.#releaseWhenUnread());
-    } else this.#database.close();
+    } else this.#closeFile();
+  }
+
+  #closeFile(): void {
+    this.#isReleased = true;
+    this.#database.close();
   }
 
   #release(): void {
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#read.close();
-    this.#database.close();
+    this.#closeFile();
   }
 }

@@ -67,13 +67,16 @@ export class Compactor {
     this.#waiting.push({ job: last, done });
   }
 
-  /** Gives up: the store goes on with another backend, or ends. Nobody is told. */
-  reset(): void {
+  /** Gives up: the store goes on with another backend, or ends. Returns whom nobody has told yet that their compaction is done. */
+  reset(): (() => void)[] {
+    const jobs = this.#running === null ? this.#queue : [this.#running.job, ...this.#queue];
+    const untold = [...jobs, ...this.#waiting].map(({ done }) => done);
     this.#life++;
     this.#running?.close();
     this.#running = null;
     this.#queue = [];
     this.#waiting = [];
+    return untold;
   }
 
   #inThisLife(callback: () => void): () => void {
@@ -86,8 +89,8 @@ export class Compactor {
   #next(): void {
     const job = this.#queue[0];
     if (job === undefined || this.#running !== null) return;
-    // A hash at an older revision needs what this job would remove from the index.
-    this.#store.hashes.whenNoneBefore(
+    // Who reads an older revision needs what this job would remove.
+    this.#store.views.whenNoneBefore(
       job.rev,
       this.#inThisLife(() => this.#begin(job)),
     );

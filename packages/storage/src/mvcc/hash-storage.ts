@@ -1,6 +1,7 @@
 /**
- * Hashes of the key space: computed when asked for, in slices, and kept from the last compactions. While one is computed, its
- * revision's compaction state is pinned: a later compaction waits with removing.
+ * Hashes of the key space: computed when asked for, in slices, and kept from the last compactions. While one is computed, a view of its
+ * revision is held: a later compaction waits with removing, and when a snapshot replaces the store the hash goes on in the old one.
+ * When that takes too long, the hash fails with the view.
  */
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import type { Logger } from '@etcd/base';
@@ -8,6 +9,7 @@ import type { ReadTransaction } from '@etcd/bbolt';
 import { KeyHasher, type KeyValueHash } from './key-hasher.ts';
 import { RevisionWalk } from './revision-walk.ts';
 import type { Store } from './store.ts';
+import type { StoreView } from './views.ts';
 
 /** Hashes of this many compactions are kept. */
 const MAX_STORED = 10;
@@ -16,6 +18,8 @@ const SLICE_BYTES = 1024 * 1024;
 /** A gentle hash rests so many times as long as it has worked, but never shorter than this. */
 const GENTLE_REST = 4;
 const MIN_REST_MS = 1;
+/** A hash may hold up compactions for longer than a reader: over a large store, and gently, it takes minutes. */
+const MAX_HOLD_MS = 10 * 60_000;
 
 const { ErrCompacted, ErrFutureRev } = INTERNAL_ERRORS.mvcc;
 const { ErrStopped } = INTERNAL_ERRORS.errors;
@@ -36,19 +40,14 @@ interface Running {
   readonly hasher: KeyHasher;
   readonly pace: HashPace;
   readonly done: HashCallback;
+  readonly view: StoreView;
   read: ReadTransaction | null;
-}
-
-interface Waiting {
-  readonly revision: number;
-  readonly callback: () => void;
 }
 
 export class HashStorage {
   readonly #store: Store;
   readonly #logger: Logger;
   readonly #running = new Set<Running>();
-  #waiting: Waiting[] = [];
   /** In order of revisions. */
   #stored: KeyValueHash[] = [];
 
@@ -73,7 +72,9 @@ export class HashStorage {
     if (revision > current) return clock.defer(() => done(ErrFutureRev, null, current));
     const hashed = revision === 0 ? current : revision;
     const hasher = KeyHasher.atRevision(this.#store.index, compactRevision, hashed);
-    this.#begin({ revision: hashed, currentRevision: current, hasher, pace, done, read: null });
+    // Below the first revision nothing is read.
+    const view = this.#store.views.open(this.#store, hashed < 0 ? current : hashed, MAX_HOLD_MS);
+    this.#begin({ revision: hashed, currentRevision: current, hasher, pace, done, view, read: null });
   }
 
   store(hash: KeyValueHash): void {
@@ -87,22 +88,14 @@ export class HashStorage {
     if (this.#stored.length > MAX_STORED) this.#stored = this.#stored.slice(-MAX_STORED);
   }
 
-  /** Calls back once no hash of a revision before `revision` is being computed; at once if so now. */
-  whenNoneBefore(revision: number, callback: () => void): void {
-    this.#waiting.push({ revision, callback });
-    this.#wake();
+  /** Forgets what is stored: the store goes on with another backend. What is running goes on in the old one. */
+  forget(): void {
+    this.#stored = [];
   }
 
-  /** Gives up what is running, and forgets what is stored: the store goes on with another backend, or ends. */
-  reset(): void {
-    const running = [...this.#running];
-    this.#running.clear();
-    this.#waiting = [];
-    this.#stored = [];
-    for (const run of running) {
-      run.read?.close();
-      run.done(ErrStopped, null, run.currentRevision);
-    }
+  /** Gives up what is running: the store ends. */
+  close(): void {
+    for (const run of [...this.#running]) this.#fail(run, ErrStopped);
   }
 
   #begin(run: Running): void {
@@ -118,6 +111,7 @@ export class HashStorage {
 
   #slice(run: Running, walk: RevisionWalk): void {
     if (!this.#running.has(run)) return;
+    if (run.view.error !== null) return this.#fail(run, run.view.error);
     const { clock } = this.#store;
     const startMs = clock.now();
     walk.resume();
@@ -133,21 +127,18 @@ export class HashStorage {
   }
 
   #finish(run: Running): void {
+    this.#end(run);
+    run.done(null, run.hasher.result(), run.currentRevision);
+  }
+
+  #fail(run: Running, error: InternalError): void {
+    this.#end(run);
+    run.done(error, null, run.currentRevision);
+  }
+
+  #end(run: Running): void {
     this.#running.delete(run);
     run.read?.close();
-    run.done(null, run.hasher.result(), run.currentRevision);
-    this.#wake();
-  }
-
-  #wake(): void {
-    const ready = this.#waiting.filter((entry) => !this.#isBusyBefore(entry.revision));
-    if (ready.length === 0) return;
-    this.#waiting = this.#waiting.filter((entry) => !ready.includes(entry));
-    for (const entry of ready) entry.callback();
-  }
-
-  #isBusyBefore(revision: number): boolean {
-    for (const run of this.#running) if (run.revision < revision) return true;
-    return false;
+    run.view.close();
   }
 }

@@ -1,7 +1,8 @@
 /**
  * Range requests: which keys, at which revision, filtered, sorted, cut. A {@link RangeScan} works through one in steps, so
- * that a large range neither stops the event loop nor has to be in memory as a whole; between steps the store goes on, and
- * the scan keeps reading the revision it began at, unless a compaction overtakes it.
+ * that a large range neither stops the event loop nor has to be in memory as a whole. Whoever lets others have a turn between two
+ * steps calls `hold` first: the store goes on, is compacted, even replaced, and the scan keeps reading the revision that it began at
+ * (see `views.ts`); and whoever gives a scan up that is not done closes it.
  *
  * With the default order, the pairs found so far may be taken from the result after each step. A sorted answer is there
  * after the last.
@@ -15,6 +16,8 @@ import { KeyValueParts, KeyValueView, sizeKeyValue, writeKeyValue } from './key-
 import { OutputArena } from './output-arena.ts';
 import type { ReadView } from './read-view.ts';
 import { RangeResult } from './results.ts';
+import type { Store } from './store.ts';
+import type { StoreView } from './views.ts';
 
 /** A step ends early when it has found this much: copying it takes a few milliseconds. */
 const MAX_STEP_BYTES = 4 * 1024 * 1024;
@@ -26,7 +29,7 @@ export function executeRange(view: ReadView, request: RangeRequest): RangeResult
   const isPlain = !request.countOnly && !request.keysOnly && !hasRevisionFilters(request);
   if (request.rangeEnd.length === 0 && isPlain) return readOne(view, request);
   const scan = new RangeScan(view, request);
-  while (!scan.step(Number.MAX_SAFE_INTEGER));
+  scan.finish();
   return scan.result;
 }
 
@@ -70,7 +73,8 @@ export function checkRevision(rev: number, current: number, compacted: number): 
 
 export class RangeScan {
   readonly result: RangeResult = new RangeResult();
-  readonly #view: ReadView;
+  #view: ReadView;
+  #held: StoreView | null = null;
   readonly #request: RangeRequest;
   readonly #end: Uint8Array | null;
   readonly #rev: number;
@@ -91,6 +95,7 @@ export class RangeScan {
   #found = 0;
   /** Keys that exist, those that filters left out included. */
   #seen = 0;
+  #hasStepped = false;
   #isDone = false;
 
   constructor(view: ReadView, request: RangeRequest) {
@@ -120,16 +125,43 @@ export class RangeScan {
     return this.#rev;
   }
 
+  /** Others get a turn before the next step: from now on the scan reads `store` as it is now, whatever becomes of it. */
+  hold(store: Store): void {
+    if (this.#isDone || this.#held !== null) return;
+    assert(this.#view === store, 'range: held in another store');
+    this.#held = store.views.open(store, this.#rev);
+    this.#view = this.#held;
+  }
+
+  /** Gives up, or has got all: nothing is held any more. The pairs that were found stay. */
+  close(): void {
+    this.#isDone = true;
+    this.#held?.close();
+  }
+
   /** Looks at up to `maxKeys` more keys, fewer when their values are large; true when the result is complete. */
   step(maxKeys: number): boolean {
+    assert(!this.#hasStepped || this.#isDone || this.#held !== null, 'range: goes on without a view');
+    this.#hasStepped = true;
+    return this.#step(maxKeys);
+  }
+
+  /** Looks at all that is left, in this turn. */
+  finish(): void {
+    while (!this.#step(Number.MAX_SAFE_INTEGER));
+  }
+
+  #step(maxKeys: number): boolean {
     if (this.#isDone) return true;
-    if (this.#rev < this.#view.compactRevision) {
-      this.#fail(ErrCompacted);
+    const error = this.#held?.error ?? null;
+    if (error !== null) {
+      this.#fail(error);
       return true;
     }
     if (this.#end === null) this.#single();
     else if (!this.#scan(maxKeys)) return false;
-    this.#finish();
+    this.#complete();
+    this.close();
     return true;
   }
 
@@ -137,7 +169,7 @@ export class RangeScan {
     if (error === null) return;
     this.result.error = error;
     this.result.kvs.clear();
-    this.#isDone = true;
+    this.close();
   }
 
   #countOnly(): void {
@@ -248,8 +280,7 @@ export class RangeScan {
     this.result.kvs.push(buffer, start, start + length);
   }
 
-  #finish(): void {
-    this.#isDone = true;
+  #complete(): void {
     const { result } = this;
     const { key, keysOnly, sortTarget } = this.#request;
     const isCutShort = this.#found === this.#wanted;

@@ -63,6 +63,11 @@ export class Restorer {
     return true;
   }
 
+  /** Gives up in the middle. */
+  close(): void {
+    this.#read.close();
+  }
+
   #finish(): void {
     this.#read.close();
     // Compaction may have removed the newest revisions, if they were tombstones; they have been used all the same.

@@ -18,6 +18,7 @@ import { TreeIndex } from './key-index/tree-index.ts';
 import { type LeaseKeeper, NO_LEASES } from './lease-keeper.ts';
 import type { ReadView } from './read-view.ts';
 import { type RestoreError, Restorer } from './restore.ts';
+import { Views } from './views.ts';
 import { WriteTxn } from './write-txn.ts';
 
 const { ErrCompacted, ErrFutureRev } = INTERNAL_ERRORS.mvcc;
@@ -64,6 +65,8 @@ export class Store implements ReadView {
   readonly clock: Clock;
   readonly leases: LeaseKeeper;
   readonly hashes: HashStorage;
+  /** For readers that take several turns. */
+  readonly views: Views;
   readonly #logger: Logger;
   readonly #compactor: Compactor;
   readonly #txn: WriteTxn;
@@ -83,6 +86,7 @@ export class Store implements ReadView {
     this.clock = options.clock;
     this.leases = options.leases ?? NO_LEASES;
     this.#logger = options.logger ?? SILENT_LOGGER;
+    this.views = new Views(options.clock, this.#logger);
     this.hashes = new HashStorage(this, this.#logger);
     this.#onRevision = options.onRevision ?? null;
     this.#compactor = new Compactor(this, this.#logger, options);
@@ -143,26 +147,37 @@ export class Store implements ReadView {
   }
 
   /**
-   * Goes on with another backend, that of a snapshot which came from the leader; then as {@link restoreThen}. Compactions
-   * and hashes that were running are given up. The lessor has loaded the new backend's leases before.
+   * Goes on with another backend, that of a snapshot which came from the leader; then as {@link restoreThen}. Compactions that were
+   * running are given up; who waits for one is told when those of the new backend are done. Ranges and hashes go on in the
+   * old one. The lessor has loaded the new backend's leases before.
    */
   replaceThen(backend: Backend, done: (error: RestoreError | null) => void): void {
     assert(!this.#isWriting, 'store: replaced during a transaction');
-    this.#compactor.reset();
-    this.hashes.reset();
-    this.#restorer = null;
+    const untold = this.#compactor.reset();
+    this.views.onReplaced();
+    this.hashes.forget();
+    this.#stopRestoring();
     this.#isReady = false;
     this.#backend = backend;
-    this.restoreThen(done);
+    this.restoreThen((error) => {
+      if (error === null) for (const tell of untold) this.#compactor.barrier(tell);
+      done(error);
+    });
   }
 
   /** Gives up what runs in the background. The backend is closed by its owner. */
   close(): void {
     this.#isClosed = true;
     this.#isReady = false;
-    this.#restorer = null;
+    this.#stopRestoring();
     this.#compactor.reset();
-    this.hashes.reset();
+    this.hashes.close();
+    this.views.endAll();
+  }
+
+  #stopRestoring(): void {
+    this.#restorer?.close();
+    this.#restorer = null;
   }
 
   // --- writing
