@@ -32,6 +32,8 @@ export type DiskFilter = (disk: SimDisk) => SimDisk;
 export interface DiskSpeed {
   readonly syncMs: number;
   readonly spreadMs: number;
+  /** Only for files whose path ends so; others are as fast as ever. All of them unless told. */
+  readonly suffix?: string | undefined;
 }
 
 export const FAST_DISK: DiskSpeed = { syncMs: 0.05, spreadMs: 0.2 };
@@ -94,6 +96,11 @@ export class Machine {
 
   get disk(): SimDisk {
     return this.#disk;
+  }
+
+  /** A copy of another disk takes the place of this one, while the machine is down. */
+  putDisk(image: SimDisk): void {
+    this.#disk = image.afterKill(this.#diskOptions);
   }
 
   get isRunning(): boolean {
@@ -182,7 +189,8 @@ export class Machine {
       }
     }
     if (kind !== 'sync' && kind !== 'syncDirectory') return;
-    const { syncMs, spreadMs } = this.diskSpeed;
+    const isConcerned = operation.path.endsWith(this.diskSpeed.suffix ?? '');
+    const { syncMs, spreadMs } = isConcerned ? this.diskSpeed : FAST_DISK;
     this.#diskCost = syncMs + (spreadMs * this.#random.below(1024)) / 1024;
     // The event loop stands still, unless it turns out that the thread pool has the work.
     this.run?.process.stall(this.#diskCost);

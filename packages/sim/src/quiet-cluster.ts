@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { encodePutRequest, encodeRangeRequest, PutRequest, RangeRequest } from '@etcd/api/etcdserverpb';
 import { GrpcCode } from '@etcd/base';
+import type { SimDisk } from '@etcd/testing';
 import { GrpcChannel } from '@etcd/transport';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
@@ -15,6 +16,10 @@ export interface QuietClusterOptions {
   readonly size: number;
   readonly flags?: readonly string[];
   readonly plant?: Plant;
+  /** What the machines find on their disks; nothing unless told. */
+  readonly disks?: readonly SimDisk[];
+  /** Power of the first machine is cut at that operation of its disk; it starts again at once. */
+  readonly cutAfterOperations?: number;
 }
 
 export class QuietCluster {
@@ -22,9 +27,14 @@ export class QuietCluster {
   readonly log: string[] = [];
   extraFlags: readonly string[];
 
-  private constructor({ size, flags = [], plant }: QuietClusterOptions) {
+  private constructor({ size, flags = [], plant, disks = [] }: QuietClusterOptions) {
     this.extraFlags = flags;
-    this.world = new World({ seed: SEED, print: (line) => this.log.push(line), plant: plant ?? null });
+    this.world = new World({
+      seed: SEED,
+      print: (line) => this.log.push(line),
+      plant: plant ?? null,
+      hasPast: disks.length > 0,
+    });
     const names = Array.from({ length: size }, (_, i) => `m${i + 1}`);
     const initial = names.map((name) => `${name}=http://${name}:2380`).join();
     for (const name of names) {
@@ -45,10 +55,28 @@ export class QuietCluster {
         ],
       });
     }
+    for (const [i, disk] of disks.entries()) this.world.machines[i]!.putDisk(disk);
+  }
+
+  /** Starts the first machine of a cluster, whose member does not start. Returns why, and what is on its disk then. */
+  static async refusal(
+    options: Omit<QuietClusterOptions, 'size'> & { readonly size?: number },
+  ): Promise<{ readonly reason: string; readonly disk: SimDisk }> {
+    const cluster = new QuietCluster({ size: 1, ...options });
+    const [machine] = cluster.world.machines;
+    machine!.start();
+    await cluster.#run(START_LIMIT_MS, () => machine!.isServing);
+    assert.ok(!machine!.isServing, 'it serves');
+    const { violation } = cluster.world;
+    assert.ok(violation !== null, 'it neither starts nor says why not');
+    return { reason: violation.details, disk: machine!.disk };
   }
 
   static async start(options: QuietClusterOptions): Promise<QuietCluster> {
     const cluster = new QuietCluster(options);
+    const [first] = cluster.world.machines;
+    first!.cutAfterOperations = options.cutAfterOperations ?? -1;
+    first!.onPowerCut = () => first!.start();
     for (const machine of cluster.world.machines) machine.start();
     await cluster.until('all serve', START_LIMIT_MS, () =>
       cluster.world.machines.every(({ isServing }) => isServing),

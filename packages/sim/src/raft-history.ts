@@ -32,6 +32,8 @@ interface Committed {
 export interface RaftHistoryOptions {
   readonly violate: (property: string, details: string) => void;
   readonly onCommitted: (entry: Entry) => void;
+  /** The members bring a past of their own, which nobody has seen: nothing is judged. */
+  readonly isBlind?: boolean;
 }
 
 export class RaftHistory {
@@ -55,6 +57,7 @@ export class RaftHistory {
 
   /** To be called after every turn of a member, before its answers leave. */
   observe(member: ObservedMember, seen: Observation): void {
+    if (this.#options.isBlind) return;
     for (let index = seen.appliedIndex + 1; index <= member.appliedIndex; index++) {
       this.#observeEntry(member, index);
     }

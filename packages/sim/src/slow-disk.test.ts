@@ -45,3 +45,35 @@ test('while the disk of the leader stalls, another member leads; when it answers
   await cluster.until('caught up', 30_000, isBack);
   assert.deepEqual((await cluster.tryRange(stalled))[0], GrpcCode.OK);
 });
+
+test('a follower whose own snapshot waits for a slow database and is overtaken by one of the leader starts again', async () => {
+  const flags = ['--snapshot-count=20', '--snapshot-catchup-entries=5'];
+  const cluster = await QuietCluster.start({ size: 3, flags });
+  const { leader } = cluster;
+  const [slow] = cluster.followers;
+  // The log is as fast as ever.
+  slow!.diskSpeed = { syncMs: 8000, spreadMs: 0, suffix: '/db' };
+  const triggered = (): number => cluster.lines(`${slow!.name} info: triggering snapshot`).length;
+  const before = triggered();
+  for (let i = 0; triggered() === before; i++) await cluster.put(leader, `until a snapshot is due ${i}`);
+  for (const other of cluster.world.machines) {
+    cluster.world.fabric.cut(slow!.name, other.name);
+    cluster.world.fabric.cut(other.name, slow!.name);
+  }
+  for (let i = 0; i < 100; i++) await cluster.put(leader, `missed ${i}`);
+  cluster.world.fabric.heal();
+  await cluster.until(
+    'the snapshot is overtaken',
+    60_000,
+    () => cluster.lines(`${slow!.name} info: snapshot overtaken by one of the leader`).length > 0,
+  );
+  slow!.kill('to see whether it starts again');
+  slow!.diskSpeed = FAST_DISK;
+  slow!.start();
+  const { revision } = leader.server!.store;
+  await cluster.until(
+    'it serves',
+    30_000,
+    () => slow!.isServing && slow!.server!.store.revision === revision,
+  );
+});

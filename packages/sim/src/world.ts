@@ -26,6 +26,8 @@ export interface WorldOptions {
   /** A bug that is put into the members, to see that it is found. */
   readonly plant: Plant | null;
   readonly traits?: Traits;
+  /** Machines begin with disks that have been used elsewhere: what their logs say is not judged. */
+  readonly hasPast?: boolean;
 }
 
 /** A lease as the clients know it. */
@@ -59,7 +61,7 @@ export class World {
   /** The highest revision that any answer has told of. */
   seenRevision = 1;
 
-  constructor({ seed, print, plant, traits = ORDINARY }: WorldOptions) {
+  constructor({ seed, print, plant, traits = ORDINARY, hasPast = false }: WorldOptions) {
     this.random = new SeededRandom(seed);
     this.traits = traits;
     this.trace = new Trace(print);
@@ -78,7 +80,11 @@ export class World {
       },
       onLeaseRevoked: (id) => this.#onLeaseRevoked(id),
     });
-    this.history = new RaftHistory({ violate, onCommitted: (entry) => this.model.apply(entry) });
+    this.history = new RaftHistory({
+      violate,
+      onCommitted: (entry) => this.model.apply(entry),
+      isBlind: hasPast,
+    });
   }
 
   get plant(): Plant | null {

@@ -6,14 +6,17 @@
 import type { Entry, Snapshot } from '@etcd/api/raftpb';
 import { assert, type Clock, type Disk, type Logger } from '@etcd/base';
 import type { Backend } from '@etcd/storage/backend';
-import { membershipReader, takeReceivedDatabase } from '@etcd/storage/data';
+import { membershipReader, membershipWriter, takeReceivedDatabase } from '@etcd/storage/data';
 import { Lessor } from '@etcd/storage/lease';
 import {
   compareVersions,
-  decodeV2Store,
   formatClusterVersion,
   type Membership,
+  type MembershipState,
+  membershipOfSnapshot,
+  mendMembers,
   readMembership,
+  recoverMembership,
   type SemanticVersion,
 } from '@etcd/storage/membership';
 import { type RestoreError, type RevisionObserver, Store, WatchHub } from '@etcd/storage/mvcc';
@@ -242,8 +245,22 @@ export class StateMachine {
     this.#quota = this.#newQuota();
     this.#alarms = new Alarms(backend);
     this.lessor.recover(backend);
-    const state = readMembership(membershipReader(backend));
-    parts.membership.restore(state.members.length > 0 ? state : decodeV2Store(snapshot.data).state);
+    parts.membership.restore(this.#membershipOf(backend, snapshot));
+  }
+
+  /** What counts is what the snapshot says; the database is made to agree, unless it is further. */
+  #membershipOf(backend: Backend, { data, metadata }: Snapshot): MembershipState {
+    const database = readMembership(membershipReader(backend));
+    const base = membershipOfSnapshot(data, metadata.confState, database);
+    if (base === null || this.#consistentIndex.index > metadata.index) return database;
+    const { membership } = this.#options.parts;
+    const { maxLearners } = this.#options.config;
+    const { clusterId } = membership;
+    const state = recoverMembership({ clusterId, maxLearners, base, entries: [], database });
+    for (const finding of mendMembers(database, state, membershipWriter(backend))) {
+      this.#options.logger.warn('mended the members in the database', { finding });
+    }
+    return state;
   }
 
   /** From here on entries are applied, and commits say how far. */

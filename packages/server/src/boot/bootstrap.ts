@@ -3,7 +3,8 @@
  * that exists is overwritten; whatever does not fit together is a {@link MemberStartError} that says what and where.
  */
 import { decodeMetadata, encodeMetadata, Metadata } from '@etcd/api/etcdserverpb';
-import { ConfState, type HardState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import { ConfState, type Entry, type HardState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
 import { type Clock, type Disk, DiskError, type Logger, type Random, urlTexts } from '@etcd/base';
 import { BoltError } from '@etcd/bbolt';
 import { MemoryStorage, RawNode } from '@etcd/raft';
@@ -12,14 +13,15 @@ import {
   backendPath,
   confStateOf,
   membershipReader,
+  membershipWriter,
   snapDirectory,
-  takeReceivedDatabase,
   walDirectory,
 } from '@etcd/storage/data';
 import {
   type BootstrapPeer,
   bootstrapPeers,
   bootstrapProblem,
+  EMPTY_MEMBERSHIP,
   formatClusterVersion,
   formatId,
   type InitialCluster,
@@ -31,11 +33,14 @@ import {
   Membership,
   MembershipError,
   type MembershipState,
+  membershipOfSnapshot,
+  mendMembers,
   newCluster,
   parseInitialCluster,
   parseVersion,
   type ResolveHost,
   readMembership,
+  recoverMembership,
   resolvedUrlText,
 } from '@etcd/storage/membership';
 import {
@@ -43,16 +48,20 @@ import {
   createAuthBuckets,
   createMemberBuckets,
   createMetaBucket,
+  forgetPosition,
   SchemaError,
+  trimCluster,
+  trimMembers,
 } from '@etcd/storage/schema';
-import { type SnapshotRecord, Snapshotter } from '@etcd/storage/snap';
+import { Snapshotter } from '@etcd/storage/snap';
 import {
   createWal,
   EntryList,
+  newestSnapshot,
   openWal,
+  type ReadOptions,
   type Repair,
   repairWal,
-  validSnapshots,
   type Wal,
   WalError,
   type WalOptions,
@@ -62,6 +71,7 @@ import { openMemberBackend } from '../apply/index.ts';
 import { type Config, ETCD_VERSION, electionTicks, MemberStartError } from '../config/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 import type { PeerNetwork } from '../peer/index.ts';
+import { adoptsDatabase, forgetOldSnapshots, matchDatabase } from './database-file.ts';
 import { type LogOfLostCluster, logOfNewCluster } from './force-new-cluster.ts';
 import { type RemoteCluster, RemoteMembers } from './remote-cluster.ts';
 
@@ -106,6 +116,7 @@ const MAX_INFLIGHT_MESSAGES = 512;
 const MAX_INFLIGHT_BYTES = 64 * 1024 * 1024;
 const MAX_UNCOMMITTED_BYTES = 256 * 1024 * 1024;
 const DIRECTORY_MODE = 0o700;
+const NO_DATA = new Uint8Array(0);
 
 export async function bootstrap(options: BootstrapOptions): Promise<MemberParts> {
   try {
@@ -135,24 +146,27 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
   });
   snapshotter.removeLeftovers();
   const hasLog = walExists(disk, walDirectory(config));
+  const adopts = !hasLog && adoptsDatabase(options);
   const founding = hasLog ? null : await prepareFounding(options);
-  const record = hasLog ? newestSnapshotRecord(options) : START_OF_LOG;
-  takeLeftDatabase(options, snapshotter, record);
+  const record = hasLog ? newestSnapshot(readOptions(options)) : new WalSnapshot();
+  if (hasLog) matchDatabase(options, snapshotter, record.index);
   const hadBackend = disk.stat(backendPath(config)) !== null;
   const backend = openMemberBackend(options);
   try {
+    if (adopts) await adoptDatabase(options, backend, snapshotter);
     const consistentIndex = new ConsistentIndex(backend);
     if (hadBackend) describeBackend(backend, consistentIndex, logger);
     const log =
       founding === null
-        ? openLog(options, record, backend, consistentIndex, hadBackend)
-        : foundLog(options, founding, hadBackend);
+        ? openLog(options, record, backend, consistentIndex, snapshotter)
+        : foundLog(options, founding);
     const otherMembers = founding === null && isUnborn(log) ? await refound(options, log) : log.otherMembers;
     // Nothing is written to the database before everything has been found to fit together.
     createMetaBucket(backend);
     createMemberBuckets(backend);
     // Real etcd that gets this database as a snapshot can't go on without them.
     createAuthBuckets(backend);
+    storeMembership(backend, log.membership, logger);
     return { backend, consistentIndex, snapshotter, ...log, otherMembers };
   } catch (error) {
     backend.close();
@@ -295,10 +309,30 @@ function describeCluster({ clusterId, members }: RemoteCluster): string {
   return `{ClusterID:${formatId(clusterId)} Members:[${ids}]}`;
 }
 
-function foundLog(options: BootstrapOptions, founding: Founding, hadBackend: boolean): LogParts {
+/**
+ * Makes the keys that are there the beginning of a new cluster, durably, before there is a log: who the members were and how far their
+ * log had been applied is forgotten, or the first entries of the new one would be taken for known.
+ */
+async function adoptDatabase(
+  options: BootstrapOptions,
+  backend: Backend,
+  snapshotter: Snapshotter,
+): Promise<void> {
+  options.logger.warn('found a database without a log; its keys become part of the new cluster', {
+    path: backend.path,
+  });
+  createMetaBucket(backend);
+  forgetPosition(backend);
+  trimMembers(backend);
+  trimCluster(backend);
+  const error = await new Promise<BoltError | null>((resolve) => backend.commitNowThen(resolve));
+  if (error !== null) throw error;
+  forgetOldSnapshots(options, snapshotter);
+}
+
+function foundLog(options: BootstrapOptions, founding: Founding): LogParts {
   const { config, logger } = options;
   const { memberId, clusterId, peers, otherMembers } = founding;
-  if (hadBackend) logger.warn('found a database without a log; its keys become part of the new cluster');
   const wal = createWal(walOptions(options), encodeMetadata(new Metadata({ nodeId: memberId, clusterId })));
   const raftStorage = new MemoryStorage();
   const node = newNode(options, memberId, raftStorage);
@@ -324,45 +358,28 @@ function foundLog(options: BootstrapOptions, founding: Founding, hadBackend: boo
 
 // --- a member that has run before
 
-/** Where the log begins. */
-type SnapshotPosition = Pick<SnapshotRecord, 'index' | 'term'>;
-
-const START_OF_LOG: SnapshotPosition = { index: 0, term: 0 };
-
-function newestSnapshotRecord({ config, disk, logger }: BootstrapOptions): SnapshotPosition {
-  const records = validSnapshots({ disk, directory: walDirectory(config), logger });
-  // Not the last one: the record of a member's own snapshot could come behind that of a newer one from the leader.
-  return records.reduce<SnapshotPosition>(
-    (newest, record) => (record.index >= newest.index ? record : newest),
-    START_OF_LOG,
-  );
-}
-
-/** A crash may have come between the log's record of a snapshot from the leader and the taking over of its database. */
-function takeLeftDatabase(
-  options: BootstrapOptions,
-  snapshotter: Snapshotter,
-  { index }: SnapshotPosition,
-): void {
-  if (index === 0 || !snapshotter.hasDb(index)) return;
-  options.logger.info('taking over the database of a received snapshot', { 'snapshot-index': index });
-  takeReceivedDatabase(options.config, options.disk, snapshotter, index);
-}
-
 function openLog(
   options: BootstrapOptions,
-  record: SnapshotPosition,
+  record: WalSnapshot,
   backend: Backend,
   consistentIndex: ConsistentIndex,
-  hadBackend: boolean,
+  snapshotter: Snapshotter,
 ): LogParts {
   const { config, logger } = options;
-  checkBackend(options, consistentIndex.index, record.index, hadBackend);
   const entries = new EntryList();
   const opened = openRepaired(options, record, entries);
   const { nodeId: memberId, clusterId } = decodeMetadata(opened.metadata);
-  const state = readMembership(membershipReader(backend));
-  checkClusterVersion(state, backendPath(config));
+  const database = readMembership(membershipReader(backend));
+  checkClusterVersion(database, backendPath(config));
+  const state = recoveredMembership(options, {
+    record,
+    snapshot: snapshotter.loadRecorded(record),
+    entries: entries.entries,
+    consistentIndex: consistentIndex.index,
+    database,
+    clusterId,
+  });
+  checkApplied(options, { lastIndex: opened.lastIndex, consistentIndex: consistentIndex.index, state });
   const membership = new Membership({ clusterId, state, maxLearners: config.maxLearners });
   const confState = confStateOf(state);
   const raftStorage = new MemoryStorage();
@@ -386,7 +403,7 @@ function openLog(
     : opened.hardState;
   if (!config.forceNewCluster) raftStorage.append(entries.entries);
   raftStorage.setHardState(hardState);
-  checkCommit(hardState, raftStorage);
+  checkCommit(options, hardState, raftStorage);
   const node = newNode(options, memberId, raftStorage);
   logger.info('restarting local member', {
     'cluster-id': formatId(clusterId),
@@ -426,24 +443,62 @@ function forceNewCluster(
   return hardState;
 }
 
-/** The backend must have come as far as the log says that it has: what is before the snapshot is not in the log any more. */
-function checkBackend(
+interface LoggedState {
+  readonly record: WalSnapshot;
+  /** That of the record, if its file is there. */
+  readonly snapshot: Snapshot | null;
+  readonly entries: readonly Entry[];
+  readonly consistentIndex: number;
+  readonly database: MembershipState;
+  readonly clusterId: bigint;
+}
+
+/** The members after the last entry that the database has applied, as the log knows them; the database's where it does not. */
+function recoveredMembership({ config, logger }: BootstrapOptions, logged: LoggedState): MembershipState {
+  const { record, snapshot, entries, consistentIndex, database, clusterId } = logged;
+  const lastIndex = entries.at(-1)?.index ?? record.index;
+  if (consistentIndex > lastIndex) return database;
+  const confState = snapshot?.metadata.confState ?? record.confState;
+  const data = snapshot?.data ?? NO_DATA;
+  const base = record.index === 0 ? EMPTY_MEMBERSHIP : membershipOfSnapshot(data, confState, database);
+  if (base === null) {
+    logger.warn('the log does not tell who its members are; taking them from the database', {
+      'snapshot-index': record.index,
+    });
+    return database;
+  }
+  const applied = entries.filter((entry) => entry.index <= consistentIndex);
+  const { maxLearners } = config;
+  return recoverMembership({ clusterId, maxLearners, base, entries: applied, database });
+}
+
+/** Makes the database agree with what the log says. */
+function storeMembership(backend: Backend, membership: Membership, logger: Logger): void {
+  const database = readMembership(membershipReader(backend));
+  const findings = mendMembers(database, membership.state(), membershipWriter(backend));
+  for (const finding of findings) logger.warn('mended the members in the database', { finding });
+}
+
+/**
+ * A database may be ahead of the log of a member of Go's, which applies what others have made durable: the leader sends it again. In a
+ * cluster of one, nobody does: what is written from then on would be taken for applied, and be lost.
+ */
+function checkApplied(
   { config, logger }: BootstrapOptions,
-  backendIndex: number,
-  snapshotIndex: number,
-  hadBackend: boolean,
+  facts: { readonly lastIndex: number; readonly consistentIndex: number; readonly state: MembershipState },
 ): void {
-  const path = backendPath(config);
-  if (!hadBackend && snapshotIndex > 0) {
-    throw new MemberStartError(`database file (${path}) of the backend is missing`);
-  }
-  if (backendIndex >= snapshotIndex) return;
-  if (backendIndex === 0) {
-    logger.warn('consistent index was never saved', { 'snapshot-index': snapshotIndex });
-    return;
-  }
-  throw new MemberStartError(
-    `database file (${path} index ${backendIndex}) does not match with snapshot (index ${snapshotIndex})`,
+  const { lastIndex, consistentIndex, state } = facts;
+  if (consistentIndex <= lastIndex) return;
+  const found = `the log in ${walDirectory(config)} ends at entry ${lastIndex}, but the database has applied ${consistentIndex}`;
+  if (state.members.length > 1 && !config.forceNewCluster)
+    return logger.warn(`${found}: the leader has to send the rest`);
+  throw new MemberStartError(`${found}: its end is missing; ${adviceForLostEnd(config)}`);
+}
+
+function adviceForLostEnd(config: Config): string {
+  return (
+    'nothing was changed: put the missing files back, or move the log away and start with --initial-cluster-state=new ' +
+    `and this member alone in --initial-cluster: the keys in ${backendPath(config)} become those of a new cluster`
   );
 }
 
@@ -462,23 +517,24 @@ function openRepaired(
   position: { readonly index: number; readonly term: number },
   entries: EntryList,
 ): ReturnType<typeof openWal> {
-  const { disk, config, logger } = options;
   try {
     return openWal(walOptions(options), position, entries);
   } catch (error) {
     if (!(error instanceof WalError) || error.code !== 'torn') throw error;
-    const repair: Repair | null = repairWal({ disk, directory: walDirectory(config), logger });
-    logger.info('repaired WAL', { error: error.message, repair });
+    const repair: Repair | null = repairWal(readOptions(options));
+    options.logger.info('repaired WAL', { error: error.message, repair });
     entries.reset();
     return openWal(walOptions(options), position, entries);
   }
 }
 
-function checkCommit(hardState: HardState, storage: MemoryStorage): void {
+function checkCommit({ config }: BootstrapOptions, hardState: HardState, storage: MemoryStorage): void {
   const last = storage.lastIndex();
   if (hardState.commit <= last) return;
+  const found = `the log in ${walDirectory(config)} ends at entry ${last}, but entries up to ${hardState.commit} were committed`;
   throw new MemberStartError(
-    `the log ends at entry ${last}, but entries up to ${hardState.commit} were committed: it is incomplete`,
+    `${found}: it is incomplete; if others of its cluster are well, remove this member and add it again without data; else ` +
+      adviceForLostEnd(config),
   );
 }
 
@@ -521,6 +577,10 @@ function newNode({ config, random, logger }: BootstrapOptions, id: bigint, stora
     checkQuorum: true,
     preVote: config.preVote,
   });
+}
+
+function readOptions({ config, disk, logger }: BootstrapOptions): ReadOptions {
+  return { disk, directory: walDirectory(config), logger };
 }
 
 function walOptions(options: BootstrapOptions): WalOptions {

@@ -4,8 +4,12 @@
  */
 import { Message, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import type { Logger } from '@etcd/base';
-import type { ReadTransaction } from '@etcd/bbolt';
-import type { Backend, BackendReader, BackendSnapshot } from '@etcd/storage/backend';
+import {
+  type Backend,
+  type BackendReader,
+  type BackendSnapshot,
+  transactionReader,
+} from '@etcd/storage/backend';
 import { confStateOf, membershipReader } from '@etcd/storage/data';
 import { encodeV2Store, formatId, readMembership } from '@etcd/storage/membership';
 import { readConsistentIndex } from '@etcd/storage/schema';
@@ -37,7 +41,7 @@ export class DatabaseSender {
     backend.snapshotThen((error, body) => {
       // The commit behind the copy is the newest: what it says about itself is what the copy says.
       if (error !== null) return reportFailure(message.to);
-      this.#sendBody(message, committedReader(backend.committed), body!);
+      this.#sendBody(message, transactionReader(backend.committed), body!);
     });
   }
 
@@ -55,15 +59,4 @@ export class DatabaseSender {
     });
     network.sendSnapshot(new Message({ ...message, snapshot }), body);
   }
-}
-
-function committedReader(transaction: ReadTransaction): BackendReader {
-  return {
-    get: (bucket, key) => transaction.bucket(bucket.nameBytes)?.get(key) ?? null,
-    forEach: (bucket, visit) => {
-      const cursor = transaction.bucket(bucket.nameBytes)?.cursor();
-      if (cursor === undefined) return;
-      for (let found = cursor.first(); found; found = cursor.next()) visit(cursor.key(), cursor.value());
-    },
-  };
 }

@@ -38,4 +38,5 @@ export {
 } from './revision.ts';
 export { RevisionList } from './revision-list.ts';
 export { RevisionLog } from './revision-log.ts';
+export { transactionReader } from './transaction-reader.ts';
 export type { CommitCallback } from './write-batch.ts';

@@ -8,9 +8,9 @@
  * effect says what to do with the connection to the member. Entries that the database has already (index at or below its
  * consistent index) are not applied again: the membership was read from the same database.
  *
- * Two forms on disk. The backend's buckets ({@link readMembership}, and the writers behind `Membership`) are what counts. The
- * v2 store ({@link encodeV2Store}) goes into every raft snapshot, because etcd 3.4 and 3.5 read it from there; {@link decodeV2Store}
- * is for a database that has no members yet, as one that an old release has migrated.
+ * Two forms on disk. The backend's buckets ({@link readMembership}, and the writers behind `Membership`) are what a running member
+ * writes. The v2 store ({@link encodeV2Store}) goes into every raft snapshot. At a start, and when a database comes from the
+ * leader, the log counts: {@link membershipOfSnapshot}, {@link recoverMembership}, and {@link mendMembers} for the buckets.
  *
  * Identities are BigInts, printed with {@link formatId}. Errors that a client is told are entries of `INTERNAL_ERRORS`;
  * what can only mean broken files or a broken peer is thrown as {@link MembershipError}.
@@ -82,6 +82,13 @@ export {
   validatePromoteMember,
   validateRemoveMember,
 } from './reconfiguration.ts';
+export {
+  EMPTY_MEMBERSHIP,
+  type LoggedMembership,
+  membershipOfSnapshot,
+  mendMembers,
+  recoverMembership,
+} from './recovery.ts';
 export {
   clusterVersionOf,
   compareVersions,

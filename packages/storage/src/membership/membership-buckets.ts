@@ -42,6 +42,11 @@ export function putMember(writer: BucketWriter, member: Member): void {
   writer.put(MEMBERS_BUCKET, idKey(member.id), utf8ToBytes(memberJson(member)));
 }
 
+/** As if it had never been one. */
+export function deleteMember(writer: BucketWriter, id: bigint): void {
+  writer.delete(MEMBERS_BUCKET, idKey(id));
+}
+
 export function putRemovedMember(writer: BucketWriter, id: bigint): void {
   writer.delete(MEMBERS_BUCKET, idKey(id));
   writer.put(MEMBERS_REMOVED_BUCKET, idKey(id), REMOVED);

@@ -43,6 +43,7 @@ export { createMemberBuckets, trimCluster, trimMembers } from './members.ts';
 export {
   type AppliedPosition,
   createMetaBucket,
+  forgetPosition,
   readConfState,
   readConsistentIndex,
   readFinishedCompact,

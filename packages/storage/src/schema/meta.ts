@@ -46,6 +46,11 @@ export function writeConsistentIndex(writer: Putter, { index, term }: AppliedPos
   if (term > 0) writer.put(META, META_TERM, uint64Bytes(term));
 }
 
+/** For a database that begins a new log: it has applied nothing of it, and nobody votes. */
+export function forgetPosition(writer: Pick<BackendWriter, 'delete'>): void {
+  for (const key of [META_CONSISTENT_INDEX, META_TERM, META_CONF_STATE]) writer.delete(META, key);
+}
+
 /** The revision of the last compaction that was begun; null when there was none. */
 export function readScheduledCompact(reader: BackendReader): number | null {
   return readRevision(reader, META_SCHEDULED_COMPACT, 'scheduledCompactRev');

@@ -6,8 +6,7 @@
  * Order of calls when a snapshot is taken: the database commits; {@link Snapshotter.saveSnap}; `Wal.saveSnapshot`;
  * `Wal.releaseTo`; {@link Snapshotter.releaseSnapDbs}. A `.snap` file without a record in the log is never used, so a crash
  * between any two of these is harmless. At start: {@link Snapshotter.removeLeftovers}, then
- * {@link Snapshotter.loadNewestAvailable} with the log's valid snapshots; an error with code `no-snapshot` means starting
- * from the log alone. {@link PurgeLoop} removes what is old.
+ * {@link Snapshotter.loadRecorded} with the log's newest snapshot. {@link PurgeLoop} removes what is old.
  *
  * All names appear complete or not at all: files are written under a name that begins with `tmp`, synced, renamed, and
  * the directory synced. A file that can't be read is moved aside as `.broken` and the one before it tried.

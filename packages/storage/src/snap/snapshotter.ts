@@ -140,6 +140,28 @@ export class Snapshotter {
     );
   }
 
+  /** The snapshot that a record of the log names; null if its file is not there, or can't be read. */
+  loadRecorded({ index, term }: SnapshotRecord): Snapshot | null {
+    const path = this.#path(snapName(term, index));
+    if (this.#disk.stat(path) === null) return null;
+    try {
+      return decodeSnapFile(this.#disk.readFile(path), path);
+    } catch (error) {
+      if (!(error instanceof SnapError)) throw error;
+      this.#logger.warn('failed to read a snap file', { path, error: error.message });
+      return null;
+    }
+  }
+
+  /** Removes all snapshots, and all received databases: the log that they belong to is gone. Returns how many there were. */
+  removeAll(): number {
+    const names = this.#disk.readDirectory(this.#directory);
+    const own = names.filter((name) => isSnapName(name) || parseSnapDbName(name) !== null);
+    for (const name of own) this.#disk.remove(this.#path(name));
+    if (own.length > 0) this.#disk.syncDirectory(this.#directory);
+    return own.length;
+  }
+
   /** Whether the database of the snapshot at `index` was received, and not taken over yet. */
   hasDb(index: number): boolean {
     return this.#disk.stat(this.#path(snapDbName(index))) !== null;

@@ -2,8 +2,7 @@
  * etcd's write-ahead log: raft's entries and hard states, made durable before anybody is told of them. The format is
  * etcd's own, byte for byte (docs/formats/wal.md), so that either program goes on where the other stopped.
  *
- * Order of calls. A new member: {@link createWal}. A restart: {@link validSnapshots}, choose the newest for which there is
- * a snapshot file, {@link openWal} from there; if that throws a {@link WalError} with code `torn`, {@link repairWal} and
+ * Order of calls. A new member: {@link createWal}. A restart: {@link newestSnapshot}, {@link openWal} from there; if that throws a {@link WalError} with code `torn`, {@link repairWal} and
  * openWal once more; any other code ends the program, and the error's text says what to do. Then, for every Ready,
  * `save` or `saveThen`; before raft's snapshot is used, its files first, then `saveSnapshot`, then `releaseTo`; `close`.
  *
@@ -21,6 +20,7 @@
 export { SEGMENT_BYTES } from './frame.ts';
 export {
   createWal,
+  newestSnapshot,
   type OpenedWal,
   openWal,
   type ReadOptions,

@@ -130,6 +130,14 @@ export function validSnapshots(options: ReadOptions): Snapshot[] {
   return withReader(options, null, false, readSnapshots);
 }
 
+/** The newest of {@link validSnapshots}: where reading had better begin; all zero if there is none. */
+export function newestSnapshot(options: ReadOptions): Snapshot {
+  return validSnapshots(options).reduce(
+    (newest, record) => (record.index >= newest.index ? record : newest),
+    new Snapshot(),
+  );
+}
+
 /** Runs `use` on the segments from the one that holds `index` on; null for all there are, which must be continuous too. */
 function withReader<T>(
   options: ReadOptions,
