@@ -13,6 +13,7 @@ export const PACKAGES: Edges = {
   bbolt: ['base'],
   storage: ['base', 'api', 'raft', 'bbolt'],
   transport: ['base'],
+  client: ['base', 'api', 'transport'],
   host: ['base', 'transport'],
   server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host'],
   etcd: ['base', 'host', 'server'],
