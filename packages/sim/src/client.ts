@@ -297,7 +297,7 @@ export class Client {
   }
 
   #grant(): Asked {
-    const ttl = 2 + this.#random.below(15);
+    const ttl = 2 + this.#random.below(this.#random.chance(0.5) ? 3 : 15);
     return {
       path: '/etcdserverpb.Lease/LeaseGrant',
       text: `grant ${ttl} s`,

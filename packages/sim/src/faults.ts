@@ -94,6 +94,7 @@ export class FaultInjector {
       { name: 'wall clock jump', weight: 2, happen: () => this.#jump() },
       { name: 'isolation', weight: 4, happen: () => this.#isolate(true) },
       { name: 'one-way isolation', weight: 3, happen: () => this.#isolate(false) },
+      { name: 'refusal', weight: 3, happen: () => this.#refuse() },
       { name: 'partition', weight: 3, happen: () => this.#partition() },
       { name: 'single link cut', weight: 3, happen: () => this.#cutLink() },
       { name: 'bad network', weight: 4, happen: () => this.#badNetwork() },
@@ -167,6 +168,23 @@ export class FaultInjector {
       if (name === alone) continue;
       if (bothWays || isDeaf) this.#world.fabric.cut(name, alone);
       if (bothWays || !isDeaf) this.#world.fabric.cut(alone, name);
+    }
+  }
+
+  /** A proxy, or a rule of a firewall, refuses connections to a member that lives; those that are there may be cut, too. */
+  #refuse(): void {
+    const running = this.#world.activeMachines.filter((machine) => machine.isRunning);
+    const leader = running.find(({ server }) => server?.isLeader === true);
+    if (running.length === 0) return;
+    const machine = leader !== undefined && this.#random.chance(0.6) ? leader : this.#random.pick(running);
+    this.#world.note(`connections to ${machine.name} are refused`);
+    this.#world.fabric.refuse(machine.name, machine.peerUrls);
+    if (this.#random.chance(0.3)) return;
+    const isDeaf = this.#random.chance(0.5);
+    for (const { name } of this.#world.machines) {
+      if (name === machine.name) continue;
+      this.#world.fabric.cut(machine.name, name);
+      if (isDeaf) this.#world.fabric.cut(name, machine.name);
     }
   }
 

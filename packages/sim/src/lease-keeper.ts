@@ -10,9 +10,12 @@ import { Session } from './session.ts';
 import type { World } from './world.ts';
 
 const MAX_LEASES = 4;
+/** Some renew far more often than they would have to. */
+const EAGER_MS = 200;
 
 export class LeaseKeeper {
   readonly #world: World;
+  readonly #random: SeededRandom;
   readonly #session: Session;
   /** When each lease was last asked to be renewed, without an answer yet; NaN while nothing is open. */
   readonly #askedMs = new Map<bigint, number>();
@@ -20,13 +23,14 @@ export class LeaseKeeper {
 
   constructor(world: World, random: SeededRandom) {
     this.#world = world;
+    this.#random = random.fork();
     this.#session = new Session(world, random);
   }
 
   keep(id: bigint, ttlMs: number): void {
     if (this.#askedMs.size >= MAX_LEASES) return;
     this.#askedMs.set(id, Number.NaN);
-    this.#renewLater(id, ttlMs);
+    this.#renewLater(id, this.#random.chance(0.5) ? EAGER_MS : ttlMs / 3);
   }
 
   forget(id: bigint): void {
@@ -39,11 +43,11 @@ export class LeaseKeeper {
     this.#call = null;
   }
 
-  #renewLater(id: bigint, ttlMs: number): void {
-    this.#world.clock.setTimer(ttlMs / 3, () => {
+  #renewLater(id: bigint, everyMs: number): void {
+    this.#world.clock.setTimer(everyMs, () => {
       if (!this.#askedMs.has(id)) return;
       this.#renew(id);
-      this.#renewLater(id, ttlMs);
+      this.#renewLater(id, everyMs);
     });
   }
 

@@ -154,7 +154,7 @@ export class Machine {
 
   kill(reason: string): void {
     this.#endRun(`is killed: ${reason}`);
-    this.#world.fabric.onProcessEnd(this.name, this.peerUrls);
+    this.#world.fabric.refuse(this.name, this.peerUrls);
     this.#disk = this.#disk.afterKill(this.#diskOptions);
   }
 

@@ -6,12 +6,12 @@
  *   --minutes M     simulated minutes of each; 5 unless told
  *   --members N     members of each cluster at first; drawn from the seed unless told
  *   --jobs J        so many processes; 1 unless told
- *   --plant B       puts a bug into all members: one of `PLANTS` in `plant.ts`
+ *   --plant B       puts a bug into all members: one of those in `plant.ts`
  *   --trace         prints everything that happens, with the members' logs
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { PLANTS, type Plant } from './plant.ts';
+import { PLANTS, type Plant, RARE_PLANTS } from './plant.ts';
 import { type SimulationResult, simulate } from './simulation.ts';
 import { resultLine, Summary, violationReport } from './summary.ts';
 
@@ -36,9 +36,10 @@ function sharedOptions(): string[] {
 }
 
 function plantNamed(name: string): Plant {
-  const plant = Object.entries(PLANTS).find(([known]) => known === name)?.[1];
+  const all = { ...PLANTS, ...RARE_PLANTS };
+  const plant = Object.entries(all).find(([known]) => known === name)?.[1];
   if (plant !== undefined) return plant;
-  throw new Error(`no bug is named ${name}; there are ${Object.keys(PLANTS).join(', ')}`);
+  throw new Error(`no bug is named ${name}; there are ${Object.keys(all).join(', ')}`);
 }
 
 function simulateSeed(seed: number): Promise<SimulationResult> {

@@ -104,6 +104,10 @@ export class QuietCluster {
     return this.world.machines.find(({ server }) => server?.isLeader === true)!;
   }
 
+  get machines(): readonly Machine[] {
+    return this.world.machines;
+  }
+
   get followers(): Machine[] {
     return this.world.machines.filter(({ server }) => server?.isLeader === false);
   }

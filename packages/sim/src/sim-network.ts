@@ -83,8 +83,8 @@ export class Fabric {
     return found?.process.isAlive === true && found.network.host !== null ? found : null;
   }
 
-  /** The process that listened at `urls` has ended, and its machine says so to whoever tries again. */
-  onProcessEnd(name: string, urls: readonly string[]): void {
+  /** Whoever tries to connect to `urls` is refused: the process that listened has ended, or something before it says so. */
+  refuse(name: string, urls: readonly string[]): void {
     for (const network of new Set([...this.#endpoints.values()].map((endpoint) => endpoint.network))) {
       network.onRefused(name, urls);
     }

@@ -10,7 +10,10 @@ export interface LeaseRequestsOptions {
   readonly lessor: Lessor;
   readonly leader: LeaderRequests;
   readonly clock: Clock;
-  /** Whether this member leads, for sure: one that was paused has to find out. */
+  /**
+   * Whether this member leads, for sure: a renewal that is confirmed must bind whoever leads next, and it does if a quorum followed this
+   * member after it was asked for.
+   */
   readonly confirmLeadership: (then: (leads: boolean) => void) => void;
   readonly onRenewed: () => void;
 }

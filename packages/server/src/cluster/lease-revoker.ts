@@ -1,6 +1,7 @@
 /**
  * Revokes leases that have expired. The lessor of the leader says which; every one becomes a request in the log, so that all
- * members drop the same keys at the same revision. A member that can't be sure that it leads revokes nothing.
+ * members drop the same keys at the same revision. A member that can't be sure that it leads revokes nothing; and what waits for its turn
+ * is looked at again then: meanwhile another may have led, and renewed it.
  */
 import type { InternalError } from '@etcd/api';
 import { encodeLeaseRevokeRequest, LeaseRevokeRequest } from '@etcd/api/etcdserverpb';
@@ -14,6 +15,8 @@ export interface LeaseRevokerOptions {
   readonly propose: (field: number, bytes: Uint8Array, waiter: Waiter) => void;
   /** Calls `then` with whether this member surely leads. */
   readonly confirmLeadership: (then: (leads: boolean) => void) => void;
+  /** Whether a lease is there, and has expired as this member decides. */
+  readonly isExpired: (id: bigint) => boolean;
   readonly onExpired: () => void;
 }
 
@@ -54,6 +57,7 @@ export class LeaseRevoker {
     while (this.#pendingCount < MAX_PENDING) {
       const id = this.#queue.take();
       if (id === undefined) return;
+      if (!this.#options.isExpired(id)) continue;
       this.#pendingCount++;
       const request = new LeaseRevokeRequest({ id });
       this.#options.propose(RequestField.LEASE_REVOKE, encodeLeaseRevokeRequest(request), this.#waiter(id));

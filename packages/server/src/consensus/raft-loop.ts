@@ -62,7 +62,6 @@ export interface RaftLoopOptions {
   readonly logger: Logger;
   readonly host: RaftLoopHost;
   readonly heartbeatIntervalMs: number;
-  readonly electionTimeoutMs: number;
 }
 
 /** Proposals that go into one Ready: bounds how long a turn applies entries, and the memory of a batch. */
@@ -73,8 +72,6 @@ const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
 const MAX_QUEUED_COUNT = 200_000;
 /** Committed entries that wait until a snapshot is installed: with more, the leader has to wait, too. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
-/** A member counts as active if its clock has ticked within this many heartbeats. */
-const ACTIVE_TICKS = 3;
 /** A turn that has gone on for this long lets the sockets have a word before the next batch. */
 const MAX_TURN_MS = 20;
 
@@ -89,7 +86,6 @@ export class RaftLoop {
   readonly #logger: Logger;
   readonly #host: RaftLoopHost;
   readonly #heartbeatIntervalMs: number;
-  readonly #electionTimeoutMs: number;
   /** Proposals and the ids of their requests, not yet given to raft. */
   #queue: Uint8Array[] = [];
   #queueIds: number[] = [];
@@ -105,9 +101,6 @@ export class RaftLoop {
   #isStopped = false;
   #onIdle: (() => void) | null = null;
   #timer: Timer | null = null;
-  #lastTickMs: number;
-  /** When the clock last ticked after a pause. */
-  #wokeMs = Number.NEGATIVE_INFINITY;
   /** Entries up to here are in the log for good. */
   #durableIndex: number;
   /** While a snapshot is being installed: what has been committed since. */
@@ -123,8 +116,6 @@ export class RaftLoop {
     this.#logger = options.logger;
     this.#host = options.host;
     this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
-    this.#electionTimeoutMs = options.electionTimeoutMs;
-    this.#lastTickMs = this.#clock.now();
     this.#durableIndex = options.wal.lastIndex;
   }
 
@@ -156,19 +147,6 @@ export class RaftLoop {
   /** Proposals that raft has not seen yet. */
   get queuedCount(): number {
     return this.#queue.length;
-  }
-
-  /**
-   * Whether the member's clock has been ticking: one that was paused can't know whether it still leads, until an election timeout
-   * later the check of the quorum has told it.
-   */
-  get isActive(): boolean {
-    const nowMs = this.#clock.now();
-    return !this.#wasPaused(nowMs) && nowMs - this.#wokeMs >= this.#electionTimeoutMs;
-  }
-
-  #wasPaused(nowMs: number): boolean {
-    return nowMs - this.#lastTickMs >= ACTIVE_TICKS * this.#heartbeatIntervalMs;
   }
 
   /** Proposes an entry, in the batch of this turn; `data` is kept. */
@@ -464,9 +442,6 @@ export class RaftLoop {
     this.#timer = this.#clock.setTimer(this.#heartbeatIntervalMs, () => {
       if (this.#isStopped) return;
       // A process that was paused ticks once, not once for each interval that it missed: elections would follow.
-      const nowMs = this.#clock.now();
-      if (this.#wasPaused(nowMs)) this.#wokeMs = nowMs;
-      this.#lastTickMs = nowMs;
       this.#node.tick();
       this.#host.onTick();
       this.#scheduleTick();

@@ -154,6 +154,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       logger: this.logger,
       propose: (field, bytes, waiter) => this.#proposeAsLeader(field, bytes, waiter),
       confirmLeadership: (then) => this.confirmLeadership(then),
+      isExpired: (id) => (this.lessor.lookup(id)?.remainingMs ?? 1) <= 0,
       onExpired: () => metrics.handles.leaseExpiredTotal.inc(),
     });
     this.integrity = this.#newIntegrity();
@@ -184,7 +185,6 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       logger: logger.child({ caller: 'server/raft' }),
       host: this,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
-      electionTimeoutMs: config.electionTimeoutMs,
     });
     this.#link = new ClusterLink({
       network: options.network,
@@ -499,9 +499,12 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     else this.#reads.add(reader);
   }
 
-  /** Calls `then` with whether this member leads, for sure: one that was paused asks the others first. */
+  /**
+   * Calls `then` with whether this member leads, for sure: a quorum has said so since this was called. Its own clock tells nothing: it may
+   * have been paused, and the others need not have waited for an election timeout before they elected another.
+   */
   confirmLeadership(then: (leads: boolean) => void): void {
-    if (this.#loop.isActive || !this.isLeader) return then(this.isLeader);
+    if (!this.isLeader) return then(false);
     this.read({ onReadable: () => then(this.isLeader), onUnreadable: () => then(false) });
   }
 
@@ -670,8 +673,9 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   onFirstCommitInTerm(): void {
     this.#reads.onFirstCommitInTerm();
     if (!this.isLeader) return;
-    // Leases may have been kept alive through the leader before: everybody gets a full term, and an election's time more.
-    this.lessor.promote(this.config.electionTimeoutMs);
+    // Leases may have been kept alive through the leader before: everybody gets a full term, and more. A Go member that leads does not ask
+    // the others before it confirms a renewal, and it takes up to two election timeouts to notice that they have left it.
+    this.lessor.promote(2 * this.config.electionTimeoutMs);
     this.clock.defer(() => this.#attributes.checkVersion());
   }
 
