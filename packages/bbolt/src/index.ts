@@ -41,3 +41,4 @@ export type { CheckSteps } from './check.ts';
 export { compact } from './compact.ts';
 export { Database } from './database.ts';
 export type { Defragmentation, DefragmentationProgress } from './defragment.ts';
+export { checkDatabaseFile } from './open-file.ts';

@@ -55,6 +55,20 @@ function makeDurable(file: DiskFile, { disk, path }: DatabaseOptions): void {
   disk.syncDirectory(directoryOf(disk, path));
 }
 
+/** Throws {@link BoltError} unless the file at `path` begins as a database does, and is as long as it says. */
+export function checkDatabaseFile(disk: Disk, path: string): void {
+  try {
+    const file = disk.openFile(path, { access: 'read' });
+    try {
+      readMetas(file, path);
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    throw ioError(error, path);
+  }
+}
+
 /** Makes a whole file under another name first: a crash leaves an empty database or none. */
 function createFile(options: DatabaseOptions): void {
   const { disk, path } = options;

@@ -140,3 +140,4 @@ export { type InitialState, type Storage, TERM_COMPACTED, TERM_UNAVAILABLE } fro
 export { type Config, describeConfig, isMember, MAX_MEMBERS, memberIds } from './tracker/config.ts';
 export type { Inflights } from './tracker/inflights.ts';
 export { type Progress, ProgressState, progressStateName } from './tracker/progress.ts';
+export { hasWholeSnapshot } from './validate.ts';

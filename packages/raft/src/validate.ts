@@ -16,7 +16,7 @@
  *  - configuration changes that can't be decoded or can't be applied (`proposal.ts`)
  *  - more reads than may wait (`read-only.ts`)
  */
-import { type Entry, type Message, MessageType, type Snapshot } from '@etcd/api/raftpb';
+import { type Entry, type Message, MessageType } from '@etcd/api/raftpb';
 import { MAX_INDEX, MAX_READ_CONTEXT_SIZE_BYTES, MAX_TERM } from './limits.ts';
 import { isLocalTarget, isPeerMessage, isResponse, isTermless, NONE } from './message.ts';
 import type { Raft } from './raft.ts';
@@ -41,7 +41,7 @@ function isWellFormed(raft: Raft, message: Message): boolean {
     case MessageType.MsgApp:
       return isLogSlice(message);
     case MessageType.MsgSnap:
-      return message.snapshot !== null && isSnapshotOf(message.snapshot, message.term);
+      return hasWholeSnapshot(message);
     case MessageType.MsgProp:
       return message.entries.length > 0;
     case MessageType.MsgReadIndex:
@@ -63,7 +63,9 @@ function isLogSlice(message: Message): boolean {
   return term <= message.term && index <= MAX_INDEX;
 }
 
-function isSnapshotOf(snapshot: Snapshot, term: number): boolean {
+/** Whether the MsgSnap `message` has a snapshot, of a place in a log that can be; before its state is taken in. */
+export function hasWholeSnapshot({ snapshot, term }: Message): boolean {
+  if (snapshot === null) return false;
   const { metadata } = snapshot;
   return isIndex(metadata.index) && isTerm(metadata.term) && metadata.term <= term;
 }

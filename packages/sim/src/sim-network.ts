@@ -6,7 +6,7 @@
  * etcd nor TCP would send it twice, and nothing in raft would notice: it would be applied twice.
  */
 import { decodeMessage, encodeMessage, type Message, MessageType } from '@etcd/api/raftpb';
-import { copyBytes, type SeededRandom } from '@etcd/base';
+import { copyBytes, DiskError, type SeededRandom } from '@etcd/base';
 import type {
   PeerHost,
   PeerNetwork,
@@ -389,6 +389,7 @@ class SnapshotTransfer {
     this.#fabric.trace.add(this.#fabric.clock.now(), text);
     target.network.learn(message.from, this.#sender);
     const receiver = host.receiveSnapshot(message);
+    if (receiver instanceof DiskError) return this.#report(false);
     let next = 0;
     const step = (error: Error | null): void => {
       if (error !== null) return this.#report(false);

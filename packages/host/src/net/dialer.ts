@@ -17,9 +17,9 @@ const STREAM_BUFFER_BYTES = 64 * 1024;
 
 /** Plain TCP, and Unix sockets. */
 export const TCP_DIALER: Dialer = {
-  connect: (url) => net.connect(endpoint(url)),
+  connect: (url) => dial(endpoint(url)),
   connectStream: (url, onBytes) =>
-    net.connect({
+    dial({
       ...endpoint(url),
       onread: {
         buffer: Buffer.allocUnsafeSlow(STREAM_BUFFER_BYTES),
@@ -30,6 +30,15 @@ export const TCP_DIALER: Dialer = {
       },
     }),
 };
+
+/** What Node refuses at once, as a port that is none, becomes an event like all that can go wrong later. */
+function dial(options: net.NetConnectOpts): net.Socket {
+  try {
+    return net.connect(options);
+  } catch (error) {
+    return new net.Socket().destroy(error as Error);
+  }
+}
 
 function endpoint(url: EtcdUrl): net.NetConnectOpts {
   if (isUnixUrl(url)) return { path: unixSocketPath(url) };

@@ -45,6 +45,7 @@ export interface ListenerOptions {
 const HTTP_HEADERS_TIMEOUT_MS = 10_000;
 const HTTP_REQUEST_TIMEOUT_MS = 30_000;
 const BACKLOG = 4096;
+const MAX_PORT = 65_535;
 
 export class Listener {
   readonly #options: ListenerOptions;
@@ -100,6 +101,8 @@ export class Listener {
         const path = unixSocketPath(url);
         removeStaleSocket(path);
         this.#server.listen({ path, backlog: BACKLOG }, onListening);
+      } else if (Number(url.port) > MAX_PORT) {
+        reject(new ListenError(`listen tcp: address ${url.port}: invalid port`));
       } else {
         this.#server.listen(
           { host: url.hostname, port: Number(url.port), backlog: BACKLOG, reusePort },

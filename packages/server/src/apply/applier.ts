@@ -150,7 +150,7 @@ export class Applier {
         return this.#deleteRange(request ?? decodeDeleteRangeRequest(data, start, end), waiter);
       }
       default:
-        return this.#applyCold(decodeInternalRaftRequest(data), waiter);
+        return this.#applyDecoded(decodeInternalRaftRequest(data), waiter);
     }
   }
 
@@ -165,6 +165,10 @@ export class Applier {
       return this.#applyV2(v2, this.#takeWaiter(v2.id, entry));
     }
     const waiter = this.#takeWaiter(request.header?.id ?? request.id, entry);
+    this.#applyDecoded(request, waiter);
+  }
+
+  #applyDecoded(request: InternalRaftRequest, waiter: Waiter | null): void {
     if (request.v2 !== null) return this.#applyV2(request.v2, waiter);
     if (request.put !== null) return this.#put(request.put, waiter);
     if (request.txn !== null) return this.#txn(request.txn, waiter);

@@ -5,7 +5,8 @@
 
 import type { Message } from '@etcd/api/raftpb';
 import { MessageType } from '@etcd/api/raftpb';
-import type { Clock, Logger } from '@etcd/base';
+import type { Clock, DiskError, Logger } from '@etcd/base';
+import { messageTypeName } from '@etcd/raft';
 import {
   type ConfChangeEffect,
   formatId,
@@ -17,6 +18,7 @@ import type { DbReceiver, Snapshotter } from '@etcd/storage/snap';
 import type { MetricHandles } from '../metrics/index.ts';
 import type { PeerHost, PeerNetwork, PeerRequest, PeerResponse } from '../peer/index.ts';
 import { HeartbeatMonitor } from './heartbeat-monitor.ts';
+import { MessageCheck } from './message-check.ts';
 
 export interface ClusterLinkOptions {
   readonly network: PeerNetwork;
@@ -51,6 +53,7 @@ export class ClusterLink implements PeerHost {
   /** Peer URLs of the members that the network knows of, as one text each. */
   readonly #known = new Map<bigint, string>();
   readonly #heartbeats: HeartbeatMonitor;
+  readonly #check = new MessageCheck();
   #isStopped = false;
 
   constructor(options: ClusterLinkOptions) {
@@ -151,10 +154,17 @@ export class ClusterLink implements PeerHost {
   // --- what the network calls
 
   receive(message: Message): void {
-    if (!this.#isStopped) this.#options.step(message);
+    if (this.#isStopped) return;
+    const problem = this.#check.problemOf(message);
+    if (problem === null) return this.#options.step(message);
+    this.#options.logger.error('refused a message: what it brings can not be applied', {
+      'remote-peer-id': formatId(message.from),
+      type: messageTypeName(message.type),
+      error: problem,
+    });
   }
 
-  receiveSnapshot(message: Message): DbReceiver {
+  receiveSnapshot(message: Message): DbReceiver | DiskError {
     return this.#options.snapshotter.receiveDb(message.snapshot!.metadata.index, MAX_SNAPSHOT_BYTES);
   }
 

@@ -7,6 +7,7 @@ import {
   type RequestOptions,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { domainToASCII } from 'node:url';
 import type { Clock } from '@etcd/base';
 import { type EtcdUrl, isUnixUrl, unixSocketPath } from '@etcd/base';
 import { connectionErrorText, type Dialer } from '@etcd/host/net';
@@ -91,9 +92,15 @@ export class HttpCaller {
         : { host: url.hostname, port: Number(url.port) }),
       method,
       path,
-      headers: { Host: url.host || 'localhost', ...headers, ...length },
+      headers: { Host: hostHeader(url), ...headers, ...length },
     };
   }
+}
+
+/** Names in other scripts are written as DNS has them: Node refuses to send a header with anything else. */
+function hostHeader({ hostname, host }: EtcdUrl): string {
+  if (/^[\x20-\x7e]+$/.test(host)) return host;
+  return domainToASCII(hostname) || 'localhost';
 }
 
 /** What Node's client hands on to {@link PeerAgent.createConnection}, the URL included. */

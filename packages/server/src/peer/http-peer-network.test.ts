@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import net from 'node:net';
 import { after, test } from 'node:test';
 import { Entry, encodeMessage, Message, MessageType, Snapshot } from '@etcd/api/raftpb';
-import { equalBytes } from '@etcd/base';
+import { DiskError, equalBytes } from '@etcd/base';
 import { NodeClock } from '@etcd/base/node';
 import { createLogger, MemorySink } from '@etcd/host/logging';
 import type { DbReceiver } from '@etcd/storage/snap';
@@ -53,6 +53,8 @@ class TestMember implements PeerHost {
   readonly snapshotReports: [bigint, boolean][] = [];
   readonly removed = new Set<bigint>();
   readonly receiver = new MemoryReceiver();
+  /** Why no file can be had for a snapshot. */
+  diskProblem: DiskError | null = null;
   readonly requests: PeerRequest[] = [];
   readonly sink = new MemorySink();
   readonly metrics = createHandles();
@@ -98,8 +100,8 @@ class TestMember implements PeerHost {
     this.#notify();
   }
 
-  receiveSnapshot(): DbReceiver {
-    return this.receiver as unknown as DbReceiver;
+  receiveSnapshot(): DbReceiver | DiskError {
+    return this.diskProblem ?? (this.receiver as unknown as DbReceiver);
   }
 
   isRemoved(id: bigint): boolean {
@@ -366,6 +368,66 @@ test('a snapshot that fails on either side is reported, and its message does not
   assert.deepEqual(a.snapshotReports[1], [0xbn, false]);
   assert.equal(b.received.length, 0);
   assert.equal(b.metrics.snapshotReceiveFailures.labels('a').value, 2);
+});
+
+test('S21 a snapshot message without a snapshot, or from nowhere in a log, is refused', async () => {
+  const a = await TestMember.start(0xan);
+  const headless = message(MessageType.MsgSnap, 0xbn, 0xan);
+  const unreal = snapshotMessage(0xbn, 0xan);
+  unreal.snapshot!.metadata.index = 2 ** 60;
+  for (const bytes of [encodeMessage(headless), encodeMessage(unreal)]) {
+    const length = new Uint8Array(8);
+    writeU64(length, 0, bytes.length);
+    const body = Buffer.concat([length, bytes, Buffer.alloc(1000)]);
+    const answer = await ask(`${a.url}/raft/snapshot`, { method: 'POST', body, headers: peerHeaders() });
+    const text = 'failed to decode raft message (no snapshot of a log)\n';
+    assert.deepEqual([answer.status, answer.body], [400, text]);
+  }
+  assert.equal(a.received.length + a.receiver.bytes.length, 0);
+});
+
+test('where no file can be made for a snapshot its sender is told so, and the next one arrives', async () => {
+  const [a, b] = await pair();
+  b.diskProblem = new DiskError('ENOSPC', '/snap/tmp-0', 'ENOSPC: no space left on device');
+  a.network.sendSnapshot(snapshotMessage(0xan, 0xbn), bodyOf(Buffer.alloc(100_000)));
+  await a.until(() => a.snapshotReports.length > 0, 'the report');
+  assert.deepEqual(a.snapshotReports, [[0xbn, false]]);
+  assert.ok(b.logged('failed to save KV snapshot (ENOSPC: no space left on device)'));
+  assert.equal(b.metrics.snapshotReceiveInflights.labels('a').value, 0);
+  b.diskProblem = null;
+  a.network.sendSnapshot(snapshotMessage(0xan, 0xbn), bodyOf(Buffer.alloc(100_000)));
+  await a.until(() => a.snapshotReports.length === 2, 'the second report');
+  assert.deepEqual(a.snapshotReports[1], [0xbn, true]);
+});
+
+test('S21 a member whose URLs are none is not connected until there are better ones', async () => {
+  const [a, b] = [await TestMember.start(0xan), await TestMember.start(0xbn)];
+  a.network.addPeer(b.memberId, ['nowhere']);
+  assert.ok(a.logged('not the URLs of a remote peer'));
+  a.network.updatePeer(b.memberId, []);
+  a.network.send([message(MessageType.MsgHeartbeat, 0xan, 0xbn)]);
+  assert.equal(a.network.activeSinceMs(b.memberId), null);
+  b.network.addPeer(a.memberId, [a.url]);
+  a.network.updatePeer(b.memberId, [b.url]);
+  await a.until(() => a.network.activeSinceMs(b.memberId) !== null, 'a connection');
+  a.network.updatePeer(b.memberId, ['nowhere']);
+  assert.notEqual(a.network.activeSinceMs(b.memberId), null);
+});
+
+test('S21 URLs that can be read, but not be dialled, are no more than unreachable', async () => {
+  const a = await TestMember.start(0xan);
+  const urls = ['http://127.0.0.1:99999', 'http://\u65e5\u672c.invalid:1', 'unix://nowhere%00'];
+  for (const [i, url] of urls.entries()) {
+    const id = BigInt(100 + i);
+    a.network.addPeer(id, [url]);
+    a.network.send([message(MessageType.MsgVote, 0xan, id)]);
+    a.network.sendSnapshot(snapshotMessage(0xan, id), bodyOf(Buffer.alloc(1)));
+    await a.until(() => a.unreachable.includes(id), `${url} is unreachable`);
+    await a.until(() => a.snapshotReports.some(([to]) => to === id), `no snapshot for ${url}`);
+    const asked = Promise.withResolvers<PeerResponse | null>();
+    a.network.request(url, { method: 'GET', path: '/members' }, 5000, asked.resolve);
+    assert.equal(await asked.promise, null);
+  }
 });
 
 test('requests for streams get the statuses and texts of etcd', async () => {

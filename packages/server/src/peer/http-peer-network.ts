@@ -1,7 +1,7 @@
 /** The network of the program: every other member, and what they have in common. */
 
 import type { Message } from '@etcd/api/raftpb';
-import { assert, type Clock, EMPTY_BYTES, type Logger } from '@etcd/base';
+import { assert, type Clock, EMPTY_BYTES, type EtcdUrl, type Logger } from '@etcd/base';
 import { type Dialer, TCP_DIALER } from '@etcd/host/net';
 import { formatId } from '@etcd/storage/membership';
 import { BlockPool } from './chunk-writer.ts';
@@ -99,15 +99,20 @@ export class HttpPeerNetwork implements PeerNetwork {
   addPeer(id: bigint, urls: readonly string[]): void {
     const environment = this.#started();
     if (this.#isStopped || this.#peers.has(id)) return;
+    const parsed = this.#parse(id, urls);
+    if (parsed === null) return;
     this.#removeRemote(id);
-    this.#peers.set(id, new Peer(environment, id, mustParse(urls), this.#receive));
+    this.#peers.set(id, new Peer(environment, id, parsed, this.#receive));
     environment.logger.info('added remote peer', this.#fields(id, urls));
   }
 
   updatePeer(id: bigint, urls: readonly string[]): void {
     const peer = this.#peers.get(id);
-    if (peer === undefined) return;
-    peer.update(mustParse(urls));
+    // Where it was before could not be understood.
+    if (peer === undefined) return this.addPeer(id, urls);
+    const parsed = this.#parse(id, urls);
+    if (parsed === null) return;
+    peer.update(parsed);
     this.#options.logger.info('updated remote peer', this.#fields(id, urls));
   }
 
@@ -259,6 +264,13 @@ export class HttpPeerNetwork implements PeerNetwork {
     return this.#environment;
   }
 
+  /** Another member's word for where a member is may be no URL: then it is not connected, until there is a better one. */
+  #parse(id: bigint, urls: readonly string[]): readonly EtcdUrl[] | null {
+    const parsed = parsePeerUrls(urls);
+    if (parsed === null) this.#options.logger.error('not the URLs of a remote peer', this.#fields(id, urls));
+    return parsed;
+  }
+
   #fields(id: bigint, urls: readonly string[]): Record<string, unknown> {
     return {
       'local-member-id': formatId(this.#started().self.memberId),
@@ -266,11 +278,4 @@ export class HttpPeerNetwork implements PeerNetwork {
       'remote-peer-urls': urls,
     };
   }
-}
-
-/** Of members in the cluster: their URLs were checked when they came into it. */
-function mustParse(urls: readonly string[]): NonNullable<ReturnType<typeof parsePeerUrls>> {
-  const parsed = parsePeerUrls(urls);
-  assert(parsed !== null, () => `peer: not the URLs of a member: ${urls.join(',')}`);
-  return parsed;
 }

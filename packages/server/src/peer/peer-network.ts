@@ -4,6 +4,7 @@
  * whoever sends one is never blocked.
  */
 import type { Message } from '@etcd/api/raftpb';
+import type { DiskError } from '@etcd/base';
 import type { DbReceiver } from '@etcd/storage/snap';
 
 /** An ordinary request from one member to another: who is in the cluster, which version, keep this lease alive. */
@@ -47,10 +48,10 @@ export interface PeerHost {
    */
   receive(message: Message): void;
   /**
-   * A MsgSnap whose database follows. The bytes go into what is returned; when they are all there and durable, the network
-   * calls {@link receive} with the message.
+   * A MsgSnap, which has its snapshot, and whose database follows. The bytes go into what is returned; when they are all there and
+   * durable, the network calls {@link receive} with the message. An error: there is no place for them.
    */
-  receiveSnapshot(message: Message): DbReceiver;
+  receiveSnapshot(message: Message): DbReceiver | DiskError;
   isRemoved(id: bigint): boolean;
   /** A message to `id` was lost, or there is no connection. */
   reportUnreachable(id: bigint): void;

@@ -5,8 +5,9 @@
 
 import type { IncomingMessage } from 'node:http';
 import { type Message, MessageType } from '@etcd/api/raftpb';
-import type { Timer } from '@etcd/base';
+import { DiskError, type Timer } from '@etcd/base';
 import { type HttpAnswer, httpError } from '@etcd/host/net';
+import { hasWholeSnapshot } from '@etcd/raft';
 import { formatId } from '@etcd/storage/membership';
 import type { DbReceiver } from '@etcd/storage/snap';
 import { readU64, U64_BYTES } from './big-endian.ts';
@@ -85,6 +86,7 @@ export class SnapshotIntake {
       return this.#refuse(400, decodeFailure(error.message));
     }
     if (message.type !== MessageType.MsgSnap) return this.#refuse(400, 'wrong raft message type');
+    if (!hasWholeSnapshot(message)) return this.#refuse(400, decodeFailure('no snapshot of a log'));
     this.#message = message;
     const refusal = this.#handlers.check(message);
     if (refusal !== null) return this.#finish(refusal);
@@ -98,8 +100,10 @@ export class SnapshotIntake {
       'incoming-snapshot-index': message.snapshot?.metadata.index ?? 0,
     });
     this.#isBegun = true;
-    this.#receiver = host.receiveSnapshot(message);
-    if (rest.length > 0) this.#write(this.#receiver, rest);
+    const receiver = host.receiveSnapshot(message);
+    if (receiver instanceof DiskError) return this.#refuse(500, saveFailure(receiver.message));
+    this.#receiver = receiver;
+    if (rest.length > 0) this.#write(receiver, rest);
   }
 
   #write(receiver: DbReceiver, chunk: Buffer): void {
@@ -109,7 +113,7 @@ export class SnapshotIntake {
     this.#timer?.cancel();
     receiver.write(chunk, (error) => {
       this.#isWriting = false;
-      if (error !== null) return this.#refuse(500, `failed to save KV snapshot (${error.message})`);
+      if (error !== null) return this.#refuse(500, saveFailure(error.message));
       if (this.#hasEnded) return this.#publish(receiver);
       this.#expectMore();
       this.#request.resume();
@@ -127,7 +131,7 @@ export class SnapshotIntake {
     this.#timer?.cancel();
     receiver.finish((error) => {
       if (this.#isOver) return;
-      if (error !== null) return this.#refuse(500, `failed to save KV snapshot (${error.message})`);
+      if (error !== null) return this.#refuse(500, saveFailure(error.message));
       this.#finish(null);
     });
   }
@@ -137,7 +141,7 @@ export class SnapshotIntake {
     if (this.#isOver || this.#hasEnded) return;
     this.#receiver?.abort();
     this.#receiver = null;
-    this.#refuse(500, 'failed to save KV snapshot (unexpected EOF)');
+    this.#refuse(500, saveFailure('unexpected EOF'));
   }
 
   #refuse(status: 400 | 500, text: string): void {
@@ -155,4 +159,8 @@ export class SnapshotIntake {
 
 function decodeFailure(problem: string): string {
   return `failed to decode raft message (${problem})`;
+}
+
+function saveFailure(problem: string): string {
+  return `failed to save KV snapshot (${problem})`;
 }

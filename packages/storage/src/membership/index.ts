@@ -66,7 +66,13 @@ export {
   removeMemberChange,
   updateMemberChange,
 } from './member.ts';
-export { type ConfChangeEffect, Membership, type MembershipOptions } from './membership.ts';
+export {
+  type ConfChangeEffect,
+  checkConfChange,
+  checkV2Request,
+  Membership,
+  type MembershipOptions,
+} from './membership.ts';
 export {
   type BucketReader,
   type BucketWriter,

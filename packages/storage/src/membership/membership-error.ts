@@ -1,16 +1,14 @@
-/** Membership data that no etcd writes: a member that meets it in a committed entry or in its files can't go on. */
+/** Membership data that no etcd writes: a member that meets it in its files can't go on. */
 
 /**
  * - `malformed`: text that can't be parsed, or lacks what it must have
  * - `id-mismatch`: a change of one member whose context names another
- * - `unknown-member`: attributes of a member that never was
  * - `duplicate-id`, `zero-id`: an initial cluster that hashes to an impossible identity
  * - `member-count`, `no-match`: the initial cluster is not the one that exists
  */
 export type MembershipErrorCode =
   | 'malformed'
   | 'id-mismatch'
-  | 'unknown-member'
   | 'duplicate-id'
   | 'zero-id'
   | 'member-count'

@@ -182,7 +182,8 @@ test('attributes, version and downgrade are set by requests of the log, new and 
   assert.equal(membership.applyV2Request(new Request({ method: 'SYNC' }), buckets), false);
   assert.throws(() => put('/0/version', 'x'), { code: 'malformed' });
   assert.throws(() => put('/0/members/a1/attributes', 'x'), { code: 'malformed' });
-  assert.throws(() => put('/0/members/77/attributes', '{"name":"x"}'), { code: 'unknown-member' });
+  assert.equal(put('/0/members/77/attributes', '{"name":"nobody"}'), true);
+  assert.equal(membership.member(0x77n), null);
   applied(membership, buckets, removeMemberChange(2n));
   put('/0/members/2/attributes', '{"name":"late"}');
   assert.equal(buckets.plain()['members']!['2'], undefined);

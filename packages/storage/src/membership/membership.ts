@@ -174,15 +174,15 @@ export class Membership {
     }
   }
 
-  /** A member has said what it is called and where clients find it. */
+  /**
+   * A member has said what it is called and where clients find it. One that was removed meanwhile is nobody's concern any more; nor is
+   * one that never was, of which only a broken member would speak.
+   */
   setAttributes(id: bigint, attributes: Attributes, writer: BucketWriter): void {
     const member = this.#members.get(id);
-    if (member !== undefined) {
-      const { name, clientUrls } = attributes;
-      this.#put('updated', { ...member, name, clientUrls }, writer);
-    } else if (!this.#removedIds.has(id)) {
-      throw new MembershipError('unknown-member', `failed to update; member unknown: ${formatId(id)}`);
-    }
+    if (member === undefined) return;
+    const { name, clientUrls } = attributes;
+    this.#put('updated', { ...member, name, clientUrls }, writer);
   }
 
   setVersion(version: SemanticVersion, writer: BucketWriter): void {
@@ -216,14 +216,10 @@ export class Membership {
    * a key of a v2 client, which nothing here stores.
    */
   applyV2Request(request: Request, writer: BucketWriter): boolean {
-    if (request.method !== 'PUT') return false;
-    const match = MEMBER_ATTRIBUTES_PATH.exec(request.path);
-    if (match !== null) {
-      this.setAttributes(parseId(match[1]!)!, parseAttributes(request.val), writer);
-      return true;
-    }
-    if (request.path !== CLUSTER_VERSION_PATH) return false;
-    this.setVersion(mustParseVersion(request.val), writer);
+    const change = readV2Request(request);
+    if (change === null) return false;
+    if ('version' in change) this.setVersion(change.version, writer);
+    else this.setAttributes(change.id, change.attributes, writer);
     return true;
   }
 
@@ -265,6 +261,38 @@ export class Membership {
     this.#removedIds.add(id);
     putRemovedMember(writer, id);
     return { kind: 'removed', id, member };
+  }
+}
+
+type V2Change =
+  | { readonly version: SemanticVersion }
+  | { readonly id: bigint; readonly attributes: Attributes };
+
+/** What a request of the v2 API means for the membership; null: nothing. */
+function readV2Request({ method, path, val }: Request): V2Change | null {
+  if (method !== 'PUT') return null;
+  const match = MEMBER_ATTRIBUTES_PATH.exec(path);
+  if (match !== null) return { id: parseId(match[1]!)!, attributes: parseAttributes(val) };
+  return path === CLUSTER_VERSION_PATH ? { version: mustParseVersion(val) } : null;
+}
+
+/** Throws {@link MembershipError} for a request that can't be applied, whatever the membership is. */
+export function checkV2Request(request: Request): void {
+  readV2Request(request);
+}
+
+/** Throws {@link MembershipError} for a configuration change that can't be applied, whatever the membership is. */
+export function checkConfChange({ type, nodeId, context }: ConfChange): void {
+  switch (type) {
+    case ConfChangeType.ConfChangeAddNode:
+    case ConfChangeType.ConfChangeAddLearnerNode:
+      return checkSameId(nodeId, parseConfigChangeContext(context).member);
+    case ConfChangeType.ConfChangeRemoveNode:
+      return;
+    case ConfChangeType.ConfChangeUpdateNode:
+      return checkSameId(nodeId, parseMember(context));
+    default:
+      throw new MembershipError('malformed', `unknown ConfChange type ${type}`);
   }
 }
 

@@ -2,7 +2,9 @@
  * A database on its way from a peer: chunks in order, then the end. It gets its name only when all of it is durable.
  */
 import { assert, type Clock, type Disk, DiskError, type DiskFile, type Logger } from '@etcd/base';
+import { BoltError, checkDatabaseFile } from '@etcd/bbolt';
 import { SnapError } from './snap-error.ts';
+import { tryDisk } from './try-disk.ts';
 
 export interface DbReceiverOptions {
   readonly disk: Disk;
@@ -114,17 +116,22 @@ export class DbReceiver {
 
   #publish(done: ReceiverDone): void {
     const { disk, directory, file, temporary, path, logger, clock, onSave } = this.#options;
-    try {
-      const isThere = disk.stat(path) !== null;
-      if (isThere) this.#discard();
+    const known = tryDisk(() => disk.stat(path));
+    if (known instanceof DiskError) return this.#fail(known, done);
+    // Once the log names it there is no way back: what can't be opened must not get that far.
+    const problem = databaseProblem(disk, temporary, path);
+    if (problem !== null) return this.#fail(problem, done);
+    if (known !== null) this.#discard();
+    else {
       this.#isOver = true;
-      if (!isThere) {
+      const unnamed = tryDisk(() => {
         file.close();
         disk.rename(temporary, path);
+      });
+      if (unnamed !== undefined) {
+        this.#remove();
+        return done(unnamed);
       }
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      return done(error);
     }
     // The name of one that is there already may have been given by a process that was killed before it was durable.
     disk.syncDirectoryThen(directory, (error) => {
@@ -135,19 +142,43 @@ export class DbReceiver {
     });
   }
 
-  #fail(error: DiskError, done: ReceiverDone): void {
+  #fail(error: DiskError | SnapError, done: ReceiverDone): void {
     this.#discard();
     done(error);
   }
 
+  /** Where that fails, too, the next start removes what is left. */
   #discard(): void {
     this.#isOver = true;
-    this.#options.file.close();
-    this.#options.disk.remove(this.#options.temporary);
+    const problem = tryDisk(() => this.#options.file.close());
+    if (problem !== undefined) this.#warn(problem);
+    this.#remove();
+  }
+
+  #remove(): void {
+    const { disk, temporary } = this.#options;
+    const problem = tryDisk(() => disk.remove(temporary));
+    if (problem !== undefined) this.#warn(problem);
+  }
+
+  #warn({ message }: DiskError): void {
+    const { logger, temporary } = this.#options;
+    logger.warn('failed to remove an unfinished database snapshot', { path: temporary, error: message });
   }
 
   #assertReady(): void {
     assert(!this.#isOver, 'snap: receiver used after its end');
     assert(!this.#isWriting && !this.#isAborted, 'snap: a chunk is being written');
+  }
+}
+
+/** Why what is in the file `temporary` can't become the database `path`. */
+function databaseProblem(disk: Disk, temporary: string, path: string): DiskError | SnapError | null {
+  try {
+    checkDatabaseFile(disk, temporary);
+    return null;
+  } catch (error) {
+    if (!(error instanceof BoltError)) throw error;
+    return error.cause instanceof DiskError ? error.cause : new SnapError('no-database', path, error.message);
   }
 }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConfState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
-import { SeededRandom, SILENT_LOGGER } from '@etcd/base';
+import { DiskError, SeededRandom, SILENT_LOGGER } from '@etcd/base';
+import { Database } from '@etcd/bbolt';
 import { type DiskOperation, SimClock, SimDisk, SimulatedCrash } from '@etcd/testing';
 import fc from 'fast-check';
 import {
+  type DbReceiver,
   decodeSnapFile,
   encodeSnapFile,
   memberPurgeTargets,
@@ -13,6 +15,7 @@ import {
   SnapError,
   type SnapErrorCode,
   Snapshotter,
+  snapDbName,
   snapName,
 } from './index.ts';
 
@@ -162,26 +165,41 @@ test('S22 a snapshot whose save was cut off is not there, one that was saved is'
 
 const chunk = (length: number, fill: number): Uint8Array => new Uint8Array(length).fill(fill);
 
+/** A small database, as bytes. */
+function database(): Buffer {
+  const disk = newDisk();
+  Database.open({ disk, path: '/sent' }).close();
+  return Buffer.from(disk.readFile('/sent'));
+}
+
+function receive(snaps: Snapshotter, index: number, limitBytes: number): DbReceiver {
+  const receiver = snaps.receiveDb(index, limitBytes);
+  assert.ok(!(receiver instanceof DiskError));
+  return receiver;
+}
+
+function write(receiver: DbReceiver, bytes: Uint8Array): Promise<unknown> {
+  return new Promise((resolve) => receiver.write(bytes, resolve));
+}
+
+function finish(receiver: DbReceiver): Promise<unknown> {
+  return new Promise((resolve) => receiver.finish(resolve));
+}
+
 test('a received database gets its name when all of it is durable', async () => {
   const disk = newDisk();
   const snaps = snapshotter(disk);
-  const receiver = snaps.receiveDb(0x1234, 10_000);
-  for (let i = 0; i < 5; i++) {
-    await new Promise<void>((resolve, reject) =>
-      receiver.write(chunk(1000, i), (error) => (error === null ? resolve() : reject(error))),
-    );
+  const sent = database();
+  const receiver = receive(snaps, 0x1234, 100_000);
+  for (let at = 0; at < sent.length; at += 1000) {
+    assert.equal(await write(receiver, sent.subarray(at, at + 1000)), null);
   }
   assert.throws(() => snaps.dbFilePath(0x1234), snapError('no-db'));
-  await new Promise<void>((resolve, reject) =>
-    receiver.finish((error) => (error === null ? resolve() : reject(error))),
-  );
+  assert.equal(await finish(receiver), null);
   assert.deepEqual(disk.readDirectory(DIRECTORY), ['0000000000001234.snap.db']);
   const path = snaps.dbFilePath(0x1234);
   const after = disk.afterCrash(new SeededRandom(1), {});
-  assert.deepEqual(
-    Buffer.from(after.readFile(path)),
-    Buffer.concat([0, 1, 2, 3, 4].map((fill) => chunk(1000, fill))),
-  );
+  assert.deepEqual(Buffer.from(after.readFile(path)), sent);
   const later = snapshotter(after);
   later.releaseSnapDbs(0x1234);
   assert.equal(later.dbFilePath(0x1234), path);
@@ -196,48 +214,125 @@ test('S22 a database that a killed process has named already has a durable name 
     if (isCut && kind === 'syncDirectory') throw new SimulatedCrash('killed');
   };
   const disk = newDisk(new SimDisk({ ...options, onOperation }));
-  const receive = (on: SimDisk): void => {
-    const receiver = snapshotter(on).receiveDb(7, 10_000);
-    receiver.write(chunk(100, 1), (error) => assert.equal(error, null));
+  const sent = database();
+  const receiveOn = (on: SimDisk): void => {
+    const receiver = receive(snapshotter(on), 7, 100_000);
+    receiver.write(sent, (error) => assert.equal(error, null));
     receiver.finish((error) => assert.equal(error, null));
   };
   isCut = true;
-  assert.throws(() => receive(disk), SimulatedCrash);
+  assert.throws(() => receiveOn(disk), SimulatedCrash);
   const killed = disk.afterKill(options);
   assert.ok(killed.readDirectory(DIRECTORY).includes('0000000000000007.snap.db'));
-  receive(killed);
+  receiveOn(killed);
   for (let seed = 0; seed < 20; seed++) {
     snapshotter(killed.crashImage(new SeededRandom(seed))).dbFilePath(7);
+  }
+});
+
+test('S21 what is received and is no database, or not all of one, gets no name', async () => {
+  const sent = database();
+  for (const bytes of [chunk(0, 0), chunk(20_000, 7), sent.subarray(0, 4096), sent.subarray(0, -1)]) {
+    const disk = newDisk();
+    const receiver = receive(snapshotter(disk), 7, 100_000);
+    assert.equal(await write(receiver, bytes), null);
+    assert.ok(snapError('no-database')(await finish(receiver)), `${bytes.length} bytes`);
+    assert.deepEqual(disk.readDirectory(DIRECTORY), []);
   }
 });
 
 test('S18 a database that is too large, given up or not finished leaves nothing', async () => {
   const disk = newDisk();
   const snaps = snapshotter(disk);
-  const tooLarge = snaps.receiveDb(1, 1500);
+  const tooLarge = receive(snaps, 1, 1500);
   const clock = new SimClock();
-  const limited = new Snapshotter({ disk, directory: DIRECTORY, clock }).receiveDb(2, 1500);
+  const limited = receive(new Snapshotter({ disk, directory: DIRECTORY, clock }), 2, 1500);
   tooLarge.abort();
   tooLarge.abort();
-  await new Promise((resolve) => limited.write(chunk(1000, 1), resolve));
+  await write(limited, chunk(1000, 1));
   let failure: unknown = null;
   limited.write(chunk(501, 1), (error) => {
     failure = error;
   });
   clock.settle();
   assert.ok(snapError('too-large')(failure));
-  const aborted = snaps.receiveDb(3, 1500);
+  const aborted = receive(snaps, 3, 1500);
   aborted.write(chunk(10, 1), () => assert.fail('given up'));
   aborted.abort();
   await new Promise(setImmediate);
   assert.deepEqual(disk.readDirectory(DIRECTORY), []);
-  const left = snaps.receiveDb(4, 1500);
-  await new Promise((resolve) => left.write(chunk(10, 1), resolve));
+  const left = receive(snaps, 4, 1500);
+  await write(left, chunk(10, 1));
   put(disk, disk.join(DIRECTORY, 'db.tmp.123'), chunk(3, 3));
   put(disk, disk.join(DIRECTORY, 'db'), chunk(3, 3));
   assert.equal(disk.readDirectory(DIRECTORY).length, 3);
   snapshotter(disk).removeLeftovers();
   assert.deepEqual(disk.readDirectory(DIRECTORY), ['db']);
+});
+
+/** A disk on which every operation from the n-th on, of those that change something, fails. */
+function failingDisk(from: number): SimDisk {
+  let left = from;
+  const disk = new SimDisk({
+    onOperation: ({ kind, path }) => {
+      if (kind === 'read' || !path.startsWith(DIRECTORY) || left-- > 0) return;
+      throw new DiskError('EROFS', path, `EROFS: read-only file system, ${kind} '${path}'`);
+    },
+  });
+  return disk;
+}
+
+test('whatever a disk refuses while a database comes in is reported, and ends nothing else', async () => {
+  const sent = database();
+  let refused = 0;
+  for (let from = 1; ; from++) {
+    const disk = newDisk(failingDisk(from));
+    const receiver = snapshotter(disk).receiveDb(9, 100_000);
+    const outcome =
+      receiver instanceof DiskError ? receiver : ((await write(receiver, sent)) ?? (await finish(receiver)));
+    if (outcome === null) break;
+    assert.ok(outcome instanceof DiskError, String(outcome));
+    refused++;
+  }
+  assert.ok(refused >= 4, `open, write, sync, rename: ${refused}`);
+});
+
+test('whatever a disk refuses while a snapshot is saved is reported to whoever saves it', async () => {
+  let refused = 0;
+  for (let from = 1; ; from++) {
+    const clock = new SimClock();
+    const snaps = new Snapshotter({ disk: newDisk(failingDisk(from)), directory: DIRECTORY, clock });
+    const outcome = await new Promise((resolve) => {
+      snaps.saveSnapThen(snapshot(1, 5), resolve);
+      clock.settle();
+    });
+    if (outcome === null) break;
+    assert.ok(outcome instanceof DiskError, String(outcome));
+    refused++;
+  }
+  assert.ok(refused >= 4, `open, write, sync, rename: ${refused}`);
+});
+
+test('a received database that can not be removed stays until the next start', () => {
+  const problems: string[] = [];
+  let isStuck = false;
+  const disk = newDisk(
+    new SimDisk({
+      onOperation: ({ kind, path }) => {
+        if (isStuck && kind === 'remove')
+          throw new DiskError('EPERM', path, 'EPERM: operation not permitted');
+      },
+    }),
+  );
+  const logger = { ...SILENT_LOGGER, error: (message: string): number => problems.push(message) };
+  const snaps = new Snapshotter({ disk, directory: DIRECTORY, clock: new SimClock(), logger });
+  for (const index of [1, 2]) put(disk, disk.join(DIRECTORY, snapDbName(index)), chunk(3, 3));
+  isStuck = true;
+  snaps.releaseSnapDbs(3);
+  assert.deepEqual(problems, new Array(2).fill('failed to remove orphaned .snap.db file'));
+  isStuck = false;
+  snaps.releaseSnapDbs(3);
+  assert.deepEqual(disk.readDirectory(DIRECTORY), []);
 });
 
 test('the oldest files are purged down to the limit, and no segment that is locked', () => {

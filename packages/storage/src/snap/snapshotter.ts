@@ -13,6 +13,7 @@ import {
   snapDbName,
   snapName,
 } from './snap-file.ts';
+import { tryDisk } from './try-disk.ts';
 
 export interface SnapshotterOptions {
   readonly disk: Disk;
@@ -99,31 +100,24 @@ export class Snapshotter {
     const encodingMs = clock.now() - beginMs;
     const name = snapName(term, index);
     const temporary = this.#path(`${TEMPORARY_PREFIX}-${name}`);
-    const file = this.#create(temporary);
-    const publish = (): void => {
-      file.close();
-      this.#disk.rename(temporary, this.#path(name));
-      this.#disk.syncDirectoryThen(this.#directory, (error) => {
-        if (error === null) this.#options.onSave?.(clock.now() - beginMs, encodingMs);
-        done(error);
-      });
-    };
-    const fail = (error: DiskError): void => {
-      file.close();
-      done(error);
-    };
+    const file = tryDisk(() => this.#create(temporary));
+    if (file instanceof DiskError) return clock.defer(() => done(file));
+    const fail = (error: DiskError): void => done(tryDisk(() => file.close()) ?? error);
     file.writeThen([content], 0, (writeError) => {
       if (writeError !== null) return fail(writeError);
-      const startMs = this.#options.clock.now();
+      const startMs = clock.now();
       file.syncThen((syncError) => {
         if (syncError !== null) return fail(syncError);
-        this.#options.onSync?.(this.#options.clock.now() - startMs);
-        try {
-          publish();
-        } catch (error) {
-          if (!(error instanceof DiskError)) throw error;
+        this.#options.onSync?.(clock.now() - startMs);
+        const unnamed = tryDisk(() => {
+          file.close();
+          this.#disk.rename(temporary, this.#path(name));
+        });
+        if (unnamed !== undefined) return done(unnamed);
+        this.#disk.syncDirectoryThen(this.#directory, (error) => {
+          if (error === null) this.#options.onSave?.(clock.now() - beginMs, encodingMs);
           done(error);
-        }
+        });
       });
     });
   }
@@ -174,10 +168,15 @@ export class Snapshotter {
     throw new SnapError('no-db', path, "snapshot file doesn't exist");
   }
 
-  /** Takes in the database of the snapshot at `index`, which a peer sends. At most `limitBytes` are accepted. */
-  receiveDb(index: number, limitBytes: number): DbReceiver {
+  /**
+   * Takes in the database of the snapshot at `index`, which a peer sends. At most `limitBytes` are accepted. The error says why
+   * there is no file for it: no space, no descriptors, a file system that can only be read.
+   */
+  receiveDb(index: number, limitBytes: number): DbReceiver | DiskError {
     const name = snapDbName(index);
     const temporary = this.#path(`${TEMPORARY_PREFIX}-${this.#receivedCount++}-${name}`);
+    const file = tryDisk(() => this.#create(temporary));
+    if (file instanceof DiskError) return file;
     return new DbReceiver({
       disk: this.#disk,
       directory: this.#directory,
@@ -185,21 +184,32 @@ export class Snapshotter {
       logger: this.#logger,
       temporary,
       path: this.#path(name),
-      file: this.#create(temporary),
+      file,
       limitBytes,
       onSync: this.#options.onDbSync,
       onSave: this.#options.onDbSave,
     });
   }
 
-  /** Removes received databases of snapshots before `index`: they were applied, or overtaken. */
+  /**
+   * Removes received databases of snapshots before `index`: they were applied, or overtaken. What can't be removed costs space, and
+   * goes with the next start.
+   */
   releaseSnapDbs(index: number): void {
-    for (const name of this.#disk.readDirectory(this.#directory)) {
+    const names = tryDisk(() => this.#disk.readDirectory(this.#directory));
+    if (names instanceof DiskError) return this.#cannotRemove(this.#directory, names);
+    for (const name of names) {
       const dbIndex = parseSnapDbName(name);
       if (dbIndex === null || dbIndex >= index) continue;
-      this.#logger.info('found orphaned .snap.db file; deleting', { path: this.#path(name) });
-      this.#disk.remove(this.#path(name));
+      const path = this.#path(name);
+      this.#logger.info('found orphaned .snap.db file; deleting', { path });
+      const problem = tryDisk(() => this.#disk.remove(path));
+      if (problem !== undefined) this.#cannotRemove(path, problem);
     }
+  }
+
+  #cannotRemove(path: string, { message }: DiskError): void {
+    this.#logger.error('failed to remove orphaned .snap.db file', { path, error: message });
   }
 
   #loadMatching(isWanted: (snapshot: Snapshot) => boolean): Snapshot {
