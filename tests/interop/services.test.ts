@@ -190,6 +190,26 @@ test('watch: many on one stream, each gets its own', async () => {
   stream.cancel();
 });
 
+test('watch: ids that clients choose are kept to the last bit', async () => {
+  const stream = rpc.stream('Watch.Watch');
+  const ids = [2n ** 53n, 2n ** 53n + 1n, 2n ** 63n - 1n, -(2n ** 63n)];
+  for (const watch_id of ids) {
+    stream.send({ create_request: { key: 'wide', watch_id } });
+    const created = await stream.take();
+    assert.deepEqual([created.watch_id, created.created, created.canceled], [watch_id, true, false]);
+  }
+  stream.send({ create_request: { key: 'wide', watch_id: ids[1] } });
+  assert.equal((await stream.take()).canceled, true);
+  await rpc.call('KV.Put', { key: 'wide', value: '1' });
+  const told = new Set<bigint>();
+  while (told.size < ids.length) told.add((await stream.take()).watch_id);
+  assert.deepEqual([...told].sort(), [...ids].sort());
+  stream.send({ cancel_request: { watch_id: ids[1] } });
+  const canceled = await stream.take();
+  assert.deepEqual([canceled.watch_id, canceled.canceled], [ids[1], true]);
+  stream.cancel();
+});
+
 test('watch: an empty range is cancelled at once, with the reason', async () => {
   const stream = rpc.stream('Watch.Watch');
   stream.send({ create_request: { key: 'b', range_end: 'a' } });

@@ -103,6 +103,9 @@ const BIGINT_FIELDS: Readonly<Record<string, readonly string[]>> = {
   'etcdserverpb.RequestHeader': ['ID'],
   'etcdserverpb.ResponseHeader': ['cluster_id', 'member_id'],
   'etcdserverpb.StatusResponse': ['leader'],
+  'etcdserverpb.WatchCancelRequest': ['watch_id'],
+  'etcdserverpb.WatchCreateRequest': ['watch_id'],
+  'etcdserverpb.WatchResponse': ['watch_id'],
   'leasepb.Lease': ['ID'],
   'membershippb.ClusterMemberAttrSetRequest': ['member_ID'],
   'membershippb.Member': ['ID'],
@@ -115,6 +118,29 @@ const BIGINT_FIELDS: Readonly<Record<string, readonly string[]>> = {
   'v3electionpb.CampaignRequest': ['lease'],
   'v3electionpb.LeaderKey': ['lease'],
   'v3lockpb.LockRequest': ['lease'],
+};
+
+/**
+ * The 64-bit fields of requests that are Numbers nevertheless. A client may send any value in them, and one beyond 2^53 is rounded: so
+ * they are those, and only those, that are compared with our own counters, all of which stay below 2^53, or cut to a bound; none of them
+ * names anything, or comes back to a client.
+ */
+const ROUNDED_REQUEST_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  'etcdserverpb.CompactionRequest': ['revision'],
+  'etcdserverpb.Compare': ['version', 'create_revision', 'mod_revision'],
+  'etcdserverpb.HashKVRequest': ['revision'],
+  // Refused beyond nine billion seconds.
+  'etcdserverpb.LeaseGrantRequest': ['TTL'],
+  'etcdserverpb.RangeRequest': [
+    'limit',
+    'revision',
+    'min_mod_revision',
+    'max_mod_revision',
+    'min_create_revision',
+    'max_create_revision',
+  ],
+  'etcdserverpb.WatchCreateRequest': ['start_revision'],
+  'v3electionpb.LeaderKey': ['rev'],
 };
 
 const SCALARS: ReadonlySet<string> = new Set<Scalar>([
@@ -137,7 +163,22 @@ export function loadModel(protoRoot: string, files: readonly string[]): Model {
   root.resolveAll();
   const reader = new ModelReader();
   reader.readNamespace(root);
-  return { messages: reader.messages(), enums: reader.enums, services: reader.services };
+  const model = { messages: reader.messages(), enums: reader.enums, services: reader.services };
+  checkRequestNumbers(model);
+  return model;
+}
+
+/** Throws for a 64-bit number that a client chooses, unless it is one of those for which rounding makes no difference. */
+export function checkRequestNumbers({ messages, services }: Pick<Model, 'messages' | 'services'>): void {
+  const names = new Set(services.flatMap(({ methods }) => methods.map(({ request }) => request)));
+  for (const name of names) {
+    for (const { kind, type, name: field } of messages.get(name)!.fields) {
+      if (kind === 'message') names.add(type);
+      if (kind !== 'int64' && kind !== 'uint64') continue;
+      if (ROUNDED_REQUEST_FIELDS[name]?.includes(field)) continue;
+      throw new Error(`${name}.${field} is chosen by clients: a Number would round it`);
+    }
+  }
 }
 
 /** `memberID` → `memberId`, `cluster_id` → `clusterId`, `peerURLs` → `peerUrls`, `TTL` → `ttl`. */

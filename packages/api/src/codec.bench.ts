@@ -89,7 +89,7 @@ const CASES: readonly [string, Codec<object>, object][] = [
   [
     'WatchResponse of 1',
     WatchResponseCodec,
-    new WatchResponse({ header, watchId: 3, events: [new Event({ kv })] }),
+    new WatchResponse({ header, watchId: 3n, events: [new Event({ kv })] }),
   ],
   ['HardState', HardStateCodec, new HardState({ term: 3, vote: 0x8e9e05c52164694dn, commit: 1_234_567 })],
   ['Entry', EntryCodec, entry],

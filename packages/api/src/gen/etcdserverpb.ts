@@ -3545,7 +3545,7 @@ export class WatchCreateRequest {
   progressNotify: boolean = false;
   filters: number[] = [];
   prevKv: boolean = false;
-  watchId: number = 0;
+  watchId: bigint = 0n;
   fragment: boolean = false;
   unknown: UnknownFields | null = null;
 
@@ -3604,7 +3604,7 @@ export function mergeWatchCreateRequest(
         position = cursor;
         break;
       case 56:
-        m.watchId = readInt64(bytes, position, end);
+        m.watchId = readBigInt64(bytes, position, end);
         position = cursor;
         break;
       case 64:
@@ -3640,7 +3640,7 @@ export function sizeWatchCreateRequest(m: WatchCreateRequest): number {
   if (m.progressNotify) size += 2;
   if (m.filters.length !== 0) size += 1 + sizeDelimited(sizeInt32s(m.filters));
   if (m.prevKv) size += 2;
-  if (m.watchId !== 0) size += 1 + sizeInt64(m.watchId);
+  if (m.watchId !== 0n) size += 1 + sizeBigInt(m.watchId);
   if (m.fragment) size += 2;
   return size;
 }
@@ -3671,9 +3671,9 @@ export function writeWatchCreateRequest(m: WatchCreateRequest, target: Uint8Arra
     target[position++] = 48;
     target[position++] = m.prevKv ? 1 : 0;
   }
-  if (m.watchId !== 0) {
+  if (m.watchId !== 0n) {
     target[position++] = 56;
-    position = writeInt64(target, position, m.watchId);
+    position = writeBigInt(target, position, m.watchId);
   }
   if (m.fragment) {
     target[position++] = 64;
@@ -3696,7 +3696,7 @@ export function encodeWatchCreateRequest(m: WatchCreateRequest): Uint8Array {
 
 /** etcdserverpb.WatchCancelRequest, since etcd 3.1. */
 export class WatchCancelRequest {
-  watchId: number = 0;
+  watchId: bigint = 0n;
   unknown: UnknownFields | null = null;
 
   constructor(init?: Partial<WatchCancelRequest>) {
@@ -3721,7 +3721,7 @@ export function mergeWatchCancelRequest(
     }
     switch (tag) {
       case 8:
-        m.watchId = readInt64(bytes, position, end);
+        m.watchId = readBigInt64(bytes, position, end);
         position = cursor;
         break;
       default:
@@ -3747,14 +3747,14 @@ export function decodeWatchCancelRequest(
 
 export function sizeWatchCancelRequest(m: WatchCancelRequest): number {
   let size = m.unknown === null ? 0 : m.unknown.length;
-  if (m.watchId !== 0) size += 1 + sizeInt64(m.watchId);
+  if (m.watchId !== 0n) size += 1 + sizeBigInt(m.watchId);
   return size;
 }
 
 export function writeWatchCancelRequest(m: WatchCancelRequest, target: Uint8Array, position: number): number {
-  if (m.watchId !== 0) {
+  if (m.watchId !== 0n) {
     target[position++] = 8;
-    position = writeInt64(target, position, m.watchId);
+    position = writeBigInt(target, position, m.watchId);
   }
   return m.unknown === null ? position : writeUnknown(target, position, m.unknown);
 }
@@ -3836,7 +3836,7 @@ export function encodeWatchProgressRequest(m: WatchProgressRequest): Uint8Array 
 /** etcdserverpb.WatchResponse, since etcd 3.0. */
 export class WatchResponse {
   header: ResponseHeader | null = null;
-  watchId: number = 0;
+  watchId: bigint = 0n;
   created: boolean = false;
   canceled: boolean = false;
   compactRevision: number = 0;
@@ -3873,7 +3873,7 @@ export function mergeWatchResponse(
         break;
       }
       case 16:
-        m.watchId = readInt64(bytes, position, end);
+        m.watchId = readBigInt64(bytes, position, end);
         position = cursor;
         break;
       case 24:
@@ -3922,7 +3922,7 @@ export function decodeWatchResponse(bytes: Uint8Array, start = 0, end: number = 
 export function sizeWatchResponse(m: WatchResponse): number {
   let size = m.unknown === null ? 0 : m.unknown.length;
   if (m.header !== null) size += 1 + sizeDelimited(sizeResponseHeader(m.header));
-  if (m.watchId !== 0) size += 1 + sizeInt64(m.watchId);
+  if (m.watchId !== 0n) size += 1 + sizeBigInt(m.watchId);
   if (m.created) size += 2;
   if (m.canceled) size += 2;
   if (m.compactRevision !== 0) size += 1 + sizeInt64(m.compactRevision);
@@ -3938,9 +3938,9 @@ export function writeWatchResponse(m: WatchResponse, target: Uint8Array, positio
     position = writeUint32(target, position, sizeResponseHeader(m.header));
     position = writeResponseHeader(m.header, target, position);
   }
-  if (m.watchId !== 0) {
+  if (m.watchId !== 0n) {
     target[position++] = 16;
-    position = writeInt64(target, position, m.watchId);
+    position = writeBigInt(target, position, m.watchId);
   }
   if (m.created) {
     target[position++] = 24;

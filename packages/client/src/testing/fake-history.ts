@@ -69,7 +69,7 @@ export class FakeHistory {
       return {
         onRequest: ({ createRequest, cancelRequest, progressRequest }) => {
           if (createRequest !== null) this.#create(session, createRequest);
-          if (cancelRequest !== null) this.#cancel(session, cancelRequest.watchId);
+          if (cancelRequest !== null) this.#cancel(session, Number(cancelRequest.watchId));
           if (progressRequest !== null) this.#progress(session);
         },
         onCancel: () => {
@@ -97,15 +97,15 @@ export class FakeHistory {
     if (this.refusal !== '') {
       const cancelReason = this.refusal;
       this.refusal = '';
-      session.send(new WatchResponse({ header, watchId: -1, created: true, canceled: true, cancelReason }));
+      session.send(new WatchResponse({ header, watchId: -1n, created: true, canceled: true, cancelReason }));
       return;
     }
     const id = session.nextId++;
-    session.send(new WatchResponse({ header, watchId: id, created: true }));
+    session.send(new WatchResponse({ header, watchId: BigInt(id), created: true }));
     const startRevision = request.startRevision === 0 ? this.revision + 1 : request.startRevision;
     if (startRevision < this.compactRevision) {
       const { compactRevision } = this;
-      session.send(new WatchResponse({ header, watchId: id, canceled: true, compactRevision }));
+      session.send(new WatchResponse({ header, watchId: BigInt(id), canceled: true, compactRevision }));
       return;
     }
     session.watches.push({ id, request, nextRevision: startRevision });
@@ -115,7 +115,7 @@ export class FakeHistory {
     const at = session.watches.findIndex((watching) => watching.id === id);
     if (at < 0) return;
     session.watches.splice(at, 1);
-    session.send(new WatchResponse({ header: this.#header(), watchId: id, canceled: true }));
+    session.send(new WatchResponse({ header: this.#header(), watchId: BigInt(id), canceled: true }));
   }
 
   #progress(session: Session): void {
@@ -123,7 +123,7 @@ export class FakeHistory {
       session.outbox.length === 0 &&
       session.watches.every(({ nextRevision }) => nextRevision > this.revision)
     ) {
-      session.send(new WatchResponse({ header: this.#header(), watchId: -1 }));
+      session.send(new WatchResponse({ header: this.#header(), watchId: -1n }));
     }
   }
 
@@ -139,7 +139,7 @@ export class FakeHistory {
     if (due.length === 0) {
       const isSynced = watching.nextRevision > this.revision && session.outbox.length === 0;
       if (isSynced && request.progressNotify && this.#random.chance(0.3)) {
-        session.send(new WatchResponse({ header: this.#header(), watchId: id }));
+        session.send(new WatchResponse({ header: this.#header(), watchId: BigInt(id) }));
       }
       return;
     }
@@ -148,7 +148,9 @@ export class FakeHistory {
       const events = due.slice(at, at + count);
       at += count;
       const fragment = at < due.length;
-      session.outbox.push(new WatchResponse({ header: this.#header(), watchId: id, events, fragment }));
+      session.outbox.push(
+        new WatchResponse({ header: this.#header(), watchId: BigInt(id), events, fragment }),
+      );
     }
   }
 

@@ -22,7 +22,7 @@ import type { Watcher, WatcherHost } from './watcher.ts';
 
 const METHOD = WatchService.methods.watch;
 /** The id of answers that are meant for no watch in particular. */
-const NO_WATCH = -1;
+const NO_WATCH = -1n;
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 2_000;
 
@@ -30,7 +30,7 @@ export class WatchStream implements WatcherHost, ClientReceiver {
   readonly #caller: Caller;
   readonly #requireLeader: boolean;
   readonly #queue = new RingBuffer<Watcher>();
-  readonly #byId = new Map<number, Watcher>();
+  readonly #byId = new Map<bigint, Watcher>();
   #creating: Watcher | null = null;
   #call: ClientCall | null = null;
   #token = '';
@@ -231,7 +231,7 @@ export class WatchStream implements WatcherHost, ClientReceiver {
     this.#send(new WatchRequest({ progressRequest: new WatchProgressRequest() }));
   }
 
-  #cancel(id: number): void {
+  #cancel(id: bigint): void {
     if (this.#call === null) return;
     this.#send(new WatchRequest({ cancelRequest: new WatchCancelRequest({ watchId: id }) }));
   }

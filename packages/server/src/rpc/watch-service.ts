@@ -11,16 +11,16 @@ import {
   WatchResponse,
   WatchResponseCodec,
 } from '@etcd/api/etcdserverpb';
-import { sizeInt64, writeInt64 } from '@etcd/api/wire';
+import { sizeBigInt, writeBigInt } from '@etcd/api/wire';
 import type { Timer } from '@etcd/base';
-import { ALL_WATCHERS, type Slices, Watcher, type WatchSink, type WatchStream } from '@etcd/storage/mvcc';
+import { type Slices, Watcher, type WatchSink, type WatchStream } from '@etcd/storage/mvcc';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
 import type { EtcdServer } from '../member/index.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
 import { decodeRequest, type RpcContext, refuse } from './rpc-context.ts';
 
 /** In a response: no watcher. */
-const INVALID_ID = -1;
+const INVALID_ID = -1n;
 
 const WATCH_ID_TAG = 2 << 3;
 const FRAGMENT_TAG = 7 << 3;
@@ -85,7 +85,7 @@ class WatchCall implements CallReceiver, WatchSink {
   readonly #service: WatchService;
   readonly #server: EtcdServer;
   readonly #stream: WatchStream;
-  readonly #wishes = new Map<number, Wishes>();
+  readonly #wishes = new Map<Watcher, Wishes>();
   readonly #fragmentBytes: number;
   #progressTimer: Timer | null = null;
   #isClosed = false;
@@ -143,7 +143,7 @@ class WatchCall implements CallReceiver, WatchSink {
       wantsPrevKv: request.prevKv,
     });
     if (!(created instanceof Watcher)) return this.#refuse(created.message);
-    this.#wishes.set(created.id, {
+    this.#wishes.set(created, {
       fragments: request.fragment,
       notifies: request.progressNotify,
       isIdle: true,
@@ -159,9 +159,11 @@ class WatchCall implements CallReceiver, WatchSink {
     );
   }
 
-  #cancel(watchId: number): void {
-    if (this.#stream.cancel(watchId) !== null) return;
-    this.#wishes.delete(watchId);
+  #cancel(watchId: bigint): void {
+    const watcher = this.#stream.watcher(watchId);
+    if (watcher === null) return;
+    this.#stream.cancel(watchId);
+    this.#wishes.delete(watcher);
     this.#send(new WatchResponse({ header: this.#header(), watchId, canceled: true }));
   }
 
@@ -184,7 +186,7 @@ class WatchCall implements CallReceiver, WatchSink {
 
   sendEvents(watcher: Watcher, events: Slices, revision: number): void {
     if (this.#isClosed) return;
-    const wishes = this.#wishes.get(watcher.id)!;
+    const wishes = this.#wishes.get(watcher)!;
     wishes.isIdle = false;
     this.#server.metrics.handles.eventsTotal.value += events.count;
     if (wishes.fragments && events.count > 1 && events.bytes >= this.#fragmentBytes) {
@@ -195,9 +197,9 @@ class WatchCall implements CallReceiver, WatchSink {
     this.#pauseIfFull();
   }
 
-  sendProgress(watchId: number, revision: number): void {
+  sendProgress(watcher: Watcher | null, revision: number): void {
     if (this.#isClosed) return;
-    this.#sendPart(watchId === ALL_WATCHERS ? INVALID_ID : watchId, null, 0, 0, 0, revision, false);
+    this.#sendPart(watcher === null ? INVALID_ID : watcher.id, null, 0, 0, 0, revision, false);
     this.#pauseIfFull();
   }
 
@@ -208,7 +210,7 @@ class WatchCall implements CallReceiver, WatchSink {
   }
 
   /** Splits the events of one response; only the last part tells that it is the last. */
-  #sendFragments(watchId: number, events: Slices, revision: number): void {
+  #sendFragments(watchId: bigint, events: Slices, revision: number): void {
     let from = 0;
     while (from < events.count) {
       let to = from;
@@ -226,7 +228,7 @@ class WatchCall implements CallReceiver, WatchSink {
 
   /** Writes a response of header, id and events [from, to) in place. */
   #sendPart(
-    watchId: number,
+    watchId: bigint,
     events: Slices | null,
     from: number,
     to: number,
@@ -236,13 +238,13 @@ class WatchCall implements CallReceiver, WatchSink {
   ): void {
     const call = this.#call;
     const { header } = this.#service.context;
-    const idBytes = watchId === 0 ? 0 : 1 + sizeInt64(watchId);
+    const idBytes = watchId === 0n ? 0 : 1 + sizeBigInt(watchId);
     let position = call.reserveMessage(header.size(revision) + idBytes + (isFragment ? 2 : 0) + eventBytes);
     const target = call.output;
     position = header.write(target, position, revision);
-    if (watchId !== 0) {
+    if (watchId !== 0n) {
       target[position++] = WATCH_ID_TAG;
-      position = writeInt64(target, position, watchId);
+      position = writeBigInt(target, position, watchId);
     }
     if (isFragment) {
       target[position++] = FRAGMENT_TAG;
@@ -260,9 +262,9 @@ class WatchCall implements CallReceiver, WatchSink {
     // Streams that were opened together, as after a reconnect, should not all be written to together.
     const jitterMs = random.below(Math.max(1, Math.ceil(intervalMs / 10)));
     const tick = (): void => {
-      for (const [watchId, wishes] of this.#wishes) {
+      for (const [watcher, wishes] of this.#wishes) {
         if (!wishes.notifies) continue;
-        if (wishes.isIdle) this.#stream.requestProgress(watchId);
+        if (wishes.isIdle) this.#stream.requestProgress(watcher);
         wishes.isIdle = true;
       }
       if (!this.#isClosed) this.#progressTimer = clock.setTimer(intervalMs + jitterMs, tick);

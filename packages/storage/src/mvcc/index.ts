@@ -59,11 +59,10 @@ export {
   type TxnOptions,
 } from './txn.ts';
 export { WatchHub } from './watch/watch-hub.ts';
-export {
-  ALL_WATCHERS,
-  type WatchRequest,
-  type WatchSink,
-  type WatchStream,
+export type {
+  WatchRequest,
+  WatchSink,
+  WatchStream,
 } from './watch/watch-stream.ts';
 export { CANCELLED, COMPACTED, LAGGING, SYNCED, Watcher, type WatcherState } from './watch/watcher.ts';
 export { WriteTxn } from './write-txn.ts';

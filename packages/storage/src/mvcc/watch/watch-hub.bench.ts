@@ -27,7 +27,7 @@ const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
 function request(key: string, init: Partial<WatchRequest> = {}): WatchRequest {
   return {
-    id: 0,
+    id: 0n,
     key: bytes(key),
     end: null,
     startRevision: 0,

@@ -21,7 +21,7 @@ import { type ReferenceRevision, ReferenceStore } from '../testing/reference-sto
 import { openBackend, SimMember } from '../testing/sim-member.ts';
 import { deleteRange, executeTxn, put } from '../txn.ts';
 import { WatchHub } from './watch-hub.ts';
-import { ALL_WATCHERS, type WatchRequest, type WatchSink, type WatchStream } from './watch-stream.ts';
+import type { WatchRequest, WatchSink, WatchStream } from './watch-stream.ts';
 import { Watcher } from './watcher.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
@@ -54,9 +54,9 @@ interface Response {
 
 /** Keeps what it is sent, and can be told to have enough after some of it. */
 class Client implements WatchSink {
-  readonly responses = new Map<number, Response[]>();
-  readonly progress: [number, number][] = [];
-  readonly compacted = new Map<number, number>();
+  readonly responses = new Map<bigint, Response[]>();
+  readonly progress: [bigint | null, number][] = [];
+  readonly compacted = new Map<bigint, number>();
   stream: WatchStream | null = null;
   /** Responses until the stream is paused; Infinity: never. */
   patience = Number.POSITIVE_INFINITY;
@@ -71,15 +71,15 @@ class Client implements WatchSink {
     if (--this.patience <= 0) this.stream!.pause();
   }
 
-  sendProgress(watchId: number, revision: number): void {
-    this.progress.push([watchId, revision]);
+  sendProgress(watcher: Watcher | null, revision: number): void {
+    this.progress.push([watcher?.id ?? null, revision]);
   }
 
   sendCompacted(watcher: Watcher, compactRevision: number): void {
     this.compacted.set(watcher.id, compactRevision);
   }
 
-  eventsOf(id: number): Event[] {
+  eventsOf(id: bigint): Event[] {
     return (this.responses.get(id) ?? []).flatMap(({ events }) => events);
   }
 }
@@ -92,7 +92,7 @@ function connect(hub: WatchHub): Client {
 
 function watchRequest(key: string, init: Partial<WatchRequest> = {}): WatchRequest {
   return {
-    id: 0,
+    id: 0n,
     key: bytes(key),
     end: null,
     startRevision: 0,
@@ -371,7 +371,7 @@ test('an event is delivered within the transaction that made it, with the previo
   putText(member, 'k', '2');
   deleteRange(member.store, new DeleteRangeRequest({ key: bytes('k') }));
   putText(member, 'other', 'x');
-  const summary = (id: number): unknown[] =>
+  const summary = (id: bigint): unknown[] =>
     client
       .eventsOf(id)
       .map(({ type, kv, prevKv }) => [
@@ -394,15 +394,16 @@ test('an event is delivered within the transaction that made it, with the previo
 
 test('ids are the smallest unused counter or what the client chooses, once', () => {
   const client = connect(new WatchHub(newMember().store));
-  const idOf = (id: number): number => watch(client, watchRequest('k', { id })).id;
-  assert.deepEqual([idOf(0), idOf(1), idOf(0), idOf(7), idOf(0)], [0, 1, 2, 7, 3]);
+  const idOf = (id: bigint): bigint => watch(client, watchRequest('k', { id })).id;
+  assert.deepEqual([idOf(0n), idOf(1n), idOf(0n), idOf(7n), idOf(0n)], [0n, 1n, 2n, 7n, 3n]);
   assert.equal(
-    client.stream!.watch(watchRequest('k', { id: 7 })),
+    client.stream!.watch(watchRequest('k', { id: 7n })),
     INTERNAL_ERRORS.mvcc.ErrWatcherDuplicateID,
   );
-  assert.equal(client.stream!.cancel(7), null);
-  assert.equal(client.stream!.cancel(7), INTERNAL_ERRORS.mvcc.ErrWatcherNotExist);
-  assert.equal(idOf(7), 7);
+  assert.equal(client.stream!.cancel(7n), null);
+  assert.equal(client.stream!.cancel(7n), INTERNAL_ERRORS.mvcc.ErrWatcherNotExist);
+  assert.equal(idOf(7n), 7n);
+  for (const id of [2n ** 53n, 2n ** 53n + 1n, 2n ** 63n - 1n, -1n, -(2n ** 63n)]) assert.equal(idOf(id), id);
 });
 
 test('a range that ends before its key is refused, an open one is not', () => {
@@ -421,14 +422,14 @@ test('progress is sent for watchers that are up to date, and for all only if all
   assert.deepEqual(client.progress, [], 'without watchers there is nothing to say');
   putText(member, 'k', '1');
   const first = watch(client, watchRequest('k'));
-  stream!.requestProgress(first.id);
+  stream!.requestProgress(first);
   assert.ok(stream!.requestProgressAll());
   assert.deepEqual(client.progress, [
     [first.id, 2],
-    [ALL_WATCHERS, 2],
+    [null, 2],
   ]);
   const behind = watch(client, watchRequest('k', { startRevision: 1 }));
-  stream!.requestProgress(behind.id);
+  stream!.requestProgress(behind);
   assert.ok(!stream!.requestProgressAll());
   member.clock.advance(10);
   assert.ok(stream!.requestProgressAll());
@@ -530,12 +531,12 @@ test('S20 a stream that is never read costs no memory for what it misses', () =>
   watch(client, watchRequest('k', { end: bytes('l') }));
   for (let i = 0; i < 1000; i++) putText(member, `k${i}`, 'x');
   member.clock.advance(1000);
-  assert.equal(client.responses.get(0)!.length, 1);
+  assert.equal(client.responses.get(0n)!.length, 1);
   assert.equal(hub.laggingCount, 1);
   client.patience = Number.POSITIVE_INFINITY;
   client.stream!.resume();
   member.clock.advance(1000);
-  assert.equal(client.eventsOf(0).length, 1000);
+  assert.equal(client.eventsOf(0n).length, 1000);
 });
 
 test('what is sent to many watchers of one key is one list', () => {

@@ -111,7 +111,7 @@ export class WatchHub implements PreviousPair {
 
   // --- for streams
 
-  add(stream: WatchStream, id: number, options: WatcherOptions): Watcher {
+  add(stream: WatchStream, id: bigint, options: WatcherOptions): Watcher {
     const { revision } = this.#store;
     const { startRevision } = options;
     const isBehind = startRevision !== 0 && startRevision <= revision;

@@ -10,9 +10,6 @@ import type { Slices } from '../slices.ts';
 import type { WatchHub } from './watch-hub.ts';
 import { SYNCED, type Watcher } from './watcher.ts';
 
-/** In a progress response: for all watchers of the stream. */
-export const ALL_WATCHERS = -1;
-
 const { ErrEmptyWatcherRange, ErrWatcherDuplicateID, ErrWatcherNotExist } = INTERNAL_ERRORS.mvcc;
 
 /**
@@ -25,15 +22,15 @@ export interface WatchSink {
    * changed; other watchers are sent the same list. `revision` is for the header.
    */
   sendEvents(watcher: Watcher, events: Slices, revision: number): void;
-  /** The watcher, or with {@link ALL_WATCHERS} each of them, has been sent everything up to `revision`. */
-  sendProgress(watchId: number, revision: number): void;
+  /** The watcher, or with null each of the stream, has been sent everything up to `revision`. */
+  sendProgress(watcher: Watcher | null, revision: number): void;
   /** The watcher can't go on: what it should be sent next is compacted up to `compactRevision`. */
   sendCompacted(watcher: Watcher, compactRevision: number): void;
 }
 
 export interface WatchRequest {
-  /** 0: the stream chooses one. */
-  readonly id: number;
+  /** 0n: the stream chooses one. */
+  readonly id: bigint;
   readonly key: Uint8Array;
   /** null: the one key; empty: everything from `key` on. */
   readonly end: Uint8Array | null;
@@ -47,10 +44,10 @@ export interface WatchRequest {
 export class WatchStream {
   readonly sink: WatchSink;
   readonly #hub: WatchHub;
-  readonly #watchers = new Map<number, Watcher>();
+  readonly #watchers = new Map<bigint, Watcher>();
   /** Watchers that are behind while the stream is paused. */
   readonly parked: Watcher[] = [];
-  #nextId = 0;
+  #nextId = 0n;
   #isPaused = false;
   #isClosed = false;
 
@@ -68,7 +65,7 @@ export class WatchStream {
     return this.#watchers.size;
   }
 
-  watcher(id: number): Watcher | null {
+  watcher(id: bigint): Watcher | null {
     return this.#watchers.get(id) ?? null;
   }
 
@@ -81,8 +78,8 @@ export class WatchStream {
     assert(request.startRevision >= 0, 'watch stream: negative start revision');
     const { key, end } = request;
     if (end !== null && isEmptyRange(key, end)) return ErrEmptyWatcherRange;
-    if (request.id !== 0 && this.#watchers.has(request.id)) return ErrWatcherDuplicateID;
-    const id = request.id === 0 ? this.#freeId() : request.id;
+    if (request.id !== 0n && this.#watchers.has(request.id)) return ErrWatcherDuplicateID;
+    const id = request.id === 0n ? this.#freeId() : request.id;
     const watcher = this.#hub.add(this, id, {
       key: latin1FromBytes(key),
       end: end === null ? null : latin1FromBytes(end),
@@ -96,7 +93,7 @@ export class WatchStream {
   }
 
   /** Ends a watcher, also one that was told of its compaction: until then it belongs to the stream. */
-  cancel(id: number): InternalError | null {
+  cancel(id: bigint): InternalError | null {
     const watcher = this.#watchers.get(id);
     if (watcher === undefined) return ErrWatcherNotExist;
     this.#watchers.delete(id);
@@ -105,16 +102,15 @@ export class WatchStream {
   }
 
   /** Sends the watcher's progress, if it is up to date and its start is not in the future. */
-  requestProgress(id: number): void {
-    const watcher = this.#watchers.get(id);
-    if (watcher === undefined || this.#isPaused || !this.#isUpToDate(watcher)) return;
-    this.sink.sendProgress(id, this.#hub.revision);
+  requestProgress(watcher: Watcher): void {
+    if (this.#watchers.get(watcher.id) !== watcher || this.#isPaused || !this.#isUpToDate(watcher)) return;
+    this.sink.sendProgress(watcher, this.#hub.revision);
   }
 
   /** Sends one progress for all watchers, if all of them are up to date; otherwise nothing, and returns false. */
   requestProgressAll(): boolean {
     for (const watcher of this.#watchers.values()) if (!this.#isUpToDate(watcher)) return false;
-    if (this.#watchers.size > 0 && !this.#isPaused) this.sink.sendProgress(ALL_WATCHERS, this.#hub.revision);
+    if (this.#watchers.size > 0 && !this.#isPaused) this.sink.sendProgress(null, this.#hub.revision);
     return true;
   }
 
@@ -143,7 +139,7 @@ export class WatchStream {
     return watcher.state === SYNCED && this.#hub.revision >= watcher.startRevision;
   }
 
-  #freeId(): number {
+  #freeId(): bigint {
     while (this.#watchers.has(this.#nextId)) this.#nextId++;
     return this.#nextId++;
   }

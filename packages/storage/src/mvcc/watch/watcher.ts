@@ -15,7 +15,8 @@ export const CANCELLED = 3;
 export type WatcherState = typeof SYNCED | typeof LAGGING | typeof COMPACTED | typeof CANCELLED;
 
 export class Watcher {
-  readonly id: number;
+  /** Chosen by the client, if it likes: any of 64 bits. */
+  readonly id: bigint;
   /** Latin1 strings, in the order of the bytes. `end` null: the one key; empty: all from `key` on. */
   readonly key: string;
   readonly end: string | null;
@@ -35,7 +36,7 @@ export class Watcher {
   /** Its index in the list of those that wait to catch up, if it is there. */
   waitingIndex = -1;
 
-  constructor(stream: WatchStream, id: number, options: WatcherOptions, minRevision: number) {
+  constructor(stream: WatchStream, id: bigint, options: WatcherOptions, minRevision: number) {
     this.stream = stream;
     this.id = id;
     this.key = options.key;
