@@ -288,7 +288,9 @@ test('S21 snapshots that can’t be are ignored, and answered with what is commi
 test('S21 a member whose log is behind what it acknowledged neither votes nor campaigns until it has caught up', () => {
   const member = follower();
   // Only its own storage can have lost this, or the leader is broken. The public library's member would die.
-  assert.deepEqual(member.receive(message(MessageType.MsgHeartbeat, { commit: 7 })), []);
+  const [report, ...others] = member.receive(message(MessageType.MsgHeartbeat, { commit: 7 }));
+  assert.deepEqual([report?.type, report?.reject, report?.rejectHint], [MessageType.MsgAppResp, true, 3]);
+  assert.deepEqual(others, []);
   assert.equal(member.node.committed, 2);
   member.tick(30);
   member.node.campaign();

@@ -2,7 +2,7 @@
  * Names for what messages are about: special targets, classes of message types, and making one.
  */
 import { Message, MessageType } from '@etcd/api/raftpb';
-import { InvariantError } from '@etcd/base';
+import { equalBytes, InvariantError, utf8ToBytes } from '@etcd/base';
 
 /** No member: no leader is known, no vote was cast. */
 export const NONE = 0n;
@@ -50,6 +50,16 @@ export function isPromise(type: number): boolean {
   return (
     type === MessageType.MsgAppResp || type === MessageType.MsgVoteResp || type === MessageType.MsgPreVoteResp
   );
+}
+
+/**
+ * The context of a rejection that answers a heartbeat: the log ends before what was acknowledged. Members of other software take it for a
+ * rejection that is out of date.
+ */
+export const LOSS_CONTEXT = utf8ToBytes('LostEntries');
+
+export function isLossReport({ type, reject, context }: Message): boolean {
+  return type === MessageType.MsgAppResp && reject && equalBytes(context, LOSS_CONTEXT);
 }
 
 /** Requests for votes and answers to them, of either kind. */

@@ -10,7 +10,7 @@ import { ConfChangeError } from './confchange/changer.ts';
 import { restoreConfig } from './confchange/restore.ts';
 import { describeConfState } from './describe.ts';
 import { switchConfig } from './membership.ts';
-import { NONE, newMessage } from './message.ts';
+import { LOSS_CONTEXT, NONE, newMessage } from './message.ts';
 import { messageTypeName } from './names.ts';
 import type { Raft } from './raft.ts';
 import type { Config } from './tracker/config.ts';
@@ -77,18 +77,35 @@ function rejectAppend(raft: Raft, message: Message): void {
 }
 
 function receiveHeartbeat(raft: Raft, message: Message): void {
-  if (message.commit > raft.log.lastIndex()) {
-    // The leader never names more than this member has acknowledged.
-    raft.lostIndex = Math.max(raft.lostIndex, message.commit);
-    raft.logger.error(
-      `${raft.name} tocommit(${message.commit}) is out of range [lastIndex(${raft.log.lastIndex()})]. ` +
-        'Was the raft log corrupted, truncated, or lost?',
-    );
-    return;
-  }
+  if (message.commit > raft.log.lastIndex()) return reportLoss(raft, message);
   raft.log.commitTo(message.commit);
   const response = newMessage(MessageType.MsgHeartbeatResp, message.from);
-  response.context = message.context;
+  // With its log this member may have lost a vote for a later leader: it can't confirm that this one still leads.
+  if (!raft.hasLostEntries) response.context = message.context;
+  raft.send(response);
+}
+
+/**
+ * The leader never names more than this member has acknowledged: so part of its log is gone. It says so, once to people and at every
+ * heartbeat to the leader, which may send again what is missing. (A leader that runs other software may not know how.)
+ */
+function reportLoss(raft: Raft, message: Message): void {
+  const { log } = raft;
+  if (!raft.hasLostEntries) {
+    raft.logger.error(
+      `${raft.name} tocommit(${message.commit}) is out of range [lastIndex(${log.lastIndex()})]. ` +
+        'Was the raft log corrupted, truncated, or lost? Until its leader has sent what is missing, this member serves nothing, ' +
+        'and neither votes nor leads. If that does not happen soon, remove it from the cluster, and add it as a new ' +
+        'member with an empty data directory',
+    );
+  }
+  raft.lostIndex = Math.max(raft.lostIndex, message.commit);
+  const response = newMessage(MessageType.MsgAppResp, message.from);
+  response.reject = true;
+  response.index = message.commit;
+  response.rejectHint = log.lastIndex();
+  response.logTerm = log.lastTerm();
+  response.context = LOSS_CONTEXT;
   raft.send(response);
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConfState, Message, MessageType, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import { SILENT_LOGGER } from '@etcd/base';
 import { entriesOf, idsOf, TestGroup, TestMember, type TestOptions } from './rafttest/test-group.ts';
 import { ProgressState } from './tracker/progress.ts';
 
@@ -232,4 +233,29 @@ test('a commit index goes no further than what the message shows to agree', () =
   const member = new TestMember(1n, { voters: [1n, 2n], logTerms: [1, 1, 1], term: 2 });
   member.receive(message(MessageType.MsgApp, 2n, 2, { index: 1, logTerm: 1, commit: 3 }));
   assert.equal(member.node.committed, 1);
+});
+
+test('a follower that has lost what it acknowledged says so once, confirms nothing, and gets it again', () => {
+  const lines: string[] = [];
+  const logger = { ...SILENT_LOGGER, error: (line: string) => void lines.push(line) };
+  const follower = new TestMember(2n, { voters: [1n, 2n], logTerms: [1] }, { logger });
+  const leader = leaderOfTwo();
+  for (let i = 0; i < 3; i++) leader.propose('x');
+  leader.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 4 }));
+  assert.equal(progressOf(leader), 'StateReplicate match=4 next=5');
+  const exchange = (sent: readonly Message[]): Message[] =>
+    sent.filter(({ to }) => to === 2n).flatMap((one) => follower.receive(one));
+  leader.node.readIndex(Buffer.from('question'));
+  const reports = exchange(leader.handle());
+  for (let i = 0; i < 5; i++) exchange(leader.tick());
+  assert.equal(lines.filter((line) => line.includes('tocommit(4) is out of range [lastIndex(1)]')).length, 1);
+  let answers = reports;
+  for (let i = 0; i < 6; i++) answers = exchange(answers.flatMap((answer) => leader.receive(answer)));
+  assert.equal(leader.reads.length, 0, 'with its log it may have lost a vote for a later leader');
+  assert.equal(follower.node.committed, 4);
+  assert.equal(progressOf(leader), 'StateReplicate match=4 next=5');
+  // A report that comes late does no harm but for some entries that are sent twice.
+  for (let i = 0; i < 6; i++)
+    answers = exchange([...reports, ...answers].flatMap((one) => leader.receive(one)));
+  assert.equal(progressOf(leader), 'StateReplicate match=4 next=5');
 });

@@ -2,7 +2,7 @@
  * Leaders: they take proposals and reads, and keep track of every follower by its responses.
  */
 import { type Message, MessageType } from '@etcd/api/raftpb';
-import { NONE } from './message.ts';
+import { isLossReport, NONE } from './message.ts';
 import { stepLeaderPropose } from './proposal.ts';
 import type { Raft } from './raft.ts';
 import { confirmReads, releasePendingReads, stepLeaderReadIndex } from './read-index.ts';
@@ -37,7 +37,8 @@ function stepLeaderAbout(raft: Raft, message: Message): void {
   switch (message.type) {
     case MessageType.MsgAppResp:
       progress.recentActive = true;
-      if (message.reject) stepLeaderAppendRejection(raft, progress, message);
+      if (isLossReport(message)) stepLeaderLoss(raft, progress, message);
+      else if (message.reject) stepLeaderAppendRejection(raft, progress, message);
       else stepLeaderAppendResponse(raft, progress, message.index);
       return;
     case MessageType.MsgHeartbeatResp:
@@ -117,6 +118,20 @@ function stepLeaderAppendRejection(raft: Raft, progress: Progress, message: Mess
   if (!progress.maybeDecrTo(message.index, hint)) return;
   raft.logger.debug(`${raft.name} decreased progress of ${from} to [${progress}]`);
   if (progress.state === ProgressState.Replicate) progress.becomeProbe();
+  sendAppend(raft, progress);
+}
+
+/**
+ * A follower has lost entries that it had acknowledged. Nothing that it said before counts any more: it is probed from where its log ends now,
+ * and gets everything behind again. What was committed stays so; the entries that it lost are safe only as far as others have them.
+ */
+function stepLeaderLoss(raft: Raft, progress: Progress, message: Message): void {
+  if (message.index > progress.match || progress.state === ProgressState.Snapshot) return;
+  raft.logger.warn(
+    `${raft.name} sends ${progress.id.toString(16)} again what it has lost: its log ends at ${message.rejectHint}, ` +
+      `but it had acknowledged ${progress.match}`,
+  );
+  progress.restart(Math.min(message.rejectHint, progress.match));
   sendAppend(raft, progress);
 }
 

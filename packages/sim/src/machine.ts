@@ -152,6 +152,16 @@ export class Machine {
     this.#disk = this.#disk.afterCrash(this.#random.fork(), this.#diskOptions);
   }
 
+  /** What the disk holds at the moment, as a backup of it would. */
+  copyDisk(): SimDisk {
+    return this.#disk.crashImage(this.#random.fork(), this.#diskOptions);
+  }
+
+  /** Another disk is in the machine from its next start on: an older one, or an empty one. */
+  replaceDisk(disk = new SimDisk(this.#diskOptions)): void {
+    this.#disk = disk;
+  }
+
   kill(reason: string): void {
     this.#endRun(`is killed: ${reason}`);
     this.#world.fabric.refuse(this.name, this.peerUrls);

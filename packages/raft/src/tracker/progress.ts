@@ -90,6 +90,14 @@ export class Progress {
     this.#resetState(ProgressState.Probe);
   }
 
+  /** The follower's log is not what it was: it is probed behind `end`, where it ends now. */
+  restart(end: number): void {
+    this.#resetState(ProgressState.Probe);
+    this.match = 0;
+    this.next = end + 1;
+    this.sentCommit = 0;
+  }
+
   /** From Snapshot probes behind the snapshot, which the follower has presumably applied; else behind the match. */
   becomeProbe(): void {
     const pendingSnapshot = this.state === ProgressState.Snapshot ? this.pendingSnapshot : 0;
