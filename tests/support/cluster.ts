@@ -21,7 +21,7 @@ export interface ClusterOptions {
   readonly place?: (position: number, peerPort: number) => Place | Promise<Place>;
 }
 
-export type Place = Pick<EtcdOptions, 'advertisedPeerUrl' | 'host' | 'launcher'>;
+export type Place = Pick<EtcdOptions, 'advertisedPeerUrl' | 'host' | 'launcher' | 'peerScheme'>;
 
 /** Elections in half a second, which leaves a busy machine room to breathe. */
 export const QUICK_ELECTION = ['--heartbeat-interval=50', '--election-timeout=500'] as const;
@@ -353,7 +353,8 @@ export async function withCluster(
 }
 
 function advertisedUrl(options: ClusterMember['options']): string {
-  return options.advertisedPeerUrl ?? `http://${options.host ?? '127.0.0.1'}:${options.peerPort}`;
+  const scheme = options.peerScheme ?? 'http';
+  return options.advertisedPeerUrl ?? `${scheme}://${options.host ?? '127.0.0.1'}:${options.peerPort}`;
 }
 
 export function initialClusterOf(members: readonly ClusterMember['options'][]): string {

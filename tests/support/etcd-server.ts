@@ -18,6 +18,9 @@ export interface EtcdOptions {
   readonly peerPort?: number | undefined;
   /** Address of both listeners; loopback if not given. */
   readonly host?: string | undefined;
+  /** `https` where it listens for clients, or for other members, over TLS; the files are given as flags. */
+  readonly clientScheme?: 'http' | 'https' | undefined;
+  readonly peerScheme?: 'http' | 'https' | undefined;
   /** The peer URL that the others are told, if it is not that of the listener: say, a proxy's. */
   readonly advertisedPeerUrl?: string | undefined;
   /** The value of `--initial-cluster`; only this member if not given. */
@@ -125,11 +128,11 @@ export class EtcdServer {
   }
 
   get clientUrl(): string {
-    return `http://${this.address}`;
+    return `${this.#options.clientScheme ?? 'http'}://${this.address}`;
   }
 
   get peerUrl(): string {
-    return `http://${this.host}:${this.peerPort}`;
+    return `${this.#options.peerScheme ?? 'http'}://${this.host}:${this.peerPort}`;
   }
 
   get isOver(): boolean {

@@ -128,6 +128,7 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
     connectionLimit: connectionLimit(limit),
   });
   lifecycle.onShutdown(() => member.stop());
+  lifecycle.onHangup(() => member.reloadCertificates());
   void member.removed.then(() => {
     logger.warn('server error', { error: 'the member has been permanently removed from the cluster' });
     logger.warn('data-dir used by this member must be removed');

@@ -1,11 +1,11 @@
 /**
  * A program's ports and connections. {@link Listener} listens on one URL and hands what arrives to gRPC or to plain HTTP, by
  * the first bytes; it is bound before it is {@link Listener.open}ed, so that a port is sure before anything else begins.
- * {@link TCP_DIALER} opens connections; nothing else in a program does. {@link HttpAnswer} is what plain HTTP is answered
+ * {@link TCP_DIALER} and {@link secureDialer} open connections; nothing else in a program does. {@link HttpAnswer} is what plain HTTP is answered
  * with, apart from the version of HTTP that it travels by.
  */
 export { type DefaultHost, findDefaultHost, type NetworkFacts } from './default-host.ts';
-export { connectionErrorText, type Dialer, TCP_DIALER } from './dialer.ts';
+export { connectionErrorText, type Dialer, secureDialer, TCP_DIALER } from './dialer.ts';
 export {
   type Answering,
   type HttpAnswer,
@@ -21,5 +21,6 @@ export {
   type HttpRequestHandler,
   Listener,
   type ListenerOptions,
+  type ListenerSecurity,
   type ListenerServices,
 } from './listener.ts';

@@ -14,6 +14,7 @@ import type { Duplex } from 'node:stream';
 import { type Clock, type EtcdUrl, isUnixUrl, type Logger, unixSocketPath } from '@etcd/base';
 import { type GrpcServer, sniffProtocol, socketDuplex, socketInfo } from '@etcd/transport';
 import { systemErrorText } from '../process/index.ts';
+import { TlsAcceptor, type TlsAcceptorOptions } from '../tls/index.ts';
 import { ListenError } from './listen-error.ts';
 
 /** Answers requests of HTTP/1. */
@@ -39,7 +40,12 @@ export interface ListenerOptions {
   /** Whether HTTP/1 requests have to be there, with their bodies, within {@link HTTP_REQUEST_TIMEOUT_MS}. */
   readonly limitsRequestTime: boolean;
   readonly reusePort: boolean;
+  /** How connections are made secure; null: they are plain. */
+  readonly secure: ListenerSecurity | null;
 }
+
+/** What of a {@link TlsAcceptor} is up to who listens. */
+export type ListenerSecurity = Pick<TlsAcceptorOptions, 'side' | 'hosts' | 'rejectedMessage' | 'onRejected'>;
 
 /** As long as nobody has sent a whole request head: an idle or half-open connection does not stay. */
 const HTTP_HEADERS_TIMEOUT_MS = 10_000;
@@ -51,6 +57,7 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: net.Server;
   readonly #http: HttpServer;
+  readonly #acceptor: TlsAcceptor | null;
   readonly #sockets = new Set<net.Socket>();
   /** Connections that came before {@link open}; null from then on. */
   #held: net.Socket[] | null = [];
@@ -65,10 +72,15 @@ export class Listener {
     this.#http.on('clientError', answerBadRequest);
     const { http } = options.services;
     this.#http.on('request', (request, response) => http?.onHttp1(request, response));
+    this.#acceptor = this.#newAcceptor();
     this.#server = net.createServer({ noDelay: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket),
     );
     if (options.connectionLimit !== null) this.#server.maxConnections = options.connectionLimit;
+  }
+
+  get isSecure(): boolean {
+    return this.#acceptor !== null;
   }
 
   /** Where it listens: the port is known only now when it was given as 0. */
@@ -141,6 +153,12 @@ export class Listener {
   }
 
   #serve(socket: net.Socket): void {
+    if (this.#acceptor === null) this.#serveClear(socket);
+    else this.#acceptor.accept(socket);
+  }
+
+  /** With a socket whose bytes can be read as they are. */
+  #serveClear(socket: net.Socket): void {
     const { grpc, http } = this.#options.services;
     sniffProtocol(socket, {
       clock: this.#options.clock,
@@ -154,6 +172,22 @@ export class Listener {
       },
     });
     socket.resume();
+  }
+
+  #newAcceptor(): TlsAcceptor | null {
+    const { secure, services, clock, logger } = this.#options;
+    if (secure === null) return null;
+    const protocols = [
+      ...(services.grpc === null ? [] : ['h2']),
+      ...(services.http === null ? [] : ['http/1.1']),
+    ];
+    return new TlsAcceptor({
+      ...secure,
+      clock,
+      logger,
+      protocols,
+      onSecure: (socket) => this.#serveClear(socket),
+    });
   }
 }
 

@@ -5,6 +5,7 @@
  *    signal, as etcd does (process 1 of a container, which can't die so, exits with 0). A second signal, or a handler
  *    that takes too long, ends it at once: what was acknowledged is on disk by then.
  *  - SIGQUIT ends it at once with code 2, as Go programs.
+ *  - SIGHUP has certificates read again, once a member runs.
  *  - An exception that nobody caught, a broken invariant above all, is logged as fatal with its stack and ends the process with
  *    code 2, as a panic does: going on could write wrong data.
  *  - {@link Lifecycle.die} is for the failures that are expected: one fatal line, code 1.
@@ -73,6 +74,14 @@ export class Lifecycle {
     this.#process.removeAllListeners('warning');
     this.#process.on('warning', (warning: Error) => {
       this.#logger.warn('warning of the runtime', { name: warning.name, error: warning.message });
+    });
+  }
+
+  /** Calls `handler` at every SIGHUP, which ends a process that does not listen to it. */
+  onHangup(handler: () => void): void {
+    this.#process.on('SIGHUP', () => {
+      this.#logger.info('received signal; reading certificates again', { signal: 'hangup' });
+      handler();
     });
   }
 

@@ -10,6 +10,7 @@ import { LOG_LEVEL_NAMES, type LogLevelName } from '@etcd/host/logging';
 import type { AutoCompaction, Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import type { FlagSet } from './flag-set.ts';
+import { buildTls, type TlsConfig } from './tls-config.ts';
 
 /** A thing worth a log line, found before there is a logger. */
 export interface Notice {
@@ -83,6 +84,7 @@ export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]
     listenMetricsUrls: flags.urls('listen-metrics-urls'),
     ...urls,
     socketReusePort: flags.bool('socket-reuse-port'),
+    tls: tlsConfig(flags, notices),
 
     initialClusterState: flags.string('initial-cluster-state') === 'existing' ? 'existing' : 'new',
     initialClusterToken: flags.string('initial-cluster-token'),
@@ -179,7 +181,6 @@ function checkUrls(flags: FlagSet, urls: DerivedUrls, notices: Notice[]): void {
   if (urls.advertiseClientUrls.length === 0) {
     refuse('--advertise-client-urls is required when --listen-client-urls is set explicitly');
   }
-  checkPlainUrls(listenPeer, listenClient.concat(listenHttp), listenMetrics);
   const shared = listenHttp.find((url) => listenClient.some((other) => other.host === url.host));
   if (shared !== undefined) {
     refuse(
@@ -207,25 +208,14 @@ function checkAdvertised(flag: string, urls: readonly EtcdUrl[], form: string): 
   refuse(`${flag} ${list} must be ${form} (unexpected empty host (${nameless.text}))`);
 }
 
-/** There is no TLS yet, so a listener that needs a certificate can't have one. */
-function checkPlainUrls(
-  peer: readonly EtcdUrl[],
-  client: readonly EtcdUrl[],
-  metrics: readonly EtcdUrl[],
-): void {
-  const secure = (url: EtcdUrl): boolean => url.scheme === 'https' || url.scheme === 'unixs';
-  const peerUrl = peer.find(secure);
-  if (peerUrl !== undefined) {
-    refuse(`cannot listen on TLS for ${peerUrl.host}: KeyFile and CertFile are not presented`);
-  }
-  const clientUrl = client.find(secure);
-  if (clientUrl !== undefined) {
-    const flags = '(--cert-file, --key-file)';
-    refuse(`TLS key/cert ${flags} must be provided for client url ${clientUrl.text} with HTTPS scheme`);
-  }
-  if (metrics.some(secure)) {
-    refuse('client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url');
-  }
+function tlsConfig(flags: FlagSet, notices: Notice[]): TlsConfig {
+  const urls = {
+    peer: flags.urls('listen-peer-urls'),
+    client: flags.urls('listen-client-urls'),
+    clientHttp: flags.urls('listen-client-http-urls'),
+    metrics: flags.urls('listen-metrics-urls'),
+  };
+  return buildTls(flags, urls, (message, fields = {}) => notices.push({ level: 'warn', message, fields }));
 }
 
 function checkTiming(flags: FlagSet): void {

@@ -7,6 +7,7 @@ import type { EtcdUrl } from '@etcd/base';
 import type { LogLevelName } from '@etcd/host/logging';
 import type { MaxClusterVersion } from './cluster-version-limit.ts';
 import type { FeatureGates } from './feature-gates.ts';
+import type { TlsConfig } from './tls-config.ts';
 
 export type InitialClusterState = 'new' | 'existing';
 export type LogFormat = 'json' | 'console';
@@ -32,6 +33,7 @@ export interface Config {
   readonly initialAdvertisePeerUrls: readonly EtcdUrl[];
   readonly advertiseClientUrls: readonly EtcdUrl[];
   readonly socketReusePort: boolean;
+  readonly tls: TlsConfig;
 
   /** Text for `parseInitialCluster`; looked at only by a member without a log. */
   readonly initialCluster: string;

@@ -15,7 +15,6 @@ export type FlagSupport =
   | { readonly status: 'ignored' }
   | { readonly status: 'no-effect' | 'refused'; readonly reason: string };
 
-const NO_TLS = 'TLS is not supported yet';
 const NO_DISCOVERY = 'discovery is not supported yet';
 const NO_AUTH = 'authentication is not supported yet';
 const NO_TRACING = 'distributed tracing is not supported yet';
@@ -27,31 +26,6 @@ const REFUSED: Readonly<Record<string, string>> = {
 
   cors: 'restricting origins is not supported yet',
   'host-whitelist': 'restricting host names is not supported yet',
-
-  'cert-file': NO_TLS,
-  'key-file': NO_TLS,
-  'client-cert-auth': NO_TLS,
-  'client-cert-file': NO_TLS,
-  'client-key-file': NO_TLS,
-  'client-crl-file': NO_TLS,
-  'client-cert-allowed-hostname': NO_TLS,
-  'trusted-ca-file': NO_TLS,
-  'auto-tls': NO_TLS,
-  'peer-cert-file': NO_TLS,
-  'peer-key-file': NO_TLS,
-  'peer-client-cert-auth': NO_TLS,
-  'peer-client-cert-file': NO_TLS,
-  'peer-client-key-file': NO_TLS,
-  'peer-trusted-ca-file': NO_TLS,
-  'peer-cert-allowed-cn': NO_TLS,
-  'peer-cert-allowed-hostname': NO_TLS,
-  'peer-auto-tls': NO_TLS,
-  'peer-skip-client-san-verification': NO_TLS,
-  'peer-crl-file': NO_TLS,
-  'self-signed-cert-validity': NO_TLS,
-  'cipher-suites': NO_TLS,
-  'tls-min-version': NO_TLS,
-  'tls-max-version': NO_TLS,
 
   'auth-token': NO_AUTH,
   'bcrypt-cost': NO_AUTH,

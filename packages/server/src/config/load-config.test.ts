@@ -330,8 +330,8 @@ test('retention is hours, a duration or revisions', async () => {
 });
 
 test('what is not supported is refused by name, unless it is set to its default', async () => {
-  const error = await refusal(['--cert-file=/x']);
-  assert.equal(error.message, '--cert-file is refused: TLS is not supported yet');
+  const error = await refusal(['--discovery-token=x']);
+  assert.equal(error.message, '--discovery-token is refused: discovery is not supported yet');
   assert.equal(error.exitCode, 1);
   await config(['--auto-tls=false', '--client-cert-auth=false', '--auth-token=simple', '--cors=*']);
   assert.match((await refusal(['--host-whitelist=a'])).message, /^--host-whitelist is refused/);
@@ -358,6 +358,60 @@ test('old and deprecated spellings are warned about', async () => {
   );
   assert.ok(found.includes('--enable-v2 is deprecated: it has no effect any more'));
   assert.ok(found.includes('--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8.'));
+});
+
+test('files and rules of TLS, by flags and by sections of a file', async () => {
+  const files = [
+    '--cert-file=/c.pem',
+    '--key-file=/c.key',
+    '--trusted-ca-file=/ca.pem',
+    '--client-cert-auth',
+    '--client-crl-file=/crl',
+    '--peer-cert-file=/p.pem',
+    '--peer-key-file=/p.key',
+    '--peer-cert-allowed-cn=a,b',
+    '--peer-skip-client-san-verification',
+    '--tls-min-version=TLS1.3',
+  ];
+  const { tls } = await config([
+    ...files,
+    '--listen-client-urls=https://127.0.0.1:1',
+    '--advertise-client-urls=https://a:1',
+  ]);
+  assert.equal(tls.client.certFile, '/c.pem');
+  assert.equal(tls.client.clientCertAuth, true);
+  assert.equal(tls.client.crlFile, '/crl');
+  assert.equal(tls.client.checksClientSan, false);
+  assert.deepEqual(tls.peer.allowedCommonNames, ['a', 'b']);
+  assert.equal(tls.peer.checksClientSan, false);
+  assert.equal(tls.protocol.minVersion, 'TLS1.3');
+  const text =
+    'peer-transport-security: {cert-file: /x, key-file: /y, allowed-hostname: [h], client-cert-auth: true}';
+  const ofFile = await config([], fromFile(text));
+  assert.equal(ofFile.tls.peer.certFile, '/x');
+  assert.deepEqual(ofFile.tls.peer.allowedHostnames, ['h']);
+  assert.equal(ofFile.tls.peer.checksClientSan, true);
+});
+
+test('S14 weak suites, unknown versions, and secure listeners without a certificate are refused', async () => {
+  for (const [args, message] of [
+    [
+      ['--cipher-suites=TLS_RSA_WITH_RC4_128_SHA'],
+      /weak TLS cipher suite "TLS_RSA_WITH_RC4_128_SHA" is refused/,
+    ],
+    [['--tls-min-version=TLS1.1'], /unexpected TLS version "TLS1.1"/],
+    [
+      ['--listen-peer-urls=https://127.0.0.1:1'],
+      /cannot listen on TLS for 127\.0\.0\.1:1: KeyFile and CertFile/,
+    ],
+    [['--listen-metrics-urls=https://127.0.0.1:1'], /must be provided for metrics secure url/],
+    [
+      ['--listen-client-urls=https://127.0.0.1:1', '--advertise-client-urls=https://127.0.0.1:1'],
+      /TLS key\/cert \(--cert-file, --key-file\) must be provided for client url https:\/\/127\.0\.0\.1:1/,
+    ],
+  ] as const) {
+    assert.match((await refusal([...args])).message, message);
+  }
 });
 
 test('every command line that kubeadm writes without TLS is accepted', async () => {
@@ -437,7 +491,7 @@ test('a file that can not be used is refused with its path and what is wrong', a
     ['pre-vote: 3', /\/etc\/etcd.yml: pre-vote must be true or false/],
     ['name: [1, 2]', /\/etc\/etcd.yml: name must be a value of type string/],
     ['heartbeat-interval: -1', /invalid value "-1" for heartbeat-interval: parse error/],
-    ['client-transport-security: {cert-file: /x}', /--cert-file is refused/],
+    ['discovery-config: {token: x}', /--discovery-token is refused/],
   ];
   for (const [text, message] of cases) assert.match((await refusal([], fromFile(text))).message, message);
 });

@@ -315,6 +315,16 @@ const NETWORK = {
     SNAPSHOT_SECONDS,
   ),
   snapshotReceiveSuccess: counters('etcd_network_snapshot_receive_success', 'Snapshots received.', ['From']),
+  rejectedConnectionsTotal: counters(
+    'etcd_network_rejected_connections_total',
+    'Connections refused in or right after the TLS handshake.',
+    ['endpoint'],
+  ),
+  certificateExpiresInSeconds: gauges(
+    'etcd_network_certificate_expires_in_seconds',
+    'Seconds until a certificate in use is not valid any more.',
+    ['path'],
+  ),
   snapshotReceiveFailures: counters('etcd_network_snapshot_receive_failures', 'Snapshots not received.', [
     'From',
   ]),

@@ -7,13 +7,14 @@ import { type EtcdUrl, isSecureUrl, urlTexts } from '@etcd/base';
 import { Listener, type ListenerServices } from '@etcd/host/net';
 import { GrpcServer } from '@etcd/transport';
 import { bootstrap, type MemberParts } from '../boot/index.ts';
-import { type Config, MemberStartError, nodeResolveHost } from '../config/index.ts';
+import { type Config, nodeResolveHost } from '../config/index.ts';
 import { connectMetrics, EtcdServer } from '../member/index.ts';
 import type { Metrics } from '../metrics/index.ts';
 import { HttpPeerNetwork } from '../peer/index.ts';
 import { drawRequestIdStart } from '../request/index.ts';
 import { registerServices } from '../rpc/index.ts';
 import { ClientHttp } from './client-http.ts';
+import { type Endpoint, Security } from './security.ts';
 
 /** What a member is made of, besides its configuration. */
 export interface MemberOptions {
@@ -34,6 +35,8 @@ export interface Member {
   readonly failed: Promise<Error>;
   /** Resolves when the member does not belong to its cluster any more: it can only stop. */
   readonly removed: Promise<void>;
+  /** Certificates, authorities and revocations are read again, and used for new connections. */
+  reloadCertificates(): void;
   /** An orderly stop; afterwards ports and files are free. */
   stop(): Promise<void>;
 }
@@ -47,17 +50,21 @@ const MAX_STREAMS_PER_CONNECTION = 100_000;
 
 export async function startMember(options: MemberOptions): Promise<Member> {
   const { config, logger, clock } = options;
-  for (const url of [...config.listenClientUrls, ...config.listenPeerUrls, ...config.listenMetricsUrls]) {
-    if (isSecureUrl(url)) throw new MemberStartError(`TLS is not supported yet: ${url.text}`);
-  }
+  const security = await Security.open({
+    config,
+    clock,
+    logger: logger.child({ caller: 'server/security' }),
+    metrics: options.metrics.handles,
+  });
   const network = new HttpPeerNetwork({
     clock,
     logger: logger.child({ caller: 'server/peer' }),
     metrics: options.metrics.handles,
     peerUrls: urlTexts(config.initialAdvertisePeerUrls),
     dialTimeoutMs: PEER_DIAL_TIMEOUT_MS + config.electionTimeoutMs,
+    dialer: security.dialer,
   });
-  const running = new RunningMember(options, network);
+  const running = new RunningMember(options, network, security);
   try {
     await running.listen();
     const failed = Promise.withResolvers<Error>();
@@ -75,13 +82,14 @@ export async function startMember(options: MemberOptions): Promise<Member> {
     return running.run(parts, failed);
   } catch (error) {
     running.closeListeners();
+    security.stop();
     throw error;
   }
 }
 
 interface Service {
   readonly listener: Listener;
-  readonly kind: 'client' | 'peer' | 'metrics';
+  readonly kind: Endpoint;
 }
 
 class RunningMember {
@@ -90,11 +98,13 @@ class RunningMember {
   readonly #grpc: GrpcServer;
   readonly #services: Service[] = [];
   readonly #network: HttpPeerNetwork;
+  readonly #security: Security;
   #http: ClientHttp | null = null;
 
-  constructor(options: MemberOptions, network: HttpPeerNetwork) {
+  constructor(options: MemberOptions, network: HttpPeerNetwork, security: Security) {
     this.#options = options;
     this.#network = network;
+    this.#security = security;
     this.#logger = options.logger.child({ caller: 'server/start' });
     const { config, clock } = options;
     this.#grpc = new GrpcServer({
@@ -150,6 +160,7 @@ class RunningMember {
       ready: ready.promise,
       failed: failed.promise,
       removed: removed.promise,
+      reloadCertificates: () => this.#security.reload(),
       stop: async () => {
         for (const { listener } of this.#services) listener.stop();
         // Streams without an end of their own are ended; calls that are under way get their answers.
@@ -158,6 +169,7 @@ class RunningMember {
         await new Promise<void>((resolve) => server.stopThen(resolve));
         grpc.close();
         this.closeListeners();
+        this.#security.stop();
       },
     };
   }
@@ -169,9 +181,11 @@ class RunningMember {
   #open(kind: Service['kind']): void {
     for (const { listener } of this.#services.filter((service) => service.kind === kind)) {
       listener.open();
-      const { address } = listener;
+      const { address, isSecure } = listener;
       if (kind === 'client') {
-        const message = 'serving client traffic insecurely; this is strongly discouraged!';
+        const message = isSecure
+          ? 'serving client traffic securely'
+          : 'serving client traffic insecurely; this is strongly discouraged!';
         this.#logger.info(message, { traffic: 'grpc+http', address });
       } else {
         this.#logger.info(kind === 'peer' ? 'serving peer traffic' : 'serving metrics', { address });
@@ -195,6 +209,7 @@ class RunningMember {
         // A database takes as long as it takes, and has time limits of its own.
         limitsRequestTime: kind !== 'peer',
         reusePort: config.socketReusePort,
+        secure: isSecureUrl(url) ? this.#security.listener(kind) : null,
       });
       await listener.listen();
       this.#services.push({ listener, kind });

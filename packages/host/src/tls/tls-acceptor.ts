@@ -1,0 +1,141 @@
+/**
+ * The server's half of TLS on connections that a listener has accepted: the handshake within its deadline, then what else is asked
+ * of a certificate. What is refused is logged once, with where it came from, and ends alone.
+ */
+import type { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import type { Clock, Logger } from '@etcd/base';
+import { alternativeNames } from './certificate-names.ts';
+import { certificateProblem, type HostLookup, originProblem } from './peer-certificate.ts';
+import type { TlsSide } from './tls-side.ts';
+
+export interface TlsAcceptorOptions {
+  readonly side: TlsSide;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Protocols that are offered, the best first: `h2`, `http/1.1`. */
+  readonly protocols: readonly string[];
+  /** The line about a connection that is refused. */
+  readonly rejectedMessage: string;
+  readonly hosts: HostLookup;
+  /** Not paused; nothing has been read from it yet. */
+  readonly onSecure: (socket: TLSSocket) => void;
+  readonly onRejected: () => void;
+}
+
+/** As long as etcd's. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+export class TlsAcceptor {
+  readonly #options: TlsAcceptorOptions;
+  readonly #server: Server;
+
+  constructor(options: TlsAcceptorOptions) {
+    this.#options = options;
+    const { side, protocols } = options;
+    this.#server = createServer({
+      ...side.serverOptions,
+      requestCert: side.requiresClientCertificate,
+      // Refused in #check, where it is still known who is there: Node would only hang up.
+      rejectUnauthorized: false,
+      ALPNProtocols: [...protocols],
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    } satisfies TlsOptions);
+    side.onReload(() => this.#server.setSecureContext(side.serverOptions!));
+    this.#server.on('tlsClientError', (error, socket) => this.#reject(socket, handshakeErrorText(error)));
+    this.#server.on('secureConnection', (socket) => this.#check(socket));
+  }
+
+  accept(socket: Socket): void {
+    this.#server.emit('connection', socket);
+  }
+
+  #check(socket: TLSSocket): void {
+    const { side, clock, hosts, onSecure } = this.#options;
+    const chain = side.requiresClientCertificate ? chainOf(socket) : [];
+    const problem =
+      this.#signatureProblem(socket, chain) ?? certificateProblem(chain, side.rules, clock.wallNow());
+    if (problem !== null) return this.#reject(socket, problem);
+    if (!side.files.checksClientSan || chain.length === 0) return onSecure(socket);
+    // Until the names have been looked up there is nobody to hear of an error.
+    const onError = (): void => {};
+    socket.on('error', onError);
+    void originProblem(chain[0]!, plainAddress(socket), hosts).then((reason) => {
+      socket.off('error', onError);
+      if (socket.destroyed) return;
+      if (reason === null) onSecure(socket);
+      else this.#reject(socket, reason);
+    });
+  }
+
+  #signatureProblem(socket: TLSSocket, chain: readonly X509Certificate[]): string | null {
+    if (!this.#options.side.requiresClientCertificate) return null;
+    if (chain.length === 0) return "tls: client didn't provide a certificate";
+    return socket.authorized ? null : handshakeErrorText(socket.authorizationError);
+  }
+
+  #reject(socket: TLSSocket, error: string): void {
+    const { logger, rejectedMessage, onRejected } = this.#options;
+    const leaf = socket.getPeerX509Certificate?.();
+    const names = leaf === undefined ? null : alternativeNames(leaf);
+    const fields = {
+      'remote-addr': `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`,
+      'server-name': typeof socket.servername === 'string' ? socket.servername : '',
+      ...(names === null ? {} : { 'ip-addresses': names.ipAddresses, 'dns-names': names.dnsNames }),
+      error,
+    };
+    // Whoever only looks whether the port is open has done nothing wrong.
+    logger[error === 'EOF' ? 'debug' : 'warn'](rejectedMessage, fields);
+    onRejected();
+    socket.destroy();
+  }
+}
+
+/** The verified chain, the leaf first. */
+function chainOf(socket: TLSSocket): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let next = socket.getPeerX509Certificate();
+  while (next !== undefined) {
+    chain.push(next);
+    const issuer: X509Certificate | undefined = next.issuerCertificate;
+    next = issuer?.fingerprint256 === next.fingerprint256 ? undefined : issuer;
+  }
+  return chain;
+}
+
+/** An IPv4 address that came in over an IPv6 socket is one of IPv4 all the same. */
+function plainAddress({ remoteAddress = '' }: TLSSocket): string {
+  return remoteAddress.replace(/^::ffff:(?=\d+\.)/i, '');
+}
+
+const HANDSHAKE_ERRORS: Readonly<Record<string, string>> = {
+  ERR_SSL_HTTP_REQUEST: 'tls: first record does not look like a TLS handshake',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'tls: first record does not look like a TLS handshake',
+  ERR_SSL_UNSUPPORTED_PROTOCOL: 'tls: client offered only unsupported versions',
+  ERR_SSL_VERSION_TOO_LOW: 'tls: client offered only unsupported versions',
+  ERR_SSL_NO_SHARED_CIPHER: 'tls: no cipher suite supported by both client and server',
+  ERR_TLS_HANDSHAKE_TIMEOUT: 'i/o timeout',
+  ECONNRESET: 'EOF',
+  UNABLE_TO_GET_ISSUER_CERT:
+    'tls: failed to verify certificate: x509: certificate signed by unknown authority',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    'tls: failed to verify certificate: x509: certificate signed by unknown authority',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    'tls: failed to verify certificate: x509: certificate signed by unknown authority',
+  SELF_SIGNED_CERT_IN_CHAIN:
+    'tls: failed to verify certificate: x509: certificate signed by unknown authority',
+  DEPTH_ZERO_SELF_SIGNED_CERT:
+    'tls: failed to verify certificate: x509: certificate signed by unknown authority',
+  CERT_HAS_EXPIRED: 'tls: failed to verify certificate: x509: certificate has expired or is not yet valid',
+  CERT_NOT_YET_VALID: 'tls: failed to verify certificate: x509: certificate has expired or is not yet valid',
+  INVALID_PURPOSE: 'tls: failed to verify certificate: x509: certificate specifies an incompatible key usage',
+};
+
+/** What went wrong in a handshake, in the words of Go's `crypto/tls` where it has some. */
+function handshakeErrorText(error: Error | string): string {
+  // A certificate that is not accepted comes as a code alone.
+  if (typeof error === 'string') return HANDSHAKE_ERRORS[error] ?? error;
+  const code = 'code' in error ? String(error.code) : '';
+  return HANDSHAKE_ERRORS[code] ?? error.message;
+}
