@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GrpcCode, SeededRandom } from '@etcd/base';
+import { Database } from '@etcd/bbolt';
 import type { SimDisk } from '@etcd/testing';
 import { QuietCluster } from './quiet-cluster.ts';
 
@@ -16,7 +17,6 @@ async function usedDisk(puts = 45, valueBytes = 10): Promise<SimDisk> {
   const [machine] = cluster.world.machines;
   for (let i = 1; i <= puts; i++) await cluster.put(machine!, `value ${i}`.padEnd(valueBytes));
   const { length } = cluster.lines('triggering snapshot');
-  assert.ok(length > 0);
   await cluster.until('snapshots are saved', 5000, () => cluster.lines('saved snapshot').length === length);
   await cluster.until('a commit', 5000, () => machine!.server!.backend.pendingBytes === 0);
   const disk = machine!.disk.crashImage(new SeededRandom(1));
@@ -188,3 +188,60 @@ test('segments that were emptied are refused, not taken for a log', async () => 
   const { reason } = await QuietCluster.refusal({ disks: [settled(disk)], flags: FLAGS });
   assert.match(reason, /\.wal/);
 });
+
+/** Changes what a database says of the members, as no log has told it to. */
+function editMembers(disk: SimDisk, edit: (members: Map<string, string>) => void): void {
+  const database = Database.open({ disk, path: DB });
+  const write = database.beginWrite();
+  const bucket = write.bucket(Buffer.from('members'))!;
+  const found = new Map<string, string>();
+  const cursor = bucket.cursor();
+  for (let on = cursor.first(); on; on = cursor.next()) {
+    found.set(Buffer.from(cursor.key()).toString(), Buffer.from(cursor.value()).toString());
+  }
+  const wanted = new Map(found);
+  edit(wanted);
+  for (const key of found.keys()) if (!wanted.has(key)) bucket.delete(Buffer.from(key));
+  for (const [key, json] of wanted) bucket.put(Buffer.from(key), Buffer.from(json));
+  write.commit();
+  database.close();
+}
+
+function membersIn(disk: SimDisk): string[] {
+  const members: string[] = [];
+  editMembers(disk, (found) => members.push(...found.values()));
+  return members.sort();
+}
+
+for (const puts of [3, 45]) {
+  const how = puts > 10 ? 'a snapshot and a log' : 'a log';
+  test(`a database that lists other members, or its own as a learner, is mended from ${how}`, async () => {
+    const disk = await usedDisk(puts);
+    const original = membersIn(disk);
+    assert.equal(original.length, 1);
+    const stranger = '{"id":255,"peerURLs":["http://10.9.9.9:2380"],"name":"stranger"}';
+    for (const [edit, finding] of [
+      [(found: Map<string, string>) => found.set('ff', stranger), 'listed ff, which is no member'],
+      [
+        (found: Map<string, string>) => {
+          for (const [id, json] of found)
+            found.set(id, json.replace(/("peerURLs":\[.*?\])/, '$1,"isLearner":true'));
+        },
+        'changed member',
+      ],
+      [(found: Map<string, string>) => found.clear(), 'lacked member'],
+    ] as const) {
+      const copy = disk.crashImage(new SeededRandom(1));
+      editMembers(copy, edit);
+      assert.notDeepEqual(membersIn(copy), original);
+      const cluster = await QuietCluster.start({ size: 1, flags: FLAGS, disks: [copy] });
+      const [machine] = cluster.world.machines;
+      await cluster.put(machine!, 'accepted');
+      assert.equal(cluster.lines(finding).length, 1, cluster.lines('mended').join('\n'));
+      await cluster.until('a commit', 5000, () => machine!.server!.backend.pendingBytes === 0);
+      const image = machine!.disk.crashImage(new SeededRandom(1));
+      machine!.kill('seen');
+      assert.deepEqual(membersIn(image), original);
+    }
+  });
+}
