@@ -8,6 +8,8 @@ import { build } from 'esbuild';
 
 const PROGRAMS: Readonly<Record<string, string>> = {
   etcd: 'packages/etcd/src/main.ts',
+  // A thread of it, which starts from a file of its own.
+  'bcrypt-worker': 'packages/server/src/auth/bcrypt-worker.ts',
 };
 
 const root = new URL('..', import.meta.url).pathname;

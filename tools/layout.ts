@@ -26,6 +26,7 @@ export const ROOMS: Readonly<Record<string, Edges>> = {
   server: {
     config: [],
     metrics: ['config'],
+    auth: [],
     request: [],
     apply: ['config', 'metrics', 'request'],
     peer: ['config', 'metrics'],

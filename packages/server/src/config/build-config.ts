@@ -127,14 +127,25 @@ export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]
     downgradeCheckTimeMs: flags.number('downgrade-check-time'),
     featureGates: flags.gates('feature-gates'),
 
-    cors: flags.strings('cors'),
-    hostWhitelist: flags.strings('host-whitelist'),
+    ...accessConfig(flags),
     enableGrpcGateway: flags.bool('enable-grpc-gateway'),
 
     metrics: flags.string('metrics') === 'extensive' ? 'extensive' : 'basic',
     logLevel: logLevel(flags),
     logFormat: flags.string('log-format') === 'console' ? 'console' : 'json',
     logOutputs: logOutputs.length === 0 ? ['default'] : logOutputs,
+  };
+}
+
+type AccessConfig = Pick<Config, 'authToken' | 'authTokenTtlMs' | 'bcryptCost' | 'cors' | 'hostWhitelist'>;
+
+function accessConfig(flags: FlagSet): AccessConfig {
+  return {
+    cors: flags.strings('cors'),
+    hostWhitelist: flags.strings('host-whitelist'),
+    authToken: flags.string('auth-token'),
+    authTokenTtlMs: flags.number('auth-token-ttl') * 1000,
+    bcryptCost: flags.number('bcrypt-cost'),
   };
 }
 

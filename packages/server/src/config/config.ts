@@ -87,6 +87,11 @@ export interface Config {
   readonly downgradeCheckTimeMs: number;
   readonly featureGates: FeatureGates;
 
+  /** `simple`, `jwt,<options>`, or empty: nobody gets a token. */
+  readonly authToken: string;
+  readonly authTokenTtlMs: number;
+  readonly bcryptCost: number;
+
   /** `['*']`: all. */
   readonly cors: readonly string[];
   readonly hostWhitelist: readonly string[];
