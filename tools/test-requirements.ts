@@ -1,11 +1,12 @@
 /**
- * Brings what the tests of whole programs need beside npm's packages: real etcd 3.4 and 3.5, an HTTP/2 conformance
+ * Brings what the tests of whole programs need beside npm's packages: real etcd 3.4 to 3.7, an HTTP/2 conformance
  * suite, and clients of other makers. `npm test` runs this first. What is there already is kept, and looking costs
  * milliseconds.
  *
- * Packages come through apt when we are root. The etcd releases come from Debian too, but are only downloaded and
+ * Packages come through apt when we are root. Etcd 3.4 and 3.5 come from Debian too, but are only downloaded and
  * unpacked into a directory of their own (`ETCD_PEERS`, by default `/opt/etcd-peers`) with package lists of their own:
- * the machine's package configuration stays as it is. What can't be had is never a silent skip: `npm test` names and
+ * the machine's package configuration stays as it is. Etcd 3.6 and 3.7 are built into the same directory, once, as the
+ * tools of the Go modules in `tests/peers`. What can't be had is never a silent skip: `npm test` names and
  * counts it at its end, and fails for it when `CI` is set.
  *
  *   node tools/test-requirements.ts [DIRECTORY]     prints what there is; a directory overrides ETCD_PEERS
@@ -31,6 +32,8 @@ import { delimiter, join } from 'node:path';
 export type RequirementName =
   | 'etcd 3.4'
   | 'etcd 3.5'
+  | 'etcd 3.6'
+  | 'etcd 3.7'
   | 'h2load'
   | 'nghttp'
   | 'curl'
@@ -72,6 +75,18 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: 'real etcd, etcdctl and etcdutl, the judge of most tests',
     find: () => findPeer('3.5', ['etcd', 'etcdctl', 'etcdutl']),
     bring: () => bringPeer('3.5', ['forky', 'trixie', 'sid'], ['etcd', 'etcdctl', 'etcdutl']),
+  },
+  {
+    name: 'etcd 3.6',
+    purpose: 'real etcd, etcdctl and etcdutl of a release between 3.5 and ours',
+    find: () => findPeer('3.6', ['etcd', 'etcdctl', 'etcdutl']),
+    bring: () => buildPeer('3.6'),
+  },
+  {
+    name: 'etcd 3.7',
+    purpose: 'real etcd, etcdctl and etcdutl of the release that this program behaves as',
+    find: () => findPeer('3.7', ['etcd', 'etcdctl', 'etcdutl']),
+    bring: () => buildPeer('3.7'),
   },
   {
     name: 'h2load',
@@ -173,13 +188,13 @@ function isExecutable(path: string): boolean {
 function runOrThrow(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; env?: object } = {},
+  options: { cwd?: string; env?: object; timeoutMs?: number } = {},
 ): string {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     encoding: 'utf8',
-    timeout: 600_000,
+    timeout: options.timeoutMs ?? 600_000,
   });
   if (error !== undefined) throw new Error(`${command}: ${error.message}`);
   if (status !== 0) {
@@ -266,6 +281,41 @@ function installPrograms(from: string, to: string, programs: readonly string[]):
     copyFileSync(`${from}/${program}`, `${to}/${program}.new`);
     chmodSync(`${to}/${program}.new`, 0o755);
     renameSync(`${to}/${program}.new`, `${to}/${program}`);
+  }
+}
+
+/** Where each later etcd is described as the tools of a Go module, with the checksum of everything that goes into it. */
+const GO_MODULES = new URL('../tests/peers', import.meta.url).pathname;
+const PROGRAM_PACKAGES = { etcd: 'server', etcdctl: 'etcdctl', etcdutl: 'etcdutl' };
+/** Compiling an etcd for the first time takes minutes, on a busy machine many. */
+const BUILD_TIMEOUT_MS = 1_800_000;
+
+/** Builds the releases that no Debian has from their Go modules. */
+function buildPeer(version: string): void {
+  mkdirSync(`${peersDir()}/${version}`, { recursive: true });
+  bringGo(`${GO_MODULES}/${version}/go.mod`);
+  const work = mkdtempSync(join(tmpdir(), 'etcd-peer-'));
+  try {
+    for (const [program, path] of Object.entries(PROGRAM_PACKAGES)) {
+      const args = ['build', '-trimpath', '-o', `${work}/${program}`, `go.etcd.io/etcd/${path}/v3`];
+      const env = { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOTOOLCHAIN: 'local' };
+      runOrThrow('go', args, { cwd: `${GO_MODULES}/${version}`, env, timeoutMs: BUILD_TIMEOUT_MS });
+    }
+    installPrograms(work, `${peersDir()}/${version}`, Object.keys(PROGRAM_PACKAGES));
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** The Go that a module asks for; one that is too old is as good as none. */
+function bringGo(moduleFile: string): void {
+  if (findOnPath('go') === null) installPackages('golang-go', 'ca-certificates');
+  const wanted = /^go (\d+)\.(\d+)/m.exec(readFileSync(moduleFile, 'utf8'));
+  const answer = runOrThrow('go', ['env', 'GOVERSION'], { env: { GOTOOLCHAIN: 'local' } });
+  const found = /go(\d+)\.(\d+)/.exec(answer);
+  const numbers = [wanted, found].map((match) => Number(match?.[1]) * 1000 + Number(match?.[2]));
+  if (!(numbers[1]! >= numbers[0]!)) {
+    throw new Error(`needs Go ${wanted?.[1]}.${wanted?.[2]} or later; here is ${answer.trim()}`);
   }
 }
 

@@ -10,7 +10,7 @@ import { SeededRandom } from '@etcd/base';
 import { assertStillThere, type Contents, readContents } from '../support/contents.ts';
 import { EtcdRpc } from '../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../support/etcd-server.ts';
-import { isGo, needs, peer, REFERENCE, SUBJECT, versionOf } from '../support/programs.ts';
+import { isGo, needs, type PeerVersion, peer, REFERENCE, SUBJECT, versionOf } from '../support/programs.ts';
 import { run } from '../support/run.ts';
 import { freePort, temporaryDirectory } from '../support/temporary.ts';
 
@@ -20,8 +20,11 @@ interface Journey {
   readonly programs: readonly string[];
   /** How each leg ends. */
   readonly ending: Ending;
+  /** Of the program under test only. */
   readonly flags?: readonly string[];
   readonly writesPerLeg?: number;
+  /** Whose tools look at the files after each leg; etcd 3.5 unless told, which reads the log as well. */
+  readonly tools?: PeerVersion;
 }
 
 /** Small enough that every leg leaves `.snap` files and discards log entries. */
@@ -33,10 +36,11 @@ async function travel(journey: Journey): Promise<string> {
   const dataDir = join(directory, 'data');
   const clientPort = await freePort();
   const peerPort = await freePort();
-  const flags = [...FAST_ELECTION, `--snapshot-count=${SNAPSHOT_COUNT}`, ...(journey.flags ?? [])];
+  const everywhere = [...FAST_ELECTION, `--snapshot-count=${SNAPSHOT_COUNT}`];
   const random = new SeededRandom(7);
   let before: Contents | null = null;
   for (const [leg, program] of journey.programs.entries()) {
+    const flags = program === SUBJECT ? [...everywhere, ...(journey.flags ?? [])] : everywhere;
     const server = await EtcdServer.start({ program, dataDir, clientPort, peerPort, flags });
     try {
       if (before !== null) await assertStillThere(server, before);
@@ -46,7 +50,7 @@ async function travel(journey: Journey): Promise<string> {
       const ended = await server.stop(journey.ending);
       assert.equal(ended.signal, journey.ending, server.lastLines());
     }
-    await checkFiles(dataDir, join(directory, `backup-${leg}`), before.revision);
+    await checkFiles(journey.tools ?? '3.5', dataDir, join(directory, `backup-${leg}`), before.revision);
   }
   return dataDir;
 }
@@ -74,14 +78,21 @@ async function write(server: EtcdServer, leg: number, random: SeededRandom, coun
 }
 
 /** Real tools read what the server has left behind. */
-async function checkFiles(dataDir: string, backupDir: string, revision: bigint): Promise<void> {
-  const etcdutl = peer('3.5', 'etcdutl');
+async function checkFiles(
+  tools: PeerVersion,
+  dataDir: string,
+  backupDir: string,
+  revision: bigint,
+): Promise<void> {
+  const etcdutl = peer(tools, 'etcdutl');
   const db = join(dataDir, 'member/snap/db');
   const status = await run(etcdutl, ['snapshot', 'status', db, '-w', 'json']);
   assert.equal(status.code, 0, status.stderr);
   const { revision: inFile } = JSON.parse(status.stdout) as { revision: number };
   // The database may be behind the log, by what was not committed when the process ended.
   assert(inFile > 0 && BigInt(inFile) <= revision, `${inFile} of ${revision}`);
+  // Later releases have no such command.
+  if (tools !== '3.5') return;
   // Reads the newest snapshot and the whole log after it, and writes both anew.
   const backup = await run(etcdutl, ['backup', `--data-dir=${dataDir}`, `--backup-dir=${backupDir}`]);
   assert.equal(backup.code, 0, backup.stderr);
@@ -90,19 +101,37 @@ async function checkFiles(dataDir: string, backupDir: string, revision: bigint):
 
 const SUBJECT_IS_LATER_GO = isGo(SUBJECT) && versionOf(SUBJECT).minor > 5;
 /** Go etcd never gives a directory back to an earlier release; the program under test must. */
-const back = (release: '3.4' | '3.5'): string[] => {
+const back = (release: PeerVersion): string[] => {
   const minor = Number(release.slice(2));
   return isGo(SUBJECT) && versionOf(SUBJECT).minor > minor ? [] : [peer(release, 'etcd'), SUBJECT];
 };
+/** Founds a cluster that a release can open, or raises one to it. */
+const at = (release: '3.5' | '3.6' | '3.7'): string[] =>
+  isGo(SUBJECT) ? [] : [`--max-cluster-version=${release}`];
 const options = needs('etcd 3.4', 'etcd 3.5');
+const allReleases = needs('etcd 3.4', 'etcd 3.5', 'etcd 3.6', 'etcd 3.7');
 
 for (const ending of ['SIGTERM', 'SIGKILL'] as const) {
   test(`a directory of etcd 3.5 and back again, each leg ended by ${ending}`, options, async () => {
     await travel({ programs: [REFERENCE, SUBJECT, ...back('3.5'), ...back('3.5')], ending });
   });
 
-  test(`a directory begun here is continued by etcd 3.5, each leg ended by ${ending}`, options, async () => {
-    await travel({ programs: [SUBJECT, ...back('3.5')], ending });
+  for (const release of ['3.5', '3.6', '3.7'] as const) {
+    test(
+      `a directory begun here at ${release} is continued by its etcd, each leg ended by ${ending}`,
+      allReleases,
+      async () => {
+        const programs = [SUBJECT, ...back(release), ...back(release)];
+        await travel({ programs, ending, flags: at(release), tools: release });
+      },
+    );
+  }
+}
+
+for (const release of ['3.6', '3.7'] as const) {
+  test(`a directory of etcd ${release}, and back again`, allReleases, async () => {
+    const programs = [peer(release, 'etcd'), SUBJECT, ...back(release)];
+    await travel({ programs, ending: 'SIGKILL', tools: release });
   });
 }
 
@@ -114,6 +143,26 @@ test('a directory of etcd 3.4 that went through 3.5', options, async () => {
   const programs = [peer('3.4', 'etcd'), peer('3.5', 'etcd'), SUBJECT, ...back('3.5')];
   await travel({ programs, ending: 'SIGKILL' });
 });
+
+test(
+  'a directory goes up through every release of etcd, with the program under test between them',
+  allReleases,
+  async () => {
+    const [v34, v35, v36, v37] = (['3.4', '3.5', '3.6', '3.7'] as const).map((release) =>
+      peer(release, 'etcd'),
+    );
+    const programs = [v34!, SUBJECT, v35!, SUBJECT, v36!, SUBJECT, v37!, SUBJECT];
+    await travel({ programs, ending: 'SIGKILL', writesPerLeg: 60, tools: '3.7' });
+  },
+);
+
+for (const from of ['3.4', '3.5'] as const) {
+  test(`a directory of etcd ${from} that is raised here is continued by etcd 3.7`, allReleases, async () => {
+    const programs = [peer(from, 'etcd'), SUBJECT, ...back('3.7')];
+    // Few enough that requests of the v2 API are still in the log when the version goes up.
+    await travel({ programs, ending: 'SIGKILL', flags: at('3.7'), writesPerLeg: 20, tools: '3.7' });
+  });
+}
 
 test('no state is lost over many short lives', options, async () => {
   const programs = Array.from({ length: 6 }, () => SUBJECT);
@@ -134,14 +183,14 @@ test('a separate directory for the log', options, async () => {
   const walDir = join(temporaryDirectory(), 'wal');
   const dataDir = join(temporaryDirectory(), 'data');
   const flags = [...FAST_ELECTION, `--wal-dir=${walDir}`];
-  const first = await EtcdServer.start({ dataDir, flags });
+  const first = await EtcdServer.start({ dataDir, flags: [...flags, ...at('3.5')] });
   await write(first, 0, new SeededRandom(1), 50);
   const before = await readContents(first);
   await first.stop();
   assert(globSync('*.wal', { cwd: walDir }).length > 0);
   assert(!existsSync(join(dataDir, 'member/wal')));
   const program = SUBJECT_IS_LATER_GO ? SUBJECT : REFERENCE;
-  const second = await first.restart({ program });
+  const second = await first.restart({ program, flags });
   await assertStillThere(second, before);
   await second.stop();
 });

@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { EtcdRpc } from './etcd-rpc.ts';
 import { type EtcdOptions, EtcdServer } from './etcd-server.ts';
 import type { Member, StatusResponse } from './messages.ts';
-import { PEERS_DIR, SUBJECT } from './programs.ts';
+import { PEERS_DIR, type PeerVersion, SUBJECT } from './programs.ts';
 import { type Ended, eventually, run } from './run.ts';
 import { freePort, temporaryDirectory } from './temporary.ts';
 
 /** What a member runs: the program under test, or real etcd of a release. */
-export type Kind = 'ours' | '3.4' | '3.5';
+export type Kind = 'ours' | PeerVersion;
 
 export interface ClusterOptions {
   /** Flags of every member; some are spelled differently from release to release. */

@@ -15,7 +15,7 @@ export const SUBJECT = process.env['ETCD_UNDER_TEST'] ?? `${ROOT}bin/etcd`;
 /** The etcd that it is compared with. */
 export const REFERENCE = process.env['ETCD_REFERENCE'] ?? `${PEERS_DIR}/3.5/etcd`;
 
-export type PeerVersion = '3.4' | '3.5';
+export type PeerVersion = '3.4' | '3.5' | '3.6' | '3.7';
 
 /** The path of a real etcd program of a released version. */
 export function peer(version: PeerVersion, program: 'etcd' | 'etcdctl' | 'etcdutl'): string {
