@@ -38,7 +38,7 @@ test('the version goes to standard output, with exit code 0', () => {
   assert.equal(status, 0);
   assert.match(
     stdout,
-    /^etcd Version: 3\.7\.1\nGit SHA: .+\nGo Version: .+\nGo OS\/Arch: .+\nImplementation: .+\n$/,
+    /^etcd Version: 3\.7\.3\nGit SHA: .+\nGo Version: .+\nGo OS\/Arch: .+\nImplementation: .+\n$/,
   );
   assert.equal(stderr, '');
 });

@@ -10,7 +10,7 @@ const SEEDS_PER_TEST = 20;
 const SHORT_MINUTES = 0.5;
 const FIRST_SEED = 100_000;
 /** Within so many seeds a planted bug must show. */
-const PLANT_SEEDS = 12;
+const PLANT_SEEDS = 60;
 const PLANT_MINUTES = 2;
 
 function explain({ seed, violation, tail }: SimulationResult): string {

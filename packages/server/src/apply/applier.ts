@@ -48,6 +48,8 @@ export interface ApplierHost {
   /** A leader has taken over: everything of former terms is applied. */
   onFirstCommitInTerm(): void;
   onClusterVersion(): void;
+  /** The entry at `index` is a request of the v2 API. */
+  onV2Request(index: number): void;
   /** An entry went over the quota: the alarm has to be raised, and then `then` called. */
   onNoSpace(then: () => void): void;
   /** Everything up to `index` is applied. */
@@ -150,7 +152,7 @@ export class Applier {
         return this.#deleteRange(request ?? decodeDeleteRangeRequest(data, start, end), waiter);
       }
       default:
-        return this.#applyDecoded(decodeInternalRaftRequest(data), waiter);
+        return this.#applyDecoded(entry.index, decodeInternalRaftRequest(data), waiter);
     }
   }
 
@@ -162,14 +164,14 @@ export class Applier {
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       const v2 = this.#decodeV2(entry);
-      return this.#applyV2(v2, this.#takeWaiter(v2.id, entry));
+      return this.#applyV2(entry.index, v2, this.#takeWaiter(v2.id, entry));
     }
     const waiter = this.#takeWaiter(request.header?.id ?? request.id, entry);
-    this.#applyDecoded(request, waiter);
+    this.#applyDecoded(entry.index, request, waiter);
   }
 
-  #applyDecoded(request: InternalRaftRequest, waiter: Waiter | null): void {
-    if (request.v2 !== null) return this.#applyV2(request.v2, waiter);
+  #applyDecoded(index: number, request: InternalRaftRequest, waiter: Waiter | null): void {
+    if (request.v2 !== null) return this.#applyV2(index, request.v2, waiter);
     if (request.put !== null) return this.#put(request.put, waiter);
     if (request.txn !== null) return this.#txn(request.txn, waiter);
     if (request.deleteRange !== null) return this.#deleteRange(request.deleteRange, waiter);
@@ -191,8 +193,9 @@ export class Applier {
     }
   }
 
-  #applyV2(request: Request, waiter: Waiter | null): void {
+  #applyV2(index: number, request: Request, waiter: Waiter | null): void {
     const { membership, host, store } = this.#options;
+    host.onV2Request(index);
     const before = membership.version;
     membership.applyV2Request(request, this.#cold.membershipWriter);
     if (membership.version !== before) host.onClusterVersion();

@@ -216,10 +216,16 @@ export class StateMachine {
     });
   }
 
-  /** Brings the database to the cluster's version, as far as it is able to say which it is. */
+  /** Brings the database to the cluster's version. */
   followClusterVersion(version: SemanticVersion): 'kept' | 'raised' | 'lowered' {
-    const current = detectSchemaVersion(this.#backend);
-    if (current === null || compareVersions(version, FIRST_SCHEMA_VERSION) < 0) return 'kept';
+    if (compareVersions(version, FIRST_SCHEMA_VERSION) < 0) return 'kept';
+    let current = detectSchemaVersion(this.#backend);
+    if (current === null) {
+      // A database without a version is known by the term in it, which a new one, and one of etcd 3.4, has from its first commit on.
+      this.writePosition();
+      current = detectSchemaVersion(this.#backend);
+    }
+    if (current === null) return 'kept';
     const { major, minor } = version;
     if (current.major === major && current.minor === minor) return 'kept';
     migrateSchema(this.#backend, { major, minor });

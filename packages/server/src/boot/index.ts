@@ -4,4 +4,4 @@
  * `MemberStartError` that says what and where, before anything is written.
  */
 export { type BootstrapOptions, bootstrap, type MemberParts } from './bootstrap.ts';
-export { RemoteMembers } from './remote-cluster.ts';
+export { IMPLEMENTATION_HEADER, RemoteMembers } from './remote-cluster.ts';

@@ -1,6 +1,7 @@
 /** What a member learns from others before it belongs to their cluster, or about their releases when it leads it. */
 import type { Clock, Logger } from '@etcd/base';
 import { formatId, type Member, MembershipError, parseId, parseMembers } from '@etcd/storage/membership';
+import { IMPLEMENTATION_NAME } from '../config/index.ts';
 import type { PeerNetwork, PeerRequest, PeerResponse } from '../peer/index.ts';
 
 export interface RemoteCluster {
@@ -12,7 +13,13 @@ export interface RemoteCluster {
 export interface RemoteVersions {
   readonly server: string | null;
   readonly cluster: string | null;
+  /** The member runs this program, whatever release it calls itself. */
+  readonly isOurs: boolean;
 }
+
+const UNKNOWN_VERSIONS: RemoteVersions = { server: null, cluster: null, isOurs: false };
+/** Of the answer to `/version` between members: tells this program from others of the same release. */
+export const IMPLEMENTATION_HEADER = 'x-etcd-implementation';
 
 const QUESTION_TIMEOUT_MS = 5000;
 
@@ -52,7 +59,7 @@ export class RemoteMembers {
         if (found === null) {
           this.#logger.warn('failed to get version', { 'remote-member-id': formatId(id) });
         }
-        versions[i] = found ?? { server: null, cluster: null };
+        versions[i] = found ?? UNKNOWN_VERSIONS;
         if (--openCount === 0) done(versions);
       });
     }
@@ -106,7 +113,7 @@ function readCluster({ body, headers }: PeerResponse): RemoteCluster | null {
   }
 }
 
-function readVersions({ body }: PeerResponse): RemoteVersions | null {
+function readVersions({ body, headers }: PeerResponse): RemoteVersions | null {
   try {
     const value: unknown = JSON.parse(Buffer.from(body).toString());
     if (typeof value !== 'object' || value === null) return null;
@@ -114,6 +121,7 @@ function readVersions({ body }: PeerResponse): RemoteVersions | null {
     return {
       server: typeof etcdserver === 'string' ? etcdserver : null,
       cluster: typeof etcdcluster === 'string' ? etcdcluster : null,
+      isOurs: headers?.[IMPLEMENTATION_HEADER] === IMPLEMENTATION_NAME,
     };
   } catch {
     return null;

@@ -12,3 +12,4 @@ export { LeaseRequests } from './lease-requests.ts';
 export { LeaseRevoker } from './lease-revoker.ts';
 export { leaseTimeToLive } from './lease-time-to-live.ts';
 export { Reconfiguration } from './reconfiguration.ts';
+export { Releases } from './releases.ts';

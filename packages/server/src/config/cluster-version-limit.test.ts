@@ -9,9 +9,10 @@ import {
   raisedClusterVersion,
 } from './cluster-version-limit.ts';
 
-test('unless told, a new cluster starts where Go etcd 3.5 can open its data', () => {
-  assert.equal(newClusterVersion('keep', '3.7'), '3.5');
+test('unless told, a new cluster starts at the version of its members', () => {
+  assert.equal(newClusterVersion('keep', '3.7'), '3.7');
   assert.equal(newClusterVersion('3.7', '3.7'), '3.7');
+  assert.equal(newClusterVersion('3.5', '3.7'), '3.5');
 });
 
 test('a new cluster is never newer than its oldest member', () => {

@@ -5,8 +5,8 @@
  * still open the data directory. Go etcd raises it, for good, as soon as every member could; here the way back stays
  * open until somebody closes it:
  *
- *  - `keep` (the default): a cluster that has a version keeps it; a new cluster starts at 3.5, so that Go etcd 3.5
- *    opens what we wrote.
+ *  - `keep` (the default): a cluster that has a version keeps it; a new cluster starts, as etcd's do, at the version of its
+ *    oldest member.
  *  - `3.5`, `3.6`, `3.7`: a new cluster starts there, and an older one is raised to it once all its members
  *    can follow.
  *
@@ -20,14 +20,12 @@ export type MaxClusterVersion = (typeof MAX_CLUSTER_VERSION_VALUES)[number];
 /** As `3.5`: major and minor, which is all that a cluster version has. */
 export type ClusterVersion = `${number}.${number}`;
 
-const NEW_CLUSTER_VERSION_UNLESS_TOLD: ClusterVersion = '3.5';
 /** Below this it is no decision, only the version that a cluster has while not all of its members have said what they are. */
 const LOWEST_DECIDED_VERSION: ClusterVersion = '3.4';
 
 /** The version of a cluster that has none yet. `lowestMember` is the oldest member's, which bounds it. */
 export function newClusterVersion(limit: MaxClusterVersion, lowestMember: ClusterVersion): ClusterVersion {
-  const wanted = limit === 'keep' ? NEW_CLUSTER_VERSION_UNLESS_TOLD : limit;
-  return compareClusterVersions(wanted, lowestMember) > 0 ? lowestMember : wanted;
+  return limit === 'keep' || compareClusterVersions(limit, lowestMember) > 0 ? lowestMember : limit;
 }
 
 /** What the leader sets in place of `current`; equal to it when there is nothing to do. Never lower. */

@@ -11,7 +11,7 @@ import { helpText } from './help.ts';
 import { LEGACY_FLAGS } from './legacy-flags.ts';
 import { IMPLEMENTATION_VERSION, versionText } from './version.ts';
 
-/** The flags of etcd 3.7.1, and ours. */
+/** The flags of etcd 3.7.3, and ours. */
 const ETCD_FLAG_COUNT = 128;
 const OWN_FLAGS = ['max-cluster-version'];
 

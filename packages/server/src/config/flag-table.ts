@@ -285,7 +285,7 @@ const CLUSTERING: readonly Row[] = [
     'max-cluster-version',
     'one-of',
     'keep',
-    "Version up to which this member, as leader, raises its cluster. 'keep' never raises it and founds a new one at 3.5, so that Go etcd 3.5 can still open the data.",
+    "Version up to which this member, as leader, raises its cluster. 'keep' never raises it, so that releases of that version can still open the data; a new cluster starts at the version of its members.",
     { values: MAX_CLUSTER_VERSION_VALUES },
   ],
   [

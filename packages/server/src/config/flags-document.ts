@@ -48,7 +48,11 @@ function introduction(): string[] {
     ...markdownTable(
       ['value', 'a new cluster starts at', 'an existing cluster'],
       [
-        ['`keep` (default)', '3.5, so that Go etcd 3.5 opens the data', 'keeps the version that it has'],
+        [
+          '`keep` (default)',
+          'the version of its oldest member, as etcd has it',
+          'keeps the version that it has',
+        ],
         ['`3.5`, `3.6`, `3.7`', 'that version', 'is raised to it once all members can follow'],
       ],
     ),

@@ -4,7 +4,7 @@
  */
 
 /** The release whose behaviour this is. */
-export const ETCD_VERSION = '3.7.1';
+export const ETCD_VERSION = '3.7.3';
 
 /** The oldest cluster version that a member of this release can be in. */
 export const MIN_CLUSTER_VERSION = '3.0.0';

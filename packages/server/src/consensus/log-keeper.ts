@@ -11,9 +11,10 @@ import type { DiskError, Logger } from '@etcd/base';
 import type { BoltError } from '@etcd/bbolt';
 import type { MemoryStorage } from '@etcd/raft';
 import type { Backend } from '@etcd/storage/backend';
-import { encodeV2Store, type Membership } from '@etcd/storage/membership';
+import { compareVersions, encodeV2Store, type Membership } from '@etcd/storage/membership';
 import { writeConsistentIndex } from '@etcd/storage/schema';
 import type { Snapshotter } from '@etcd/storage/snap';
+import { FIRST_WITHOUT_V2 } from '../request/index.ts';
 import type { RaftLoop } from './raft-loop.ts';
 
 export interface LogKeeperOptions {
@@ -32,6 +33,8 @@ export interface LogKeeperOptions {
   readonly neededFrom: () => number;
   /** Where the last snapshot stands. */
   readonly snapshotIndex: number;
+  /** Index of the last request of the v2 API in the log that was found; 0 when there is none. */
+  readonly v2Index: number;
   readonly onFatal: (error: DiskError | BoltError) => void;
 }
 
@@ -55,6 +58,8 @@ export class LogKeeper {
   #diskIndex: number;
   #isSaving = false;
   #isForced = false;
+  #v2Index: number;
+  #isNewcomerDue = false;
   /** Applied bytes in all, and for every {@link COMPACT_STEP} entries where they stood. */
   #appliedBytes = 0;
   #marks: { readonly index: number; readonly bytes: number }[] = [];
@@ -62,6 +67,7 @@ export class LogKeeper {
   constructor(options: LogKeeperOptions) {
     this.#options = options;
     this.#diskIndex = options.snapshotIndex;
+    this.#v2Index = options.v2Index;
     this.#compactStep = Math.min(COMPACT_STEP, Math.max(1, options.catchUpEntries));
   }
 
@@ -70,11 +76,26 @@ export class LogKeeper {
     this.#isForced = true;
   }
 
+  /** The entry at `index` is one that etcd 3.7 does not read. */
+  onV2Request(index: number): void {
+    this.#v2Index = index;
+  }
+
+  /**
+   * A member was added: it may run etcd 3.7, and gets no entry from memory that would end it. In a cluster of 3.4 there is no
+   * such member.
+   */
+  onMemberAdded(): void {
+    this.#isNewcomerDue = this.#leavesV2;
+  }
+
   /** Entries of `bytes` together have been applied, up to `position`. */
   onApplied(position: AppliedPosition, bytes: number): void {
     this.#appliedBytes += bytes;
     this.#compactMemory(position);
-    const isDue = this.#isForced || position.index - this.#diskIndex > this.#options.snapshotCount;
+    const isLong = position.index - this.#diskIndex > this.#options.snapshotCount;
+    // Etcd 3.7 reads the log from its last snapshot on: none of these may be behind it.
+    const isDue = isLong || this.#isForced || (this.#v2Index > this.#diskIndex && this.#leavesV2);
     if (isDue && !this.#isSaving && position.index > this.#diskIndex) this.#save(position);
   }
 
@@ -89,16 +110,22 @@ export class LogKeeper {
     const { index } = position;
     const marks = this.#marks;
     const last = marks.at(-1);
-    if (last !== undefined && index < last.index + this.#compactStep) return;
+    const forgetTo = this.#isNewcomerDue ? this.#v2Index : 0;
+    if (last !== undefined && index < last.index + this.#compactStep && forgetTo === 0) return;
     marks.push({ index, bytes: this.#appliedBytes });
     let keepFrom = index - this.#options.catchUpEntries;
     const tooOld = marks.findLast(({ bytes }) => this.#appliedBytes - bytes > MAX_RETAINED_BYTES);
     if (tooOld !== undefined && tooOld.index > keepFrom) keepFrom = tooOld.index;
     const outOfBounds = marks.findLast(({ bytes }) => this.#appliedBytes - bytes > MAX_NEEDED_BYTES);
-    keepFrom = Math.max(Math.min(keepFrom, this.#options.neededFrom() - 1), outOfBounds?.index ?? 0);
+    keepFrom = Math.max(
+      Math.min(keepFrom, this.#options.neededFrom() - 1),
+      outOfBounds?.index ?? 0,
+      forgetTo,
+    );
     if (keepFrom <= 0) return;
     this.#marks = marks.filter((mark) => mark.index >= keepFrom);
     if (this.#isSaving) return;
+    this.#isNewcomerDue = false;
     const { raftStorage, membership } = this.#options;
     if (keepFrom < raftStorage.firstIndex()) return;
     // Whoever needs what is let go gets a snapshot: the one that raft knows of must reach to where the log begins.
@@ -106,6 +133,12 @@ export class LogKeeper {
       raftStorage.createSnapshot(index, position.confState, encodeV2Store(membership.state()));
     }
     raftStorage.compact(keepFrom);
+  }
+
+  /** From 3.5 on there is no member that needs requests of the v2 API. */
+  get #leavesV2(): boolean {
+    const { version } = this.#options.membership;
+    return version !== null && compareVersions(version, FIRST_WITHOUT_V2) >= 0;
   }
 
   #save(position: AppliedPosition): void {

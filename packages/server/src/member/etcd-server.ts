@@ -10,14 +10,7 @@
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import { AlarmAction, AlarmRequest, AlarmType, encodeAlarmRequest } from '@etcd/api/etcdserverpb';
 import { DowngradeInfoSetRequest, encodeDowngradeInfoSetRequest } from '@etcd/api/membershippb';
-import {
-  type ConfChange,
-  type ConfState,
-  type Entry,
-  encodeConfChange,
-  type Message,
-  type Snapshot,
-} from '@etcd/api/raftpb';
+import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
 import type { Clock, Disk, DiskError, Logger, Random } from '@etcd/base';
 import { GrpcCode, urlTexts } from '@etcd/base';
 import { RaftState, type ReadState, type SoftState } from '@etcd/raft';
@@ -43,8 +36,9 @@ import {
   LeaseRevoker,
   leaseCheckpointer,
   Reconfiguration,
+  Releases,
 } from '../cluster/index.ts';
-import { type Config, ETCD_VERSION, MemberStartError, requestTimeoutMs } from '../config/index.ts';
+import { type Config, MemberStartError, requestTimeoutMs } from '../config/index.ts';
 import {
   type AppliedCallback,
   AppliedWaiters,
@@ -60,11 +54,12 @@ import { Integrity } from '../integrity/index.ts';
 import type { Metrics } from '../metrics/index.ts';
 import type { PeerNetwork } from '../peer/index.ts';
 import type { Reader } from '../request/index.ts';
-import { PendingRequests, RequestEncoder, RequestField, RequestIds, type Waiter } from '../request/index.ts';
+import { lastV2Index, PendingRequests, RequestField, RequestIds, type Waiter } from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
 import { answerPeerRequest } from './peer-answers.ts';
+import { Proposals } from './proposals.ts';
 
-const { ErrStopped, ErrTooManyRequests, ErrRequestTooLarge } = INTERNAL_ERRORS.errors;
+const { ErrStopped } = INTERNAL_ERRORS.errors;
 
 export interface EtcdServerOptions {
   readonly config: Config;
@@ -118,10 +113,10 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly leadership: Leadership;
   readonly #state: StateMachine;
   readonly #link: ClusterLink;
-  readonly #remotes: RemoteMembers;
+  readonly #releases: Releases;
   readonly #leaderRequests: LeaderRequests;
   readonly #databaseSender: DatabaseSender;
-  readonly #encoder: RequestEncoder;
+  readonly #proposals: Proposals;
   readonly #loop: RaftLoop;
   readonly #reads: LinearizableReads;
   readonly #revoker: LeaseRevoker;
@@ -147,12 +142,11 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.clusterId = parts.clusterId;
     this.requestTimeoutMs = requestTimeoutMs(config);
     this.ids = new RequestIds(parts.memberId, options.requestIdStart);
-    this.#encoder = new RequestEncoder(this.ids);
     this.#confState = parts.confState;
     this.#appliedWaiters = new AppliedWaiters(clock);
     this.#revoker = new LeaseRevoker({
       logger: this.logger,
-      propose: (field, bytes, waiter) => this.#proposeAsLeader(field, bytes, waiter),
+      propose: (field, bytes, waiter) => this.#proposals.proposeAsLeader(field, bytes, waiter),
       confirmLeadership: (then) => this.confirmLeadership(then),
       isExpired: (id) => (this.lessor.lookup(id)?.remainingMs ?? 1) <= 0,
       onExpired: () => metrics.handles.leaseExpiredTotal.inc(),
@@ -173,7 +167,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     });
     if (config.featureGates.LeaseCheckpoint) {
       const propose = (field: number, bytes: Uint8Array, waiter: Waiter): void =>
-        this.#proposeAsLeader(field, bytes, waiter);
+        this.#proposals.proposeAsLeader(field, bytes, waiter);
       this.lessor.setCheckpointer(leaseCheckpointer(propose));
     }
     this.lessor.setExpiredHandler((leaseIds) => this.#revoker.revoke(leaseIds));
@@ -211,7 +205,23 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       writePosition: () => this.#state.writePosition(),
       reportFailure: (id) => this.#reportSnapshot(id, false),
     });
-    this.#remotes = new RemoteMembers(options.network, clock, this.logger);
+    const remotes = new RemoteMembers(options.network, clock, this.logger);
+    this.#releases = new Releases({
+      membership: parts.membership,
+      memberId: parts.memberId,
+      ask: (members, done) => remotes.versions(members, done),
+    });
+    this.#proposals = new Proposals({
+      ids: this.ids,
+      pending: this.pending,
+      clock,
+      loop: this.#loop,
+      membership: parts.membership,
+      releases: this.#releases,
+      maxRequestBytes: config.maxRequestBytes,
+      isStopped: () => this.#isStopped,
+      isBehind: () => this.committedIndex > this.appliedIndex + MAX_GAP_COMMIT_APPLY,
+    });
     this.#leaderRequests = new LeaderRequests({
       network: options.network,
       clock,
@@ -247,7 +257,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       isLeader: () => this.isLeader,
       isStrict: config.strictReconfigCheck,
       metrics: metrics.handles,
-      propose: (change, waiter) => this.#proposeConfChange(change, waiter),
+      propose: (change, waiter) => this.#proposals.proposeConfChange(change, waiter),
     });
     this.#reads = new LinearizableReads({
       node: parts.node,
@@ -270,10 +280,13 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       logger: this.logger,
       requestTimeoutMs: this.requestTimeoutMs,
       isLeader: () => this.isLeader,
-      memberVersions: (done) => this.#memberVersions(done),
+      releases: this.#releases,
       propose: (field, bytes, waiter) => this.propose(field, bytes, 0, bytes.length, waiter),
-      proposeV2: (encode, waiter) => this.#proposeV2(encode, waiter),
+      proposeV2: (encode, waiter) => this.#proposals.proposeV2(encode, waiter),
+      read: (reader) => this.read(reader),
       onPublished: () => options.onReady(),
+      followVersion: () => this.#followClusterVersion(),
+      onKept: (isKept) => metrics.handles.clusterVersionKept.set(isKept ? 1 : 0),
     });
     this.#keeper = new LogKeeper({
       backend: () => this.backend,
@@ -287,6 +300,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       catchUpEntries: config.snapshotCatchUpEntries,
       neededFrom: () => this.reconfiguration.neededFrom(),
       snapshotIndex: parts.snapshotIndex,
+      v2Index: lastV2Index(parts.raftStorage),
       onFatal: (error) => this.onFatal(error),
     });
     this.#purge = new PurgeLoop({
@@ -311,6 +325,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
         this.#link.start(this.#parts.otherMembers);
         this.#loop.start();
         this.integrity.start();
+        // A run before may have ended between the cluster's version and the database's.
+        this.#followClusterVersion();
         this.#attributes.start();
         this.#purge.start();
         this.#compactor?.start();
@@ -449,48 +465,9 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   // --- requests
 
-  /**
-   * Puts a request into the log: `bytes[start, end)` is what stands in `field` of the envelope. The waiter is told the
-   * outcome, at once if the request is refused.
-   */
+  /** {@link Proposals.propose}. */
   propose(field: number, bytes: Uint8Array, start: number, end: number, waiter: Waiter): void {
-    const refusal = this.#admit();
-    if (refusal !== null) return waiter.onFailed(refusal);
-    const idSuffix = this.ids.next();
-    const data = this.#encoder.encode(field, bytes, start, end, idSuffix);
-    if (data.length > this.config.maxRequestBytes) return waiter.onFailed(ErrRequestTooLarge);
-    this.pending.add(idSuffix, waiter, data, this.clock.now());
-    this.#loop.propose(data, idSuffix);
-  }
-
-  /** {@link propose} for what the leader decides: void when another member leads by then. */
-  #proposeAsLeader(field: number, bytes: Uint8Array, waiter: Waiter): void {
-    if (this.#isStopped) return waiter.onFailed(ErrStopped);
-    const idSuffix = this.ids.next();
-    const data = this.#encoder.encode(field, bytes, 0, bytes.length, idSuffix);
-    this.pending.add(idSuffix, waiter, data, this.clock.now());
-    this.#loop.proposeAsLeader(data, idSuffix);
-  }
-
-  #proposeV2(encode: (id: bigint) => Uint8Array, waiter: Waiter): void {
-    const idSuffix = this.ids.next();
-    const data = encode(this.ids.full(idSuffix));
-    this.pending.add(idSuffix, waiter, data, this.clock.now());
-    this.#loop.propose(data, idSuffix);
-  }
-
-  #admit(): InternalError | null {
-    if (this.#isStopped) return ErrStopped;
-    const isBehind = this.committedIndex > this.appliedIndex + MAX_GAP_COMMIT_APPLY;
-    return isBehind || !this.#loop.hasRoom ? ErrTooManyRequests : null;
-  }
-
-  #proposeConfChange(change: ConfChange, waiter: Waiter): void {
-    if (this.#isStopped) return waiter.onFailed(ErrStopped);
-    const idSuffix = this.ids.next();
-    change.id = this.ids.full(idSuffix);
-    this.pending.add(idSuffix, waiter, encodeConfChange(change), this.clock.now());
-    this.#loop.proposeConfChange(change);
+    this.#proposals.propose(field, bytes, start, end, waiter);
   }
 
   /** Tells `reader` when it may read what was committed up to now. */
@@ -541,7 +518,10 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   setDowngrade({ enabled, targetVersion }: DowngradeInfo, waiter: Waiter): void {
     const request = new DowngradeInfoSetRequest({ enabled, ver: targetVersion });
     const bytes = encodeDowngradeInfoSetRequest(request);
-    this.propose(RequestField.DOWNGRADE_INFO_SET, bytes, 0, bytes.length, waiter);
+    // Whether all members could read it depends on what they run now.
+    this.#releases.askThen(() =>
+      this.propose(RequestField.DOWNGRADE_INFO_SET, bytes, 0, bytes.length, waiter),
+    );
   }
 
   /** A snapshot on disk is taken soon, whatever the count of entries says. */
@@ -660,14 +640,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   onMemberChange(effect: ConfChangeEffect): void {
     this.#link.onMemberChange(effect);
-  }
-
-  /** Asks every member which release it runs; null for those that don't say. */
-  #memberVersions(done: (versions: readonly (string | null)[]) => void): void {
-    const others = this.membership.members().filter(({ id }) => id !== this.memberId);
-    this.#remotes.versions(others, (versions) =>
-      done([ETCD_VERSION, ...versions.map(({ server }) => server)]),
-    );
+    if (effect.kind === 'added') this.#keeper.onMemberAdded();
   }
 
   onFirstCommitInTerm(): void {
@@ -679,17 +652,29 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.clock.defer(() => this.#attributes.checkVersion());
   }
 
+  onV2Request(index: number): void {
+    this.#keeper.onV2Request(index);
+  }
+
   onClusterVersion(): void {
     const { version } = this.membership;
     if (version === null) return;
-    // The release that comes after a downgrade would not understand the entries before it.
-    if (this.#state.followClusterVersion(version) === 'lowered') this.#keeper.force();
+    this.#followClusterVersion();
     this.metrics.setClusterVersion(formatClusterVersion(version));
     this.logger.info('set cluster version', {
       'cluster-id': formatId(this.clusterId),
       'local-member-id': formatId(this.memberId),
       'cluster-version': formatClusterVersion(version),
     });
+    // Not in the middle of an entry.
+    this.clock.defer(() => this.#attributes.onClusterVersion());
+  }
+
+  /** The database says which release it is for. */
+  #followClusterVersion(): void {
+    const { version } = this.membership;
+    // The release that comes after a downgrade would not understand the entries before it.
+    if (version !== null && this.#state.followClusterVersion(version) === 'lowered') this.#keeper.force();
   }
 
   onApplied(index: number): void {

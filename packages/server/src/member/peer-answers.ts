@@ -16,8 +16,9 @@ import {
 } from '@etcd/api/leasepb';
 import { formatId, formatVersion, type Member, membersJson } from '@etcd/storage/membership';
 import { readStorageVersion } from '@etcd/storage/schema';
+import { IMPLEMENTATION_HEADER } from '../boot/index.ts';
 import { leaseTimeToLive } from '../cluster/index.ts';
-import { ETCD_VERSION } from '../config/index.ts';
+import { ETCD_VERSION, IMPLEMENTATION_NAME } from '../config/index.ts';
 import { STATE_HASH_PATH } from '../integrity/index.ts';
 import type { PeerRequest, PeerResponse } from '../peer/index.ts';
 import type { EtcdServer } from './etcd-server.ts';
@@ -41,7 +42,9 @@ export function answerPeerRequest(server: EtcdServer, request: PeerRequest, resp
     return promote(server, request, path.slice(PROMOTE_PREFIX.length), respond);
   switch (path) {
     case '/version':
-      return withMethod('GET', request, respond, () => respond(json(versionJson(server))));
+      return withMethod('GET', request, respond, () =>
+        respond({ ...json(versionJson(server)), headers: { [IMPLEMENTATION_HEADER]: IMPLEMENTATION_NAME } }),
+      );
     case '/members':
       return withMethod('GET', request, respond, () => respond(members(server.membership.members())));
     case '/members/hashkv':

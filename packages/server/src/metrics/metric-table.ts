@@ -27,6 +27,10 @@ const SERVER = {
   clusterVersion: gauges('etcd_cluster_version', 'Version of the cluster; the current one has value 1.', [
     'cluster_version',
   ]),
+  clusterVersionKept: gauge(
+    'etcd_server_cluster_version_kept',
+    '1 while this member, as leader, keeps the cluster at a version that all could leave.',
+  ),
   applyDurationSeconds: histograms(
     'etcd_server_apply_duration_seconds',
     'Time to apply an entry, by kind of request.',

@@ -142,7 +142,7 @@ test('a change of the cluster version leaves one current version', async () => {
 
 test('versions and feature gates are there from the start', async () => {
   const { values } = await scrape(setUp());
-  assert.equal(values.get('etcd_server_version{server_version="3.7.1"}'), '1');
+  assert.equal(values.get('etcd_server_version{server_version="3.7.3"}'), '1');
   assert.equal(values.get('etcd_server_feature_enabled{name="LeaseCheckpoint",stage="ALPHA"}'), '1');
   assert.equal(values.get('etcd_server_feature_enabled{name="AllBeta",stage="BETA"}'), '0');
   assert.equal(values.get('etcd_debugging_mvcc_compact_revision'), '-1');

@@ -327,7 +327,7 @@ test('a stream that is asked for again takes the place of the one before', async
   const url = `${a.url}/raft/stream/message/b`;
   const first = await fetch(url, { headers });
   assert.equal(first.status, 200);
-  assert.equal(first.headers.get('x-server-version'), '3.7.1');
+  assert.equal(first.headers.get('x-server-version'), '3.7.3');
   const second = await fetch(url, { headers });
   const ended = await first.arrayBuffer();
   assert.ok(ended.byteLength % 1 === 0, 'the first one ends in good order');

@@ -5,6 +5,8 @@
  *
  * A waiter hears exactly once. Its methods run inside the raft loop: they answer, and start nothing that changes state.
  */
+export { type EntryForm, type EntryFormFacts, entryForm, FIRST_WITHOUT_V2 } from './entry-form.ts';
+export { canRead, ENTRY_KINDS, type EntryKind, isReadByAll } from './entry-kinds.ts';
 export { RequestEncoder, RequestEnvelope, RequestField } from './raft-request.ts';
 export type { Reader } from './reader.ts';
 export { drawRequestIdStart, RequestIds } from './request-ids.ts';
@@ -15,4 +17,5 @@ export {
   type LeaseGrantResult,
   type MembersResult,
 } from './results.ts';
+export { lastV2Index } from './v2-entries.ts';
 export { PendingRequests, type Waiter } from './waiter.ts';

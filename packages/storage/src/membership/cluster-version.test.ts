@@ -82,7 +82,7 @@ test('a downgrade lowers the version by one minor, once', () => {
   assert.equal(decide('3.5.0', '3.5.0', '3.5.1', '3.6.2'), 'keep');
   assert.equal(decide('3.6.0', '3.4.0', '3.6.1'), 'invalid-downgrade');
   assert.equal(decide('3.6.0', '3.5.0', '3.5.1'), 'invalid-downgrade');
-  assert.equal(decide('3.6.0', '3.5.0', '3.7.1'), '3.5.0', 'members may be ahead of their cluster');
+  assert.equal(decide('3.6.0', '3.5.0', '3.7.3'), '3.5.0', 'members may be ahead of their cluster');
   assert.equal(isDowngradeComplete(['3.5.1', '3.5.9'], v('3.5.0')), true);
   assert.equal(isDowngradeComplete(['3.5.1', '3.6.0'], v('3.5.0')), false);
   assert.equal(isDowngradeComplete(['3.5.1', null], v('3.5.0')), false);
@@ -106,12 +106,12 @@ test('a downgrade is validated with etcd errors', () => {
 });
 
 test('a server stays out of clusters that it can not follow', () => {
-  assert.equal(isServerTooOld(v('3.7.1'), v('3.7.0')), false);
-  assert.equal(isServerTooOld(v('3.7.1'), v('3.8.0')), true);
-  assert.equal(isServerTooOld(v('3.7.1'), null), false);
+  assert.equal(isServerTooOld(v('3.7.3'), v('3.7.0')), false);
+  assert.equal(isServerTooOld(v('3.7.3'), v('3.8.0')), true);
+  assert.equal(isServerTooOld(v('3.7.3'), null), false);
   assert.equal(isServerTooOld(v('3.8.0-alpha.0'), v('3.8.0')), false);
   const compatible = (isDowngrading: boolean, ...versions: (string | null)[]): boolean =>
-    isCompatibleWithCluster(v('3.7.1'), versions, isDowngrading);
+    isCompatibleWithCluster(v('3.7.3'), versions, isDowngrading);
   assert.equal(compatible(false, '3.7.0', null), true);
   assert.equal(compatible(false, '3.0.0'), true);
   assert.equal(compatible(false, '2.3.0'), false);
