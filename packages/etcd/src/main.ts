@@ -17,6 +17,7 @@ import {
   DataDirectoryError,
   descriptorLimit,
   findLockHolder,
+  ignoreSignals,
   Lifecycle,
   notifySystemd,
   prepareDataDirectory,
@@ -56,6 +57,7 @@ const clock = new NodeClock();
 
 async function main(args: readonly string[]): Promise<void> {
   setProcessName('etcd');
+  ignoreSignals(process, process.execArgv);
   if (SUBCOMMANDS.has(args[0] ?? '')) {
     const error = `etcd ${args[0]} is not supported yet`;
     return refuse(args, new ConfigError('invalid', error), []);

@@ -81,6 +81,28 @@ test('SIGQUIT and SIGHUP break no parser and lose nothing', async () => {
   await again.stop();
 });
 
+test('signals that mean nothing to a server do not end it', async () => {
+  const server = await EtcdServer.start({ flags: FAST_ELECTION });
+  const rpc = new EtcdRpc(server.address);
+  const signals = [
+    'SIGUSR1',
+    'SIGUSR2',
+    'SIGALRM',
+    'SIGVTALRM',
+    'SIGPROF',
+    'SIGIO',
+    'SIGPWR',
+    'SIGXCPU',
+  ] as const;
+  for (const signal of [...signals, 'SIGPIPE', 'SIGXFSZ', 'SIGURG', 'SIGWINCH', 'SIGCHLD'] as const) {
+    server.signal(signal);
+    // What a signal does is done before what is asked afterwards is answered.
+    await rpc.call('KV.Put', { key: 'after', value: signal });
+  }
+  rpc.close();
+  assert.equal((await server.stop()).signal, 'SIGTERM');
+});
+
 test('/health, /version and /metrics on the client port', async () => {
   const server = await EtcdServer.start({ flags: FAST_ELECTION });
   try {

@@ -15,7 +15,7 @@ export {
   type DataDirectoryOptions,
   prepareDataDirectory,
 } from './data-directory.ts';
-export { Lifecycle, type LifecycleOptions } from './lifecycle.ts';
+export { ignoreSignals, Lifecycle, type LifecycleOptions } from './lifecycle.ts';
 export { findLockHolder } from './lock-holder.ts';
 export { sendUnixDatagram } from './node-libc.ts';
 export { notifySystemd } from './notify-systemd.ts';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { InvariantError } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
 import { createLogger, MemorySink } from '../logging/index.ts';
-import { Lifecycle, type ProcessLike } from './lifecycle.ts';
+import { ignoreSignals, Lifecycle, type ProcessLike } from './lifecycle.ts';
 
 class FakeProcess implements ProcessLike {
   pid = 4242;
@@ -77,6 +77,27 @@ test('process 1 exits with 0, because it can not die of its own signal', async (
   await settled();
   assert.deepEqual(world.ends, ['exit 0']);
   assert.equal(sink.records()[0]!['signal'], 'interrupt');
+});
+
+test('what ends a Go program with a dump ends this one with a line', () => {
+  for (const signal of ['SIGQUIT', 'SIGABRT', 'SIGTRAP', 'SIGSTKFLT', 'SIGSYS']) {
+    const { world, sink } = setUp();
+    world.emit(signal);
+    assert.deepEqual(world.ends, ['exit 2'], signal);
+    assert.equal(sink.records()[0]!['level'], 'fatal');
+  }
+});
+
+test('a profiler keeps the signal that it needs', () => {
+  for (const [options, expected] of [
+    [[], true],
+    [['--cpu-prof-dir=/tmp', '--cpu-prof'], false],
+  ] as const) {
+    const heard: string[] = [];
+    ignoreSignals({ on: (signal: string) => heard.push(signal) }, options);
+    assert.equal(heard.includes('SIGPROF'), expected);
+    assert.ok(heard.includes('SIGUSR2'));
+  }
 });
 
 test('a second signal ends the process at once', async () => {

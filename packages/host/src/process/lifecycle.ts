@@ -4,7 +4,8 @@
  *  - SIGTERM and SIGINT stop the member in order: the handlers run one after the other, then the process dies by the same
  *    signal, as etcd does (process 1 of a container, which can't die so, exits with 0). A second signal, or a handler
  *    that takes too long, ends it at once: what was acknowledged is on disk by then.
- *  - SIGQUIT ends it at once with code 2, as Go programs.
+ *  - SIGQUIT, and what else ends a Go program with a dump, ends it at once with code 2.
+ *  - Signals that mean nothing to a Go program mean nothing here, whatever their default is: {@link ignoreSignals}.
  *  - SIGHUP has certificates read again, once a member runs.
  *  - An exception that nobody caught, a broken invariant above all, is logged as fatal with its stack and ends the process with
  *    code 2, as a panic does: going on could write wrong data.
@@ -42,6 +43,27 @@ type StopSignal = 'SIGTERM' | 'SIGINT';
 /** As Go names them, which is what etcd logs. */
 const SIGNAL_TEXTS: Readonly<Record<StopSignal, string>> = { SIGTERM: 'terminated', SIGINT: 'interrupt' };
 
+/** Those of them that come from a fault of the process itself are not to be handled in JavaScript. */
+const QUIT_SIGNALS: Readonly<Record<string, string>> = {
+  SIGQUIT: 'quit',
+  SIGABRT: 'aborted',
+  SIGTRAP: 'trace/breakpoint trap',
+  SIGSTKFLT: 'stack fault',
+  SIGSYS: 'bad system call',
+};
+
+/** A limit on CPU time, timers, and what supervisors send to programs that make something of it. */
+const IGNORED_SIGNALS = ['SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGIO', 'SIGPWR', 'SIGXCPU', 'SIGPROF'];
+
+/** Signals that end a process unless it says otherwise, and that etcd does not care about. To be called before anything else. */
+export function ignoreSignals(on: Pick<ProcessLike, 'on'>, options: readonly string[]): void {
+  // By this one V8 looks at what is running.
+  const isProfiled = options.some((option) => option.startsWith('--cpu-prof'));
+  for (const signal of IGNORED_SIGNALS) {
+    if (signal !== 'SIGPROF' || !isProfiled) on.on(signal, () => {});
+  }
+}
+
 const INIT_PID = 1;
 
 export class Lifecycle {
@@ -64,10 +86,12 @@ export class Lifecycle {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       this.#process.on(signal, () => this.#onStopSignal(signal));
     }
-    this.#process.on('SIGQUIT', () => {
-      this.#logger.fatal('received signal; quitting without shutdown', { signal: 'quit' });
-      this.#process.exit(EXIT_PANIC);
-    });
+    for (const [signal, text] of Object.entries(QUIT_SIGNALS)) {
+      this.#process.on(signal, () => {
+        this.#logger.fatal('received signal; quitting without shutdown', { signal: text });
+        this.#process.exit(EXIT_PANIC);
+      });
+    }
     // Includes rejected promises that nobody handled.
     this.#process.on('uncaughtException', (error: unknown) => this.#onUncaught(error));
     // Node prints warnings as plain text, which is no line of the log.
