@@ -13,6 +13,7 @@ import { assert } from '@etcd/base';
 import { ConfigError } from './config-error.ts';
 import type { FeatureGates } from './feature-gates.ts';
 import { type FlagSpec, mayStandAlone } from './flag-spec.ts';
+import { flagSupport } from './flag-support.ts';
 import { FLAG_TABLE } from './flag-table.ts';
 import { type FlagValue, parseFlagValue } from './flag-value.ts';
 import { LEGACY_FLAGS, type LegacyFlag, legacyReplacement } from './legacy-flags.ts';
@@ -72,6 +73,28 @@ export class FlagSet {
     const legacy = LEGACY_FLAGS.get(name);
     if (legacy === undefined) this.#values.set(name, parsed);
     else this.#legacy.set(name, { flag: legacy, text });
+  }
+
+  /**
+   * Takes an old spelling from the environment, if it still means something; otherwise says why it does not. Files of variables are
+   * full of relics, of which a newer etcd knows nothing: none of them keeps this one from starting.
+   */
+  setRelic(name: string, text: string): string | null {
+    const flag = LEGACY_FLAGS.get(name);
+    const spec = legacySpec(name);
+    assert(flag !== undefined && spec !== null, () => `flag set: no old spelling ${name}`);
+    if (this.#given.has(name)) return `--${name} is given`;
+    if (flag.means === 'nothing') {
+      if (flag.harmless?.includes(text) === false) return 'etcd 3.7 has removed what it configured';
+    } else {
+      const target = flag.means === 'gate' ? 'feature-gates' : flag.target;
+      if (this.#given.has(target)) return `--${target} is given`;
+      if (flagSupport(spec).status === 'refused') return `--${target} is not supported yet`;
+    }
+    const { error } = parseFlagValue(spec, text);
+    if (error !== undefined) return error;
+    this.set(name, text, 'environment');
+    return null;
   }
 
   /** Whether the flag itself or an old spelling was given, in any source. */

@@ -5,6 +5,7 @@ import { findDefaultHost } from '@etcd/host/net';
 import fc from 'fast-check';
 import type { Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
+import { environmentName } from './flag-spec.ts';
 import { FLAG_TABLE } from './flag-table.ts';
 import { LEGACY_FLAGS } from './legacy-flags.ts';
 import { configLogFields, loadConfig, type StartRequest, type StartWorld } from './load-config.ts';
@@ -148,6 +149,41 @@ test('the environment sets what no argument sets', async () => {
 test('an old spelling works in the environment', async () => {
   const environment = { ETCD_EXPERIMENTAL_INITIAL_CORRUPT_CHECK: 'true', ETCD_ENABLE_V2: 'false' };
   assert.equal((await config([], { environment })).featureGates.InitialCorruptCheck, true);
+});
+
+test('variables of older releases only warn, whatever they say', async () => {
+  for (const name of LEGACY_FLAGS.keys()) {
+    const variable = environmentName(name);
+    for (const text of ['true', '/v2', 'x=y', '-1', '']) {
+      const environment = { [variable]: text };
+      const request = await loadConfig([], world({ environment }));
+      assert.equal(request.kind, 'run', `${variable}=${text}`);
+    }
+  }
+  for (const text of [
+    'ETCD_DEBUG=true',
+    'ETCD_ENABLE_V2=true',
+    'ETCD_EXPERIMENTAL_ENABLE_V2V3=/v2',
+    'ETCD_PROXY=on',
+  ]) {
+    const [variable, value] = text.split('=') as [string, string];
+    const environment = { [variable]: value };
+    assert.ok((await warnings([], { environment })).includes('unrecognized environment variable'), text);
+    const flag = `--${variable.slice('ETCD_'.length).toLowerCase().replaceAll('_', '-')}=${value}`;
+    assert.match((await refusal([flag])).message, /etcd 3\.7 has removed this flag/);
+  }
+});
+
+test('a variable of an older release gives way to the flag that has replaced it', async () => {
+  const environment = {
+    ETCD_EXPERIMENTAL_CORRUPT_CHECK_TIME: '7h',
+    ETCD_EXPERIMENTAL_INITIAL_CORRUPT_CHECK: 'false',
+    ETCD_EXPERIMENTAL_ENABLE_DISTRIBUTED_TRACING: 'true',
+    ETCD_CORRUPT_CHECK_TIME: '2h',
+  };
+  const it = await config(['--feature-gates=InitialCorruptCheck=true'], { environment });
+  assert.equal(it.corruptCheckTimeMs, 2 * 3_600_000);
+  assert.equal(it.featureGates.InitialCorruptCheck, true);
 });
 
 test('setting a flag in both places ends the start, even to nothing', async () => {

@@ -54,8 +54,7 @@ export async function loadConfig(args: readonly string[], world: StartWorld): Pr
     if (rest.length > 0) throw new ConfigError('invalid', `${JSON.stringify(rest[0])} is not a valid flag`);
     if (flags.bool('version')) return { kind: 'version' };
     const file = flags.string('config-file') || world.environment[environmentName('config-file')] || '';
-    const config =
-      file === '' ? fromCommandLine(flags, world, notices) : await fromFile(file, world, notices);
+    const config = file === '' ? fromCommandLine(args, world, notices) : await fromFile(file, world, notices);
     return { kind: 'run', config, notices };
   } catch (error) {
     if (error instanceof ConfigError) return { kind: 'refused', error, notices };
@@ -63,8 +62,36 @@ export async function loadConfig(args: readonly string[], world: StartWorld): Pr
   }
 }
 
-function fromCommandLine(flags: FlagSet, world: StartWorld, notices: Notice[]): Config {
+function fromCommandLine(args: readonly string[], world: StartWorld, notices: Notice[]): Config {
+  const withRelics: Notice[] = [];
+  try {
+    const config = fromFlags(args, world, withRelics, true);
+    notices.push(...withRelics);
+    return config;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { message } = error;
+    const config = fromFlags(args, world, notices, false);
+    notices.push({
+      level: 'warn',
+      message: 'ignoring variables of older releases',
+      fields: { error: message },
+    });
+    return config;
+  }
+}
+
+/** @param withRelics whether variables of older releases count, as far as they mean something. */
+function fromFlags(
+  args: readonly string[],
+  world: StartWorld,
+  notices: Notice[],
+  withRelics: boolean,
+): Config {
+  const flags = new FlagSet();
+  flags.parseArguments(args);
   readEnvironment(flags, world.environment, notices);
+  readRelics(flags, world.environment, notices, withRelics);
   const listenGiven = flags.isGiven('listen-client-urls');
   const noAdvertised = listenGiven && !flags.isGiven('advertise-client-urls');
   return finish(flags, world, notices, noAdvertised);
@@ -124,7 +151,7 @@ function readEnvironment(
       fields: { key: VERSION_ENVIRONMENT_NAME, value: environment[VERSION_ENVIRONMENT_NAME] },
     });
   }
-  for (const name of [...FLAG_TABLE.keys(), ...LEGACY_FLAGS.keys()]) {
+  for (const name of FLAG_TABLE.keys()) {
     const variable = environmentName(name);
     if (variable === VERSION_ENVIRONMENT_NAME) continue;
     known.add(variable);
@@ -146,6 +173,7 @@ function readEnvironment(
       fields: { 'variable-name': variable, 'variable-value': shown },
     });
   }
+  for (const name of LEGACY_FLAGS.keys()) known.add(environmentName(name));
   for (const variable of Object.keys(environment)) {
     if (!variable.startsWith('ETCD_') || known.has(variable)) continue;
     // Only the name: what nobody recognizes may be a secret of somebody else.
@@ -153,6 +181,27 @@ function readEnvironment(
       level: 'warn',
       message: 'unrecognized environment variable',
       fields: { 'environment-variable': variable },
+    });
+  }
+}
+
+/** None of these ends the start: for etcd 3.7 they are unknown, and it only says so. */
+function readRelics(
+  flags: FlagSet,
+  environment: Readonly<Record<string, string | undefined>>,
+  notices: Notice[],
+  count: boolean,
+): void {
+  for (const name of LEGACY_FLAGS.keys()) {
+    const variable = environmentName(name);
+    const text = environment[variable];
+    if (!text) continue;
+    const reason = count ? flags.setRelic(name, text) : 'it does not fit with the other settings';
+    if (reason === null) continue;
+    notices.push({
+      level: 'warn',
+      message: 'unrecognized environment variable',
+      fields: { 'environment-variable': variable, reason },
     });
   }
 }
