@@ -53,6 +53,8 @@ export interface RaftConfig {
   readonly checkQuorum?: boolean;
   /** Ask whether an election could be won before starting one: a member that was cut off does not depose the leader. */
   readonly preVote?: boolean;
+  /** With pre-vote: of two who ask at once, the one with the shorter log, or the lower id, lets the other go first. The public library's don't. */
+  readonly yieldsPreVote?: boolean;
   readonly readOnlyOption?: ReadOnlyOption;
   /** Followers drop proposals instead of passing them on to the leader. */
   readonly disableProposalForwarding?: boolean;
@@ -94,6 +96,7 @@ export function resolveConfig(config: RaftConfig): ResolvedConfig {
     maxInflightBytes: config.maxInflightBytes || Infinity,
     checkQuorum: config.checkQuorum ?? false,
     preVote: config.preVote ?? false,
+    yieldsPreVote: config.yieldsPreVote ?? false,
     readOnlyOption: config.readOnlyOption ?? ReadOnlyOption.Safe,
     disableProposalForwarding: config.disableProposalForwarding ?? false,
     disableConfChangeValidation: config.disableConfChangeValidation ?? false,

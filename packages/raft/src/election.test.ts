@@ -62,6 +62,32 @@ test('two pre-candidates that split the votes both try again', () => {
   assert.equal(group.leader, group.get(2));
 });
 
+test('of pre-candidates that yield, one is elected at once, however many there are', () => {
+  for (const size of [3, 5]) {
+    const group = new TestGroup(size, { preVote: true, yieldsPreVote: true });
+    group.campaign(1);
+    group.isolate(1);
+    for (let id = 2; id <= size; id++) group.get(id).node.campaign();
+    group.deliver();
+    assert.equal(group.leader, group.get(size), `${size} members`);
+    assert.equal(group.get(size).node.term, 2);
+  }
+});
+
+test('a pre-candidate yields to one with a longer log, whatever its id', () => {
+  const group = new TestGroup(3, { preVote: true, yieldsPreVote: true });
+  group.campaign(1);
+  group.isolate(3);
+  group.deliver(group.get(1).propose('only on 1 and 2'));
+  group.heal();
+  group.isolate(1);
+  group.get(2).node.campaign();
+  group.get(3).node.campaign();
+  group.deliver();
+  assert.equal(group.leader, group.get(2));
+  assert.equal(group.get(2).node.term, 2);
+});
+
 test('members with and without pre-vote elect together', () => {
   const group = new TestGroup(3);
   group.members.set(3n, new TestMember(3n, { voters: [1n, 2n, 3n] }, { preVote: true }));

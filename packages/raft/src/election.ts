@@ -108,10 +108,21 @@ export function answerVoteRequest(raft: Raft, message: Message): void {
   response.term = granted ? message.term : raft.term;
   response.reject = !granted;
   raft.send(response);
-  if (granted && !isPreVote) {
+  if (!granted) return;
+  if (!isPreVote) {
     raft.electionElapsed = 0;
     raft.vote = from;
+  } else if (raft.yieldsPreVote && raft.state === RaftState.PreCandidate && outranks(raft, message)) {
+    // Both asking at once, both would be told yes, and then vote for themselves. One lets the other go first.
+    raft.logger.info(`${raft.name} leaves the election at term ${message.term} to ${from.toString(16)}`);
+    raft.becomeFollower(raft.term, NONE);
   }
+}
+
+/** Whether of two who ask for votes at the same time it is the other who should go on: both see it alike. */
+function outranks(raft: Raft, { from, logTerm, index }: Message): boolean {
+  const isEqual = raft.log.lastTerm() === logTerm && raft.log.lastIndex() === index;
+  return !isEqual || from > raft.id;
 }
 
 /** Logs what was done with a request for a vote, with all that it depended on. */

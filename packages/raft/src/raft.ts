@@ -32,6 +32,7 @@ export class Raft {
   readonly maxUncommittedSizeBytes: number;
   readonly checkQuorum: boolean;
   readonly preVote: boolean;
+  readonly yieldsPreVote: boolean;
   readonly readOnlyOption: ReadOnlyOption;
   readonly disableProposalForwarding: boolean;
   readonly disableConfChangeValidation: boolean;
@@ -94,6 +95,7 @@ export class Raft {
     this.maxUncommittedSizeBytes = config.maxUncommittedEntriesSizeBytes;
     this.checkQuorum = config.checkQuorum;
     this.preVote = config.preVote;
+    this.yieldsPreVote = config.yieldsPreVote;
     this.readOnlyOption = config.readOnlyOption;
     this.disableProposalForwarding = config.disableProposalForwarding;
     this.disableConfChangeValidation = config.disableConfChangeValidation;

@@ -92,6 +92,17 @@ export class RawNode {
     return this.#raft.state;
   }
 
+  /** While this member hands the leadership over: to whom; else 0n. */
+  get transferee(): bigint {
+    return this.#raft.leadTransferee;
+  }
+
+  /** Voters of whom a candidate does not know yet whether they vote for it. */
+  unansweredVoters(): bigint[] {
+    const { tracker } = this.#raft;
+    return tracker.config.voters.ids().ids.filter((id) => !tracker.hasVoteOf(id));
+  }
+
   get committed(): number {
     return this.#raft.log.committed;
   }

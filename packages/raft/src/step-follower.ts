@@ -59,6 +59,8 @@ function stepFollowerPropose(raft: Raft, message: Message): StepError | null {
     );
     return StepError.ProposalDropped;
   }
+  // Whoever proposed it may lead by now: it would refuse what seems to come from itself.
+  message.from = raft.id;
   message.to = raft.lead;
   raft.send(message);
   return null;

@@ -3,7 +3,7 @@
  * which everything happens all the time would hardly ever get anywhere interesting.
  */
 import type { SeededRandom } from '@etcd/base';
-import { FAST_DISK, type Machine } from './machine.ts';
+import { FAST_DISK, type Machine, NO_LOAD } from './machine.ts';
 import type { World } from './world.ts';
 
 /** Operations of a disk within which a cut of power that is due happens. */
@@ -51,6 +51,7 @@ export class FaultInjector {
     this.#world.fabric.heal();
     for (const machine of this.#world.activeMachines) {
       machine.diskSpeed = FAST_DISK;
+      machine.load = NO_LOAD;
       machine.cutAfterOperations = -1;
       machine.start();
     }
@@ -91,6 +92,7 @@ export class FaultInjector {
       { name: 'power cut of all', weight: 1, happen: () => this.#cutAll() },
       { name: 'pause', weight: 3, happen: () => this.#onRunning((m) => this.#pause(m)) },
       { name: 'slow disk', weight: 3, happen: () => this.#onRunning((m) => this.#slowDisk(m)) },
+      { name: 'starved processors', weight: 2, happen: () => this.#starve() },
       { name: 'wall clock jump', weight: 2, happen: () => this.#jump() },
       { name: 'isolation', weight: 4, happen: () => this.#isolate(true) },
       { name: 'one-way isolation', weight: 3, happen: () => this.#isolate(false) },
@@ -152,6 +154,21 @@ export class FaultInjector {
     this.#world.clock.setTimer(this.#random.below(15_000), () => {
       machine.diskSpeed = FAST_DISK;
     });
+  }
+
+  /** All machines, as when they share a host, or one. */
+  #starve(): void {
+    const load = { rate: (1 + this.#random.below(20)) / 100, maxMs: 1 + this.#random.below(400) };
+    const running = this.#world.activeMachines;
+    const machines = this.#random.chance(0.5) ? running : [this.#random.pick(running)];
+    const names = machines.map(({ name }) => name).join(' ');
+    this.#world.note(`${names} wait for processors: ${JSON.stringify(load)}`);
+    for (const machine of machines) {
+      machine.load = load;
+      this.#world.clock.setTimer(this.#random.below(15_000), () => {
+        machine.load = NO_LOAD;
+      });
+    }
   }
 
   #jump(): void {

@@ -36,6 +36,13 @@ export interface DiskSpeed {
   readonly suffix?: string | undefined;
 }
 
+export interface Load {
+  readonly rate: number;
+  readonly maxMs: number;
+}
+
+export const NO_LOAD: Load = { rate: 0, maxMs: 0 };
+
 export const FAST_DISK: DiskSpeed = { syncMs: 0.05, spreadMs: 0.2 };
 
 export interface MachineOptions {
@@ -68,6 +75,8 @@ export class Machine {
   #diskCost = 0;
   diskSpeed = FAST_DISK;
   wallOffsetMs = 0;
+  /** Other work on the machine: how often the process has to wait for a processor, and for how long at most. */
+  load = NO_LOAD;
   /** Power is cut when so many operations of the disk have been done; negative: it is not. */
   cutAfterOperations = -1;
   /** Called when that has happened. */
@@ -150,6 +159,11 @@ export class Machine {
   cutPower(reason: string): void {
     this.#endRun(`loses power: ${reason}`);
     this.#disk = this.#disk.afterCrash(this.#random.fork(), this.#diskOptions);
+  }
+
+  processorWaitMs(): number {
+    const { rate, maxMs } = this.load;
+    return rate > 0 && this.#random.chance(rate) ? this.#random.below(maxMs) : 0;
   }
 
   /** What the disk holds at the moment, as a backup of it would. */
@@ -251,6 +265,7 @@ class MemberRun {
     this.process = new SimProcess({
       clock: world.clock,
       originMs: this.#random.below(1_000_000),
+      waitMs: () => machine.processorWaitMs(),
       wallOffsetMs: () => machine.wallOffsetMs,
       onError: (error) => this.#onError(error),
     });

@@ -13,6 +13,8 @@ export interface SimProcessOptions {
   readonly clock: SimClock;
   /** What `now()` says at the beginning of the world: no two processes share an origin. */
   readonly originMs: number;
+  /** For how long the process waits for a processor after what it has just done. */
+  readonly waitMs: () => number;
   /** By how much the machine's wall clock is off at the moment. */
   readonly wallOffsetMs: () => number;
   /** Something was thrown out of the process. */
@@ -86,6 +88,8 @@ export class SimProcess implements Clock {
     } catch (error) {
       this.#options.onError(error);
     }
+    const starvedMs = this.#options.waitMs();
+    if (starvedMs > 0) this.stall(starvedMs);
   }
 
   /** The event loop stands still for so long; a negative time takes back what was said before. */

@@ -3,7 +3,7 @@ import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import { encodePutRequest, PutRequest } from '@etcd/api/etcdserverpb';
 import { GrpcCode } from '@etcd/base';
-import { FAST_DISK } from './machine.ts';
+import { FAST_DISK, type Machine } from './machine.ts';
 import { QuietCluster } from './quiet-cluster.ts';
 
 /** A few saves, each of which takes more than half of the election timeout of a second. */
@@ -11,19 +11,119 @@ const SLOW = { syncMs: 700, spreadMs: 100 };
 /** Nothing is ever written as far as this test goes. */
 const STALLED = { syncMs: 3_600_000, spreadMs: 0 };
 
-test('a leader whose disk is slow hands the leadership over, and does not take it back', async () => {
+/** Longer than a new leader keeps the leadership whatever its disk does. */
+const REST_MS = 11_000;
+
+const HANDED_OVER = 'slow disk: handing the leadership over';
+
+/** Puts through `machine`, one after the other, as long as `goesOn`. */
+function keepPutting(cluster: QuietCluster, machine: Machine, goesOn: () => boolean): void {
+  let count = 0;
+  const next = (): void => {
+    if (!goesOn() || !machine.isServing) return;
+    const value = Buffer.from(`${machine.name} at ${cluster.world.clock.now()}: ${count++}`);
+    const request = encodePutRequest(new PutRequest({ key: Buffer.from('key'), value }));
+    cluster.begin(machine, '/etcdserverpb.KV/Put', request, () => cluster.world.clock.setTimer(20, next));
+  };
+  next();
+}
+
+test('a leader whose disk stays slow hands the leadership over to one with a faster disk, and does not take it back', async () => {
   const cluster = await QuietCluster.start({ size: 3 });
+  await cluster.world.run(REST_MS);
   const slow = cluster.leader;
   slow.diskSpeed = SLOW;
-  await cluster.put(slow, 'one');
+  keepPutting(cluster, slow, () => cluster.leader === slow);
   await cluster.until('another leads', 10_000, () => ![undefined, slow].includes(cluster.leader));
-  assert.equal(cluster.lines('slow disk: handing the leadership over').length, 1);
+  assert.equal(cluster.lines(HANDED_OVER).length, 1);
   const next = cluster.leader;
   await cluster.put(next, 'two');
   const { term } = next.server!;
   for (let i = 0; i < 20; i++) await cluster.put(next, `value ${i}`);
   assert.equal(cluster.leader, next);
   assert.equal(next.server!.term, term, 'nobody had to be elected again');
+});
+
+for (const [why, disturb] of [
+  [
+    'two saves in a row are slow',
+    (cluster) => {
+      const { clock } = cluster.world;
+      const { leader } = cluster;
+      const stumble = (): void => {
+        leader.diskSpeed = SLOW;
+        clock.setTimer(1000, () => {
+          leader.diskSpeed = FAST_DISK;
+          clock.setTimer(1000, stumble);
+        });
+      };
+      stumble();
+    },
+  ],
+  [
+    'it is a processor that the leader waits for',
+    ({ leader }) => {
+      // A sync that is not fast, so that the log is written on the thread pool.
+      leader.diskSpeed = { syncMs: 30, spreadMs: 10 };
+      leader.load = { rate: 0.3, maxMs: 200 };
+    },
+  ],
+  [
+    'all disks are equally slow',
+    (cluster) => {
+      for (const machine of cluster.world.machines) machine.diskSpeed = { syncMs: 600, spreadMs: 0 };
+    },
+  ],
+] as const satisfies readonly (readonly [string, (cluster: QuietCluster) => void])[]) {
+  test(`the leadership is not handed over when ${why}`, async () => {
+    const cluster = await QuietCluster.start({ size: 3 });
+    await cluster.world.run(REST_MS);
+    disturb(cluster);
+    for (const machine of cluster.world.machines) keepPutting(cluster, machine, () => true);
+    await cluster.world.run(75_000);
+    assert.equal(cluster.world.violation, null);
+    assert.equal(cluster.lines(HANDED_OVER).length, 0);
+  });
+}
+
+test('disks that become slow one after the other make the leadership wander no faster than the cluster rests', async () => {
+  const cluster = await QuietCluster.start({ size: 3 });
+  const { world } = cluster;
+  const follow = (): void => {
+    // Whoever leads has the slow disk.
+    for (const machine of world.machines) machine.diskSpeed = machine === cluster.leader ? SLOW : FAST_DISK;
+    world.clock.setTimer(50, follow);
+  };
+  follow();
+  for (const machine of world.machines) keepPutting(cluster, machine, () => true);
+  await world.run(75_000);
+  const count = cluster.lines(HANDED_OVER).length;
+  assert.ok(count >= 3 && count <= 7, `${count} times in 75 s`);
+});
+
+test('what is proposed while the leadership is handed over is carried out, whichever member was asked', async () => {
+  const cluster = await QuietCluster.start({ size: 3 });
+  const { world, leader } = cluster;
+  const [successor] = cluster.followers;
+  let asked = 0;
+  const ended: string[] = [];
+  const put = (machine: Machine): void => {
+    const value = Buffer.from(`value ${asked++}`);
+    const request = encodePutRequest(new PutRequest({ key: Buffer.from('key'), value }));
+    cluster.begin(machine, '/etcdserverpb.KV/Put', request, (code, message) =>
+      ended.push(`${code} ${message}`),
+    );
+  };
+  // The successor is about to be asked to campaign, and hears it late.
+  world.fabric.quality = { ...world.fabric.quality, latencyMs: 200 };
+  leader.run!.process.run(() => leader.server!.leadership.moveTo(successor!.server!.memberId, () => {}));
+  for (let i = 0; i < 40; i++) {
+    for (const machine of world.machines) put(machine);
+    await world.run(20);
+  }
+  await cluster.until('all have ended', 6000, () => ended.length === asked);
+  assert.equal(cluster.leader, successor);
+  assert.deepEqual(new Set(ended), new Set(['0 ']));
 });
 
 test('while the disk of the leader stalls, another member leads; when it answers again, nothing was lost', async () => {

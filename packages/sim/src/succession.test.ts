@@ -8,6 +8,7 @@ import {
   LeaseGrantRequest,
   LeaseKeepAliveRequest,
 } from '@etcd/api/etcdserverpb';
+import { GrpcCode } from '@etcd/base';
 import { GrpcChannel } from '@etcd/transport';
 import type { Machine } from './machine.ts';
 import { type Plant, RARE_PLANTS } from './plant.ts';
@@ -67,4 +68,48 @@ test('a lease lives as long as its last confirmed renewal says, whoever confirme
 
 test('a leader that confirms renewals without asking the others is found', async () => {
   assert.ok((await outlived(RARE_PLANTS.renewsWithoutAsking)) < 0);
+});
+
+/** The longest that a cluster of three was without a leader when it was killed, again and again, on a machine with other work. */
+async function longestWithoutLeader(kills: number, preVote: boolean): Promise<number> {
+  const cluster = await QuietCluster.start({ size: 3, flags: [`--pre-vote=${preVote}`] });
+  const { world, machines } = cluster;
+  for (const machine of machines) {
+    machine.load = { rate: 0.3, maxMs: 120 };
+    machine.diskSpeed = { syncMs: 5, spreadMs: 60 };
+  }
+  let longestMs = 0;
+  for (let i = 0; i < kills; i++) {
+    const { leader } = cluster;
+    const startMs = world.clock.now();
+    leader.kill('to see who comes next');
+    await cluster.until('another leads', 20_000, () => cluster.leader !== undefined);
+    longestMs = Math.max(longestMs, world.clock.now() - startMs);
+    leader.start();
+    await cluster.until('all serve', 20_000, () => machines.every(({ isServing }) => isServing));
+    await world.run(1000);
+  }
+  return longestMs;
+}
+
+test('two survivors that campaign at once on a slow machine do not split the vote for seconds', async (context) => {
+  const longestMs = await longestWithoutLeader(60, true);
+  context.diagnostic(`longest without a leader: ${Math.round(longestMs)} ms`);
+  assert.ok(longestMs < 1200, `${longestMs} ms`);
+});
+
+test('a write that timed out for want of a leader is not carried out when there is one again', async () => {
+  const cluster = await QuietCluster.start({ size: 3 });
+  const [alone, ...others] = cluster.followers;
+  const dead = cluster.machines.filter((machine) => machine !== alone);
+  assert.equal(others.length, 1);
+  for (const machine of dead) machine.kill('to leave one alone');
+  await cluster.until('there is no leader', 5000, () => alone!.server!.leader === 0n);
+  const { revision } = alone!.server!.store;
+  const [code] = await cluster.tryPut(alone!, 'in vain');
+  assert.notEqual(code, GrpcCode.OK);
+  for (const machine of dead) machine.start();
+  await cluster.until('all serve', 20_000, () => cluster.machines.every(({ isServing }) => isServing));
+  await cluster.put(alone!, 'in time');
+  assert.equal(alone!.server!.store.revision, revision + 1);
 });

@@ -98,6 +98,10 @@ export class ProgressTracker implements AckedIndexer {
     if (!this.#votes.has(id)) this.#votes.set(id, granted);
   }
 
+  hasVoteOf(id: bigint): boolean {
+    return this.#votes.has(id);
+  }
+
   /** The outcome so far. Votes of those who no longer belong to the configuration don't show. */
   tallyVotes(): Tally {
     let granted = 0;

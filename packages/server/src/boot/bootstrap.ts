@@ -576,6 +576,7 @@ function newNode({ config, random, logger }: BootstrapOptions, id: bigint, stora
     maxUncommittedEntriesSizeBytes: MAX_UNCOMMITTED_BYTES,
     checkQuorum: true,
     preVote: config.preVote,
+    yieldsPreVote: true,
   });
 }
 

@@ -4,11 +4,12 @@
  */
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import type { Clock, Logger, Random } from '@etcd/base';
-import type { RawNode } from '@etcd/raft';
+import { RaftState, type RawNode } from '@etcd/raft';
 import { formatId, type Membership } from '@etcd/storage/membership';
 import { type Config, electionTicks, requestTimeoutMs } from '../config/index.ts';
 import type { ClusterLink } from './cluster-link.ts';
 import { LeaderTransfer, type TransferDone } from './leader-transfer.ts';
+import { SlowDisk } from './slow-disk.ts';
 
 export interface LeadershipOptions {
   readonly config: Config;
@@ -32,7 +33,7 @@ const FAST_FORWARD_MS = 5000;
 /** Members that notice the end of their leader campaign after this long, and up to so much longer: rarely two at a time. */
 const SUCCESSION_MS = 10;
 const SUCCESSION_SPREAD_MS = 150;
-/** A slow disk is a reason to hand over no more often than this, in election timeouts. */
+/** Who has led for less than this, in election timeouts, does not hand over because of a slow disk: so the cluster has a rest. */
 const SLOW_DISK_PAUSE = 10;
 
 const { ErrBadLeaderTransferee, ErrNotLeader, ErrTimeout, ErrTimeoutDueToLeaderFail } =
@@ -41,18 +42,21 @@ const { ErrBadLeaderTransferee, ErrNotLeader, ErrTimeout, ErrTimeoutDueToLeaderF
 export class Leadership {
   readonly #options: LeadershipOptions;
   readonly #transfer: LeaderTransfer;
+  readonly #slowDisk: SlowDisk;
   readonly #startMs: number;
   /** Nobody has led since this process started. */
   #mayCampaign: boolean;
   #mayFastForward: boolean;
-  #handedOverMs = Number.NEGATIVE_INFINITY;
   #lead = 0n;
+  /** The last term in which the vote was seen to be split. */
+  #splitTerm = 0;
   /** When the leader that is known now was first heard of. */
   #leaderSinceMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeadershipOptions) {
     const { config, clock, logger, memberId, node, wake } = options;
     this.#options = options;
+    this.#slowDisk = new SlowDisk(config.electionTimeoutMs / 2);
     this.#startMs = clock.now();
     this.#mayCampaign = config.initialElectionTickAdvance;
     this.#mayFastForward = config.initialElectionTickAdvance;
@@ -137,6 +141,25 @@ export class Leadership {
     });
   }
 
+  /**
+   * To be called at every tick. An election that nobody can win any more, since two have asked for votes at once, is over for those who know:
+   * to wait for an election timeout, or two, would only keep everybody waiting.
+   */
+  onTick(): void {
+    this.fastForward();
+    const { node, clock, link, random, logger, wake } = this.#options;
+    const { term } = node;
+    if (node.raftState !== RaftState.Candidate || term === this.#splitTerm) return;
+    if (node.unansweredVoters().some((id) => link.isActive(id))) return;
+    this.#splitTerm = term;
+    clock.setTimer(random.below(SUCCESSION_SPREAD_MS), () => {
+      if (node.raftState !== RaftState.Candidate || node.term !== term) return;
+      logger.info('the vote was split: campaigning again', { term });
+      node.campaign();
+      wake();
+    });
+  }
+
   get #isLearner(): boolean {
     const { membership, memberId } = this.#options;
     return membership.member(memberId)?.isLearner ?? true;
@@ -153,10 +176,15 @@ export class Leadership {
 
   /** If this member leads, lets another one lead, the one that has been connected longest; calls `done` in any case. */
   handOver(done: () => void): void {
-    const { link, membership, logger } = this.#options;
+    const { link, membership } = this.#options;
     const voters = membership.votingMembers().map(({ id }) => id);
     const successor = this.isLeader ? link.longestConnected(voters) : null;
     if (successor === null) return done();
+    this.#transferTo(successor, done);
+  }
+
+  #transferTo(successor: bigint, done: () => void): void {
+    const { logger } = this.#options;
     this.#transfer.start(successor, (error) => {
       if (error !== null) logger.warn('leadership transfer failed', { error: error.message });
       done();
@@ -169,15 +197,26 @@ export class Leadership {
     this.handOver(() => {});
   }
 
-  /** A leader whose disk has become slow slows down everybody: one that can do better takes over. */
-  onSaved(durationMs: number): void {
-    const { config, clock, logger } = this.#options;
-    if (durationMs < config.electionTimeoutMs / 2 || !this.isLeader) return;
-    const nowMs = clock.now();
-    if (nowMs - this.#handedOverMs < SLOW_DISK_PAUSE * config.electionTimeoutMs) return;
-    this.#handedOverMs = nowMs;
-    logger.warn('slow disk: handing the leadership over', { 'save-took': `${Math.round(durationMs)}ms` });
-    this.handOver(() => {});
+  /** A leader whose disk has become slow slows down everybody: one that has shown that it can do better takes over. */
+  onSaved(waitedMs: number, index: number): void {
+    if (!this.isLeader) return this.#slowDisk.reset();
+    const { config, clock, link, logger } = this.#options;
+    const successor = link.longestConnected(
+      this.#slowDisk.onSaved(waitedMs, () => this.#votersThatHave(index)),
+    );
+    if (successor === null) return;
+    if (clock.now() - this.#leaderSinceMs < SLOW_DISK_PAUSE * config.electionTimeoutMs) return;
+    this.#slowDisk.reset();
+    logger.warn('slow disk: handing the leadership over', { 'save-took': `${Math.round(waitedMs)}ms` });
+    this.#transferTo(successor, () => {});
+  }
+
+  /** The other voters who have acknowledged entry `index`. */
+  #votersThatHave(index: number): bigint[] {
+    const { node, memberId } = this.#options;
+    return [...node.status().progress.values()].flatMap(({ id, isLearner, match }) =>
+      id !== memberId && !isLearner && match >= index ? [id] : [],
+    );
   }
 
   /** Why a request that began then got no answer in time. */

@@ -22,6 +22,7 @@ import {
   type ReadState,
   type Ready,
   type SoftState,
+  StepError,
 } from '@etcd/raft';
 import type { Wal } from '@etcd/storage/wal';
 
@@ -46,8 +47,8 @@ export interface RaftLoopHost {
   installSnapshot(snapshot: Snapshot, done: () => void): void;
   /** For other members. */
   send(messages: readonly Message[]): void;
-  /** A batch took this long to become durable. */
-  onSaved(durationMs: number): void;
+  /** Entries up to `index` have become durable, after so long a wait for the disk: time in which there was no processor does not count. */
+  onSaved(waitedMs: number, index: number): void;
   /** Something has gone through the loop, and nothing is left to do in this turn: answers may leave. */
   onTurnEnd(): void;
   /** The log can't be written: the process has to end. */
@@ -62,6 +63,8 @@ export interface RaftLoopOptions {
   readonly logger: Logger;
   readonly host: RaftLoopHost;
   readonly heartbeatIntervalMs: number;
+  /** Nobody waits longer for what was proposed. */
+  readonly requestTimeoutMs: number;
 }
 
 /** Proposals that go into one Ready: bounds how long a turn applies entries, and the memory of a batch. */
@@ -75,6 +78,15 @@ const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** A turn that has gone on for this long lets the sockets have a word before the next batch. */
 const MAX_TURN_MS = 20;
 
+/** Proposals of other members that are held while there is nobody to take them. */
+const MAX_HELD_PROPOSALS = 4096;
+
+/** A proposal of another member, as it came. */
+interface HeldProposal {
+  readonly message: Message;
+  readonly sinceMs: number;
+}
+
 /** Something that needs the log for itself: runs between two batches, calls `done` when it has finished. */
 export type LogTask = (wal: Wal, done: () => void) => void;
 
@@ -86,6 +98,7 @@ export class RaftLoop {
   readonly #logger: Logger;
   readonly #host: RaftLoopHost;
   readonly #heartbeatIntervalMs: number;
+  readonly #requestTimeoutMs: number;
   /** Proposals and the ids of their requests, not yet given to raft. */
   #queue: Uint8Array[] = [];
   #queueIds: number[] = [];
@@ -93,7 +106,9 @@ export class RaftLoop {
   /** What only this member may propose, as the leader. */
   #ownQueue: Uint8Array[] = [];
   #ownQueueIds: number[] = [];
-  #confChanges: AnyConfChange[] = [];
+  #confChanges: { readonly change: AnyConfChange; readonly idSuffix: number }[] = [];
+  /** What others had passed on to this member when it could do nothing with it. */
+  #heldProposals: HeldProposal[] = [];
   #tasks: LogTask[] = [];
   #isScheduled = false;
   /** A batch, or a task, has the log. */
@@ -101,6 +116,8 @@ export class RaftLoop {
   #isStopped = false;
   #onIdle: (() => void) | null = null;
   #timer: Timer | null = null;
+  #tickDueMs = Number.POSITIVE_INFINITY;
+  #lateMs = 0;
   /** Entries up to here are in the log for good. */
   #durableIndex: number;
   /** While a snapshot is being installed: what has been committed since. */
@@ -116,6 +133,7 @@ export class RaftLoop {
     this.#logger = options.logger;
     this.#host = options.host;
     this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
+    this.#requestTimeoutMs = options.requestTimeoutMs;
     this.#durableIndex = options.wal.lastIndex;
   }
 
@@ -164,15 +182,24 @@ export class RaftLoop {
     this.wake();
   }
 
-  proposeConfChange(change: AnyConfChange): void {
-    this.#confChanges.push(change);
+  proposeConfChange(change: AnyConfChange, idSuffix: number): void {
+    this.#confChanges.push({ change, idSuffix });
     this.wake();
+  }
+
+  /** Forgets what waits to be proposed and is not `isAwaited`: whoever was told that it timed out would not expect it later. */
+  forget(isAwaited: (idSuffix: number) => boolean): void {
+    const keep = this.#queueIds.map(isAwaited);
+    this.#queue = this.#queue.filter((_, i) => keep[i]);
+    this.#queueIds = this.#queueIds.filter((_, i) => keep[i]);
+    this.#queuedBytes = this.#queue.reduce((sum, data) => sum + data.length, 0);
+    this.#confChanges = this.#confChanges.filter(({ idSuffix }) => isAwaited(idSuffix));
   }
 
   /** Takes a message from another member. */
   step(message: Message): void {
     if (this.#isStopped) return;
-    this.#node.step(message);
+    if (this.#node.step(message) === StepError.ProposalDropped) this.#hold(message);
     this.wake();
   }
 
@@ -257,21 +284,47 @@ export class RaftLoop {
     return true;
   }
 
-  /** Gives raft what was proposed, as long as there is a leader who can take it. */
+  /**
+   * Gives raft what was proposed, as long as there is a leader who can take it. A leader that hands over takes nothing until its successor
+   * leads, or has not come to: that is waited for.
+   */
   #submit(): void {
+    if (this.#node.transferee !== 0n) return;
     this.#submitOwn();
     if (this.#node.lead === 0n) return;
-    if (this.#confChanges.length > 0) {
-      for (const change of this.#confChanges) {
-        const error = this.#node.proposeConfChange(change);
-        if (error !== null) this.#logger.warn('a configuration change was not taken by raft', { error });
-      }
-      this.#confChanges = [];
-    }
+    if (this.#heldProposals.length > 0) this.#submitHeld();
+    if (this.#confChanges.length > 0) this.#submitConfChanges();
     if (this.#queue.length === 0) return;
     const [batch, ids] = this.#takeBatch();
     if (this.#node.propose(batch) === null) return;
     for (const id of ids) this.#host.onProposalDropped(id);
+  }
+
+  #submitConfChanges(): void {
+    const changes = this.#confChanges;
+    this.#confChanges = [];
+    for (const { change, idSuffix } of changes) {
+      const error = this.#node.proposeConfChange(change);
+      if (error === null) continue;
+      this.#logger.warn('a configuration change was not taken by raft', { error });
+      this.#host.onProposalDropped(idSuffix);
+    }
+  }
+
+  /** Another member took this one for a leader that takes proposals. It would not be told that they were dropped. */
+  #hold(message: Message): void {
+    if (this.#heldProposals.length >= MAX_HELD_PROPOSALS) return;
+    this.#heldProposals.push({ message, sinceMs: this.#clock.now() });
+  }
+
+  #submitHeld(): void {
+    const held = this.#heldProposals;
+    this.#heldProposals = [];
+    const firstMs = this.#clock.now() - this.#requestTimeoutMs;
+    for (const one of held) {
+      if (one.sinceMs < firstMs) continue;
+      if (this.#node.step(one.message) === StepError.ProposalDropped) this.#heldProposals.push(one);
+    }
   }
 
   #submitOwn(): void {
@@ -412,18 +465,32 @@ export class RaftLoop {
       } catch (error) {
         return this.#fail(error as DiskError);
       }
-      this.#host.onSaved(this.#clock.now() - startMs);
+      // The event loop stood still: what else held it up can't be told apart, if it took longer than a tick.
+      const tookMs = this.#clock.now() - startMs;
+      if (tookMs < this.#heartbeatIntervalMs) this.#reportSaved(tookMs, entries);
       return then();
     }
+    const startLateMs = this.#latenessMs;
     const isSaving = wal.saveThen(hardState, entries, (error) => {
       this.#isLogBusy = false;
       if (error !== null) return this.#fail(error);
-      this.#host.onSaved(this.#clock.now() - startMs);
+      const lateMs = this.#latenessMs - startLateMs;
+      this.#reportSaved(this.#clock.now() - startMs - lateMs, entries);
       then();
       this.#run();
     });
     if (!isSaving) return then();
     this.#isLogBusy = true;
+  }
+
+  #reportSaved(waitedMs: number, entries: readonly Entry[]): void {
+    const last = entries.at(-1);
+    if (last !== undefined) this.#host.onSaved(waitedMs, last.index);
+  }
+
+  /** For how long in all the clock's ticks have been kept waiting: for a processor, or by turns of this very loop. */
+  get #latenessMs(): number {
+    return this.#lateMs + Math.max(0, this.#clock.now() - this.#tickDueMs);
   }
 
   #fail(error: DiskError): void {
@@ -439,9 +506,11 @@ export class RaftLoop {
   }
 
   #scheduleTick(): void {
+    this.#tickDueMs = this.#clock.now() + this.#heartbeatIntervalMs;
     this.#timer = this.#clock.setTimer(this.#heartbeatIntervalMs, () => {
       if (this.#isStopped) return;
       // A process that was paused ticks once, not once for each interval that it missed: elections would follow.
+      this.#lateMs += Math.max(0, this.#clock.now() - this.#tickDueMs);
       this.#node.tick();
       this.#host.onTick();
       this.#scheduleTick();

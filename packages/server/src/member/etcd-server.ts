@@ -7,12 +7,12 @@
  *   read    ──> LinearizableReads ──> RaftLoop ──> reader
  */
 
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS } from '@etcd/api';
 import { AlarmAction, AlarmRequest, AlarmType, encodeAlarmRequest } from '@etcd/api/etcdserverpb';
 import { DowngradeInfoSetRequest, encodeDowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
 import type { Clock, Disk, DiskError, Logger, Random } from '@etcd/base';
-import { GrpcCode, urlTexts } from '@etcd/base';
+import { urlTexts } from '@etcd/base';
 import { RaftState, type ReadState, type SoftState } from '@etcd/raft';
 import type { Backend } from '@etcd/storage/backend';
 import { snapDirectory, walDirectory } from '@etcd/storage/data';
@@ -59,7 +59,7 @@ import { AutoCompactor } from './auto-compactor.ts';
 import { answerPeerRequest } from './peer-answers.ts';
 import { Proposals } from './proposals.ts';
 
-const { ErrStopped } = INTERNAL_ERRORS.errors;
+const { ErrLeaderChanged, ErrStopped, ErrTooManyRequests } = INTERNAL_ERRORS.errors;
 
 export interface EtcdServerOptions {
   readonly config: Config;
@@ -82,13 +82,6 @@ export interface EtcdServerOptions {
   /** The member does not belong to its cluster any more: its process ends, in order. */
   readonly onRemoved: () => void;
 }
-
-/** Raft's own refusal, which etcd passes on as it is. */
-const PROPOSAL_DROPPED: InternalError = {
-  name: 'raft.ErrProposalDropped',
-  message: 'raft proposal dropped',
-  rpc: { name: 'ErrProposalDropped', code: GrpcCode.Unknown, message: 'raft proposal dropped' },
-};
 
 /** Entries may be committed this far ahead of the applied one before requests are refused. */
 const MAX_GAP_COMMIT_APPLY = 5000;
@@ -179,6 +172,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       logger: logger.child({ caller: 'server/raft' }),
       host: this,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
+      requestTimeoutMs: this.requestTimeoutMs,
     });
     this.#link = new ClusterLink({
       network: options.network,
@@ -549,9 +543,10 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   onTick(): void {
     this.#reads.onTick();
-    this.leadership.fastForward();
+    this.leadership.onTick();
     const beforeMs = this.clock.now() - this.requestTimeoutMs;
     const expired = this.pending.expire(beforeMs, (startMs) => this.leadership.timeoutError(startMs));
+    if (expired > 0) this.#loop.forget((idSuffix) => this.pending.has(idSuffix));
     this.metrics.handles.proposalsFailedTotal.add(expired);
   }
 
@@ -574,7 +569,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   onProposalDropped(idSuffix: number): void {
     this.metrics.handles.proposalsFailedTotal.inc();
-    this.pending.fail(idSuffix, PROPOSAL_DROPPED);
+    // As the leader: more is on its way than may be. Otherwise nobody has taken it: it may be asked for again.
+    this.pending.fail(idSuffix, this.isLeader ? ErrTooManyRequests : ErrLeaderChanged);
   }
 
   apply(entries: readonly Entry[]): void {
@@ -594,8 +590,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#loop.wake();
   }
 
-  onSaved(durationMs: number): void {
-    this.leadership.onSaved(durationMs);
+  onSaved(waitedMs: number, index: number): void {
+    this.leadership.onSaved(waitedMs, index);
   }
 
   // --- snapshots from the leader

@@ -86,7 +86,7 @@ export class Proposals {
     const idSuffix = ids.next();
     change.id = ids.full(idSuffix);
     this.#await(idSuffix, waiter, encodeConfChange(change));
-    loop.proposeConfChange(change);
+    loop.proposeConfChange(change, idSuffix);
   }
 
   #await(idSuffix: number, waiter: Waiter, data: Uint8Array): void {

@@ -80,6 +80,11 @@ export class PendingRequests {
     return proposal !== null && isSame(proposal, data) ? this.#takeAt(offset) : null;
   }
 
+  has(idSuffix: number): boolean {
+    const offset = this.#offsetOf(idSuffix);
+    return offset < this.#span && this.#waiters[this.#slotAt(offset)] !== null;
+  }
+
   /** The request was not proposed after all. */
   fail(idSuffix: number, error: InternalError): void {
     const offset = this.#offsetOf(idSuffix);
