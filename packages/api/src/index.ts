@@ -10,7 +10,7 @@
  * (also `authpb`, `leasepb`, `membershippb`, `mvccpb`, `snappb`, `v3electionpb`, `v3lockpb`, `walpb`, and `health` for
  * `grpc.health.v1`). `@etcd/api/services` has the tables of the services' methods, `@etcd/api/descriptors` what every message
  * is made of, for code that prints or converts any message, `@etcd/api/wire` the pieces to put a message together from parts
- * that are encoded already, `@etcd/api/testing` random messages. This module has what all share, and the errors.
+ * that are encoded already, `@etcd/api/json` proto3 JSON of any message, `@etcd/api/testing` random messages. This module has what all share, and the errors.
  *
  * A message `X` comes with
  *

@@ -5,6 +5,7 @@
  * implementations of `@etcd/base/node`, tests and the simulator pass seeded ones.
  */
 export { assert, InvariantError, unreachable } from './assert.ts';
+export { base64FromBytes, bytesFromBase64 } from './base64.ts';
 export {
   compareBytes,
   compareRange,

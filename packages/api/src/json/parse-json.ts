@@ -1,0 +1,171 @@
+/**
+ * JSON as a tree that keeps what `JSON.parse` loses: numbers as they were written (64-bit integers), fields that are there twice,
+ * and where each value stands. Text behind the first value is not looked at, as in a stream of values. Errors are those of Go's decoder.
+ */
+import { JsonError } from './json-error.ts';
+
+export type JsonNode =
+  | { readonly kind: 'object'; readonly at: number; readonly fields: readonly JsonField[] }
+  | { readonly kind: 'array'; readonly at: number; readonly items: readonly JsonNode[] }
+  | { readonly kind: 'string'; readonly at: number; readonly raw: string; readonly value: string }
+  | { readonly kind: 'number' | 'true' | 'false' | 'null'; readonly at: number; readonly raw: string };
+
+export interface JsonField {
+  readonly name: string;
+  readonly nameAt: number;
+  readonly value: JsonNode;
+}
+
+/** Objects and arrays lie inside each other at most this deep: deeper than any message, and as deep as a call stack bears. */
+const MAX_JSON_DEPTH = 1_000;
+
+/** The first value of `text`; null if there is nothing but white space. Throws {@link JsonError}. */
+export function parseJson(text: string): JsonNode | null {
+  const parser = new Parser(text);
+  return parser.isAtEnd() ? null : parser.value(0);
+}
+
+/** What stands at `at`, for an error: Go quotes control characters and quotes. */
+function quoteCharacter(text: string, at: number): string {
+  const character = String.fromCodePoint(text.codePointAt(at)!);
+  if (character === "'") return "'\\''";
+  if (character === '"') return `'"'`;
+  return character < ' ' ? `'${JSON.stringify(character).slice(1, -1)}'` : `'${character}'`;
+}
+
+const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a string must not hold.
+const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
+
+class Parser {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  isAtEnd(): boolean {
+    while (this.#at < this.#text.length && ' \t\r\n'.includes(this.#text[this.#at]!)) this.#at++;
+    return this.#at === this.#text.length;
+  }
+
+  value(depth: number): JsonNode {
+    if (depth > MAX_JSON_DEPTH) throw new JsonError('exceeded max depth');
+    switch (this.#next('looking for beginning of value')) {
+      case '{':
+        return this.#object(depth);
+      case '[':
+        return this.#array(depth);
+      case '"':
+        return this.#string('looking for beginning of value');
+      case 't':
+        return this.#literal('true');
+      case 'f':
+        return this.#literal('false');
+      case 'n':
+        return this.#literal('null');
+      default:
+        return this.#number();
+    }
+  }
+
+  #object(depth: number): JsonNode {
+    const at = this.#at++;
+    const fields: JsonField[] = [];
+    if (this.#next('looking for beginning of object key string') === '}') {
+      this.#at++;
+      return { kind: 'object', at, fields };
+    }
+    for (;;) {
+      if (this.#next('looking for beginning of object key string') !== '"') {
+        this.#fail('looking for beginning of object key string');
+      }
+      const nameAt = this.#at;
+      const { value: name } = this.#string('looking for beginning of object key string');
+      if (this.#next('after object key') !== ':') this.#fail('after object key');
+      this.#at++;
+      fields.push({ name, nameAt, value: this.value(depth + 1) });
+      const separator = this.#next('after object key:value pair');
+      if (separator !== ',' && separator !== '}') this.#fail('after object key:value pair');
+      this.#at++;
+      if (separator === '}') return { kind: 'object', at, fields };
+    }
+  }
+
+  #array(depth: number): JsonNode {
+    const at = this.#at++;
+    const items: JsonNode[] = [];
+    if (this.#next('looking for beginning of value') === ']') {
+      this.#at++;
+      return { kind: 'array', at, items };
+    }
+    for (;;) {
+      items.push(this.value(depth + 1));
+      const separator = this.#next('after array element');
+      if (separator !== ',' && separator !== ']') this.#fail('after array element');
+      this.#at++;
+      if (separator === ']') return { kind: 'array', at, items };
+    }
+  }
+
+  #string(context: string): JsonNode & { readonly kind: 'string' } {
+    const at = this.#at;
+    STRING.lastIndex = at;
+    const raw = STRING.exec(this.#text)?.[0];
+    if (raw === undefined) return this.#failInString(context);
+    this.#at += raw.length;
+    return { kind: 'string', at, raw, value: JSON.parse(raw) as string };
+  }
+
+  #number(): JsonNode {
+    const at = this.#at;
+    NUMBER.lastIndex = at;
+    const raw = NUMBER.exec(this.#text)?.[0];
+    if (raw === undefined) {
+      const isSign = this.#text[at] === '-';
+      if (isSign) this.#at++;
+      this.#fail(isSign ? 'in numeric literal' : 'looking for beginning of value');
+    }
+    this.#at += raw.length;
+    return { kind: 'number', at, raw };
+  }
+
+  #literal(word: 'true' | 'false' | 'null'): JsonNode {
+    const at = this.#at;
+    for (const letter of word) {
+      if (this.#text[this.#at] !== letter) this.#fail(`in literal ${word} (expecting '${letter}')`);
+      this.#at++;
+    }
+    return { kind: word, at, raw: word };
+  }
+
+  /** The next character that is not white space. */
+  #next(context: string): string {
+    if (this.isAtEnd()) this.#fail(context);
+    return this.#text[this.#at]!;
+  }
+
+  /** The first character that makes a string none. */
+  #failInString(context: string): never {
+    for (this.#at++; this.#at < this.#text.length; this.#at++) {
+      const character = this.#text[this.#at]!;
+      if (character < ' ') this.#fail('in string literal');
+      if (character !== '\\') continue;
+      const escaped = this.#text[++this.#at];
+      if (escaped === undefined) break;
+      if (escaped === 'u') {
+        for (let digits = 0; digits < 4; digits++) {
+          if (!/[\da-fA-F]/.test(this.#text[++this.#at] ?? ''))
+            this.#fail('in \\u hexadecimal character escape');
+        }
+      } else if (!'"\\/bfnrt'.includes(escaped)) this.#fail('in string escape code');
+    }
+    return this.#fail(context);
+  }
+
+  #fail(context: string): never {
+    if (this.#at >= this.#text.length) throw new JsonError('unexpected EOF');
+    throw new JsonError(`invalid character ${quoteCharacter(this.#text, this.#at)} ${context}`);
+  }
+}
