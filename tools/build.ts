@@ -2,35 +2,101 @@
  * Bundles each program into one file under `dist/`: a program then starts about as fast as Node itself, where loading
  * hundreds of source modules costs most of a second. Packages whose files must stay where they are (native
  * libraries) are left out of the bundle.
+ *
+ * Beside the bundle of a server lies V8's code for it, made by a run that has served requests (`code-cache.ts`): nothing is compiled again at
+ * a start. Both carry a hash of the bundle in their names, so that they can't belong to different programs; the small file under the
+ * program's own name puts them together, and goes without the code if there is none, or V8 is another.
  */
-import { existsSync } from 'node:fs';
-import { build } from 'esbuild';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { type BuildOptions, build } from 'esbuild';
 
-const PROGRAMS: Readonly<Record<string, string>> = {
-  etcd: 'packages/etcd/src/main.ts',
-  // A thread of it, which starts from a file of its own.
+/** Servers, which are worth a run at build time. */
+const SERVERS: Readonly<Record<string, string>> = { etcd: 'packages/etcd/src/main.ts' };
+/** What starts from a file of its own. */
+const OTHERS: Readonly<Record<string, string>> = {
+  // A thread of etcd.
   'bcrypt-worker': 'packages/server/src/auth/bcrypt-worker.ts',
 };
 
-const root = new URL('..', import.meta.url).pathname;
+const HASH_LENGTH = 16;
+const CACHE_TIMEOUT_MS = 60_000;
 
-for (const [name, entry] of Object.entries(PROGRAMS)) {
+const root = new URL('..', import.meta.url).pathname;
+const dist = `${root}dist`;
+
+const COMMON = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  sourcemap: 'external',
+  legalComments: 'none',
+  external: ['koffi'],
+  logLevel: 'warning',
+} satisfies BuildOptions;
+
+/** The bundle as a function of what a module gets from Node. Only ASCII, so that reading it is copying it. */
+async function buildServer(name: string, entry: string): Promise<void> {
+  const result = await build({
+    ...COMMON,
+    entryPoints: [entry],
+    outfile: `dist/${name}.cjs`,
+    write: false,
+    format: 'cjs',
+    charset: 'ascii',
+    supported: { 'dynamic-import': false },
+    define: { 'import.meta.url': 'moduleUrl', 'import.meta.main': 'false' },
+    banner: { js: '(function (require, moduleUrl, module, exports) {' },
+    footer: { js: '})' },
+  });
+  const [map, bundle] = result.outputFiles;
+  const hash = createHash('sha256').update(bundle!.contents).digest('hex').slice(0, HASH_LENGTH);
+  const files = { program: `${name}-${hash}.js`, code: `${name}-${hash}.code` };
+  for (const file of readdirSync(dist)) {
+    const isOld = file.startsWith(`${name}-`) && !file.startsWith(`${name}-${hash}`);
+    if (isOld) rmSync(`${dist}/${file}`);
+  }
+  writeFileSync(`${dist}/${files.program}`, bundle!.contents);
+  writeFileSync(`${dist}/${files.program}.map`, map!.contents);
+  if (!existsSync(`${dist}/${files.code}`)) makeCode(files);
+  writeFileSync(`${dist}/${name}.cjs`, starter(files));
+}
+
+/** Without it the program starts all the same, only slower. */
+function makeCode({ program, code }: { program: string; code: string }): void {
+  const args = [`${root}tools/code-cache.ts`, `${dist}/${program}`, `${dist}/${code}`];
+  const made = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: CACHE_TIMEOUT_MS });
+  if (made.status !== 0) console.warn(`${program}: no code was made for it: ${made.stderr || made.error}`);
+}
+
+function starter({ program, code }: { program: string; code: string }): string {
+  return `'use strict';
+const fs = require('node:fs');
+const vm = require('node:vm');
+const filename = \`\${__dirname}/${program}\`;
+let cachedData;
+try {
+  cachedData = fs.readFileSync(\`\${__dirname}/${code}\`);
+} catch {}
+const script = new vm.Script(fs.readFileSync(filename, 'latin1'), { filename, cachedData });
+script.runInThisContext()(require, require('node:url').pathToFileURL(filename).href, module, exports);
+`;
+}
+
+mkdirSync(dist, { recursive: true });
+for (const [name, entry] of Object.entries(OTHERS)) {
   if (!existsSync(`${root}${entry}`)) continue;
   await build({
-    absWorkingDir: root,
+    ...COMMON,
     entryPoints: [entry],
     outfile: `dist/${name}.mjs`,
-    bundle: true,
-    platform: 'node',
     format: 'esm',
-    target: 'node24',
-    sourcemap: 'external',
-    legalComments: 'none',
-    external: ['koffi'],
     // CommonJS dependencies inside an ES module bundle still call require().
     banner: {
       js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
     },
-    logLevel: 'warning',
   });
 }
+for (const [name, entry] of Object.entries(SERVERS)) await buildServer(name, entry);

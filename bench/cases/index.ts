@@ -5,6 +5,7 @@ import { range10k, rangeStream10k } from './large-range.ts';
 import { memory1m } from './memory.ts';
 import { requestCases } from './requests.ts';
 import { stall5m } from './stall.ts';
+import { start } from './start.ts';
 import { kubernetesDay, watch200 } from './watch.ts';
 
 export const CASES: readonly BenchCase[] = [
@@ -13,6 +14,7 @@ export const CASES: readonly BenchCase[] = [
   kubernetesDay,
   range10k,
   rangeStream10k,
+  start,
   memory1m,
   stall5m,
   ...clusterCases,

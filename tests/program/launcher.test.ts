@@ -42,7 +42,7 @@ function checkout({ files = {}, isBuilt = true, isInstalled = true }: Machine = 
     return file;
   };
   for (const [name, text] of Object.entries(files)) write(name, text);
-  if (isBuilt) write('dist/etcd.mjs', PROGRAM);
+  if (isBuilt) write('dist/etcd.cjs', PROGRAM);
   if (isInstalled) {
     const node = path.join(directory, 'node_modules/node/bin/node');
     fs.mkdirSync(path.dirname(node), { recursive: true });
@@ -205,7 +205,7 @@ test('the C library is told to give memory back, unless the environment says how
 test('a checkout that is not built says how to build it', () => {
   const { status, stderr } = run(checkout({ isBuilt: false }));
   assert.equal(status, 1);
-  assert.match(stderr, /dist\/etcd\.mjs is missing; build it with: npm ci && npm run build\n$/);
+  assert.match(stderr, /dist\/etcd\.cjs is missing; build it with: npm ci && npm run build\n$/);
 });
 
 /** A directory with a `node` that says it has this version, and otherwise is this one. */

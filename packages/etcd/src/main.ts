@@ -171,4 +171,4 @@ function newLogger(level: Config['logLevel'], sink: LogSink): EtcdLogger {
   return createLogger({ level, sink, clock, timezoneOffsetMinutes });
 }
 
-await main(process.argv.slice(2));
+void main(process.argv.slice(2));

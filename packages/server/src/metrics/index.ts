@@ -9,5 +9,5 @@
  *
  * `metric-table.ts` lists every metric; `docs/metrics.md` is written from it.
  */
-export type { MetricHandles } from './metric-table.ts';
+export { createHandles, type MetricHandles } from './metric-table.ts';
 export { Metrics, type MetricsOptions } from './metrics.ts';

@@ -68,11 +68,11 @@ class KvService {
     this.#context = context;
     this.#server = context.server;
     this.#header = context.header;
-    const { clock, logger, metrics, config } = context.server;
+    const { clock, logger, config } = context.server;
     this.#times = new RequestTimes({
       clock,
       logger,
-      metrics: metrics.handles,
+      metrics: context.metrics,
       warningMs: config.warningUnaryRequestDurationMs,
       warningApplyMs: config.warningApplyDurationMs,
     });
@@ -173,8 +173,8 @@ class RangeCall implements Reader, RangeListener {
 
   onReadable(): void {
     if (!this.#call.isAlive) return;
-    const { store, config, metrics } = this.#server;
-    metrics.handles.rangeTotal.value++;
+    const { store, config } = this.#server;
+    this.#times.metrics.rangeTotal.value++;
     this.#readMs = this.#times.begin();
     if (this.#isStream)
       streamRange(this.#call, store, this.#request, this.#header, config.maxRequestBytes, this);
@@ -306,7 +306,7 @@ class TxnCall implements Waiter, Reader {
     if (!this.#call.isAlive) return;
     const result = executeTxn(this.#server.store, this.request);
     if (result.error !== null) return this.onFailed(result.error);
-    countTxn(this.#server.metrics.handles, this.request, result);
+    countTxn(this.#times.metrics, this.request, result);
     this.onApplied(result);
   }
 

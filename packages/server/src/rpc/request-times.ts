@@ -22,6 +22,8 @@ export interface RequestTimesOptions {
 }
 
 export class RequestTimes {
+  /** Where requests of the service are counted. */
+  readonly metrics: MetricHandles;
   readonly #options: RequestTimesOptions;
   readonly #succeeded: ReadonlyMap<RequestType, Histogram>;
   readonly #failed: ReadonlyMap<RequestType, Histogram>;
@@ -36,6 +38,7 @@ export class RequestTimes {
 
   constructor(options: RequestTimesOptions) {
     this.#options = options;
+    this.metrics = options.metrics;
     const { requestDurationSeconds, rangeDurationSeconds } = options.metrics;
     const types: RequestType[] = ['Range', 'ReadonlyTxn', 'Put', 'DeleteRange', 'Txn', 'Compaction'];
     const handles = (success: boolean): Map<RequestType, Histogram> =>

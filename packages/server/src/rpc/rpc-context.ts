@@ -5,6 +5,7 @@ import { GrpcCode } from '@etcd/base';
 import type { Counter } from '@etcd/host/metrics';
 import { type GrpcServer, MethodKind, type ServerCall } from '@etcd/transport';
 import type { EtcdServer } from '../member/index.ts';
+import type { MetricHandles } from '../metrics/index.ts';
 import { ResponseHeaderWriter } from './response-header.ts';
 
 /** A client that doesn't say which version of the API it speaks. */
@@ -22,11 +23,14 @@ export class RpcContext {
   readonly #streams: VersionCounts = { type: 'stream', version: '', counter: null };
   readonly server: EtcdServer;
   readonly grpc: GrpcServer;
+  readonly metrics: MetricHandles;
   readonly header: ResponseHeaderWriter;
 
-  constructor(server: EtcdServer, grpc: GrpcServer) {
+  /** @param metrics where requests are counted: the member's own, as a rule. */
+  constructor(server: EtcdServer, grpc: GrpcServer, metrics: MetricHandles = server.metrics.handles) {
     this.server = server;
     this.grpc = grpc;
+    this.metrics = metrics;
     this.header = new ResponseHeaderWriter(server.clusterId, server.memberId, () => server.term);
   }
 
@@ -52,7 +56,7 @@ export class RpcContext {
     const version = call.metadata('client-api-version') ?? UNKNOWN_VERSION;
     if (version !== counts.version || counts.counter === null) {
       counts.version = version;
-      counts.counter = this.server.metrics.handles.clientRequestsTotal.labels(counts.type, version);
+      counts.counter = this.metrics.clientRequestsTotal.labels(counts.type, version);
     }
     counts.counter.value++;
   }

@@ -15,6 +15,7 @@ import { drawRequestIdStart } from '../request/index.ts';
 import { registerServices } from '../rpc/index.ts';
 import { ClientHttp } from './client-http.ts';
 import { type Endpoint, Security } from './security.ts';
+import { warmUp } from './warm-up.ts';
 
 /** What a member is made of, besides its configuration. */
 export interface MemberOptions {
@@ -137,16 +138,23 @@ class RunningMember {
     const ready = Promise.withResolvers<void>();
     const removed = Promise.withResolvers<void>();
     const grpc = this.#grpc;
+    let warming: GrpcServer | null = null;
     const server = new EtcdServer({
       ...this.#options,
       parts,
       network: this.#network,
       requestIdStart: drawRequestIdStart(this.#options.random),
-      onTurnEnd: () => grpc.flush(),
+      onTurnEnd: () => {
+        grpc.flush();
+        warming?.flush();
+      },
       onReady: () => {
-        this.#logger.info('ready to serve client requests');
-        this.#open('client');
-        ready.resolve();
+        warming = warmUp(server, clock, () => {
+          warming = null;
+          this.#logger.info('ready to serve client requests');
+          this.#open('client');
+          ready.resolve();
+        });
       },
       onFatal: (error) => failed.resolve(error),
       onRemoved: () => removed.resolve(),
