@@ -1,4 +1,5 @@
 /** What a benchmark case is, and what it may use. */
+import type { ClientFiles } from './load/connect.ts';
 import type { Job, JobResult } from './load/job.ts';
 import { LoadGenerator } from './load/load-generator.ts';
 import { EtcdProcess } from './subject/etcd-process.ts';
@@ -59,8 +60,8 @@ export class SingleServer {
     this.server = server;
   }
 
-  static async start(program: string): Promise<SingleServer> {
-    return new SingleServer(await EtcdProcess.start(program));
+  static async start(program: string, tls: ClientFiles | null = null): Promise<SingleServer> {
+    return new SingleServer(await EtcdProcess.start(program, tls));
   }
 
   run(job: Omit<Job, 'targets' | 'serverPids'>): Promise<JobResult> {

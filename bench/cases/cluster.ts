@@ -6,6 +6,7 @@ import { callOnce, openChannel } from '../load/connect.ts';
 import type { Job, JobResult, KeySpace } from '../load/job.ts';
 import { LoadGenerator } from '../load/load-generator.ts';
 import { PUT } from '../load/request-source.ts';
+import { benchCertificates } from '../subject/certificates.ts';
 import { Cluster, memberStatus } from '../subject/cluster.ts';
 import type { EtcdProcess } from '../subject/etcd-process.ts';
 
@@ -21,14 +22,14 @@ const PUT_ROWS: readonly Row[] = [
   GENERATOR_ROW,
 ];
 
-function clusterPut(name: string, about: string, isSpread: boolean): BenchCase {
+function clusterPut(name: string, about: string, isSpread: boolean, isSecure = false): BenchCase {
   return {
     name,
     about,
     isLong: true,
     rows: PUT_ROWS,
     open: async ({ program, isQuick }) => {
-      const cluster = await Cluster.start(program, MEMBERS);
+      const cluster = await Cluster.start(program, MEMBERS, isSecure ? await benchCertificates() : null);
       const generator = new LoadGenerator();
       return {
         round: async () => {
@@ -213,6 +214,7 @@ const catchUp: BenchCase = {
 export const clusterCases: readonly BenchCase[] = [
   clusterPut('cluster-put-leader', 'three members: puts of 256 bytes, 100 × 10, through the leader', false),
   clusterPut('cluster-put-spread', 'three members: puts of 256 bytes, 100 × 10, spread over all', true),
+  clusterPut('tls-cluster-put-leader', 'the first of these with TLS everywhere', false, true),
   failover,
   catchUp,
 ];

@@ -1,15 +1,18 @@
 /** Every case, in the order in which they run. */
 import type { BenchCase } from '../case.ts';
 import { clusterCases } from './cluster.ts';
+import { tlsHandshakes } from './handshakes.ts';
 import { range10k, rangeStream10k } from './large-range.ts';
 import { memory1m } from './memory.ts';
-import { requestCases } from './requests.ts';
+import { requestCases, secureRequestCases } from './requests.ts';
 import { stall5m } from './stall.ts';
 import { start } from './start.ts';
 import { kubernetesDay, watch200 } from './watch.ts';
 
 export const CASES: readonly BenchCase[] = [
   ...requestCases,
+  ...secureRequestCases,
+  tlsHandshakes,
   watch200,
   kubernetesDay,
   range10k,

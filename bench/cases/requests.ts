@@ -9,6 +9,7 @@ import {
   SingleServer,
 } from '../case.ts';
 import type { KeySpace, Work } from '../load/job.ts';
+import { benchCertificates } from '../subject/certificates.ts';
 
 const VALUE_BYTES = 256;
 const MANY_KEYS: KeySpace = { prefix: '/bench/', count: 100_000 };
@@ -26,6 +27,8 @@ interface ClosedLoop {
   readonly requests: number;
   /** Keys that are there before the first round. */
   readonly fill?: { readonly space: KeySpace; readonly valueBytes: number };
+  /** Over TLS, with certificates of both sides. */
+  readonly isSecure?: boolean;
   readonly goals: { readonly cpu?: Goal; readonly rate?: Goal; readonly median?: Goal };
 }
 
@@ -143,6 +146,38 @@ const LOOPS: readonly ClosedLoop[] = [
   },
 ];
 
+const SECURE_LOOPS: readonly ClosedLoop[] = [
+  {
+    name: 'tls-put-100x10',
+    about: 'Put over TLS, 256-byte values over 100,000 keys, 100 connections × 10 in flight',
+    work: { kind: 'put', space: MANY_KEYS, valueBytes: VALUE_BYTES },
+    ...HUNDRED_BY_TEN,
+    requests: 100_000,
+    isSecure: true,
+    goals: { cpu: { ratioAtMost: 1 / 5 } },
+  },
+  {
+    name: 'tls-range-100x10',
+    about: 'linearizable Range of one key over TLS, 100 connections × 10 in flight',
+    work: { kind: 'get', space: ONE_KEY.space, isSerializable: false },
+    ...HUNDRED_BY_TEN,
+    requests: 200_000,
+    fill: ONE_KEY,
+    isSecure: true,
+    goals: { cpu: { ratioAtMost: 1 / 5 } },
+  },
+  {
+    name: 'tls-put-20x1',
+    about: 'Put over TLS, 256-byte values, 20 connections with one in flight each',
+    work: { kind: 'put', space: MANY_KEYS, valueBytes: VALUE_BYTES },
+    connections: 20,
+    inFlight: 1,
+    requests: 20_000,
+    isSecure: true,
+    goals: { cpu: { ratioAtMost: 1 / 2 } },
+  },
+];
+
 function rowsOf({ goals }: ClosedLoop): readonly Row[] {
   const row = (figure: string, label: string, unit: Row['unit'], goal?: Goal): Row =>
     goal === undefined ? { figure, label, unit } : { figure, label, unit, goal };
@@ -161,7 +196,7 @@ function closedLoopCase(loop: ClosedLoop): BenchCase {
     about: loop.about,
     rows: rowsOf(loop),
     open: async ({ program, isQuick }) => {
-      const subject = await SingleServer.start(program);
+      const subject = await SingleServer.start(program, loop.isSecure ? await benchCertificates() : null);
       if (loop.fill !== undefined) await fill(subject, loop.fill.space, loop.fill.valueBytes);
       const atLeast = loop.connections * loop.inFlight;
       const requests = isQuick ? Math.max(atLeast, loop.requests / QUICK_SHARE) : loop.requests;
@@ -199,3 +234,4 @@ export async function fill(subject: SingleServer, space: KeySpace, valueBytes: n
 }
 
 export const requestCases: readonly BenchCase[] = LOOPS.map(closedLoopCase);
+export const secureRequestCases: readonly BenchCase[] = SECURE_LOOPS.map(closedLoopCase);

@@ -1,6 +1,6 @@
 /** Members of one cluster on one machine. */
 import { decodeStatusResponse } from '@etcd/api/etcdserverpb';
-import { callOnce, openChannel } from '../load/connect.ts';
+import { type ClientFiles, callOnce, openChannel } from '../load/connect.ts';
 import { EtcdProcess, memberAddresses } from './etcd-process.ts';
 
 const STATUS = '/etcdserverpb.Maintenance/Status';
@@ -19,9 +19,9 @@ export class Cluster {
   }
 
   /** Starts `count` members and waits until each answers. */
-  static async start(program: string, count: number): Promise<Cluster> {
+  static async start(program: string, count: number, tls: ClientFiles | null = null): Promise<Cluster> {
     const addresses = await memberAddresses(count);
-    const cluster = new Cluster(addresses.map((own) => EtcdProcess.launch(program, own, addresses)));
+    const cluster = new Cluster(addresses.map((own) => EtcdProcess.launch(program, own, addresses, tls)));
     try {
       await Promise.all(cluster.members.map((member) => member.answers()));
     } catch (error) {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeRangeRequest, RangeRequest } from '@etcd/api/etcdserverpb';
-import { callOnce, openChannel } from '../load/connect.ts';
+import { type ClientFiles, callOnce, openChannel, secureTarget } from '../load/connect.ts';
 import { RANGE } from '../load/request-source.ts';
 import { freePorts } from './ports.ts';
 
@@ -42,28 +42,40 @@ export class EtcdProcess {
   readonly directory: string;
   readonly #program: string;
   readonly #flags: readonly string[];
+  readonly #tls: ClientFiles | null;
   #child: ChildProcess;
   #exited: Promise<void>;
 
-  private constructor(program: string, address: MemberAddress, peers: readonly MemberAddress[]) {
+  private constructor(
+    program: string,
+    address: MemberAddress,
+    peers: readonly MemberAddress[],
+    tls: ClientFiles | null,
+  ) {
     this.#program = program;
+    this.#tls = tls;
     this.address = address;
     this.directory = mkdtempSync(join(tmpdir(), 'etcd-bench-'));
     directories.add(this.directory);
-    this.#flags = flagsOf(address, peers, join(this.directory, 'data'));
+    this.#flags = flagsOf(address, peers, join(this.directory, 'data'), tls);
     this.#child = this.#spawn();
     this.#exited = exitOf(this.#child);
   }
 
-  /** Starts a member without waiting for it. */
-  static launch(program: string, address: MemberAddress, peers: readonly MemberAddress[]): EtcdProcess {
-    return new EtcdProcess(program, address, peers);
+  /** Starts a member without waiting for it; with files, everything is on TLS and both sides show certificates. */
+  static launch(
+    program: string,
+    address: MemberAddress,
+    peers: readonly MemberAddress[],
+    tls: ClientFiles | null = null,
+  ): EtcdProcess {
+    return new EtcdProcess(program, address, peers, tls);
   }
 
   /** Starts a single member and waits until it answers. */
-  static async start(program: string): Promise<EtcdProcess> {
+  static async start(program: string, tls: ClientFiles | null = null): Promise<EtcdProcess> {
     const [address] = await memberAddresses(1);
-    const server = EtcdProcess.launch(program, address!, [address!]);
+    const server = EtcdProcess.launch(program, address!, [address!], tls);
     await server.answers();
     return server;
   }
@@ -74,7 +86,8 @@ export class EtcdProcess {
 
   /** `host:port` for clients. */
   get target(): string {
-    return `127.0.0.1:${this.address.clientPort}`;
+    const address = `127.0.0.1:${this.address.clientPort}`;
+    return this.#tls === null ? address : secureTarget(address, this.#tls);
   }
 
   /** Resolves as soon as a linearizable Range of `key` is answered. */
@@ -156,9 +169,11 @@ function flagsOf(
   address: MemberAddress,
   peers: readonly MemberAddress[],
   dataDirectory: string,
+  tls: ClientFiles | null,
 ): readonly string[] {
-  const clientUrl = `http://127.0.0.1:${address.clientPort}`;
-  const peerUrl = (member: MemberAddress): string => `http://127.0.0.1:${member.peerPort}`;
+  const scheme = tls === null ? 'http' : 'https';
+  const clientUrl = `${scheme}://127.0.0.1:${address.clientPort}`;
+  const peerUrl = (member: MemberAddress): string => `${scheme}://127.0.0.1:${member.peerPort}`;
   return [
     `--name=${address.name}`,
     `--data-dir=${dataDirectory}`,
@@ -169,6 +184,16 @@ function flagsOf(
     `--initial-cluster=${peers.map((peer) => `${peer.name}=${peerUrl(peer)}`).join(',')}`,
     `--quota-backend-bytes=${8 * 1024 ** 3}`,
     '--log-level=warn',
+    ...(tls === null ? [] : [...tlsFlags('', tls), ...tlsFlags('peer-', tls)]),
+  ];
+}
+
+function tlsFlags(prefix: '' | 'peer-', { certFile, keyFile, caFile }: ClientFiles): readonly string[] {
+  return [
+    `--${prefix}cert-file=${certFile}`,
+    `--${prefix}key-file=${keyFile}`,
+    `--${prefix}trusted-ca-file=${caFile}`,
+    `--${prefix}client-cert-auth`,
   ];
 }
 
