@@ -10,6 +10,8 @@ import type { World } from './world.ts';
 const MAX_CUT_OPERATIONS = 400;
 const MAX_DOWN_MS = 8000;
 const MAX_PAUSE_MS = 6000;
+const MIN_ABSENCE_MS = 8000;
+const MAX_ABSENCE_MS = 25_000;
 const MAX_WALL_JUMP_MS = 3_600_000;
 /** Of the disk, while it is slow. */
 const MAX_SLOW_SYNC_MS = 400;
@@ -97,6 +99,7 @@ export class FaultInjector {
       { name: 'isolation', weight: 4, happen: () => this.#isolate(true) },
       { name: 'one-way isolation', weight: 3, happen: () => this.#isolate(false) },
       { name: 'refusal', weight: 3, happen: () => this.#refuse() },
+      { name: 'long absence', weight: 7, happen: () => this.#absent() },
       { name: 'partition', weight: 3, happen: () => this.#partition() },
       { name: 'single link cut', weight: 3, happen: () => this.#cutLink() },
       { name: 'bad network', weight: 4, happen: () => this.#badNetwork() },
@@ -203,6 +206,18 @@ export class FaultInjector {
       this.#world.fabric.cut(machine.name, name);
       if (isDeaf) this.#world.fabric.cut(name, machine.name);
     }
+  }
+
+  /** One member hears nothing for so long that it has to be sent the database; its clients are there when it comes. */
+  #absent(): void {
+    const absent = this.#random.pick(this.#world.machines).name;
+    const durationMs = MIN_ABSENCE_MS + this.#random.below(MAX_ABSENCE_MS);
+    this.#world.note(`${absent} is absent for ${durationMs} ms`);
+    const others = this.#world.machines.map(({ name }) => name).filter((name) => name !== absent);
+    for (const name of others) this.#world.fabric.cut(name, absent);
+    this.#world.clock.setTimer(durationMs, () => {
+      for (const name of others) this.#world.fabric.mend(name, absent);
+    });
   }
 
   #partition(): void {

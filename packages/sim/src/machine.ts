@@ -267,6 +267,7 @@ class MemberRun {
       originMs: this.#random.below(1_000_000),
       waitMs: () => machine.processorWaitMs(),
       wallOffsetMs: () => machine.wallOffsetMs,
+      turnMs: world.pace.turnMs,
       onError: (error) => this.#onError(error),
     });
   }
@@ -372,6 +373,7 @@ class MemberRun {
       },
       onFatal: (error) => this.#onError(error),
       onRemoved: () => this.#machine.retire(),
+      slices: this.#world.pace.slices,
     });
     this.server = server;
     this.#observeBeforeCompaction(parts.raftStorage);

@@ -97,12 +97,37 @@ const renewsWithoutAsking: Plant = {
   },
 };
 
+/** Who reads over several turns holds compactions up, but goes on in the store that a snapshot has put in the place of its own. */
+const goesOnInTheNewStore: Plant = {
+  member: ({ store }) => {
+    const open = store.views.open.bind(store.views);
+    store.views.open = (...opened) =>
+      through(open(...opened), {
+        get index() {
+          return store.index;
+        },
+        get backend() {
+          return store.backend;
+        },
+      });
+  },
+};
+
+/** Compactions remove what is being read. */
+const compactsUnderReaders: Plant = {
+  member: ({ store }) => {
+    store.views.whenNoneBefore = (_revision, callback) => callback();
+  },
+};
+
 export const PLANTS = {
   acknowledgesBeforeSync,
+  compactsUnderReaders,
   countsRequestsFromTheClock,
   countsVotesTwice,
   findsRequestsById,
   forgetsEvents,
+  goesOnInTheNewStore,
   readsWithoutAsking,
 } as const satisfies Readonly<Record<string, Plant>>;
 
@@ -121,8 +146,7 @@ function unsynced(file: DiskFile): DiskFile {
 function through<T extends object>(target: T, replaced: Partial<T>): T {
   return new Proxy(target, {
     get(of, name) {
-      const own = replaced[name as keyof T];
-      if (own !== undefined) return own;
+      if (name in replaced) return replaced[name as keyof T];
       const value = of[name as keyof T];
       return typeof value === 'function' ? value.bind(of) : value;
     },

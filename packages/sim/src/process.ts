@@ -17,6 +17,8 @@ export interface SimProcessOptions {
   readonly waitMs: () => number;
   /** By how much the machine's wall clock is off at the moment. */
   readonly wallOffsetMs: () => number;
+  /** How long a turn of the event loop takes: what is deferred runs so much later. */
+  readonly turnMs: number;
   /** Something was thrown out of the process. */
   readonly onError: (error: unknown) => void;
 }
@@ -72,7 +74,7 @@ export class SimProcess implements Clock {
 
   /** After everything that is due at this instant: what arrived together is worked off together. */
   defer(callback: () => void): void {
-    this.#clock.setTimer(this.aheadMs, () => this.run(callback));
+    this.#clock.setTimer(this.aheadMs + this.#options.turnMs, () => this.run(callback));
   }
 
   /** Runs `callback` in the process: now, when it is free, or not at all. */

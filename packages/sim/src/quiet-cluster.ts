@@ -6,7 +6,7 @@ import type { SimDisk } from '@etcd/testing';
 import { GrpcChannel } from '@etcd/transport';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
-import { World } from './world.ts';
+import { FULL_PACE, type Pace, World } from './world.ts';
 
 const SEED = 20_261_121;
 export const START_LIMIT_MS = 30_000;
@@ -15,7 +15,8 @@ const STEP_MS = 10;
 export interface QuietClusterOptions {
   readonly size: number;
   readonly flags?: readonly string[];
-  readonly plant?: Plant;
+  readonly plant?: Plant | undefined;
+  readonly pace?: Pace;
   /** What the machines find on their disks; nothing unless told. */
   readonly disks?: readonly SimDisk[];
   /** Power of the first machine is cut at that operation of its disk; it starts again at once. */
@@ -27,7 +28,7 @@ export class QuietCluster {
   readonly log: string[] = [];
   extraFlags: readonly string[];
 
-  private constructor({ size, flags = [], plant, disks = [] }: QuietClusterOptions) {
+  private constructor({ size, flags = [], plant, disks = [], pace = FULL_PACE }: QuietClusterOptions) {
     this.extraFlags = flags;
     this.world = new World({
       seed: SEED,
@@ -35,6 +36,7 @@ export class QuietCluster {
       plant: plant ?? null,
       hasPast: disks.length > 0,
     });
+    this.world.pace = pace;
     const names = Array.from({ length: size }, (_, i) => `m${i + 1}`);
     const initial = names.map((name) => `${name}=http://${name}:2380`).join();
     for (const name of names) {

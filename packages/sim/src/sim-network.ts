@@ -94,6 +94,11 @@ export class Fabric {
     this.#cut.add(`${from}>${to}`);
   }
 
+  mend(from: string, to: string): void {
+    const link = `${from}>${to}`;
+    if (this.#cut.delete(link)) this.#upSinceMs.set(link, this.clock.now());
+  }
+
   heal(): void {
     for (const link of this.#cut) this.#upSinceMs.set(link, this.clock.now());
     this.#cut.clear();

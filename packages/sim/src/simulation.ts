@@ -10,9 +10,10 @@ import type { Machine } from './machine.ts';
 import { compareMembers } from './member-state.ts';
 import { Operator } from './operator.ts';
 import type { Plant } from './plant.ts';
+import { Reader } from './reader.ts';
 import { drawTraits, peerUrlsOf, type Traits } from './traits.ts';
 import { Watcher } from './watcher.ts';
-import { type Violation, World } from './world.ts';
+import { FULL_PACE, type Pace, type Violation, World } from './world.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -39,12 +40,16 @@ export interface SimulationResult {
   readonly entryCount: number;
   readonly leaderCount: number;
   readonly eventCount: number;
+  /** Times that everything was read. */
+  readonly readCount: number;
   readonly messageCount: number;
   /** Databases that members got from their leader. */
   readonly snapshotCount: number;
 }
 
 const CLUSTER_SIZES = [3, 3, 5] as const;
+/** Clients that read everything, again and again. */
+const READERS = 3;
 /** After everything is healed a request must be answered within this: elections, replays and retries included. */
 const PROGRESS_LIMIT_MS = 30_000;
 /** And every member must have caught up within this. */
@@ -61,6 +66,7 @@ class Simulation {
   readonly #world: World;
   readonly #clients: Client[] = [];
   readonly #watchers: Watcher[] = [];
+  readonly #readers: Reader[] = [];
   readonly #faults: FaultInjector;
   readonly #operator: Operator;
 
@@ -83,7 +89,7 @@ class Simulation {
       world.machines.every((machine) => machine.isServing),
     );
     while (world.violation === null && world.clock.now() < untilMs) {
-      for (const client of this.#clients) client.start();
+      for (const worker of [...this.#clients, ...this.#readers]) worker.start();
       this.#operator.start();
       await world.run(1000 + world.random.below(10_000));
       this.#faults.begin();
@@ -96,19 +102,34 @@ class Simulation {
     return this.#result();
   }
 
+  /** Most worlds do little in a turn, and take their time for it: then large jobs take many turns, and much comes between. */
+  #drawPace(): Pace {
+    const { random } = this.#world;
+    if (random.chance(0.4)) return FULL_PACE;
+    const slices = {
+      rangeKeys: random.pick([1, 2, 5]),
+      watchRevisions: random.pick([1, 10]),
+      hashRevisions: random.pick([10, 100]),
+      restoreRevisions: random.pick([1, 5, 20]),
+    };
+    return { slices, turnMs: random.pick([2, 5]) };
+  }
+
   /** The first members, and how they are configured: small limits, so that everything happens soon. */
   #found(): Operator {
     const world = this.#world;
     const { random, traits } = world;
     const size = this.#options.members ?? random.pick(CLUSTER_SIZES);
-    const snapshotCount = random.pick([20, 100, 1000]);
+    const snapshotCount = random.pick([10, 20, 100, 1000]);
+    world.pace = this.#drawPace();
     const common = [
       '--data-dir=/data',
       '--heartbeat-interval=100',
       '--election-timeout=1000',
       '--initial-cluster-token=sim',
       `--snapshot-count=${snapshotCount}`,
-      `--snapshot-catchup-entries=${random.pick([5, 50, 500])}`,
+      `--snapshot-catchup-entries=${random.pick([5, 5, 50, 500])}`,
+      `--compaction-batch-limit=${random.pick([1, 10, 1000])}`,
       `--pre-vote=${random.chance(0.7)}`,
     ];
     const numbers = Array.from({ length: size }, (_, i) => i + 1);
@@ -139,11 +160,14 @@ class Simulation {
     const world = this.#world;
     const { random } = world;
     const thinkMs = random.pick([300, 700, 2000]);
-    const keyCount = random.pick([3, 8, 20]);
+    const keyCount = random.pick([3, 8, 20, 60]);
     const count = 2 + random.below(3);
     for (let i = 0; i < count; i++) {
       const name = `c${i + 1}`;
       this.#clients.push(new Client({ world, name, random: random.fork(), thinkMs, keyCount }));
+    }
+    for (let i = 0; i < READERS; i++) {
+      this.#readers.push(new Reader({ world, name: `r${i + 1}`, random: random.fork(), isLocal: i > 0 }));
     }
     const ranges = [
       { key: '\0', end: '\0' },
@@ -170,14 +194,14 @@ class Simulation {
     await this.#mustHold('every client gets an answer', PROGRESS_LIMIT_MS, () =>
       this.#clients.every((client, i) => client.okCount > answered[i]!),
     );
-    for (const client of this.#clients) client.stop();
+    for (const worker of [...this.#clients, ...this.#readers]) worker.stop();
     await this.#mustConverge();
   }
 
   async #mustConverge(): Promise<void> {
     const world = this.#world;
     await this.#mustHold('requests end', CONVERGENCE_LIMIT_MS, () =>
-      [...this.#clients, this.#operator].every(({ isIdle }) => isIdle),
+      [...this.#clients, ...this.#readers, this.#operator].every(({ isIdle }) => isIdle),
     );
     await this.#mustHold('members have caught up, and those removed have ended', CONVERGENCE_LIMIT_MS, () =>
       this.#isConverged(),
@@ -229,6 +253,7 @@ class Simulation {
       entryCount: world.history.lastIndex,
       leaderCount: world.history.termCount,
       eventCount: this.#watchers.reduce((total, watcher) => total + watcher.eventCount, 0),
+      readCount: this.#readers.reduce((total, reader) => total + reader.readCount, 0),
       messageCount: world.fabric.deliveredCount,
       snapshotCount: world.fabric.snapshotCount,
     };

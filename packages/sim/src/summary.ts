@@ -12,6 +12,7 @@ export function resultLine(result: SimulationResult): string {
     `entries=${result.entryCount}`,
     `leaders=${result.leaderCount}`,
     `events=${result.eventCount}`,
+    `reads=${result.readCount}`,
     `snapshots=${result.snapshotCount}`,
     `trace=${result.traceHash}`,
   ];

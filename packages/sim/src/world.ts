@@ -4,6 +4,7 @@
  */
 import { type Disk, SeededRandom } from '@etcd/base';
 import type { MemberStartError } from '@etcd/server';
+import { SLICE_SIZES, type SliceSizes } from '@etcd/storage/mvcc';
 import { SimClock } from '@etcd/testing';
 import { Machine, type MachineOptions } from './machine.ts';
 import { Model } from './model.ts';
@@ -39,6 +40,14 @@ export interface LeaseFacts {
   isRevocable: boolean;
 }
 
+/** How much the members do in a turn of their event loops, and how long that takes. */
+export interface Pace {
+  readonly slices: SliceSizes;
+  readonly turnMs: number;
+}
+
+export const FULL_PACE: Pace = { slices: SLICE_SIZES, turnMs: 0 };
+
 /** Whoever wants to join and is refused tries again after this. */
 const REJOIN_MS = 1000;
 
@@ -58,6 +67,7 @@ export class World {
   /** Members that are being started: promises that must be given their turns. */
   #startingCount = 0;
   violation: Violation | null = null;
+  pace: Pace = FULL_PACE;
   /** The highest revision that any answer has told of. */
   seenRevision = 1;
 

@@ -19,7 +19,13 @@ import {
   recoverMembership,
   type SemanticVersion,
 } from '@etcd/storage/membership';
-import { type RestoreError, type RevisionObserver, Store, WatchHub } from '@etcd/storage/mvcc';
+import {
+  type RestoreError,
+  type RevisionObserver,
+  type SliceSizes,
+  Store,
+  WatchHub,
+} from '@etcd/storage/mvcc';
 import {
   ConsistentIndex,
   createAuthBuckets,
@@ -63,6 +69,7 @@ export interface StateMachineOptions {
   /** Told of every revision that is written. */
   readonly onRevision: RevisionObserver;
   readonly onFatal: (error: Error) => void;
+  readonly slices?: SliceSizes | undefined;
 }
 
 /** Older databases don't say which release they are for. */
@@ -106,6 +113,7 @@ export class StateMachine {
       compactionSleepMs: config.compactionSleepIntervalMs,
       compactionObserver: observeCompactions(metrics),
       onRevision,
+      slices: options.slices,
     });
     this.lessor.setStore(this.store);
   }

@@ -23,7 +23,7 @@ import {
   formatClusterVersion,
   formatId,
 } from '@etcd/storage/membership';
-import type { Store, WatchHub } from '@etcd/storage/mvcc';
+import type { SliceSizes, Store, WatchHub } from '@etcd/storage/mvcc';
 import { memberPurgeTargets, PurgeLoop } from '@etcd/storage/snap';
 import type { Alarms, ApplierHost, Quota } from '../apply/index.ts';
 import { StateMachine } from '../apply/index.ts';
@@ -81,6 +81,7 @@ export interface EtcdServerOptions {
   readonly onFatal: (error: Error) => void;
   /** The member does not belong to its cluster any more: its process ends, in order. */
   readonly onRemoved: () => void;
+  readonly slices?: SliceSizes | undefined;
 }
 
 /** Entries may be committed this far ahead of the applied one before requests are refused. */
@@ -157,6 +158,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       host: this,
       onRevision: (revision, log) => this.integrity.onChanges(revision, log),
       onFatal: (error) => this.onFatal(error),
+      slices: options.slices,
     });
     if (config.featureGates.LeaseCheckpoint) {
       const propose = (field: number, bytes: Uint8Array, waiter: Waiter): void =>

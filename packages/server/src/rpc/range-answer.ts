@@ -24,8 +24,6 @@ import {
 import type { HeaderWriter, ResponseHeaderWriter } from './response-header.ts';
 import { refuseInternal } from './rpc-context.ts';
 
-/** Keys that are read before others get a turn. */
-const SLICE_KEYS = 512;
 /** Bytes that are copied before others get a turn. */
 const SLICE_BYTES = 4 * 1024 * 1024;
 /** A complete answer up to this size goes straight into the connection's output. */
@@ -47,7 +45,7 @@ export function answerRange(
     return answerWhole(call, executeRange(store, request), header, listener);
   }
   const scan = new RangeScan(store, request);
-  if (scan.step(SLICE_KEYS)) return answerWhole(call, scan.result, header, listener);
+  if (scan.step(store.slices.rangeKeys)) return answerWhole(call, scan.result, header, listener);
   scan.hold(store);
   new LargeRange(call, store, scan, header, listener).next();
 }
@@ -109,7 +107,7 @@ class LargeRange {
 
   readonly next = (): void => {
     if (!this.#call.isAlive) return this.#giveUp();
-    const isDone = this.#scan.step(SLICE_KEYS);
+    const isDone = this.#scan.step(this.#store.slices.rangeKeys);
     const { result, isInOrder } = this.#scan;
     if (result.error !== null) {
       this.#body.discard();
@@ -138,8 +136,9 @@ class LargeRange {
     if (!this.#call.isAlive) return this.#body.discard();
     const { kvs } = this.#scan.result;
     const from = this.#taken;
+    const { rangeKeys } = this.#store.slices;
     const maxLength = this.#body.length + SLICE_BYTES;
-    while (this.#taken < kvs.count && this.#taken - from < SLICE_KEYS && this.#body.length < maxLength) {
+    while (this.#taken < kvs.count && this.#taken - from < rangeKeys && this.#body.length < maxLength) {
       appendRangePairs(kvs, this.#body, this.#taken, this.#taken + 1);
       this.#taken++;
     }
@@ -213,7 +212,8 @@ class RangeStream implements CallReceiver {
   readonly next = (): void => {
     if (!this.#call.isAlive) return this.#scan.close();
     const { kvs } = this.#scan.result;
-    const isDone = this.#scan.step(Math.max(1, Math.min(SLICE_KEYS, this.#chunkKeys - kvs.count)));
+    const { rangeKeys } = this.#store.slices;
+    const isDone = this.#scan.step(Math.max(1, Math.min(rangeKeys, this.#chunkKeys - kvs.count)));
     const { error } = this.#scan.result;
     if (error !== null) return refuseRange(this.#call, error, this.#listener);
     if (isDone) return this.#finish();

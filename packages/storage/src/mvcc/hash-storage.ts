@@ -13,7 +13,6 @@ import type { StoreView } from './views.ts';
 
 /** Hashes of this many compactions are kept. */
 const MAX_STORED = 10;
-const SLICE_REVISIONS = 2000;
 const SLICE_BYTES = 1024 * 1024;
 /** A gentle hash rests so many times as long as it has worked, but never shorter than this. */
 const GENTLE_REST = 4;
@@ -112,11 +111,11 @@ export class HashStorage {
   #slice(run: Running, walk: RevisionWalk): void {
     if (!this.#running.has(run)) return;
     if (run.view.error !== null) return this.#fail(run, run.view.error);
-    const { clock } = this.#store;
+    const { clock, slices } = this.#store;
     const startMs = clock.now();
     walk.resume();
     let bytes = 0;
-    for (let left = SLICE_REVISIONS; left > 0 && bytes < SLICE_BYTES; left--) {
+    for (let left = slices.hashRevisions; left > 0 && bytes < SLICE_BYTES; left--) {
       if (!walk.next()) return this.#finish(run);
       run.hasher.add(walk);
       bytes += walk.end - walk.start;

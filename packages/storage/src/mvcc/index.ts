@@ -42,6 +42,7 @@ export {
   TXN,
   TxnResult,
 } from './results.ts';
+export { SLICE_SIZES, type SliceSizes } from './slice-sizes.ts';
 export { Slices } from './slices.ts';
 export {
   type ChangeObserver,

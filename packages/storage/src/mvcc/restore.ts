@@ -10,9 +10,6 @@ import type { TreeIndex } from './key-index/tree-index.ts';
 import { KeyValueView } from './key-value.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
 
-/** Revisions in one slice: a few milliseconds. */
-const SLICE_REVISIONS = 1000;
-
 /** The file's revisions can't be read. */
 export class RestoreError extends Error {
   override readonly name = 'RestoreError';
@@ -52,9 +49,9 @@ export class Restorer {
     this.#isOn = this.#cursor?.first() ?? false;
   }
 
-  /** Reads a slice; true at the end, or after an {@link error}. */
-  step(): boolean {
-    for (let left = SLICE_REVISIONS; left > 0 && this.#isOn; left--) {
+  /** Reads so many revisions; true at the end, or after an {@link error}. */
+  step(revisions: number): boolean {
+    for (let left = revisions; left > 0 && this.#isOn; left--) {
       if (!this.#take(this.#cursor!)) break;
       this.#isOn = this.#cursor!.next();
     }

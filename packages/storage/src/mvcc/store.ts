@@ -18,6 +18,7 @@ import { TreeIndex } from './key-index/tree-index.ts';
 import { type LeaseKeeper, NO_LEASES } from './lease-keeper.ts';
 import type { ReadView } from './read-view.ts';
 import { type RestoreError, Restorer } from './restore.ts';
+import { SLICE_SIZES, type SliceSizes } from './slice-sizes.ts';
 import { Views } from './views.ts';
 import { WriteTxn } from './write-txn.ts';
 
@@ -42,6 +43,7 @@ export interface StoreOptions {
   readonly compactionObserver?: CompactionObserver | undefined;
   /** For who compares members. */
   readonly onRevision?: RevisionObserver | undefined;
+  readonly slices?: SliceSizes | undefined;
 }
 
 export interface CompactionObserver {
@@ -67,6 +69,7 @@ export class Store implements ReadView {
   readonly hashes: HashStorage;
   /** For readers that take several turns. */
   readonly views: Views;
+  readonly slices: SliceSizes;
   readonly #logger: Logger;
   readonly #compactor: Compactor;
   readonly #txn: WriteTxn;
@@ -86,6 +89,7 @@ export class Store implements ReadView {
     this.clock = options.clock;
     this.leases = options.leases ?? NO_LEASES;
     this.#logger = options.logger ?? SILENT_LOGGER;
+    this.slices = options.slices ?? SLICE_SIZES;
     this.views = new Views(options.clock, this.#logger);
     this.hashes = new HashStorage(this, this.#logger);
     this.#onRevision = options.onRevision ?? null;
@@ -138,7 +142,8 @@ export class Store implements ReadView {
     this.#restorer = restorer;
     const slice = (): void => {
       if (this.#restorer !== restorer) return;
-      if (restorer.error === null && !restorer.step()) return this.clock.defer(slice);
+      if (restorer.error === null && !restorer.step(this.slices.restoreRevisions))
+        return this.clock.defer(slice);
       this.#restorer = null;
       if (restorer.error === null) this.#onRestored(restorer);
       done(restorer.error);

@@ -18,7 +18,6 @@ import { WatcherGroup, type WatcherNode } from './watcher-group.ts';
 
 /** Watchers that are caught up together. */
 const MAX_WATCHERS_PER_CATCH_UP = 1000;
-const SLICE_REVISIONS = 1000;
 /** The changes of a larger transaction are read back from the store in slices. */
 const MAX_CHANGES_AT_ONCE = 2000;
 
@@ -43,9 +42,9 @@ export class WatchHub implements PreviousPair {
 
   /**
    * The store is restored; the hub becomes its observer.
-   * @param sliceRevisions revisions that are read for lagging watchers in one turn, and sent at a time: etcd's 1000.
+   * @param sliceRevisions see `slice-sizes.ts`.
    */
-  constructor(store: Store, sliceRevisions = SLICE_REVISIONS) {
+  constructor(store: Store, sliceRevisions = store.slices.watchRevisions) {
     this.#store = store;
     this.#notifiedRevision = store.revision;
     const outcome = {
