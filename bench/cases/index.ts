@@ -2,6 +2,7 @@
 import type { BenchCase } from '../case.ts';
 import { clusterCases } from './cluster.ts';
 import { tlsHandshakes } from './handshakes.ts';
+import { killStorm } from './kill-storm.ts';
 import { range10k, rangeStream10k } from './large-range.ts';
 import { memory1m } from './memory.ts';
 import { requestCases, secureRequestCases } from './requests.ts';
@@ -21,4 +22,5 @@ export const CASES: readonly BenchCase[] = [
   memory1m,
   stall5m,
   ...clusterCases,
+  killStorm,
 ];

@@ -571,8 +571,9 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   onProposalDropped(idSuffix: number): void {
     this.metrics.handles.proposalsFailedTotal.inc();
-    // As the leader: more is on its way than may be. Otherwise nobody has taken it: it may be asked for again.
-    this.pending.fail(idSuffix, this.isLeader ? ErrTooManyRequests : ErrLeaderChanged);
+    // A leader has too much on its way, unless it was removed; then, and otherwise, another will take it.
+    const isFull = this.isLeader && !this.membership.isRemoved(this.memberId);
+    this.pending.fail(idSuffix, isFull ? ErrTooManyRequests : ErrLeaderChanged);
   }
 
   apply(entries: readonly Entry[]): void {
