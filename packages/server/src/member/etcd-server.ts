@@ -160,11 +160,10 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       onFatal: (error) => this.onFatal(error),
       slices: options.slices,
     });
-    if (config.featureGates.LeaseCheckpoint) {
-      const propose = (field: number, bytes: Uint8Array, waiter: Waiter): void =>
-        this.#proposals.proposeAsLeader(field, bytes, waiter);
-      this.lessor.setCheckpointer(leaseCheckpointer(propose));
-    }
+    const checkpointer = leaseCheckpointer((field, bytes, waiter) =>
+      this.#proposals.proposeAsLeader(field, bytes, waiter),
+    );
+    this.lessor.setCheckpointer(checkpointer, config.featureGates.LeaseCheckpoint);
     this.lessor.setExpiredHandler((leaseIds) => this.#revoker.revoke(leaseIds));
     this.#loop = new RaftLoop({
       node: parts.node,

@@ -9,7 +9,7 @@ import { openBackend, SimMember } from '../mvcc/testing/sim-member.ts';
 import { deleteRange, put } from '../mvcc/txn.ts';
 import { LeaseQueue } from './lease-queue.ts';
 import { LeaseTable } from './lease-table.ts';
-import { Lessor, type LessorOptions, MAX_LEASE_TTL } from './lessor.ts';
+import { type Checkpointer, Lessor, type LessorOptions, MAX_LEASE_TTL } from './lessor.ts';
 
 const { ErrLeaseExists, ErrLeaseNotFound, ErrLeaseTTLTooLarge, ErrNotPrimary } = INTERNAL_ERRORS.lease;
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
@@ -299,6 +299,27 @@ test('checkpoints record what is left of long leases, shorten the next promotion
   assert.equal(next.lessor.lookup(1n)!.remainingMs, 300_000);
   next.lessor.promote(0);
   assert.equal(next.lessor.lookup(1n)!.remainingMs, 300_000, 'the checkpoint is gone');
+});
+
+test('a member that makes no checkpoints takes back those of others when it renews', () => {
+  const { lessor } = newMember();
+  lessor.promote(0);
+  lessor.grant(1n, 600);
+  const made: number[] = [];
+  const checkpointer: Checkpointer = (checkpoints, done) => {
+    for (const { id, remainingTtl } of checkpoints) {
+      made.push(remainingTtl);
+      lessor.checkpoint(id, remainingTtl);
+    }
+    done(null);
+  };
+  lessor.setCheckpointer(checkpointer, false);
+  lessor.checkpoint(1n, 60);
+  lessor.promote(0);
+  assert.equal(lessor.lookup(1n)!.remainingMs, 60_000);
+  lessor.renewThen(1n, (error, ttl) => assert.deepEqual([error, ttl], [null, 600]));
+  assert.deepEqual(made, [0]);
+  assert.equal(lessor.lookup(1n)!.remainingMs, 600_000);
 });
 
 test('a renewal whose checkpoint fails says so', () => {

@@ -101,6 +101,7 @@ export class Lessor implements LeaseKeeper {
   #index: TreeIndex | null = null;
   #store: LeaseStore | null = null;
   #checkpointer: Checkpointer | null = null;
+  #isPeriodic = false;
   #onExpired: ((ids: readonly bigint[]) => void) | null = null;
   #isPrimary = false;
   /** Grows with each promotion and demotion: expiries of other epochs don't count. */
@@ -131,9 +132,15 @@ export class Lessor implements LeaseKeeper {
     this.#store = store;
   }
 
-  /** Without one, there are no checkpoints. */
-  setCheckpointer(checkpointer: Checkpointer | null): void {
+  /**
+   * Without one, there are no checkpoints. Whether they are made is one thing, to take one back is another: a renewal has to, whoever made
+   * it, or what was confirmed would not bind the next leader.
+   *
+   * @param isPeriodic the remaining TTL of long leases is recorded now and then.
+   */
+  setCheckpointer(checkpointer: Checkpointer | null, isPeriodic = true): void {
     this.#checkpointer = checkpointer;
+    this.#isPeriodic = isPeriodic;
   }
 
   /** Told of expired leases, at most 500 twice a second; the primary has them revoked through raft. */
@@ -214,7 +221,9 @@ export class Lessor implements LeaseKeeper {
     const row = this.#table.find(id);
     if (row === 0) return;
     this.#table.remainingTtl.set(row, remainingTtl);
-    if (this.#persistsCheckpoints()) putLease(this.#backend, id, this.#table.ttl.get(row), remainingTtl);
+    // What was recorded under another setting is taken back under any.
+    const isRecorded = remainingTtl === 0 || this.#persistsCheckpoints();
+    if (isRecorded) putLease(this.#backend, id, this.#table.ttl.get(row), remainingTtl);
     if (this.#isPrimary) this.#scheduleCheckpoint(row);
   }
 
@@ -456,7 +465,7 @@ export class Lessor implements LeaseKeeper {
   }
 
   #scheduleCheckpoint(row: number): void {
-    if (this.#checkpointer === null) return;
+    if (!this.#isPeriodic) return;
     const { ttl, remainingTtl } = this.#table;
     const seconds = remainingTtl.get(row) > 0 ? remainingTtl.get(row) : ttl.get(row);
     if (seconds * 1000 <= this.#checkpointIntervalMs) return;
