@@ -35,7 +35,7 @@ export const ROOMS: Readonly<Record<string, Edges>> = {
     cluster: ['config', 'metrics', 'request', 'peer', 'consensus'],
     boot: ['config', 'metrics', 'apply', 'peer'],
     member: ['config', 'metrics', 'request', 'apply', 'peer', 'integrity', 'consensus', 'cluster', 'boot'],
-    rpc: ['config', 'metrics', 'request', 'apply', 'member'],
+    rpc: ['config', 'metrics', 'request', 'apply', 'consensus', 'cluster'],
     serve: ['config', 'metrics', 'request', 'peer', 'boot', 'member', 'rpc'],
   },
 };

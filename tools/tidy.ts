@@ -23,6 +23,8 @@ interface SourceFile {
   readonly package: string;
   readonly isTest: boolean;
   readonly isBench: boolean;
+  /** Something that tests are made with: in a folder `testing`, beside them. */
+  readonly isForTests: boolean;
   readonly isGenerated: boolean;
   readonly isNodeShell: boolean;
   readonly text: string;
@@ -92,7 +94,7 @@ function checkEdges(file: SourceFile, complaints: string[]): void {
       const climbs = specifier!.split('../').length - 1;
       if (climbs > depth) complaints.push(`${file.path}: import '${specifier}' leaves the package`);
     } else if (target !== file.package && !allowed.includes(target)) {
-      const testOnly = (file.isTest || file.isBench) && target === 'testing';
+      const testOnly = (file.isTest || file.isBench || file.isForTests) && target === 'testing';
       if (!testOnly) complaints.push(`${file.path}: package ${file.package} may not import ${target}`);
     } else if (specifier === '@etcd/base/node' && inCore(file)) {
       complaints.push(`${file.path}: only programs, tests and benchmarks import @etcd/base/node`);
@@ -111,13 +113,14 @@ function checkRooms(file: SourceFile, complaints: string[]): void {
     return;
   }
   const up = '../'.repeat(inRoom.length);
+  const mayLookBehind = file.isTest || file.isBench || file.isForTests;
   for (const [, specifier] of file.text.matchAll(/from '(\.\.\/[^']*)'/g)) {
     if (!specifier!.startsWith(up)) continue;
     const [target, ...rest] = specifier!.slice(up.length).split('/');
     if (target === room) continue;
     if (rest.length === 0 || !allowed.includes(target!)) {
       complaints.push(`${file.path}: room ${room} may not import ${target}`);
-    } else if (rest.join('/') !== 'index.ts' && !file.isTest && !file.isBench) {
+    } else if (rest.join('/') !== 'index.ts' && !mayLookBehind) {
       complaints.push(`${file.path}: import ../${target}/index.ts instead of '${specifier}'`);
     }
   }
@@ -183,6 +186,7 @@ function* sourceFiles(root: string): Generator<SourceFile> {
         package: top === 'packages' ? parts[1]! : top,
         isTest: path.endsWith('.test.ts') || top === 'tests',
         isBench: path.endsWith('.bench.ts') || top === 'bench',
+        isForTests: parts.includes('testing') && parts[1] !== 'testing',
         isGenerated: parts.includes('gen'),
         isNodeShell:
           parts.includes('node') || parts.at(-1)!.startsWith('node-') || parts.at(-1) === 'main.ts',

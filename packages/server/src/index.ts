@@ -14,4 +14,4 @@ export type {
   PeerResponseCallback,
   SnapshotBody,
 } from './peer/index.ts';
-export { registerServices, type Services } from './rpc/index.ts';
+export { type RunningServices, registerServices } from './rpc/index.ts';

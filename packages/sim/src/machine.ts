@@ -15,8 +15,8 @@ import {
   type MemberParts,
   MemberStartError,
   Metrics,
+  type RunningServices,
   registerServices,
-  type Services,
 } from '@etcd/server';
 import { type DiskOperation, SimDisk, type SimDiskOptions, SimulatedCrash } from '@etcd/testing';
 import { type Duplex, GrpcServer, memoryDuplexPair } from '@etcd/transport';
@@ -251,7 +251,7 @@ class MemberRun {
   readonly #random: SeededRandom;
   readonly #connections = new Set<Duplex>();
   #grpc: GrpcServer | null = null;
-  #services: Services | null = null;
+  #services: RunningServices | null = null;
   #isStopping = false;
   server: EtcdServer | null = null;
   parts: MemberParts | null = null;

@@ -22,6 +22,7 @@ import type { ConfChange } from '@etcd/api/raftpb';
 import { type ConfState, type Entry, EntryType } from '@etcd/api/raftpb';
 import { type Clock, InvariantError, type Logger } from '@etcd/base';
 import { decodeConfChangeEntry } from '@etcd/raft';
+import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
 import { membershipWriter } from '@etcd/storage/data';
 import type { Lessor } from '@etcd/storage/lease';
@@ -29,8 +30,18 @@ import type { ConfChangeEffect, Membership } from '@etcd/storage/membership';
 import { deleteRange, executeTxn, put, type Store } from '@etcd/storage/mvcc';
 import type { ConsistentIndex } from '@etcd/storage/schema';
 import type { MetricHandles } from '../metrics/index.ts';
-import type { MembersResult, PendingRequests, RequestIds, Waiter } from '../request/index.ts';
-import { RequestEnvelope, RequestField } from '../request/index.ts';
+import {
+  type AnyKind,
+  KINDS,
+  type PendingRequests,
+  type PendingWaiter,
+  RequestEnvelope,
+  type RequestIds,
+  type ResultOf,
+  type Waiter,
+  waiterOf,
+} from '../request/index.ts';
+import type { Access } from './access.ts';
 import type { Alarms } from './alarms.ts';
 import { ApplyTimes } from './apply-times.ts';
 import { applyColdRequest, type ColdRequestContext } from './cold-requests.ts';
@@ -62,6 +73,8 @@ export interface ApplierOptions {
   readonly lessor: Lessor;
   readonly alarms: Alarms;
   readonly quota: Quota;
+  /** Judges every request that a client has proposed. */
+  readonly access: Access;
   readonly membership: Membership;
   readonly consistentIndex: ConsistentIndex;
   readonly pending: PendingRequests;
@@ -135,24 +148,29 @@ export class Applier {
     const envelope = this.#envelope;
     const { data } = entry;
     if (!envelope.parse(data)) return this.#applyUnusual(entry);
-    const { pending, ids } = this.#options;
+    const { pending, ids, access } = this.#options;
     const { field, idSuffix, start, end } = envelope;
-    const waiter = envelope.idPrefix === ids.prefix ? pending.take(idSuffix, data) : null;
+    const pendingWaiter = envelope.idPrefix === ids.prefix ? pending.take(idSuffix, data) : null;
+    const identity = access.isEnabled ? envelope.identity(data) : NO_IDENTITY;
     switch (field) {
-      case RequestField.PUT: {
-        const request = waiter?.request as PutRequest | undefined | null;
-        return this.#put(request ?? decodePutRequest(data, start, end), waiter);
+      case KINDS.put.field: {
+        const waiter = waiterOf(pendingWaiter, 'put');
+        return this.#put(waiter?.request ?? decodePutRequest(data, start, end), identity, waiter);
       }
-      case RequestField.TXN: {
-        const request = waiter?.request as TxnRequest | undefined | null;
-        return this.#txn(request ?? decodeTxnRequest(data, start, end), waiter);
+      case KINDS.txn.field: {
+        const waiter = waiterOf(pendingWaiter, 'txn');
+        return this.#txn(waiter?.request ?? decodeTxnRequest(data, start, end), identity, waiter);
       }
-      case RequestField.DELETE_RANGE: {
-        const request = waiter?.request as DeleteRangeRequest | undefined | null;
-        return this.#deleteRange(request ?? decodeDeleteRangeRequest(data, start, end), waiter);
+      case KINDS.deleteRange.field: {
+        const waiter = waiterOf(pendingWaiter, 'deleteRange');
+        return this.#deleteRange(
+          waiter?.request ?? decodeDeleteRangeRequest(data, start, end),
+          identity,
+          waiter,
+        );
       }
       default:
-        return this.#applyDecoded(entry.index, decodeInternalRaftRequest(data), waiter);
+        return this.#applyDecoded(entry.index, decodeInternalRaftRequest(data), pendingWaiter);
     }
   }
 
@@ -170,16 +188,20 @@ export class Applier {
     this.#applyDecoded(entry.index, request, waiter);
   }
 
-  #applyDecoded(index: number, request: InternalRaftRequest, waiter: Waiter | null): void {
+  #applyDecoded(index: number, request: InternalRaftRequest, waiter: PendingWaiter | null): void {
     if (request.v2 !== null) return this.#applyV2(index, request.v2, waiter);
-    if (request.put !== null) return this.#put(request.put, waiter);
-    if (request.txn !== null) return this.#txn(request.txn, waiter);
-    if (request.deleteRange !== null) return this.#deleteRange(request.deleteRange, waiter);
-    this.#applyCold(request, waiter);
+    const { header } = request;
+    const identity = header === null ? NO_IDENTITY : { name: header.username, revision: header.authRevision };
+    if (request.put !== null) return this.#put(request.put, identity, waiterOf(waiter, 'put'));
+    if (request.txn !== null) return this.#txn(request.txn, identity, waiterOf(waiter, 'txn'));
+    if (request.deleteRange !== null) {
+      return this.#deleteRange(request.deleteRange, identity, waiterOf(waiter, 'deleteRange'));
+    }
+    this.#applyCold(request, identity, waiter);
   }
 
   /** Who waits for `entry` in this process, if it has proposed it. */
-  #takeWaiter(id: bigint, entry: Entry): Waiter | null {
+  #takeWaiter(id: bigint, entry: Entry): PendingWaiter | null {
     const { pending, ids } = this.#options;
     return id >> 48n === BigInt(ids.prefix) ? pending.take(Number(id & 0xffff_ffff_ffffn), entry.data) : null;
   }
@@ -193,19 +215,19 @@ export class Applier {
     }
   }
 
-  #applyV2(index: number, request: Request, waiter: Waiter | null): void {
+  #applyV2(index: number, request: Request, waiter: PendingWaiter | null): void {
     const { membership, host, store } = this.#options;
     host.onV2Request(index);
     const before = membership.version;
     membership.applyV2Request(request, this.#cold.membershipWriter);
     if (membership.version !== before) host.onClusterVersion();
     this.#times.took('V2', true);
-    waiter?.onApplied({ revision: store.revision });
+    waiterOf(waiter, 'v2')?.onApplied({ revision: store.revision });
   }
 
-  #put(request: PutRequest, waiter: Waiter | null): void {
-    const { store, quota, metrics } = this.#options;
-    const refusal = this.#refusal(true);
+  #put(request: PutRequest, identity: Identity, waiter: Waiter<'put'> | null): void {
+    const { store, quota, metrics, access } = this.#options;
+    const refusal = this.#refusal(true) ?? (access.isEnabled ? access.put(identity, request) : null);
     if (refusal !== null) return this.#refuse('Put', refusal, waiter);
     const hasRoom = quota.hasRoomFor(putCost(request));
     const result = put(store, request);
@@ -214,10 +236,10 @@ export class Applier {
     this.#finish(result, result.error, hasRoom, waiter);
   }
 
-  #txn(request: TxnRequest, waiter: Waiter | null): void {
-    const { store, quota, metrics } = this.#options;
+  #txn(request: TxnRequest, identity: Identity, waiter: Waiter<'txn'> | null): void {
+    const { store, quota, metrics, access } = this.#options;
     const cost = txnCost(request);
-    const refusal = this.#refusal(cost > 0);
+    const refusal = this.#refusal(cost > 0) ?? (access.isEnabled ? access.txn(identity, request) : null);
     if (refusal !== null) return this.#refuse('Txn', refusal, waiter);
     const hasRoom = quota.hasRoomFor(cost);
     // Whoever proposed it reads the ranges; on the other members they would be work for nobody.
@@ -227,9 +249,9 @@ export class Applier {
     this.#finish(result, result.error, hasRoom, waiter);
   }
 
-  #deleteRange(request: DeleteRangeRequest, waiter: Waiter | null): void {
-    const { store, metrics } = this.#options;
-    const refusal = this.#refusal(false);
+  #deleteRange(request: DeleteRangeRequest, identity: Identity, waiter: Waiter<'deleteRange'> | null): void {
+    const { store, metrics, access } = this.#options;
+    const refusal = this.#refusal(false) ?? (access.isEnabled ? access.deleteRange(identity, request) : null);
     if (refusal !== null) return this.#refuse('DeleteRange', refusal, waiter);
     const result = deleteRange(store, request);
     metrics.deleteTotal.value++;
@@ -237,11 +259,12 @@ export class Applier {
     this.#finish(result, null, true, waiter);
   }
 
-  #applyCold(request: InternalRaftRequest, waiter: Waiter | null): void {
-    const outcome = applyColdRequest(this.#cold, request, waiter !== null);
-    if (outcome.error !== null) return this.#refuse(outcome.operation, outcome.error, waiter);
-    this.#times.took(outcome.operation, true);
-    this.#finish(outcome.result, null, outcome.hasRoom, waiter);
+  #applyCold(request: InternalRaftRequest, identity: Identity, waiter: PendingWaiter | null): void {
+    const { operation, error, hasRoom, answer } = applyColdRequest(this.#cold, request, identity, waiter);
+    if (error !== null) return this.#refuse(operation, error, waiter);
+    this.#times.took(operation, true);
+    if (hasRoom) answer();
+    else this.#refuseForSpace(waiter);
   }
 
   /** What alarms make of a request. */
@@ -251,16 +274,25 @@ export class Applier {
     return grows && alarms.hasNoSpace ? ErrNoSpace : null;
   }
 
-  #refuse(operation: string, error: InternalError, waiter: Waiter | null): void {
+  #refuse(operation: string, error: InternalError, waiter: PendingWaiter | null): void {
     this.#times.took(operation, false);
     waiter?.onFailed(error);
   }
 
-  /** What was applied beyond the quota stays applied; its proposer is told, once the alarm is up. */
-  #finish(result: object, error: InternalError | null, hasRoom: boolean, waiter: Waiter | null): void {
+  #finish<K extends AnyKind>(
+    result: ResultOf<K>,
+    error: InternalError | null,
+    hasRoom: boolean,
+    waiter: Waiter<K> | null,
+  ): void {
     if (error !== null) waiter?.onFailed(error);
     else if (hasRoom) waiter?.onApplied(result);
-    else if (this.#options.alarms.hasNoSpace) waiter?.onFailed(ErrNoSpace);
+    else this.#refuseForSpace(waiter);
+  }
+
+  /** What was applied beyond the quota stays applied; its proposer is told, once the alarm is up. */
+  #refuseForSpace(waiter: PendingWaiter | null): void {
+    if (this.#options.alarms.hasNoSpace) waiter?.onFailed(ErrNoSpace);
     else this.#options.host.onNoSpace(() => waiter?.onFailed(ErrNoSpace));
   }
 
@@ -280,7 +312,6 @@ export class Applier {
     consistentIndex.setConfState(host.applyConfChange(change));
     const effect = membership.applyConfChange(change, this.#cold.membershipWriter);
     host.onMemberChange(effect);
-    const result: MembersResult = { members: membership.members() };
-    waiter?.onApplied(result);
+    waiterOf(waiter, 'confChange')?.onApplied({ members: membership.members() });
   }
 }

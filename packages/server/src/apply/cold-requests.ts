@@ -8,8 +8,10 @@ import {
   type LeaseCheckpointRequest,
   type LeaseGrantRequest,
   type LeaseRevokeRequest,
+  type RangeRequest,
 } from '@etcd/api/etcdserverpb';
 import { InvariantError, type Logger } from '@etcd/base';
+import type { Identity } from '@etcd/storage/auth';
 import type { Lessor } from '@etcd/storage/lease';
 import { type BucketWriter, formatId, type Membership } from '@etcd/storage/membership';
 import { executeRange, type Store } from '@etcd/storage/mvcc';
@@ -17,9 +19,13 @@ import type { MetricHandles } from '../metrics/index.ts';
 import {
   type AlarmResult,
   CompactionResult,
-  type DoneResult,
-  type LeaseGrantResult,
+  KINDS,
+  type Kind,
+  type PendingWaiter,
+  type ResultOf,
+  waiterOf,
 } from '../request/index.ts';
+import type { Access } from './access.ts';
 import type { Alarms } from './alarms.ts';
 import type { ApplierHost } from './applier.ts';
 import { LEASE_COST_BYTES, type Quota } from './quota.ts';
@@ -31,6 +37,7 @@ export interface ColdRequestContext {
   readonly lessor: Lessor;
   readonly alarms: Alarms;
   readonly quota: Quota;
+  readonly access: Access;
   readonly membership: Membership;
   readonly membershipWriter: BucketWriter;
   readonly logger: Logger;
@@ -41,50 +48,84 @@ export interface ColdRequestContext {
 export interface Outcome {
   readonly operation: string;
   readonly error: InternalError | null;
-  readonly result: object;
   /** False: applied, but beyond the quota. */
   readonly hasRoom: boolean;
+  /** Tells whoever waits what came of it. */
+  readonly answer: () => void;
 }
 
-const NO_RESULT = {};
+/** Who asked, and who waits in this process. */
+interface Asking {
+  readonly identity: Identity;
+  readonly waiter: PendingWaiter | null;
+}
 
-/** @param isAwaited whether anybody waits for the result. */
 export function applyColdRequest(
   context: ColdRequestContext,
   request: InternalRaftRequest,
-  isAwaited: boolean,
+  identity: Identity,
+  waiter: PendingWaiter | null,
 ): Outcome {
-  const { alarms, store, membership, membershipWriter } = context;
-  if (request.clusterVersionSet !== null) {
-    membership.applyClusterVersionSet(request.clusterVersionSet, membershipWriter);
-    context.host.onClusterVersion();
-    return done('ClusterVersionSet', store);
+  const { alarms, access } = context;
+  const asking: Asking = { identity, waiter };
+  const ofCluster = applyClusterRequest(context, request, asking);
+  if (ofCluster !== null) return ofCluster;
+  if (request.alarm !== null) return applyAlarm(context, request.alarm, asking);
+  if (request.leaseCheckpoint !== null) {
+    return applyLeaseCheckpoint(context, request.leaseCheckpoint, asking);
   }
-  if (request.clusterMemberAttrSet !== null) {
-    membership.applyClusterMemberAttrSet(request.clusterMemberAttrSet, membershipWriter);
-    return done('ClusterMemberAttrSet', store);
-  }
-  if (request.downgradeInfoSet !== null) {
-    membership.applyDowngradeInfoSet(request.downgradeInfoSet, membershipWriter);
-    return done('DowngradeInfoSet', store);
-  }
-  if (request.downgradeVersionTest !== null) return done('DowngradeVersionTest', store);
-  if (request.alarm !== null) return applyAlarm(context, request.alarm);
-  if (request.leaseCheckpoint !== null) return applyLeaseCheckpoint(context, request.leaseCheckpoint);
   if (alarms.hasCorrupt) return refused(operationOf(request), ErrCorrupt);
-  if (request.range !== null) {
-    // A read in the log changes nothing: it is done for whoever waits for it.
-    if (!isAwaited) return done('Range', store);
-    const result = executeRange(store, request.range);
-    return { operation: 'Range', error: result.error, result, hasRoom: true };
+  if (request.range !== null) return applyRange(context, request.range, asking);
+  if (request.compaction !== null) return applyCompaction(context, request.compaction, asking);
+  if (request.leaseGrant !== null) return applyLeaseGrant(context, request.leaseGrant, asking);
+  if (request.leaseRevoke !== null) {
+    const refusal = access.isEnabled ? access.leaseKeys(identity, request.leaseRevoke.id, 'write') : null;
+    if (refusal !== null) return refused(KINDS.leaseRevoke.operation, refusal);
+    return applyLeaseRevoke(context, request.leaseRevoke, asking);
   }
-  if (request.compaction !== null) return applyCompaction(context, request.compaction);
-  if (request.leaseGrant !== null) return applyLeaseGrant(context, request.leaseGrant);
-  if (request.leaseRevoke !== null) return applyLeaseRevoke(context, request.leaseRevoke);
   throw new InvariantError(`apply: a request of a kind that is not known (${operationOf(request)})`);
 }
 
-function applyCompaction({ store }: ColdRequestContext, { revision }: CompactionRequest): Outcome {
+/** What members tell each other; null where the request is none of these. */
+function applyClusterRequest(
+  context: ColdRequestContext,
+  request: InternalRaftRequest,
+  asking: Asking,
+): Outcome | null {
+  const { membership, membershipWriter, store } = context;
+  const result = { revision: store.revision };
+  if (request.clusterVersionSet !== null) {
+    membership.applyClusterVersionSet(request.clusterVersionSet, membershipWriter);
+    context.host.onClusterVersion();
+    return done('clusterVersionSet', result, asking);
+  }
+  if (request.clusterMemberAttrSet !== null) {
+    membership.applyClusterMemberAttrSet(request.clusterMemberAttrSet, membershipWriter);
+    return done('clusterMemberAttrSet', result, asking);
+  }
+  if (request.downgradeInfoSet !== null) {
+    membership.applyDowngradeInfoSet(request.downgradeInfoSet, membershipWriter);
+    return done('downgradeInfoSet', result, asking);
+  }
+  return request.downgradeVersionTest === null ? null : done('downgradeVersionTest', result, asking);
+}
+
+/** A read in the log changes nothing: it is done for whoever waits for it. */
+function applyRange({ store, access }: ColdRequestContext, request: RangeRequest, asking: Asking): Outcome {
+  const { operation } = KINDS.range;
+  const { waiter, identity } = asking;
+  if (waiter === null) return { operation, error: null, hasRoom: true, answer: () => {} };
+  const refusal = access.isEnabled ? access.range(identity, request.key, request.rangeEnd) : null;
+  if (refusal !== null) return refused(operation, refusal);
+  const result = executeRange(store, request);
+  return result.error === null ? done('range', result, asking) : refused(operation, result.error);
+}
+
+function applyCompaction(
+  { store }: ColdRequestContext,
+  { revision }: CompactionRequest,
+  asking: Asking,
+): Outcome {
   let finish: () => void = () => {};
   let isFinished = false;
   const error = store.compact(revision, () => {
@@ -96,37 +137,47 @@ function applyCompaction({ store }: ColdRequestContext, { revision }: Compaction
   // For a revision in the future nothing was scheduled.
   if (isFinished || error === INTERNAL_ERRORS.mvcc.ErrFutureRev) result.finish();
   // An error travels in the result: whoever asked for a physical compaction waits for the one that is running.
-  return { operation: 'Compaction', error: null, result, hasRoom: true };
+  return done('compaction', result, asking);
 }
 
-function applyLeaseGrant(context: ColdRequestContext, { id, ttl }: LeaseGrantRequest): Outcome {
+function applyLeaseGrant(
+  context: ColdRequestContext,
+  { id, ttl }: LeaseGrantRequest,
+  asking: Asking,
+): Outcome {
   const { alarms, quota, lessor, store } = context;
-  if (alarms.hasNoSpace) return refused('LeaseGrant', ErrNoSpace);
+  const { operation } = KINDS.leaseGrant;
+  if (alarms.hasNoSpace) return refused(operation, ErrNoSpace);
   const hasRoom = quota.hasRoomFor(LEASE_COST_BYTES);
   const granted = lessor.grant(id, ttl);
-  if (granted.error !== null) return refused('LeaseGrant', granted.error);
+  if (granted.error !== null) return refused(operation, granted.error);
   context.metrics.leaseGrantedTotal.inc();
   context.metrics.leaseTtlTotal.observe(granted.ttl);
-  const result: LeaseGrantResult = { id, ttl: granted.ttl, revision: store.revision };
-  return { operation: 'LeaseGrant', error: null, result, hasRoom };
+  const result = { id, ttl: granted.ttl, revision: store.revision };
+  return done('leaseGrant', result, asking, hasRoom);
 }
 
 function applyLeaseRevoke(
   { lessor, store, metrics }: ColdRequestContext,
   { id }: LeaseRevokeRequest,
+  asking: Asking,
 ): Outcome {
   const error = lessor.revoke(id);
-  if (error !== null) return refused('LeaseRevoke', error);
+  if (error !== null) return refused(KINDS.leaseRevoke.operation, error);
   metrics.leaseRevokedTotal.inc();
-  return done('LeaseRevoke', store);
+  return done('leaseRevoke', { revision: store.revision }, asking);
 }
 
-function applyLeaseCheckpoint(context: ColdRequestContext, request: LeaseCheckpointRequest): Outcome {
-  for (const { id, remainingTtl } of request.checkpoints) context.lessor.checkpoint(id, remainingTtl);
-  return done('LeaseCheckpoint', context.store);
+function applyLeaseCheckpoint(
+  { lessor, store }: ColdRequestContext,
+  request: LeaseCheckpointRequest,
+  asking: Asking,
+): Outcome {
+  for (const { id, remainingTtl } of request.checkpoints) lessor.checkpoint(id, remainingTtl);
+  return done('leaseCheckpoint', { revision: store.revision }, asking);
 }
 
-function applyAlarm(context: ColdRequestContext, request: AlarmRequest): Outcome {
+function applyAlarm(context: ColdRequestContext, request: AlarmRequest, asking: Asking): Outcome {
   const { alarms, metrics } = context;
   const { action, memberId, alarm } = request;
   let result: AlarmResult = { alarms: [] };
@@ -140,20 +191,20 @@ function applyAlarm(context: ColdRequestContext, request: AlarmRequest): Outcome
       metrics.alarms.labels(formatId(memberId), alarmName(alarm)).set(isRaised ? 1 : 0);
     }
   }
-  return { operation: 'Alarm', error: null, result, hasRoom: true };
+  return done('alarm', result, asking);
 }
 
 function alarmName(alarm: number): string {
   return ['NONE', 'NOSPACE', 'CORRUPT'][alarm] ?? String(alarm);
 }
 
-function done(operation: string, store: Store): Outcome {
-  const result: DoneResult = { revision: store.revision };
-  return { operation, error: null, result, hasRoom: true };
+function done<K extends Kind>(kind: K, result: ResultOf<K>, { waiter }: Asking, hasRoom = true): Outcome {
+  const answer = (): void => waiterOf(waiter, kind)?.onApplied(result);
+  return { operation: KINDS[kind].operation, error: null, hasRoom, answer };
 }
 
 function refused(operation: string, error: InternalError): Outcome {
-  return { operation, error, result: NO_RESULT, hasRoom: true };
+  return { operation, error, hasRoom: true, answer: () => {} };
 }
 
 function operationOf(request: InternalRaftRequest): string {

@@ -5,6 +5,7 @@
  * Before {@link StateMachine.restoreThen} is done nothing may be applied, watched or read. A snapshot from the leader
  * ({@link StateMachine.replaceThen}) takes the place of all state at once; who only reads waits meanwhile.
  */
+export type { Access } from './access.ts';
 export type { Alarms } from './alarms.ts';
 export type { ApplierHost } from './applier.ts';
 export { countTxn } from './kv-counts.ts';

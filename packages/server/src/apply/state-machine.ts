@@ -39,6 +39,7 @@ import type { Snapshotter } from '@etcd/storage/snap';
 import type { Config } from '../config/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 import type { PendingRequests, Reader, RequestIds } from '../request/index.ts';
+import { type Access, OPEN_ACCESS } from './access.ts';
 import { Alarms } from './alarms.ts';
 import { Applier, type ApplierHost } from './applier.ts';
 import { observeCompactions } from './compaction-metrics.ts';
@@ -78,6 +79,8 @@ const FIRST_SCHEMA_VERSION: SemanticVersion = { major: 3, minor: 5, patch: 0, pr
 export class StateMachine {
   readonly store: Store;
   readonly lessor: Lessor;
+  /** Who may do what. */
+  readonly access: Access = OPEN_ACCESS;
   readonly #options: StateMachineOptions;
   #backend: Backend;
   #consistentIndex: ConsistentIndex;
@@ -287,6 +290,7 @@ export class StateMachine {
       lessor: this.lessor,
       alarms: this.#alarms,
       quota: this.#quota,
+      access: this.access,
       membership: parts.membership,
       consistentIndex: this.#consistentIndex,
       pending,

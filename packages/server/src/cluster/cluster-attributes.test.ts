@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeRequest } from '@etcd/api/etcdserverpb';
-import { decodeClusterVersionSetRequest } from '@etcd/api/membershippb';
+import { ClusterVersionSetRequest } from '@etcd/api/membershippb';
 import { SILENT_LOGGER } from '@etcd/base';
 import {
   type Attributes,
@@ -14,7 +14,7 @@ import {
 } from '@etcd/storage/membership';
 import { SimClock } from '@etcd/testing';
 import type { MaxClusterVersion } from '../config/index.ts';
-import { RequestField, type Waiter } from '../request/index.ts';
+import { type Propose, type Waiter, waiterOf } from '../request/index.ts';
 import { ClusterAttributes } from './cluster-attributes.ts';
 import { Releases } from './releases.ts';
 
@@ -65,7 +65,7 @@ class Subject {
       requestTimeoutMs: 5000,
       isLeader: () => isLeader,
       releases,
-      propose: (field, bytes, waiter) => this.#apply(field, bytes, waiter),
+      propose: this.#apply,
       proposeV2: (encode, waiter) => this.#applyV2(encode(1n), waiter),
       read: (reader) => reader.onReadable(),
       onPublished: () => {
@@ -101,20 +101,20 @@ class Subject {
     return { server, cluster: null, isOurs: release === OURS };
   }
 
-  #apply(field: number, bytes: Uint8Array, waiter: Waiter): void {
-    this.proposed.push(field === RequestField.CLUSTER_VERSION_SET ? 'version' : 'attributes');
+  readonly #apply: Propose = (kind, request, waiter) => {
+    this.proposed.push(kind === 'clusterVersionSet' ? 'version' : 'attributes');
     this.clock.defer(() => {
-      waiter.onApplied({});
-      if (field === RequestField.CLUSTER_VERSION_SET)
-        this.setVersion(decodeClusterVersionSetRequest(bytes).ver);
+      if (kind === 'clusterVersionSet') waiterOf(waiter, 'clusterVersionSet')!.onApplied({ revision: 1 });
+      else waiterOf(waiter, 'clusterMemberAttrSet')!.onApplied({ revision: 1 });
+      if (request instanceof ClusterVersionSetRequest) this.setVersion(request.ver);
     });
-  }
+  };
 
-  #applyV2(bytes: Uint8Array, waiter: Waiter): void {
+  #applyV2(bytes: Uint8Array, waiter: Waiter<'v2'>): void {
     const { path, val } = decodeRequest(bytes);
     this.proposed.push(`v2 ${path === '/0/version' ? 'version' : 'attributes'}`);
     this.clock.defer(() => {
-      waiter.onApplied({});
+      waiter.onApplied({ revision: 1 });
       if (path === '/0/version') this.setVersion(val);
     });
   }

@@ -10,9 +10,6 @@ import {
   ClusterMemberAttrSetRequest,
   ClusterVersionSetRequest,
   DowngradeInfoSetRequest,
-  encodeClusterMemberAttrSetRequest,
-  encodeClusterVersionSetRequest,
-  encodeDowngradeInfoSetRequest,
 } from '@etcd/api/membershippb';
 import type { Clock, Logger, Timer } from '@etcd/base';
 import {
@@ -45,8 +42,9 @@ import {
   type EntryFormFacts,
   entryForm,
   FIRST_WITHOUT_V2,
+  type Propose,
   type Reader,
-  RequestField,
+  V2_FIELD,
   type Waiter,
 } from '../request/index.ts';
 import type { Releases } from './releases.ts';
@@ -62,9 +60,9 @@ export interface ClusterAttributesOptions {
   readonly isLeader: () => boolean;
   readonly releases: Releases;
   /** Proposes a request in the envelope of the v3 API. */
-  readonly propose: (field: number, bytes: Uint8Array, waiter: Waiter) => void;
+  readonly propose: Propose;
   /** Proposes a bare request of the v2 API, with the id that it is given. */
-  readonly proposeV2: (encode: (id: bigint) => Uint8Array, waiter: Waiter) => void;
+  readonly proposeV2: (encode: (id: bigint) => Uint8Array, waiter: Waiter<'v2'>) => void;
   readonly read: (reader: Reader) => void;
   /** The attributes are in the log: the member may serve. */
   readonly onPublished: () => void;
@@ -171,8 +169,8 @@ export class ClusterAttributes {
   #endDowngrade(target: SemanticVersion): void {
     const { propose, logger } = this.#options;
     this.#isVersionPending = true;
-    const bytes = encodeDowngradeInfoSetRequest(new DowngradeInfoSetRequest({ enabled: false }));
-    propose(RequestField.DOWNGRADE_INFO_SET, bytes, {
+    propose('downgradeInfoSet', new DowngradeInfoSetRequest({ enabled: false }), {
+      kind: 'downgradeInfoSet',
       request: null,
       onApplied: () => {
         this.#isVersionPending = false;
@@ -190,12 +188,12 @@ export class ClusterAttributes {
     if (form === null) return false;
     this.#isVersionPending = true;
     const text = formatVersion(version);
-    const waiter = this.#versionWaiter(text);
     if (form === 'v2') {
-      this.#proposeV2Put('/0/version', text, waiter);
+      this.#proposeV2Put('/0/version', text, this.#versionWaiter('v2', text));
     } else {
-      const bytes = encodeClusterVersionSetRequest(new ClusterVersionSetRequest({ ver: text }));
-      this.#options.propose(RequestField.CLUSTER_VERSION_SET, bytes, waiter);
+      const request = new ClusterVersionSetRequest({ ver: text });
+      const waiter = this.#versionWaiter('clusterVersionSet', text);
+      this.#options.propose('clusterVersionSet', request, waiter);
     }
     return true;
   }
@@ -254,7 +252,7 @@ export class ClusterAttributes {
     const facts: EntryFormFacts = {
       clusterVersion: membership.version,
       lowest: releases.lowest,
-      hasNoV2: releases.whoCanNotRead(ENTRY_KINDS.get(RequestField.V2)!) !== null,
+      hasNoV2: releases.whoCanNotRead(ENTRY_KINDS.get(V2_FIELD)!) !== null,
       isComplete: unknown.length === 0,
       isPatient: this.#isPatient,
     };
@@ -278,9 +276,10 @@ export class ClusterAttributes {
     });
   }
 
-  #versionWaiter(version: string): Waiter {
+  #versionWaiter<K extends 'v2' | 'clusterVersionSet'>(kind: K, version: string): Waiter<K> {
     const { logger } = this.#options;
     return {
+      kind,
       request: null,
       onApplied: () => {
         this.#isVersionPending = false;
@@ -321,26 +320,31 @@ export class ClusterAttributes {
   }
 
   #publishAs(form: EntryForm): void {
-    const { attributes, memberId, logger, propose } = this.#options;
-    const waiter: Waiter = {
+    const { attributes, memberId, propose } = this.#options;
+    if (form === 'v2') {
+      const path = `/0/members/${formatId(memberId)}/attributes`;
+      this.#proposeV2Put(path, attributesJson(attributes), this.#publishWaiter('v2'));
+      return;
+    }
+    const { name, clientUrls } = attributes;
+    const memberAttributes = new AttributesMessage({ name, clientUrls: [...clientUrls] });
+    const request = new ClusterMemberAttrSetRequest({ memberId, memberAttributes });
+    propose('clusterMemberAttrSet', request, this.#publishWaiter('clusterMemberAttrSet'));
+  }
+
+  #publishWaiter<K extends 'v2' | 'clusterMemberAttrSet'>(kind: K): Waiter<K> {
+    return {
+      kind,
       request: null,
       onApplied: () => this.#onPublished('published local member to cluster through raft'),
       onFailed: (error: InternalError) => {
-        logger.warn('failed to publish local member to cluster through raft', {
+        this.#options.logger.warn('failed to publish local member to cluster through raft', {
           ...this.#fields,
           error: error.message,
         });
         this.#onUnpublished();
       },
     };
-    if (form === 'v2') {
-      this.#proposeV2Put(`/0/members/${formatId(memberId)}/attributes`, attributesJson(attributes), waiter);
-      return;
-    }
-    const { name, clientUrls } = attributes;
-    const memberAttributes = new AttributesMessage({ name, clientUrls: [...clientUrls] });
-    const request = new ClusterMemberAttrSetRequest({ memberId, memberAttributes });
-    propose(RequestField.CLUSTER_MEMBER_ATTR_SET, encodeClusterMemberAttrSetRequest(request), waiter);
   }
 
   #onPublished(message: string): void {
@@ -364,7 +368,7 @@ export class ClusterAttributes {
     };
   }
 
-  #proposeV2Put(path: string, val: string, waiter: Waiter): void {
+  #proposeV2Put(path: string, val: string, waiter: Waiter<'v2'>): void {
     this.#options.proposeV2((id) => encodeRequest(new Request({ id, method: 'PUT', path, val })), waiter);
   }
 }

@@ -11,5 +11,6 @@ export { leaseCheckpointer } from './lease-checkpointer.ts';
 export { LeaseRequests } from './lease-requests.ts';
 export { LeaseRevoker } from './lease-revoker.ts';
 export { leaseTimeToLive } from './lease-time-to-live.ts';
+export { Proposals } from './proposals.ts';
 export { Reconfiguration } from './reconfiguration.ts';
 export { Releases } from './releases.ts';

@@ -3,12 +3,14 @@ import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import type { LeaseTimeToLiveResponse } from '@etcd/api/etcdserverpb';
 import type { Clock } from '@etcd/base';
 import type { Lessor, RenewCallback } from '@etcd/storage/lease';
+import type { RequestIds } from '../request/index.ts';
 import type { LeaderRequests } from './leader-requests.ts';
 import { leaseTimeToLive } from './lease-time-to-live.ts';
 
 export interface LeaseRequestsOptions {
   readonly lessor: Lessor;
-  readonly leader: LeaderRequests;
+  readonly ids: RequestIds;
+  readonly leader: Pick<LeaderRequests, 'leaseTimeToLive' | 'renewLease'>;
   readonly clock: Clock;
   /**
    * Whether this member leads, for sure: a renewal that is confirmed must bind whoever leads next, and it does if a quorum followed this
@@ -29,6 +31,12 @@ export class LeaseRequests {
 
   constructor(options: LeaseRequestsOptions) {
     this.#options = options;
+  }
+
+  /** An id for a lease that is to be granted, which no lease has. */
+  newId(): bigint {
+    const { ids, lessor } = this.#options;
+    return ids.nextLeaseId((id) => lessor.has(id));
   }
 
   /** Keeps a lease alive, here or through the leader; gives its TTL in seconds. */

@@ -4,15 +4,14 @@
  * is looked at again then: meanwhile another may have led, and renewed it.
  */
 import type { InternalError } from '@etcd/api';
-import { encodeLeaseRevokeRequest, LeaseRevokeRequest } from '@etcd/api/etcdserverpb';
+import { LeaseRevokeRequest } from '@etcd/api/etcdserverpb';
 import type { Logger } from '@etcd/base';
 import { RingBuffer } from '@etcd/base';
-import type { Waiter } from '../request/index.ts';
-import { RequestField } from '../request/index.ts';
+import type { Propose, Waiter } from '../request/index.ts';
 
 export interface LeaseRevokerOptions {
   readonly logger: Logger;
-  readonly propose: (field: number, bytes: Uint8Array, waiter: Waiter) => void;
+  readonly propose: Propose;
   /** Calls `then` with whether this member surely leads. */
   readonly confirmLeadership: (then: (leads: boolean) => void) => void;
   /** Whether a lease is there, and has expired as this member decides. */
@@ -59,17 +58,17 @@ export class LeaseRevoker {
       if (id === undefined) return;
       if (!this.#options.isExpired(id)) continue;
       this.#pendingCount++;
-      const request = new LeaseRevokeRequest({ id });
-      this.#options.propose(RequestField.LEASE_REVOKE, encodeLeaseRevokeRequest(request), this.#waiter(id));
+      this.#options.propose('leaseRevoke', new LeaseRevokeRequest({ id }), this.#waiter(id));
     }
   }
 
-  #waiter(id: bigint): Waiter {
+  #waiter(id: bigint): Waiter<'leaseRevoke'> {
     const finish = (): void => {
       this.#pendingCount--;
       this.#next();
     };
     return {
+      kind: 'leaseRevoke',
       request: null,
       onApplied: () => {
         this.#options.onExpired();

@@ -24,7 +24,7 @@ export interface ReconfigurationOptions {
   /** `--strict-reconfig-check`. */
   readonly isStrict: boolean;
   readonly metrics: Pick<MetricHandles, 'learnerPromoteSuccesses' | 'learnerPromoteFailures'>;
-  readonly propose: (change: ConfChange, waiter: Waiter) => void;
+  readonly propose: (change: ConfChange, waiter: Waiter<'confChange'>) => void;
 }
 
 export class Reconfiguration {
@@ -46,12 +46,12 @@ export class Reconfiguration {
   }
 
   /** The waiter gets a `MembersResult`, or why the change is not to be had. */
-  change(change: ConfChange, waiter: Waiter): void {
+  change(change: ConfChange, waiter: Waiter<'confChange'>): void {
     this.#options.propose(change, waiter);
   }
 
   /** Makes a learner a voter if it has caught up, which only the leader knows: others ask it. The waiter gets a `MembersResult`. */
-  promote(id: bigint, waiter: Waiter): void {
+  promote(id: bigint, waiter: Waiter<'confChange'>): void {
     const { isLeader, leader } = this.#options;
     if (isLeader()) return this.promoteHere(id, waiter);
     leader.promoteMember(id, (error, members) => {
@@ -62,7 +62,7 @@ export class Reconfiguration {
   }
 
   /** The same if this member leads; `ErrNotLeader` if not. */
-  promoteHere(id: bigint, waiter: Waiter): void {
+  promoteHere(id: bigint, waiter: Waiter<'confChange'>): void {
     const { isLeader, isStrict, membership, memberId } = this.#options;
     if (!isLeader()) return waiter.onFailed(INTERNAL_ERRORS.errors.ErrNotLeader);
     const counted = this.#counted(waiter);
@@ -73,9 +73,10 @@ export class Reconfiguration {
     this.change(promoteMemberChange(id), counted);
   }
 
-  #counted(waiter: Waiter): Waiter {
+  #counted(waiter: Waiter<'confChange'>): Waiter<'confChange'> {
     const { learnerPromoteSuccesses, learnerPromoteFailures } = this.#options.metrics;
     return {
+      kind: 'confChange',
       request: waiter.request,
       onApplied: (result) => {
         learnerPromoteSuccesses.inc();

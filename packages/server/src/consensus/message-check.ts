@@ -22,7 +22,7 @@ import {
   MembershipError,
   parseVersion,
 } from '@etcd/storage/membership';
-import { RequestEnvelope, RequestField } from '../request/index.ts';
+import { KINDS, RequestEnvelope } from '../request/index.ts';
 
 export class MessageCheck {
   readonly #envelope = new RequestEnvelope();
@@ -69,13 +69,13 @@ export class MessageCheck {
     if (!envelope.parse(data)) return unusualProblem(data);
     const { field, start, end } = envelope;
     switch (field) {
-      case RequestField.PUT:
+      case KINDS.put.field:
         decodePutRequest(data, start, end);
         return null;
-      case RequestField.DELETE_RANGE:
+      case KINDS.deleteRange.field:
         decodeDeleteRangeRequest(data, start, end);
         return null;
-      case RequestField.TXN:
+      case KINDS.txn.field:
         return txnProblem(decodeTxnRequest(data, start, end));
       default:
         return internalProblem(decodeInternalRaftRequest(data));

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeCompactionRequest } from '@etcd/api/etcdserverpb';
+import { CompactionRequest } from '@etcd/api/etcdserverpb';
 import { SILENT_LOGGER } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
 import type { AutoCompaction } from '../config/index.ts';
-import { CompactionResult } from '../request/index.ts';
+import { CompactionResult, type Propose, waiterOf } from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
 
 interface Run {
@@ -18,16 +18,17 @@ function start(autoCompaction: AutoCompaction): Run {
   const clock = new SimClock();
   const compacted: [number, number][] = [];
   const store = { revision: 1 };
+  const proposeOwn: Propose = (_kind, request, waiter) => {
+    assert.ok(request instanceof CompactionRequest);
+    compacted.push([Math.round(clock.now() / 60_000), request.revision]);
+    waiterOf(waiter, 'compaction')!.onApplied(new CompactionResult(null, store.revision));
+  };
   const compactor = AutoCompactor.create({
     config: { autoCompaction },
     clock,
     logger: SILENT_LOGGER,
     store,
-    propose(_field, bytes, _start, _end, waiter) {
-      const { revision } = decodeCompactionRequest(bytes);
-      compacted.push([Math.round(clock.now() / 60_000), revision]);
-      waiter.onApplied(new CompactionResult(null, store.revision));
-    },
+    proposals: { proposeOwn },
   })!;
   compactor.setRunning(true);
   compactor.start();

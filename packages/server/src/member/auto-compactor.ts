@@ -4,11 +4,10 @@
  */
 import type { InternalError } from '@etcd/api';
 import { INTERNAL_ERRORS } from '@etcd/api';
-import { CompactionRequest, encodeCompactionRequest } from '@etcd/api/etcdserverpb';
+import { CompactionRequest } from '@etcd/api/etcdserverpb';
 import type { Clock, Logger, Timer } from '@etcd/base';
 import type { AutoCompaction } from '../config/index.ts';
-import type { CompactionResult, Waiter } from '../request/index.ts';
-import { RequestField } from '../request/index.ts';
+import type { Propose } from '../request/index.ts';
 
 /** What compacting needs of the member. */
 export interface CompactionTarget {
@@ -16,7 +15,7 @@ export interface CompactionTarget {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly store: { readonly revision: number };
-  propose(field: number, bytes: Uint8Array, start: number, end: number, waiter: Waiter): void;
+  readonly proposals: { readonly proposeOwn: Propose };
 }
 
 const REVISION_INTERVAL_MS = 5 * 60_000;
@@ -76,10 +75,10 @@ export class AutoCompactor {
     if (revision === null) return;
     logger.info('starting auto compaction', { ...this.#policy.fields, revision });
     this.#isPending = true;
-    const bytes = encodeCompactionRequest(new CompactionRequest({ revision }));
-    this.#target.propose(RequestField.COMPACTION, bytes, 0, bytes.length, {
+    this.#target.proposals.proposeOwn('compaction', new CompactionRequest({ revision }), {
+      kind: 'compaction',
       request: null,
-      onApplied: (result) => this.#finish(revision, (result as CompactionResult).error),
+      onApplied: ({ error }) => this.#finish(revision, error),
       onFailed: (error) => this.#finish(revision, error),
     });
   }

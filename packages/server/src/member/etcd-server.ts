@@ -6,26 +6,21 @@
  *   propose ──> RaftLoop ──> log ──> Applier ──> store, lessor, alarms, membership ──> waiter
  *   read    ──> LinearizableReads ──> RaftLoop ──> reader
  */
-
 import { INTERNAL_ERRORS } from '@etcd/api';
-import { AlarmAction, AlarmRequest, AlarmType, encodeAlarmRequest } from '@etcd/api/etcdserverpb';
-import { DowngradeInfoSetRequest, encodeDowngradeInfoSetRequest } from '@etcd/api/membershippb';
+import { AlarmAction, AlarmRequest, AlarmType } from '@etcd/api/etcdserverpb';
+import type { DowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
 import type { Clock, Disk, DiskError, Logger, Random } from '@etcd/base';
 import { urlTexts } from '@etcd/base';
 import { RaftState, type ReadState, type SoftState } from '@etcd/raft';
+import type { Identity } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
 import { snapDirectory, walDirectory } from '@etcd/storage/data';
 import type { Lessor } from '@etcd/storage/lease';
-import {
-  type ConfChangeEffect,
-  type DowngradeInfo,
-  formatClusterVersion,
-  formatId,
-} from '@etcd/storage/membership';
+import { type ConfChangeEffect, formatClusterVersion, formatId } from '@etcd/storage/membership';
 import type { SliceSizes, Store, WatchHub } from '@etcd/storage/mvcc';
 import { memberPurgeTargets, PurgeLoop } from '@etcd/storage/snap';
-import type { Alarms, ApplierHost, Quota } from '../apply/index.ts';
+import type { Access, Alarms, ApplierHost, Quota } from '../apply/index.ts';
 import { StateMachine } from '../apply/index.ts';
 import type { MemberParts } from '../boot/index.ts';
 import { RemoteMembers } from '../boot/index.ts';
@@ -35,6 +30,7 @@ import {
   LeaseRequests,
   LeaseRevoker,
   leaseCheckpointer,
+  Proposals,
   Reconfiguration,
   Releases,
 } from '../cluster/index.ts';
@@ -53,11 +49,16 @@ import {
 import { Integrity } from '../integrity/index.ts';
 import type { Metrics } from '../metrics/index.ts';
 import type { PeerNetwork } from '../peer/index.ts';
-import type { Reader } from '../request/index.ts';
-import { lastV2Index, PendingRequests, RequestField, RequestIds, type Waiter } from '../request/index.ts';
+import {
+  lastV2Index,
+  PendingRequests,
+  type Propose,
+  type Reader,
+  RequestIds,
+  type Waiter,
+} from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
 import { answerPeerRequest } from './peer-answers.ts';
-import { Proposals } from './proposals.ts';
 
 const { ErrLeaderChanged, ErrStopped, ErrTooManyRequests } = INTERNAL_ERRORS.errors;
 
@@ -98,6 +99,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly clusterId: bigint;
   readonly ids: RequestIds;
   readonly pending = new PendingRequests();
+  readonly proposals: Proposals;
   readonly requestTimeoutMs: number;
   readonly #options: EtcdServerOptions;
   readonly #parts: MemberParts;
@@ -110,7 +112,6 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly #releases: Releases;
   readonly #leaderRequests: LeaderRequests;
   readonly #databaseSender: DatabaseSender;
-  readonly #proposals: Proposals;
   readonly #loop: RaftLoop;
   readonly #reads: LinearizableReads;
   readonly #revoker: LeaseRevoker;
@@ -140,7 +141,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#appliedWaiters = new AppliedWaiters(clock);
     this.#revoker = new LeaseRevoker({
       logger: this.logger,
-      propose: (field, bytes, waiter) => this.#proposals.proposeAsLeader(field, bytes, waiter),
+      propose: (kind, request, waiter) => this.proposals.proposeAsLeader(kind, request, waiter),
       confirmLeadership: (then) => this.confirmLeadership(then),
       isExpired: (id) => (this.lessor.lookup(id)?.remainingMs ?? 1) <= 0,
       onExpired: () => metrics.handles.leaseExpiredTotal.inc(),
@@ -160,10 +161,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       onFatal: (error) => this.onFatal(error),
       slices: options.slices,
     });
-    const checkpointer = leaseCheckpointer((field, bytes, waiter) =>
-      this.#proposals.proposeAsLeader(field, bytes, waiter),
-    );
-    this.lessor.setCheckpointer(checkpointer, config.featureGates.LeaseCheckpoint);
+    const propose: Propose = (kind, request, waiter) => this.proposals.proposeAsLeader(kind, request, waiter);
+    this.lessor.setCheckpointer(leaseCheckpointer(propose), config.featureGates.LeaseCheckpoint);
     this.lessor.setExpiredHandler((leaseIds) => this.#revoker.revoke(leaseIds));
     this.#loop = new RaftLoop({
       node: parts.node,
@@ -206,11 +205,11 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       memberId: parts.memberId,
       ask: (members, done) => remotes.versions(members, done),
     });
-    this.#proposals = new Proposals({
+    this.proposals = new Proposals({
       ids: this.ids,
       pending: this.pending,
       clock,
-      loop: this.#loop,
+      queue: this.#loop,
       membership: parts.membership,
       releases: this.#releases,
       maxRequestBytes: config.maxRequestBytes,
@@ -238,6 +237,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     });
     this.leases = new LeaseRequests({
       lessor: this.lessor,
+      ids: this.ids,
       leader: this.#leaderRequests,
       clock,
       confirmLeadership: (then) => this.confirmLeadership(then),
@@ -252,7 +252,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       isLeader: () => this.isLeader,
       isStrict: config.strictReconfigCheck,
       metrics: metrics.handles,
-      propose: (change, waiter) => this.#proposals.proposeConfChange(change, waiter),
+      propose: (change, waiter) => this.proposals.proposeConfChange(change, waiter),
     });
     this.#reads = new LinearizableReads({
       node: parts.node,
@@ -276,8 +276,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       requestTimeoutMs: this.requestTimeoutMs,
       isLeader: () => this.isLeader,
       releases: this.#releases,
-      propose: (field, bytes, waiter) => this.propose(field, bytes, 0, bytes.length, waiter),
-      proposeV2: (encode, waiter) => this.#proposals.proposeV2(encode, waiter),
+      propose: this.proposals.proposeOwn,
+      proposeV2: (encode, waiter) => this.proposals.proposeV2(encode, waiter),
       read: (reader) => this.read(reader),
       onPublished: () => options.onReady(),
       followVersion: () => this.#followClusterVersion(),
@@ -401,6 +401,11 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     return this.#state.backend;
   }
 
+  /** Who may do what. */
+  get access(): Access {
+    return this.#state.access;
+  }
+
   get alarms(): Alarms {
     return this.#state.alarms;
   }
@@ -460,11 +465,6 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   // --- requests
 
-  /** {@link Proposals.propose}. */
-  propose(field: number, bytes: Uint8Array, start: number, end: number, waiter: Waiter): void {
-    this.#proposals.propose(field, bytes, start, end, waiter);
-  }
-
   /** Tells `reader` when it may read what was committed up to now. */
   read(reader: Reader): void {
     if (this.#isStopped) reader.onUnreadable(ErrStopped);
@@ -501,22 +501,22 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   #raiseAlarm(memberId: bigint, alarm: number, then: () => void): void {
     const request = new AlarmRequest({ memberId, action: AlarmAction.ACTIVATE, alarm });
-    const bytes = encodeAlarmRequest(request);
-    this.propose(RequestField.ALARM, bytes, 0, bytes.length, {
+    this.proposals.proposeOwn('alarm', request, {
+      kind: 'alarm',
       request: null,
       onApplied: then,
       onFailed: then,
     });
   }
 
-  /** Begins or ends a downgrade of the cluster; the waiter gets a `DoneResult`. */
-  setDowngrade({ enabled, targetVersion }: DowngradeInfo, waiter: Waiter): void {
-    const request = new DowngradeInfoSetRequest({ enabled, ver: targetVersion });
-    const bytes = encodeDowngradeInfoSetRequest(request);
+  /** Begins or ends a downgrade of the cluster, in the name of whoever asks. */
+  setDowngrade(
+    request: DowngradeInfoSetRequest,
+    identity: Identity,
+    waiter: Waiter<'downgradeInfoSet'>,
+  ): void {
     // Whether all members could read it depends on what they run now.
-    this.#releases.askThen(() =>
-      this.propose(RequestField.DOWNGRADE_INFO_SET, bytes, 0, bytes.length, waiter),
-    );
+    this.#releases.askThen(() => this.proposals.propose('downgradeInfoSet', request, identity, waiter));
   }
 
   /** A snapshot on disk is taken soon, whatever the count of entries says. */

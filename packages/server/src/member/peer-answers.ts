@@ -77,6 +77,7 @@ function promote(server: EtcdServer, request: PeerRequest, text: string, respond
   const id = parseDecimalId(text);
   if (id === null) return respond(failure(404, `member ${text} not found in cluster`));
   server.reconfiguration.promoteHere(id, {
+    kind: 'confChange',
     request: null,
     onApplied: () => respond(members(server.membership.members())),
     onFailed: (error) => respond(promoteFailure(error)),

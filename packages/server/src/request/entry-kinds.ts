@@ -61,6 +61,9 @@ const ROWS: readonly Row[] = [
   [9900, 'downgrade_version_test', '3.6.0'],
 ];
 
+/** The field of requests of the v2 API in the envelope. */
+export const V2_FIELD = 2;
+
 /** By the field of the envelope. A bare v2 request, which has no envelope, is read by the same releases as field `v2`. */
 export const ENTRY_KINDS: ReadonlyMap<number, EntryKind> = new Map(
   ROWS.map(([field, name, lowest, highest]) => [

@@ -1,34 +1,21 @@
 /**
- * The envelope in which requests travel through the log: `InternalRaftRequest`, with one field for each kind of request.
- * On the hot path a client's bytes are put into it as they came, and taken out as a range, without decoding the envelope
- * as a message.
+ * The envelope in which requests travel through the log: `InternalRaftRequest`, with one field for each kind of request, and a header
+ * that says who asks. On the hot path a client's bytes are put into it as they came, and taken out as a range, without
+ * decoding the envelope as a message.
  */
-import { sizeDelimited, writeUint32 } from '@etcd/api/wire';
+import { sizeDelimited, sizeUint32, sizeUint64, writeUint32, writeUint64 } from '@etcd/api/wire';
+import { copyBytes, EMPTY_BYTES, utf8FromBytes, utf8ToBytes } from '@etcd/base';
+import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
+import { KINDS, type Kind, type RequestOf } from './kinds.ts';
 import type { RequestIds } from './request-ids.ts';
 
-/** Field numbers of InternalRaftRequest. */
-export const RequestField = {
-  V2: 2,
-  RANGE: 3,
-  PUT: 4,
-  DELETE_RANGE: 5,
-  TXN: 6,
-  COMPACTION: 7,
-  LEASE_GRANT: 8,
-  LEASE_REVOKE: 9,
-  ALARM: 10,
-  LEASE_CHECKPOINT: 11,
-  HEADER: 100,
-  CLUSTER_VERSION_SET: 1300,
-  CLUSTER_MEMBER_ATTR_SET: 1301,
-  DOWNGRADE_INFO_SET: 1302,
-  DOWNGRADE_VERSION_TEST: 9900,
-} as const;
-
-/** Tag of the field `header`, and of the field `ID` in it. */
-const HEADER_TAG_LOW = ((RequestField.HEADER << 3) & 0x7f) | 0x80 | 2;
-const HEADER_TAG_HIGH = (RequestField.HEADER << 3) >>> 7;
-const HEADER_ID_TAG = 0x08;
+const HEADER_FIELD = 100;
+/** Tags of the field `header`, and of the fields in it. */
+const HEADER_TAG_LOW = ((HEADER_FIELD << 3) & 0x7f) | 0x80 | 2;
+const HEADER_TAG_HIGH = (HEADER_FIELD << 3) >>> 7;
+const HEADER_ID_TAG = (1 << 3) | 0;
+const HEADER_USERNAME_TAG = (2 << 3) | 2;
+const HEADER_AUTH_REVISION_TAG = (3 << 3) | 0;
 const WIRE_DELIMITED = 2;
 
 /** Log entries are encoded into chunks of this size; a chunk lives as long as one of its entries is in the log. */
@@ -39,45 +26,99 @@ const MAX_SHARED_BYTES = CHUNK_BYTES / 8;
 /** Puts requests into envelopes. */
 export class RequestEncoder {
   readonly #ids: RequestIds;
-  #chunk: Uint8Array = new Uint8Array(0);
+  #chunk: Uint8Array = EMPTY_BYTES;
   #used = 0;
+  /** Where the envelope begins that is being written, in the chunk. */
+  #begin = 0;
+  /** Who asked last, and the fields of the header that say so: mostly it is the same client again. */
+  #identity: Identity = NO_IDENTITY;
+  #identityBytes: Uint8Array = EMPTY_BYTES;
 
   constructor(ids: RequestIds) {
     this.#ids = ids;
   }
 
-  /** Size of the envelope that {@link encode} makes. */
-  size(field: number, length: number, idSuffix: number): number {
-    const headerBytes = 1 + this.#ids.size(idSuffix);
-    return tagSize(field) + sizeDelimited(length) + 2 + sizeDelimited(headerBytes);
+  /** An envelope with `request`; the caller may keep it. */
+  encode<K extends Kind>(kind: K, request: RequestOf<K>, identity: Identity, idSuffix: number): Uint8Array {
+    const { field, codec } = KINDS[kind];
+    const length = codec.size(request);
+    const position = this.#open(field, length, identity, idSuffix);
+    codec.write(request, this.#chunk, position);
+    return this.#close(position + length, idSuffix);
   }
 
-  /** An envelope with a copy of `bytes[start, end)` as its `field`; the caller may keep it. */
-  encode(field: number, bytes: Uint8Array, start: number, end: number, idSuffix: number): Uint8Array {
-    const size = this.size(field, end - start, idSuffix);
-    const begin = this.#reserve(size);
+  /** An envelope with a copy of `bytes[start, end)`, a request of this kind as its client has encoded it. */
+  encodeBytes(
+    kind: Kind,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    identity: Identity,
+    idSuffix: number,
+  ): Uint8Array {
+    const position = this.#open(KINDS[kind].field, end - start, identity, idSuffix);
+    this.#chunk.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), position);
+    return this.#close(position + end - start, idSuffix);
+  }
+
+  /** Finds room for the whole; returns where the request goes. */
+  #open(field: number, length: number, identity: Identity, idSuffix: number): number {
+    if (identity !== this.#identity) this.#setIdentity(identity);
+    const headerBytes = this.#headerBytes(idSuffix);
+    const tag = (field << 3) | WIRE_DELIMITED;
+    this.#reserve(sizeUint32(tag) + sizeDelimited(length) + 2 + sizeDelimited(headerBytes));
+    const position = writeUint32(this.#chunk, this.#begin, tag);
+    return writeUint32(this.#chunk, position, length);
+  }
+
+  /** Writes the header behind the request, which ends at `position`. */
+  #close(position: number, idSuffix: number): Uint8Array {
     const target = this.#chunk;
-    let position = writeUint32(target, begin, (field << 3) | WIRE_DELIMITED);
-    position = writeUint32(target, position, end - start);
-    target.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), position);
-    position += end - start;
     target[position++] = HEADER_TAG_LOW;
     target[position++] = HEADER_TAG_HIGH;
-    target[position++] = 1 + this.#ids.size(idSuffix);
+    position = writeUint32(target, position, this.#headerBytes(idSuffix));
     target[position++] = HEADER_ID_TAG;
     position = this.#ids.write(idSuffix, target, position);
-    return target.subarray(begin, position);
+    const identityBytes = this.#identityBytes;
+    for (let i = 0; i < identityBytes.length; i++) target[position++] = identityBytes[i]!;
+    return target.subarray(this.#begin, position);
   }
 
-  #reserve(size: number): number {
+  #headerBytes(idSuffix: number): number {
+    return 1 + this.#ids.size(idSuffix) + this.#identityBytes.length;
+  }
+
+  #setIdentity(identity: Identity): void {
+    this.#identity = identity;
+    this.#identityBytes = encodeIdentity(identity);
+  }
+
+  #reserve(size: number): void {
     if (this.#used + size > this.#chunk.length) {
       this.#chunk = Buffer.allocUnsafeSlow(size > MAX_SHARED_BYTES ? size : CHUNK_BYTES);
       this.#used = 0;
     }
-    const begin = this.#used;
+    this.#begin = this.#used;
     this.#used += size;
-    return begin;
   }
+}
+
+function encodeIdentity({ name, revision }: Identity): Uint8Array {
+  const nameBytes = utf8ToBytes(name);
+  const nameSize = name === '' ? 0 : 1 + sizeDelimited(nameBytes.length);
+  const target = new Uint8Array(nameSize + (revision === 0 ? 0 : 1 + sizeUint64(revision)));
+  let position = 0;
+  if (name !== '') {
+    target[position++] = HEADER_USERNAME_TAG;
+    position = writeUint32(target, position, nameBytes.length);
+    target.set(nameBytes, position);
+    position += nameBytes.length;
+  }
+  if (revision !== 0) {
+    target[position++] = HEADER_AUTH_REVISION_TAG;
+    writeUint64(target, position, revision);
+  }
+  return target;
 }
 
 /** Takes envelopes apart; one for all, its fields hold what {@link parse} found last. */
@@ -90,15 +131,26 @@ export class RequestEnvelope {
   /** Of the request's id: its upper 16 and its lower 48 bits; both 0 without one. */
   idPrefix = 0;
   idSuffix = 0;
+  /** Who asks: a user's name is `bytes[nameStart, nameEnd)`. */
+  nameStart = 0;
+  nameEnd = 0;
+  authRevision = 0;
+  #identity: Identity = NO_IDENTITY;
+  #identityName: Uint8Array = EMPTY_BYTES;
+  #low = 0;
+  #high = 0;
 
   /**
-   * False if `bytes` is anything but an envelope of the usual form (one request and a header with nothing but an id): then
-   * the codec's decoder has to look at it.
+   * False if `bytes` is anything but an envelope of the usual form (one request and a header with an id, a user's name and an
+   * auth revision): then the codec's decoder has to look at it.
    */
   parse(bytes: Uint8Array): boolean {
     this.field = 0;
     this.idPrefix = 0;
     this.idSuffix = 0;
+    this.nameStart = 0;
+    this.nameEnd = 0;
+    this.authRevision = 0;
     let position = 0;
     while (position < bytes.length) {
       position = this.#readVarint(bytes, position);
@@ -109,7 +161,7 @@ export class RequestEnvelope {
       const end = position + this.#low;
       if (end > bytes.length) return false;
       const field = tag >>> 3;
-      if (field === RequestField.HEADER) {
+      if (field === HEADER_FIELD) {
         if (!this.#readHeader(bytes, position, end)) return false;
       } else {
         if (this.field !== 0) return false;
@@ -122,16 +174,39 @@ export class RequestEnvelope {
     return this.field !== 0;
   }
 
-  #low = 0;
-  #high = 0;
+  /** Who asks, by the header of `bytes`, which were parsed last. */
+  identity(bytes: Uint8Array): Identity {
+    const { nameStart, nameEnd, authRevision } = this;
+    if (authRevision === 0 && nameStart === nameEnd) return NO_IDENTITY;
+    const name = bytes.subarray(nameStart, nameEnd);
+    if (this.#identity.revision !== authRevision || Buffer.compare(this.#identityName, name) !== 0) {
+      this.#identityName = copyBytes(name);
+      this.#identity = { name: utf8FromBytes(name), revision: authRevision };
+    }
+    return this.#identity;
+  }
 
   #readHeader(bytes: Uint8Array, start: number, end: number): boolean {
-    if (start === end) return true;
-    if (bytes[start] !== HEADER_ID_TAG) return false;
-    if (this.#readVarint(bytes, start + 1) !== end) return false;
-    this.idPrefix = this.#high >>> 16;
-    this.idSuffix = (this.#high & 0xffff) * 2 ** 32 + this.#low;
-    return true;
+    let position = start;
+    while (position < end) {
+      const tag = bytes[position++];
+      position = this.#readVarint(bytes, position);
+      if (position < 0) return false;
+      if (tag === HEADER_ID_TAG) {
+        this.idPrefix = this.#high >>> 16;
+        this.idSuffix = (this.#high & 0xffff) * 2 ** 32 + this.#low;
+      } else if (tag === HEADER_USERNAME_TAG) {
+        if (this.#high !== 0) return false;
+        this.nameStart = position;
+        position += this.#low;
+        this.nameEnd = position;
+      } else if (tag === HEADER_AUTH_REVISION_TAG) {
+        this.authRevision = this.#high * 2 ** 32 + this.#low;
+      } else {
+        return false;
+      }
+    }
+    return position === end;
   }
 
   /** Reads into `#low` and `#high`; returns the position behind, -1 when there is no varint of at most 64 bits. */
@@ -155,8 +230,4 @@ export class RequestEnvelope {
     }
     return -1;
   }
-}
-
-function tagSize(field: number): number {
-  return field < 16 ? 1 : field < 2048 ? 2 : 3;
 }

@@ -3,7 +3,8 @@ import { DecodeError } from '@etcd/api';
 import { decodeInternalRaftRequest } from '@etcd/api/etcdserverpb';
 import { EntryType } from '@etcd/api/raftpb';
 import type { MemoryStorage } from '@etcd/raft';
-import { RequestEnvelope, RequestField } from './raft-request.ts';
+import { V2_FIELD } from './entry-kinds.ts';
+import { RequestEnvelope } from './raft-request.ts';
 
 /** Index of the last one in the log; 0 when there is none. */
 export function lastV2Index(log: Pick<MemoryStorage, 'entries' | 'firstIndex' | 'lastIndex'>): number {
@@ -16,7 +17,7 @@ export function lastV2Index(log: Pick<MemoryStorage, 'entries' | 'firstIndex' | 
 }
 
 function isV2(envelope: RequestEnvelope, data: Uint8Array): boolean {
-  if (envelope.parse(data)) return envelope.field === RequestField.V2;
+  if (envelope.parse(data)) return envelope.field === V2_FIELD;
   try {
     return decodeInternalRaftRequest(data).v2 !== null;
   } catch (error) {

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { INTERNAL_ERRORS } from '@etcd/api';
-import { SeededRandom } from '@etcd/base';
-import { PendingRequests, type Waiter } from './waiter.ts';
+import { InvariantError, SeededRandom } from '@etcd/base';
+import { PendingRequests, type Waiter, waiterOf } from './waiter.ts';
 
 const { ErrTimeout } = INTERNAL_ERRORS.errors;
 const ID_LIMIT = 2 ** 48;
 
-class RecordingWaiter implements Waiter {
+class RecordingWaiter implements Waiter<'put'> {
+  readonly kind = 'put';
   readonly request = null;
   failures = 0;
 
@@ -87,6 +88,7 @@ test('after all have been failed the window begins anew', () => {
   pending.add(
     7,
     {
+      kind: 'txn',
       request: null,
       onApplied() {},
       onFailed: () => assert.equal(pending.count, 0),
@@ -98,4 +100,11 @@ test('after all have been failed the window begins anew', () => {
   pending.add(9, second, proposalOf(9), 1);
   assert.equal(pending.take(7, proposalOf(7)), null);
   assert.equal(pending.take(9, proposalOf(9)), second);
+});
+
+test('a waiter is answered as what it is, or the process ends', () => {
+  const waiter = new RecordingWaiter();
+  assert.equal(waiterOf(waiter, 'put'), waiter);
+  assert.equal(waiterOf(null, 'put'), null);
+  assert.throws(() => waiterOf(waiter, 'txn'), InvariantError);
 });

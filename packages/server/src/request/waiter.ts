@@ -6,18 +6,39 @@
  */
 import type { InternalError } from '@etcd/api';
 import { assert } from '@etcd/base';
+import type { AnyKind, Kind, RequestOf, ResultOf } from './kinds.ts';
 
-/**
- * Whoever waits for a request to be applied. Exactly one of the two methods is called, once; both run inside the raft
- * loop, so they only answer, and start nothing that changes state.
- */
-export interface Waiter {
-  /** What the proposed bytes decode to, if the proposer has it at hand: spares the applier another decoding of the same bytes. */
-  readonly request: object | null;
-  /** What applying gave: of the type that belongs to the kind of request. */
-  onApplied(result: object): void;
+/** Somebody whose request is pending, whatever its kind. */
+export interface PendingWaiter {
+  readonly kind: AnyKind;
   /** The request was refused when it was applied, or will not be waited for any longer. */
   onFailed(error: InternalError): void;
+}
+
+/**
+ * Whoever waits for a request of kind `K` to be applied. Exactly one of the two methods is called, once; both run inside the raft
+ * loop, so they only answer, and start nothing that changes state.
+ */
+export interface Waiter<K extends AnyKind> extends PendingWaiter {
+  readonly kind: K;
+  /** What the proposed bytes decode to, if the proposer has it at hand: spares the applier another decoding of the same bytes. */
+  readonly request: RequestOf<K> | null;
+  readonly onApplied: (result: ResultOf<K>) => void;
+}
+
+/** Puts a request of this member's own into the log. The waiter is told the outcome, at once if it is refused. */
+export type Propose = <K extends Kind>(kind: K, request: RequestOf<K>, waiter: Waiter<NoInfer<K>>) => void;
+
+/** The waiter as one for requests of this kind, which it has to be: it proposed the very bytes that are applied. */
+export function waiterOf<K extends AnyKind>(waiter: PendingWaiter | null, kind: K): Waiter<K> | null {
+  if (waiter === null) return null;
+  assert(isWaiterOf(waiter, kind), () => `requests: ${kind} was applied, ${waiter.kind} is waited for`);
+  return waiter;
+}
+
+/** Nothing but {@link Waiter}s is ever pending, so the kind tells the type. */
+function isWaiterOf<K extends AnyKind>(waiter: PendingWaiter, kind: K): waiter is Waiter<K> {
+  return waiter.kind === kind;
 }
 
 /** Ids are counted modulo this; see `request-ids.ts`. */
@@ -39,7 +60,7 @@ const MAX_KEPT_SLOTS = 64 * 1024;
  * The window is as wide as ids are given out while the slowest request waits, which {@link expire} bounds.
  */
 export class PendingRequests {
-  #waiters: (Waiter | null)[] = new Array<Waiter | null>(INITIAL_SLOTS).fill(null);
+  #waiters: (PendingWaiter | null)[] = new Array<PendingWaiter | null>(INITIAL_SLOTS).fill(null);
   /** What was proposed. */
   #proposals: (Uint8Array | null)[] = new Array<Uint8Array | null>(INITIAL_SLOTS).fill(null);
   #startsMs = new Float64Array(INITIAL_SLOTS);
@@ -58,7 +79,7 @@ export class PendingRequests {
    * @param idSuffix greater than all before it.
    * @param proposal what is proposed: the data of the entry to be.
    */
-  add(idSuffix: number, waiter: Waiter, proposal: Uint8Array, nowMs: number): void {
+  add<K extends AnyKind>(idSuffix: number, waiter: Waiter<K>, proposal: Uint8Array, nowMs: number): void {
     if (this.#count === 0) this.#restart(idSuffix);
     const offset = this.#offsetOf(idSuffix);
     assert(offset >= this.#span, 'requests: ids do not grow');
@@ -72,7 +93,7 @@ export class PendingRequests {
   }
 
   /** Who waits for the entry with this data, and waits no longer; null when nobody does. */
-  take(idSuffix: number, data: Uint8Array): Waiter | null {
+  take(idSuffix: number, data: Uint8Array): PendingWaiter | null {
     const offset = this.#offsetOf(idSuffix);
     if (offset >= this.#span) return null;
     const proposal = this.#proposals[this.#slotAt(offset)]!;
@@ -116,7 +137,7 @@ export class PendingRequests {
     return (this.#head + offset) & (this.#waiters.length - 1);
   }
 
-  #takeAt(offset: number): Waiter | null {
+  #takeAt(offset: number): PendingWaiter | null {
     const slot = this.#slotAt(offset);
     const waiter = this.#waiters[slot]!;
     if (waiter === null) return null;
@@ -151,7 +172,7 @@ export class PendingRequests {
   }
 
   #resize(length: number): void {
-    const waiters = new Array<Waiter | null>(length).fill(null);
+    const waiters = new Array<PendingWaiter | null>(length).fill(null);
     const proposals = new Array<Uint8Array | null>(length).fill(null);
     const startsMs = new Float64Array(length);
     for (let offset = 0; offset < this.#span; offset++) {

@@ -1,20 +1,20 @@
 /** The Cluster service: who belongs to the cluster, and changes of that. */
 import { type InternalError, RPC_ERRORS } from '@etcd/api';
 import {
-  MemberAddRequestCodec,
+  type MemberAddRequest,
   MemberAddResponse,
   MemberAddResponseCodec,
-  MemberListRequestCodec,
+  type MemberListRequest,
   MemberListResponse,
   MemberListResponseCodec,
   Member as MemberMessage,
-  MemberPromoteRequestCodec,
+  type MemberPromoteRequest,
   MemberPromoteResponse,
   MemberPromoteResponseCodec,
-  MemberRemoveRequestCodec,
+  type MemberRemoveRequest,
   MemberRemoveResponse,
   MemberRemoveResponseCodec,
-  MemberUpdateRequestCodec,
+  type MemberUpdateRequest,
   MemberUpdateResponse,
   MemberUpdateResponseCodec,
   type ResponseHeader,
@@ -32,49 +32,37 @@ import {
   validateRemoveMember,
 } from '@etcd/storage/membership';
 import type { ServerCall } from '@etcd/transport';
-import type { EtcdServer } from '../member/index.ts';
-import type { MembersResult } from '../request/index.ts';
-import { answer, decodeRequest, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
+import type { MemberFacts, Requests } from './member.ts';
+import type { Call } from './row.ts';
+import { answer, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
 
-export function registerClusterService(context: RpcContext): void {
-  const service = new ClusterService(context);
-  const { grpc } = context;
-  grpc.unary('/etcdserverpb.Cluster/MemberList', (...call) => service.list(...call));
-  grpc.unary('/etcdserverpb.Cluster/MemberAdd', (...call) => service.add(...call));
-  grpc.unary('/etcdserverpb.Cluster/MemberRemove', (...call) => service.remove(...call));
-  grpc.unary('/etcdserverpb.Cluster/MemberUpdate', (...call) => service.update(...call));
-  grpc.unary('/etcdserverpb.Cluster/MemberPromote', (...call) => service.promote(...call));
-}
-
-class ClusterService {
+export class ClusterService {
   readonly #context: RpcContext;
-  readonly #server: EtcdServer;
+  readonly #member: MemberFacts;
+  readonly #requests: Requests;
 
   constructor(context: RpcContext) {
     this.#context = context;
-    this.#server = context.server;
+    this.#member = context.member;
+    this.#requests = context.requests;
   }
 
-  list(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, MemberListRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
+  list(call: Call<MemberListResponse>, { linearizable }: MemberListRequest): void {
     const respond = (): void => {
-      const members = this.#server.membership.members().map(memberMessage);
+      const members = this.#member.membership.members().map(memberMessage);
       answer(call, MemberListResponseCodec, new MemberListResponse({ header: this.#header(), members }));
     };
-    if (!request.linearizable) return respond();
-    this.#server.read({ onReadable: respond, onUnreadable: (error) => void refuseInternal(call, error) });
+    if (!linearizable) return respond();
+    this.#requests.read({ onReadable: respond, onUnreadable: (error) => void refuseInternal(call, error) });
   }
 
-  add(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, MemberAddRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
+  add(call: Call<MemberAddResponse>, request: MemberAddRequest): void {
     const { isLearner } = request;
     const peerUrls = canonicalUrls(request.peerUrls);
     if (peerUrls === null) return void refuse(call, RPC_ERRORS.ErrGRPCMemberBadURLs);
-    const unixSeconds = Math.floor(this.#server.clock.wallNow() / 1000);
+    const unixSeconds = Math.floor(this.#member.clock.wallNow() / 1000);
     const member = newMember(computeMemberId(peerUrls, '', unixSeconds), { peerUrls, isLearner });
-    const unsafe = this.#strictly(() => validateAddMember(this.#server.reconfiguration.facts, isLearner));
+    const unsafe = this.#strictly(() => validateAddMember(this.#requests.reconfiguration.facts, isLearner));
     this.#change(call, unsafe, addMemberChange(member), (members) => {
       const response = new MemberAddResponse({
         header: this.#header(),
@@ -85,19 +73,14 @@ class ClusterService {
     });
   }
 
-  remove(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, MemberRemoveRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
-    const { id } = request;
-    const unsafe = this.#strictly(() => validateRemoveMember(this.#server.reconfiguration.facts, id));
+  remove(call: Call<MemberRemoveResponse>, { id }: MemberRemoveRequest): void {
+    const unsafe = this.#strictly(() => validateRemoveMember(this.#requests.reconfiguration.facts, id));
     this.#change(call, unsafe, removeMemberChange(id), (members) => {
       answer(call, MemberRemoveResponseCodec, new MemberRemoveResponse({ header: this.#header(), members }));
     });
   }
 
-  update(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, MemberUpdateRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
+  update(call: Call<MemberUpdateResponse>, request: MemberUpdateRequest): void {
     const peerUrls = canonicalUrls(request.peerUrls);
     if (peerUrls === null) return void refuse(call, RPC_ERRORS.ErrGRPCMemberBadURLs);
     this.#change(call, null, updateMemberChange(request.id, peerUrls), (members) => {
@@ -105,13 +88,12 @@ class ClusterService {
     });
   }
 
-  promote(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, MemberPromoteRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
-    this.#server.reconfiguration.promote(request.id, {
+  promote(call: Call<MemberPromoteResponse>, { id }: MemberPromoteRequest): void {
+    this.#requests.reconfiguration.promote(id, {
+      kind: 'confChange',
       request: null,
       onApplied: (result) => {
-        const members = (result as MembersResult).members.map(memberMessage);
+        const members = result.members.map(memberMessage);
         const response = new MemberPromoteResponse({ header: this.#header(), members });
         answer(call, MemberPromoteResponseCodec, response);
       },
@@ -121,7 +103,7 @@ class ClusterService {
 
   /** Checks that keep a cluster able to decide; `--strict-reconfig-check=false` leaves them out. */
   #strictly(check: () => InternalError | null): InternalError | null {
-    return this.#server.config.strictReconfigCheck ? check() : null;
+    return this.#member.config.strictReconfigCheck ? check() : null;
   }
 
   #change(
@@ -131,12 +113,13 @@ class ClusterService {
     onChanged: (members: MemberMessage[]) => void,
   ): void {
     if (refusal !== null) {
-      this.#server.logger.warn('rejecting a change of the membership', { error: refusal.message });
+      this.#member.logger.warn('rejecting a change of the membership', { error: refusal.message });
       return void refuseInternal(call, refusal);
     }
-    this.#server.reconfiguration.change(change, {
+    this.#requests.reconfiguration.change(change, {
+      kind: 'confChange',
       request: null,
-      onApplied: (result) => onChanged((result as MembersResult).members.map(memberMessage)),
+      onApplied: ({ members }) => onChanged(members.map(memberMessage)),
       onFailed: (error) => void refuseInternal(call, error),
     });
   }

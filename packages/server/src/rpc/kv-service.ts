@@ -1,22 +1,24 @@
 /**
- * The KV service: the hot path. Requests are decoded once, judged, and either read from the store or put into the log as
- * the bytes they came in; results are written into the connection's output in place. One object per request waits for
- * whatever has to be waited for, and answers.
+ * The KV service: the hot path. A request is judged, and either read from the store or put into the log as the bytes it
+ * came in; results are written into the connection's output in place. One object per request waits for whatever has to be
+ * waited for, and answers.
  */
 import { type InternalError, RPC_ERRORS } from '@etcd/api';
 import {
-  CompactionRequestCodec,
+  type CompactionRequest,
   CompactionResponse,
   CompactionResponseCodec,
   type DeleteRangeRequest,
-  DeleteRangeRequestCodec,
+  type DeleteRangeResponse,
   type PutRequest,
-  PutRequestCodec,
+  type PutResponse,
   type RangeRequest,
-  RangeRequestCodec,
+  type RangeResponse,
+  type RangeStreamResponse,
   type TxnRequest,
-  TxnRequestCodec,
+  type TxnResponse,
 } from '@etcd/api/etcdserverpb';
+import type { Identity } from '@etcd/storage/auth';
 import {
   type DeleteRangeResult,
   executeTxn,
@@ -27,9 +29,7 @@ import {
 } from '@etcd/storage/mvcc';
 import type { ServerCall } from '@etcd/transport';
 import { countTxn, putCost, txnCost } from '../apply/index.ts';
-import type { EtcdServer } from '../member/index.ts';
-import type { CompactionResult, Reader, Waiter } from '../request/index.ts';
-import { RequestField } from '../request/index.ts';
+import type { CompactionResult, Encoded, Reader, Waiter } from '../request/index.ts';
 import {
   sizeDeleteAnswer,
   sizePutAnswer,
@@ -39,36 +39,30 @@ import {
   writeTxnAnswer,
 } from './kv-answers.ts';
 import { checkDelete, checkPut, checkRange, checkRangeStream, checkTxn } from './kv-checks.ts';
+import type { MemberFacts, Requests } from './member.ts';
 import { answerRange, type RangeListener, streamRange } from './range-answer.ts';
 import { RequestTimes, type RequestType } from './request-times.ts';
 import type { ResponseHeaderWriter } from './response-header.ts';
-import { answer, decodeRequest, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
+import type { Call } from './row.ts';
+import { answer, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
+import { DOES_TXN, READS_RANGE } from './verdicts.ts';
 
 /** Answers of more than this are not put into the connection's output, but queued as a chunk of their own. */
 const MAX_INLINE_BYTES = 64 * 1024;
 
-export function registerKvService(context: RpcContext): void {
-  const service = new KvService(context);
-  const { grpc } = context;
-  grpc.unary('/etcdserverpb.KV/Range', (...call) => service.range(...call));
-  grpc.unary('/etcdserverpb.KV/Put', (...call) => service.put(...call));
-  grpc.unary('/etcdserverpb.KV/DeleteRange', (...call) => service.deleteRange(...call));
-  grpc.unary('/etcdserverpb.KV/Txn', (...call) => service.txn(...call));
-  grpc.unary('/etcdserverpb.KV/Compact', (...call) => service.compact(...call));
-  grpc.serverStream('/etcdserverpb.KV/RangeStream', (...call) => service.rangeStream(...call));
-}
-
-class KvService {
+export class KvService {
   readonly #context: RpcContext;
-  readonly #server: EtcdServer;
+  readonly #member: MemberFacts;
+  readonly #requests: Requests;
   readonly #header: ResponseHeaderWriter;
   readonly #times: RequestTimes;
 
   constructor(context: RpcContext) {
     this.#context = context;
-    this.#server = context.server;
+    this.#member = context.member;
+    this.#requests = context.requests;
     this.#header = context.header;
-    const { clock, logger, config } = context.server;
+    const { clock, logger, config } = context.member;
     this.#times = new RequestTimes({
       clock,
       logger,
@@ -78,68 +72,83 @@ class KvService {
     });
   }
 
-  range(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, RangeRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call, request.serializable)) return;
+  range(call: Call<RangeResponse>, request: RangeRequest, identity: Identity): void {
     const error = checkRange(request);
     if (error !== null) return void refuse(call, error);
-    const read = new RangeCall(call, request, this.#server, this.#header, this.#times, false);
-    if (request.serializable) this.#server.readLocally(read);
-    else this.#server.read(read);
+    this.#read(
+      new RangeCall(call, request, identity, this.#context, this.#times, false),
+      request.serializable,
+    );
   }
 
-  rangeStream(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, RangeRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
+  rangeStream(call: Call<RangeStreamResponse>, request: RangeRequest, identity: Identity): void {
     const error = checkRangeStream(request);
     if (error !== null) return void refuse(call, error);
-    const read = new RangeCall(call, request, this.#server, this.#header, this.#times, true);
-    if (request.serializable) this.#server.readLocally(read);
-    else this.#server.read(read);
+    this.#read(
+      new RangeCall(call, request, identity, this.#context, this.#times, true),
+      request.serializable,
+    );
   }
 
-  put(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, PutRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
+  put(
+    call: Call<PutResponse>,
+    request: PutRequest,
+    identity: Identity,
+    bytes: Encoded<PutRequest>,
+    start: number,
+    end: number,
+  ): void {
     if (!this.#hasRoom(call, putCost(request))) return;
     const error = checkPut(request);
     if (error !== null) return void refuse(call, error);
     const waiter = new PutCall(call, request, this.#header, this.#times);
-    this.#server.propose(RequestField.PUT, bytes, start, end, waiter);
+    this.#requests.proposals.proposeBytes('put', bytes, start, end, identity, waiter);
   }
 
-  deleteRange(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, DeleteRangeRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
+  deleteRange(
+    call: Call<DeleteRangeResponse>,
+    request: DeleteRangeRequest,
+    identity: Identity,
+    bytes: Encoded<DeleteRangeRequest>,
+    start: number,
+    end: number,
+  ): void {
     const error = checkDelete(request);
     if (error !== null) return void refuse(call, error);
     const waiter = new DeleteCall(call, request, this.#header, this.#times);
-    this.#server.propose(RequestField.DELETE_RANGE, bytes, start, end, waiter);
+    this.#requests.proposals.proposeBytes('deleteRange', bytes, start, end, identity, waiter);
   }
 
-  txn(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, TxnRequestCodec, bytes, start, end, RPC_ERRORS.ErrGRPCTooManyOps);
-    if (request === null || !this.#context.admit(call)) return;
+  txn(
+    call: Call<TxnResponse>,
+    request: TxnRequest,
+    identity: Identity,
+    bytes: Encoded<TxnRequest>,
+    start: number,
+    end: number,
+  ): void {
     if (!this.#hasRoom(call, txnCost(request))) return;
-    const error = checkTxn(request, this.#server.config.maxTxnOps);
+    const error = checkTxn(request, this.#member.config.maxTxnOps);
     if (error !== null) return void refuse(call, error);
-    const txn = new TxnCall(call, request, this.#server, this.#header, this.#times);
-    if (!isReadOnly(request)) this.#server.propose(RequestField.TXN, bytes, start, end, txn);
-    else if (isSerializable(request)) this.#server.readLocally(txn);
-    else this.#server.read(txn);
+    const txn = new TxnCall(call, request, identity, this.#context, this.#times);
+    if (isReadOnly(request)) this.#read(txn, isSerializable(request));
+    else this.#requests.proposals.proposeBytes('txn', bytes, start, end, identity, txn);
   }
 
-  compact(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, CompactionRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
-    const waiter = new CompactCall(call, request.physical, this.#server, this.#header, this.#times);
-    this.#server.propose(RequestField.COMPACTION, bytes, start, end, waiter);
+  compact(call: Call<CompactionResponse>, request: CompactionRequest, identity: Identity): void {
+    const waiter = new CompactCall(call, request.physical, this.#member, this.#header, this.#times);
+    this.#requests.proposals.propose('compaction', request, identity, waiter);
+  }
+
+  #read(reader: Reader, isSerializable: boolean): void {
+    if (isSerializable) this.#requests.readLocally(reader);
+    else this.#requests.read(reader);
   }
 
   /** Refuses what the quota has no room for, once the alarm that tells of it is up. */
   #hasRoom(call: ServerCall, costBytes: number): boolean {
-    if (this.#server.quota.hasRoomFor(costBytes)) return true;
-    this.#server.onNoSpace(() => refuse(call, RPC_ERRORS.ErrGRPCNoSpace));
+    if (this.#member.quota.hasRoomFor(costBytes)) return true;
+    this.#requests.onNoSpace(() => refuse(call, RPC_ERRORS.ErrGRPCNoSpace));
     return false;
   }
 }
@@ -147,8 +156,8 @@ class KvService {
 class RangeCall implements Reader, RangeListener {
   readonly #call: ServerCall;
   readonly #request: RangeRequest;
-  readonly #server: EtcdServer;
-  readonly #header: ResponseHeaderWriter;
+  readonly #identity: Identity;
+  readonly #context: RpcContext;
   readonly #times: RequestTimes;
   readonly #isStream: boolean;
   readonly #startMs: number;
@@ -157,15 +166,15 @@ class RangeCall implements Reader, RangeListener {
   constructor(
     call: ServerCall,
     request: RangeRequest,
-    server: EtcdServer,
-    header: ResponseHeaderWriter,
+    identity: Identity,
+    context: RpcContext,
     times: RequestTimes,
     isStream: boolean,
   ) {
     this.#call = call;
     this.#request = request;
-    this.#server = server;
-    this.#header = header;
+    this.#identity = identity;
+    this.#context = context;
     this.#times = times;
     this.#isStream = isStream;
     this.#startMs = times.begin();
@@ -173,12 +182,17 @@ class RangeCall implements Reader, RangeListener {
 
   onReadable(): void {
     if (!this.#call.isAlive) return;
-    const { store, config } = this.#server;
+    const { member, header } = this.#context;
+    const refusal = this.#context.judgeRead(READS_RANGE, this.#identity, this.#request);
+    if (refusal !== null) return this.onUnreadable(refusal);
+    const { store, config } = member;
     this.#times.metrics.rangeTotal.value++;
     this.#readMs = this.#times.begin();
-    if (this.#isStream)
-      streamRange(this.#call, store, this.#request, this.#header, config.maxRequestBytes, this);
-    else answerRange(this.#call, store, this.#request, this.#header, this);
+    if (this.#isStream) {
+      streamRange(this.#call, store, this.#request, header, config.maxRequestBytes, this);
+    } else {
+      answerRange(this.#call, store, this.#request, header, this);
+    }
   }
 
   onRanged(success: boolean): void {
@@ -191,7 +205,7 @@ class RangeCall implements Reader, RangeListener {
   }
 }
 
-class PutCall implements Waiter {
+class PutCall implements Waiter<'put'> {
   readonly request: PutRequest;
   readonly #call: ServerCall;
   readonly #header: ResponseHeaderWriter;
@@ -204,6 +218,10 @@ class PutCall implements Waiter {
     this.#header = header;
     this.#times = times;
     this.#startMs = times.begin();
+  }
+
+  get kind(): 'put' {
+    return 'put';
   }
 
   onApplied(result: PutResult): void {
@@ -219,7 +237,7 @@ class PutCall implements Waiter {
   }
 }
 
-class DeleteCall implements Waiter {
+class DeleteCall implements Waiter<'deleteRange'> {
   readonly request: DeleteRangeRequest;
   readonly #call: ServerCall;
   readonly #header: ResponseHeaderWriter;
@@ -237,6 +255,10 @@ class DeleteCall implements Waiter {
     this.#header = header;
     this.#times = times;
     this.#startMs = times.begin();
+  }
+
+  get kind(): 'deleteRange' {
+    return 'deleteRange';
   }
 
   onApplied(result: DeleteRangeResult): void {
@@ -259,10 +281,11 @@ class DeleteCall implements Waiter {
 }
 
 /** A transaction that writes waits to be applied, one that only reads waits to be readable. */
-class TxnCall implements Waiter, Reader {
+class TxnCall implements Waiter<'txn'>, Reader {
   readonly request: TxnRequest;
   readonly #call: ServerCall;
-  readonly #server: EtcdServer;
+  readonly #identity: Identity;
+  readonly #context: RpcContext;
   readonly #header: ResponseHeaderWriter;
   readonly #times: RequestTimes;
   readonly #startMs: number;
@@ -271,17 +294,22 @@ class TxnCall implements Waiter, Reader {
   constructor(
     call: ServerCall,
     request: TxnRequest,
-    server: EtcdServer,
-    header: ResponseHeaderWriter,
+    identity: Identity,
+    context: RpcContext,
     times: RequestTimes,
   ) {
     this.#call = call;
     this.request = request;
-    this.#server = server;
-    this.#header = header;
+    this.#identity = identity;
+    this.#context = context;
+    this.#header = context.header;
     this.#times = times;
     this.#startMs = times.begin();
     this.#type = isReadOnly(request) ? 'ReadonlyTxn' : 'Txn';
+  }
+
+  get kind(): 'txn' {
+    return 'txn';
   }
 
   onApplied(result: TxnResult): void {
@@ -304,7 +332,9 @@ class TxnCall implements Waiter, Reader {
 
   onReadable(): void {
     if (!this.#call.isAlive) return;
-    const result = executeTxn(this.#server.store, this.request);
+    const refusal = this.#context.judgeRead(DOES_TXN, this.#identity, this.request);
+    if (refusal !== null) return this.onFailed(refusal);
+    const result = executeTxn(this.#context.member.store, this.request);
     if (result.error !== null) return this.onFailed(result.error);
     countTxn(this.#times.metrics, this.request, result);
     this.onApplied(result);
@@ -316,34 +346,38 @@ class TxnCall implements Waiter, Reader {
 }
 
 /** A physical compaction is answered when the keys are gone, from the file too. */
-class CompactCall implements Waiter {
+class CompactCall implements Waiter<'compaction'> {
   readonly request = null;
-  readonly #call: ServerCall;
+  readonly #call: Call<CompactionResponse>;
   readonly #isPhysical: boolean;
-  readonly #server: EtcdServer;
+  readonly #member: MemberFacts;
   readonly #header: ResponseHeaderWriter;
   readonly #times: RequestTimes;
   readonly #startMs: number;
 
   constructor(
-    call: ServerCall,
+    call: Call<CompactionResponse>,
     isPhysical: boolean,
-    server: EtcdServer,
+    member: MemberFacts,
     header: ResponseHeaderWriter,
     times: RequestTimes,
   ) {
     this.#call = call;
     this.#isPhysical = isPhysical;
-    this.#server = server;
+    this.#member = member;
     this.#header = header;
     this.#times = times;
     this.#startMs = times.begin();
   }
 
+  get kind(): 'compaction' {
+    return 'compaction';
+  }
+
   onApplied(result: CompactionResult): void {
     if (!this.#isPhysical) return this.#finish(result);
     result.whenDone(() => {
-      this.#server.backend.commitNowThen((error) => {
+      this.#member.backend.commitNowThen((error) => {
         if (error === null) this.#finish(result);
       });
     });
@@ -356,7 +390,7 @@ class CompactCall implements Waiter {
 
   #finish({ error }: CompactionResult): void {
     if (error !== null) return this.onFailed(error);
-    const header = this.#header.header(this.#server.store.revision);
+    const header = this.#header.header(this.#member.store.revision);
     answer(this.#call, CompactionResponseCodec, new CompactionResponse({ header }));
     this.#times.answered(this.#call, 'Compaction', this.#startMs, true, null);
   }

@@ -1,8 +1,7 @@
 /** The Lease service. Granting and revoking go through the log; keeping alive and asking are the leader's own business. */
 import { INTERNAL_ERRORS, RPC_ERRORS, type RpcError } from '@etcd/api';
 import {
-  encodeLeaseGrantRequest,
-  LeaseGrantRequestCodec,
+  type LeaseGrantRequest,
   LeaseGrantResponse,
   LeaseGrantResponseCodec,
   LeaseKeepAliveRequestCodec,
@@ -10,68 +9,52 @@ import {
   LeaseKeepAliveResponseCodec,
   LeaseLeasesResponse,
   LeaseLeasesResponseCodec,
-  LeaseRevokeRequestCodec,
+  type LeaseRevokeRequest,
   LeaseRevokeResponse,
   LeaseRevokeResponseCodec,
   LeaseStatus,
-  LeaseTimeToLiveRequestCodec,
+  type LeaseTimeToLiveRequest,
   LeaseTimeToLiveResponse,
   LeaseTimeToLiveResponseCodec,
 } from '@etcd/api/etcdserverpb';
 import { RingBuffer } from '@etcd/base';
+import type { Identity } from '@etcd/storage/auth';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
 import { LEASE_COST_BYTES } from '../apply/index.ts';
-import type { EtcdServer } from '../member/index.ts';
-import type { DoneResult, LeaseGrantResult } from '../request/index.ts';
-import { RequestField } from '../request/index.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
-import { answer, decodeRequest, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
+import type { MemberFacts, Requests } from './member.ts';
+import type { Call } from './row.ts';
+import { answer, decodeRequest, type RpcContext, refuse, refuseInternal, send } from './rpc-context.ts';
+import { RENEWS_LEASE } from './verdicts.ts';
 
 const { ErrLeaseNotFound } = INTERNAL_ERRORS.lease;
 
-export function registerLeaseService(context: RpcContext): { stop(reason?: RpcError): void } {
-  const service = new LeaseService(context);
-  const { grpc } = context;
-  grpc.unary('/etcdserverpb.Lease/LeaseGrant', (...call) => service.grant(...call));
-  grpc.unary('/etcdserverpb.Lease/LeaseRevoke', (...call) => service.revoke(...call));
-  grpc.unary('/etcdserverpb.Lease/LeaseTimeToLive', (...call) => service.timeToLive(...call));
-  grpc.unary('/etcdserverpb.Lease/LeaseLeases', (...call) => service.list(...call));
-  grpc.bidi('/etcdserverpb.Lease/LeaseKeepAlive', (call) => service.keepAlive(call));
-  return service;
-}
-
-class LeaseService {
+export class LeaseService {
   readonly #context: RpcContext;
-  readonly #server: EtcdServer;
+  readonly #member: MemberFacts;
+  readonly #requests: Requests;
   readonly #monitor: LeaderMonitor;
   readonly #streams = new Set<ServerCall>();
 
   constructor(context: RpcContext) {
     this.#context = context;
-    const { server } = context;
-    this.#server = server;
-    this.#monitor = new LeaderMonitor(
-      server.clock,
-      server.config.electionTimeoutMs,
-      () => server.leader !== 0n,
-    );
+    this.#requests = context.requests;
+    const { member } = context;
+    this.#member = member;
+    const hasLeader = (): boolean => member.leader !== 0n;
+    this.#monitor = new LeaderMonitor(member.clock, member.config.electionTimeoutMs, hasLeader);
   }
 
-  grant(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, LeaseGrantRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
-    if (!this.#server.quota.hasRoomFor(LEASE_COST_BYTES)) {
-      this.#server.onNoSpace(() => refuse(call, RPC_ERRORS.ErrGRPCNoSpace));
+  grant(call: Call<LeaseGrantResponse>, request: LeaseGrantRequest, identity: Identity): void {
+    if (!this.#member.quota.hasRoomFor(LEASE_COST_BYTES)) {
+      this.#requests.onNoSpace(() => refuse(call, RPC_ERRORS.ErrGRPCNoSpace));
       return;
     }
-    if (request.id === 0n) {
-      request.id = this.#server.ids.nextLeaseId((id) => this.#server.lessor.has(id));
-    }
-    const encoded = encodeLeaseGrantRequest(request);
-    this.#server.propose(RequestField.LEASE_GRANT, encoded, 0, encoded.length, {
+    if (request.id === 0n) request.id = this.#requests.leases.newId();
+    this.#requests.proposals.propose('leaseGrant', request, identity, {
+      kind: 'leaseGrant',
       request: null,
-      onApplied: (result) => {
-        const { id, ttl, revision } = result as LeaseGrantResult;
+      onApplied: ({ id, ttl, revision }) => {
         const header = this.#context.header.header(revision);
         answer(call, LeaseGrantResponseCodec, new LeaseGrantResponse({ header, id, ttl }));
       },
@@ -79,41 +62,35 @@ class LeaseService {
     });
   }
 
-  revoke(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, LeaseRevokeRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
-    this.#server.propose(RequestField.LEASE_REVOKE, bytes, start, end, {
+  revoke(call: Call<LeaseRevokeResponse>, request: LeaseRevokeRequest, identity: Identity): void {
+    this.#requests.proposals.propose('leaseRevoke', request, identity, {
+      kind: 'leaseRevoke',
       request: null,
-      onApplied: (result) => {
-        const header = this.#context.header.header((result as DoneResult).revision);
+      onApplied: ({ revision }) => {
+        const header = this.#context.header.header(revision);
         answer(call, LeaseRevokeResponseCodec, new LeaseRevokeResponse({ header }));
       },
       onFailed: (error) => void refuseInternal(call, error),
     });
   }
 
-  timeToLive(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, LeaseTimeToLiveRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
-    const { id, keys } = request;
-    this.#server.leases.lookup(id, keys, (error, lease) => {
+  timeToLive(call: Call<LeaseTimeToLiveResponse>, { id, keys }: LeaseTimeToLiveRequest): void {
+    this.#requests.leases.lookup(id, keys, (error, lease) => {
       if (error !== null) return void refuseInternal(call, error);
       // A lease that does not exist is an answer, not an error.
       const response = lease ?? new LeaseTimeToLiveResponse({ id, ttl: -1 });
-      response.header = this.#context.header.header(this.#server.store.revision);
+      response.header = this.#context.header.header(this.#member.store.revision);
       answer(call, LeaseTimeToLiveResponseCodec, response);
     });
   }
 
-  list(call: ServerCall, _bytes: Uint8Array, _start: number, _end: number): void {
-    if (!this.#context.admit(call)) return;
-    const header = this.#context.header.header(this.#server.store.revision);
-    const leases = this.#server.lessor.leases().map((id) => new LeaseStatus({ id }));
+  list(call: Call<LeaseLeasesResponse>): void {
+    const header = this.#context.header.header(this.#member.store.revision);
+    const leases = this.#member.lessor.leases().map((id) => new LeaseStatus({ id }));
     answer(call, LeaseLeasesResponseCodec, new LeaseLeasesResponse({ header, leases }));
   }
 
-  keepAlive(call: ServerCall): void {
-    if (!this.#context.admit(call)) return;
+  keepAlive(call: Call<LeaseKeepAliveResponse>): void {
     this.#streams.add(call);
     this.#monitor.add(call);
     call.receiver = new KeepAliveStream(this.#context, () => {
@@ -151,9 +128,14 @@ class KeepAliveStream implements CallReceiver {
   onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, LeaseKeepAliveRequestCodec, bytes, start, end);
     if (request === null) {
-      const { serverStreamFailuresTotal } = this.#context.server.metrics.handles;
+      const { serverStreamFailuresTotal } = this.#context.member.metrics.handles;
       serverStreamFailuresTotal.labels('receive', 'lease-keepalive').inc();
       return;
+    }
+    const refusal = this.#context.judgeMessage(call, RENEWS_LEASE, request);
+    if (refusal !== null) {
+      refuseInternal(call, refusal);
+      return this.#onClosed();
     }
     if (this.#isBusy) {
       this.#waiting.push(request.id);
@@ -166,7 +148,7 @@ class KeepAliveStream implements CallReceiver {
     this.#next(call);
   }
 
-  #next(call: ServerCall): void {
+  #next(call: Call<LeaseKeepAliveResponse>): void {
     if (this.#isBusy) return;
     const id = this.#waiting.take();
     if (id !== undefined) return this.#renew(call, id);
@@ -176,18 +158,17 @@ class KeepAliveStream implements CallReceiver {
     this.#onClosed();
   }
 
-  #renew(call: ServerCall, id: bigint): void {
-    const { server, header: headers } = this.#context;
+  #renew(call: Call<LeaseKeepAliveResponse>, id: bigint): void {
+    const { member, requests, header: headers } = this.#context;
     this.#isBusy = true;
     // The header is older than the renewal: a client must not see a renewal at a later revision than its lease's end.
-    const header = headers.header(server.store.revision);
-    server.leases.renew(id, (error, ttl) => {
+    const header = headers.header(member.store.revision);
+    requests.leases.renew(id, (error, ttl) => {
       this.#isBusy = false;
       if (!call.isAlive) return;
       if (error !== null && error !== ErrLeaseNotFound) return void refuseInternal(call, error);
       const response = new LeaseKeepAliveResponse({ header, id, ttl: error === null ? ttl : 0 });
-      const position = call.reserveMessage(LeaseKeepAliveResponseCodec.size(response));
-      LeaseKeepAliveResponseCodec.write(response, call.output, position);
+      send(call, LeaseKeepAliveResponseCodec, response);
       this.#next(call);
     });
   }

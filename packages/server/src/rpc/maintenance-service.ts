@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { INTERNAL_ERRORS } from '@etcd/api';
 import {
   type AlarmMember,
-  AlarmRequestCodec,
+  type AlarmRequest,
   AlarmResponse,
   AlarmResponseCodec,
   AlarmType,
@@ -15,15 +15,15 @@ import {
   DefragmentResponseCodec,
   DowngradeAction,
   DowngradeInfo,
-  DowngradeRequestCodec,
+  type DowngradeRequest,
   DowngradeResponse,
   DowngradeResponseCodec,
-  HashKVRequestCodec,
+  type HashKVRequest,
   HashKVResponse,
   HashKVResponseCodec,
   HashResponse,
   HashResponseCodec,
-  MoveLeaderRequestCodec,
+  type MoveLeaderRequest,
   MoveLeaderResponse,
   MoveLeaderResponseCodec,
   SnapshotResponse,
@@ -31,7 +31,9 @@ import {
   StatusResponse,
   StatusResponseCodec,
 } from '@etcd/api/etcdserverpb';
+import { DowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import { GrpcCode } from '@etcd/base';
+import type { Identity } from '@etcd/storage/auth';
 import type { BackendSnapshot } from '@etcd/storage/backend';
 import {
   formatClusterVersion,
@@ -42,83 +44,67 @@ import {
   validateDowngrade,
 } from '@etcd/storage/membership';
 import { isIgnoredInHash, readStorageVersion } from '@etcd/storage/schema';
-import type { CallReceiver, ServerCall } from '@etcd/transport';
+import type { CallReceiver } from '@etcd/transport';
 import { ETCD_VERSION } from '../config/index.ts';
-import type { EtcdServer } from '../member/index.ts';
-import type { AlarmResult } from '../request/index.ts';
-import { RequestField } from '../request/index.ts';
 import type { HealthService } from './health-service.ts';
-import { answer, decodeRequest, type RpcContext, refuseInternal } from './rpc-context.ts';
+import type { MemberFacts, Requests } from './member.ts';
+import type { Call } from './row.ts';
+import { answer, type RpcContext, refuseInternal, send } from './rpc-context.ts';
 
 const { ErrNoLeader, ErrUnknownMethod, ErrWrongDowngradeVersionFormat } = INTERNAL_ERRORS.errors;
 
-export function registerMaintenanceService(context: RpcContext, health: HealthService): void {
-  const service = new MaintenanceService(context, health);
-  const { grpc } = context;
-  grpc.unary('/etcdserverpb.Maintenance/Status', (call) => service.status(call));
-  grpc.unary('/etcdserverpb.Maintenance/Alarm', (...call) => service.alarm(...call));
-  grpc.unary('/etcdserverpb.Maintenance/Defragment', (call) => service.defragment(call));
-  grpc.unary('/etcdserverpb.Maintenance/Hash', (call) => service.hash(call));
-  grpc.unary('/etcdserverpb.Maintenance/HashKV', (...call) => service.hashKv(...call));
-  grpc.unary('/etcdserverpb.Maintenance/MoveLeader', (...call) => service.moveLeader(...call));
-  grpc.unary('/etcdserverpb.Maintenance/Downgrade', (...call) => service.downgrade(...call));
-  grpc.serverStream('/etcdserverpb.Maintenance/Snapshot', (call) => service.snapshot(call));
-}
-
-class MaintenanceService {
+export class MaintenanceService {
   readonly #context: RpcContext;
-  readonly #server: EtcdServer;
+  readonly #member: MemberFacts;
+  readonly #requests: Requests;
   readonly #health: HealthService;
 
   constructor(context: RpcContext, health: HealthService) {
     this.#context = context;
-    this.#server = context.server;
+    this.#member = context.member;
+    this.#requests = context.requests;
     this.#health = health;
   }
 
-  status(call: ServerCall): void {
-    const server = this.#server;
-    if (!this.#context.admit(call, true)) return;
-    const { backend, quota, membership } = server;
-    const errors = server.leader === 0n ? [ErrNoLeader.message] : [];
+  status(call: Call<StatusResponse>): void {
+    const member = this.#member;
+    const { backend, quota, membership } = member;
+    const errors = member.leader === 0n ? [ErrNoLeader.message] : [];
     const { enabled, targetVersion } = membership.downgrade;
     const storageVersion = readStorageVersion(backend);
     const response = new StatusResponse({
-      header: this.#context.header.header(server.store.revision),
+      header: this.#context.header.header(member.store.revision),
       version: ETCD_VERSION,
       dbSize: backend.sizeBytes,
       dbSizeInUse: backend.sizeInUseBytes,
-      dbSizeQuota: Number.isFinite(quota.limitBytes) ? quota.limitBytes : server.config.quotaBackendBytes,
-      leader: server.leader,
-      raftIndex: server.committedIndex,
-      raftAppliedIndex: server.appliedIndex,
-      raftTerm: server.term,
-      isLearner: server.isLearner,
+      dbSizeQuota: Number.isFinite(quota.limitBytes) ? quota.limitBytes : member.config.quotaBackendBytes,
+      leader: member.leader,
+      raftIndex: member.committedIndex,
+      raftAppliedIndex: member.appliedIndex,
+      raftTerm: member.term,
+      isLearner: member.isLearner,
       storageVersion: storageVersion === null ? '' : `${storageVersion.major}.${storageVersion.minor}.0`,
       downgradeInfo: new DowngradeInfo({ enabled, targetVersion }),
-      errors: [...errors, ...server.alarms.list(AlarmType.NONE).map(alarmText)],
+      errors: [...errors, ...member.alarms.list(AlarmType.NONE).map(alarmText)],
     });
     answer(call, StatusResponseCodec, response);
   }
 
-  alarm(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, AlarmRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
-    this.#server.propose(RequestField.ALARM, bytes, start, end, {
+  alarm(call: Call<AlarmResponse>, request: AlarmRequest, identity: Identity): void {
+    this.#requests.proposals.propose('alarm', request, identity, {
+      kind: 'alarm',
       request: null,
-      onApplied: (result) => {
-        const header = this.#context.header.header(this.#server.store.revision);
-        const alarms = [...(result as AlarmResult).alarms];
-        answer(call, AlarmResponseCodec, new AlarmResponse({ header, alarms }));
+      onApplied: ({ alarms }) => {
+        const header = this.#context.header.header(this.#member.store.revision);
+        answer(call, AlarmResponseCodec, new AlarmResponse({ header, alarms: [...alarms] }));
       },
       onFailed: (error) => void refuseInternal(call, error),
     });
   }
 
   /** Goes on while the member serves: pages move down into free places, and the file gets shorter. */
-  defragment(call: ServerCall): void {
-    if (!this.#context.admit(call)) return;
-    const { logger, backend, clock, metrics } = this.#server;
+  defragment(call: Call<DefragmentResponse>): void {
+    const { logger, backend, clock, metrics } = this.#member;
     logger.info('starting defragment');
     this.#health.onDefragment(true);
     const startMs = clock.now();
@@ -134,13 +120,12 @@ class MaintenanceService {
     });
   }
 
-  hash(call: ServerCall): void {
-    if (!this.#context.admit(call)) return;
+  hash(call: Call<HashResponse>): void {
     this.#whenReadable(call, () => this.#hash(call));
   }
 
-  #hash(call: ServerCall): void {
-    const { backend, store, clock, metrics } = this.#server;
+  #hash(call: Call<HashResponse>): void {
+    const { backend, store, clock, metrics } = this.#member;
     const { revision } = store;
     const startMs = clock.now();
     backend.hashThen(isIgnoredInHash, (error, hash) => {
@@ -151,14 +136,12 @@ class MaintenanceService {
     });
   }
 
-  hashKv(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, HashKVRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
+  hashKv(call: Call<HashKVResponse>, request: HashKVRequest): void {
     this.#whenReadable(call, () => this.#hashKv(call, request.revision));
   }
 
-  #hashKv(call: ServerCall, revision: number): void {
-    const { store, clock, metrics } = this.#server;
+  #hashKv(call: Call<HashKVResponse>, revision: number): void {
+    const { store, clock, metrics } = this.#member;
     const startMs = clock.now();
     store.hashes.hashByRevThen(revision, (error, found, currentRevision) => {
       if (error !== null) return void refuseInternal(call, error);
@@ -170,71 +153,71 @@ class MaintenanceService {
   }
 
   /** At once, unless the store is being replaced by the leader's: what is half loaded is not hashed. */
-  #whenReadable(call: ServerCall, then: () => void): void {
-    this.#server.readLocally({
+  #whenReadable<T>(call: Call<T>, then: () => void): void {
+    this.#requests.readLocally({
       onReadable: then,
       onUnreadable: (error) => void refuseInternal(call, error),
     });
   }
 
-  moveLeader(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, MoveLeaderRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
-    this.#server.leadership.moveTo(request.targetId, (error) => {
+  moveLeader(call: Call<MoveLeaderResponse>, request: MoveLeaderRequest): void {
+    this.#requests.leadership.moveTo(request.targetId, (error) => {
       if (error !== null) return void refuseInternal(call, error);
-      const header = this.#context.header.header(this.#server.store.revision);
+      const header = this.#context.header.header(this.#member.store.revision);
       answer(call, MoveLeaderResponseCodec, new MoveLeaderResponse({ header }));
     });
   }
 
   /** Says whether the cluster can go down by one minor version, begins to, or gives it up. */
-  downgrade(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    const request = decodeRequest(call, DowngradeRequestCodec, bytes, start, end);
-    if (request === null || !this.#context.admit(call)) return;
-    const { action, version } = request;
-    const server = this.#server;
-    if (action === DowngradeAction.CANCEL) return this.#setDowngrade(call, NO_DOWNGRADE, '');
+  downgrade(call: Call<DowngradeResponse>, { action, version }: DowngradeRequest, identity: Identity): void {
+    if (action === DowngradeAction.CANCEL) return this.#setDowngrade(call, NO_DOWNGRADE, '', identity);
     if (action !== DowngradeAction.VALIDATE && action !== DowngradeAction.ENABLE) {
       return void refuseInternal(call, ErrUnknownMethod);
     }
     const target = parseDowngradeTarget(version);
     if (target === null) return void refuseInternal(call, ErrWrongDowngradeVersionFormat);
     // Whether one is under way is known for sure only by who has applied everything.
-    server.read({
+    this.#requests.read({
       onReadable: () => {
-        const { version: clusterVersion, downgrade } = server.membership;
+        const { version: clusterVersion, downgrade } = this.#member.membership;
         const refusal = validateDowngrade(target, clusterVersion, downgrade);
         if (refusal !== null) return void refuseInternal(call, refusal);
         if (action === DowngradeAction.VALIDATE)
           return this.#answerDowngrade(call, formatClusterVersion(clusterVersion!));
         const info = { enabled: true, targetVersion: formatVersion(target) };
-        this.#setDowngrade(call, info, formatClusterVersion(target));
+        this.#setDowngrade(call, info, formatClusterVersion(target), identity);
       },
       onUnreadable: (error) => void refuseInternal(call, error),
     });
   }
 
-  #setDowngrade(call: ServerCall, info: MembershipDowngradeInfo, version: string): void {
-    this.#server.setDowngrade(info, {
+  #setDowngrade(
+    call: Call<DowngradeResponse>,
+    { enabled, targetVersion }: MembershipDowngradeInfo,
+    version: string,
+    identity: Identity,
+  ): void {
+    const request = new DowngradeInfoSetRequest({ enabled, ver: targetVersion });
+    this.#requests.setDowngrade(request, identity, {
+      kind: 'downgradeInfoSet',
       request: null,
       onApplied: () => this.#answerDowngrade(call, version),
       onFailed: (error) => void refuseInternal(call, error),
     });
   }
 
-  #answerDowngrade(call: ServerCall, version: string): void {
-    const header = this.#context.header.header(this.#server.store.revision);
+  #answerDowngrade(call: Call<DowngradeResponse>, version: string): void {
+    const header = this.#context.header.header(this.#member.store.revision);
     answer(call, DowngradeResponseCodec, new DowngradeResponse({ header, version }));
   }
 
-  snapshot(call: ServerCall): void {
-    if (!this.#context.admit(call, true)) return;
-    const { backend } = this.#server;
+  snapshot(call: Call<SnapshotResponse>): void {
+    const { backend } = this.#member;
     const storageVersion = readStorageVersion(backend);
     const version = storageVersion === null ? '' : `${storageVersion.major}.${storageVersion.minor}.0`;
     backend.snapshotThen((error, snapshot) => {
       if (error !== null) return call.fail(GrpcCode.Unknown, error.message);
-      new SnapshotStream(call, snapshot!, version, this.#server).start();
+      new SnapshotStream(call, snapshot!, version, this.#member).start();
     });
   }
 }
@@ -250,29 +233,29 @@ const BLOB_BYTES = 32 * 1024;
 
 /** Sends a copy of the database, piece by piece as the client takes it, and at last the SHA-256 of all of it. */
 class SnapshotStream implements CallReceiver {
-  readonly #call: ServerCall;
+  readonly #call: Call<SnapshotResponse>;
   readonly #snapshot: BackendSnapshot;
   readonly #version: string;
-  readonly #server: EtcdServer;
+  readonly #member: MemberFacts;
   readonly #hash = createHash('sha256');
   readonly #startMs: number;
   #remaining: number;
   #isReading = false;
   #isClosed = false;
 
-  constructor(call: ServerCall, snapshot: BackendSnapshot, version: string, server: EtcdServer) {
+  constructor(call: Call<SnapshotResponse>, snapshot: BackendSnapshot, version: string, member: MemberFacts) {
     this.#call = call;
     this.#snapshot = snapshot;
     this.#version = version;
-    this.#server = server;
+    this.#member = member;
     this.#remaining = snapshot.sizeBytes;
-    this.#startMs = server.clock.now();
+    this.#startMs = member.clock.now();
   }
 
   start(): void {
     this.#call.receiver = this;
     if (!this.#call.isAlive) return this.#close();
-    this.#server.logger.info('sending database snapshot to client', {
+    this.#member.logger.info('sending database snapshot to client', {
       'total-bytes': this.#snapshot.sizeBytes,
       'storage-version': this.#version,
     });
@@ -307,16 +290,16 @@ class SnapshotStream implements CallReceiver {
 
   #finish(): void {
     const digest = this.#hash.digest();
-    this.#server.logger.info('sending database sha256 checksum to client', {
+    this.#member.logger.info('sending database sha256 checksum to client', {
       'total-bytes': this.#snapshot.sizeBytes,
       'checksum-size': digest.length,
     });
     this.#send(0, digest);
     this.#call.end();
-    const { backendSnapshotDurationSeconds } = this.#server.metrics.handles;
-    const seconds = (this.#server.clock.now() - this.#startMs) / 1000;
+    const { backendSnapshotDurationSeconds } = this.#member.metrics.handles;
+    const seconds = (this.#member.clock.now() - this.#startMs) / 1000;
     backendSnapshotDurationSeconds.observe(seconds);
-    this.#server.logger.info('successfully sent database snapshot to client', {
+    this.#member.logger.info('successfully sent database snapshot to client', {
       'total-bytes': this.#snapshot.sizeBytes,
       took: `${seconds.toFixed(3)}s`,
     });
@@ -325,8 +308,7 @@ class SnapshotStream implements CallReceiver {
 
   #send(remainingBytes: number, blob: Uint8Array): boolean {
     const response = new SnapshotResponse({ remainingBytes, blob, version: this.#version });
-    const position = this.#call.reserveMessage(SnapshotResponseCodec.size(response));
-    SnapshotResponseCodec.write(response, this.#call.output, position);
+    send(this.#call, SnapshotResponseCodec, response);
     return this.#call.hasRoom;
   }
 

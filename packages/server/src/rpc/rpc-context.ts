@@ -1,12 +1,22 @@
 /** What the services of a member share: the member, who it says it is in answers, and how calls are admitted and refused. */
-
-import { type Codec, DecodeError, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
+import {
+  type Codec,
+  DecodeError,
+  INTERNAL_ERRORS,
+  type InternalError,
+  RPC_ERRORS,
+  type RpcError,
+} from '@etcd/api';
 import { GrpcCode } from '@etcd/base';
 import type { Counter } from '@etcd/host/metrics';
-import { type GrpcServer, MethodKind, type ServerCall } from '@etcd/transport';
-import type { EtcdServer } from '../member/index.ts';
+import type { Identity } from '@etcd/storage/auth';
+import { MethodKind, type ServerCall } from '@etcd/transport';
+import type { Access } from '../apply/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
+import type { Callers } from './callers.ts';
+import type { MemberFacts, Requests } from './member.ts';
 import { ResponseHeaderWriter } from './response-header.ts';
+import type { Call, JudgedVerdict, RowRules } from './row.ts';
 
 /** A client that doesn't say which version of the API it speaks. */
 const UNKNOWN_VERSION = 'unknown';
@@ -21,33 +31,62 @@ interface VersionCounts {
 export class RpcContext {
   readonly #unary: VersionCounts = { type: 'unary', version: '', counter: null };
   readonly #streams: VersionCounts = { type: 'stream', version: '', counter: null };
-  readonly server: EtcdServer;
-  readonly grpc: GrpcServer;
+  readonly member: MemberFacts;
+  readonly requests: Requests;
+  readonly callers: Callers;
+  readonly access: Access;
+  /** Where requests are counted: the member's own, as a rule. */
   readonly metrics: MetricHandles;
   readonly header: ResponseHeaderWriter;
 
-  /** @param metrics where requests are counted: the member's own, as a rule. */
-  constructor(server: EtcdServer, grpc: GrpcServer, metrics: MetricHandles = server.metrics.handles) {
-    this.server = server;
-    this.grpc = grpc;
+  constructor(
+    member: MemberFacts,
+    requests: Requests,
+    callers: Callers,
+    metrics: MetricHandles = member.metrics.handles,
+  ) {
+    this.member = member;
+    this.requests = requests;
+    this.callers = callers;
     this.metrics = metrics;
-    this.header = new ResponseHeaderWriter(server.clusterId, server.memberId, () => server.term);
+    this.access = member.access;
+    this.header = new ResponseHeaderWriter(member.clusterId, member.memberId, () => member.term);
   }
 
-  /**
-   * Whether a call may go on; if not it has been refused. A learner serves few calls, and a client may ask to be refused
-   * while there is no leader.
-   * @param forLearner whether a learner serves this call.
-   */
-  admit(call: ServerCall, forLearner = false): boolean {
-    const { server } = this;
-    if (server.isFenced && !isForFenced(call)) return refuse(call, RPC_ERRORS.ErrGRPCCorrupt);
-    if (server.isLearner && !forLearner) return refuse(call, RPC_ERRORS.ErrGRPCNotSupportedForLearner);
+  /** Whether a call may go on; if not it has been refused. A client may ask to be refused while there is no leader. */
+  admit<Request>(call: ServerCall, { onLearner, whenFenced }: RowRules<Request>, request: Request): boolean {
+    const { member } = this;
+    if (member.isFenced && whenFenced === 'refused') return refuse(call, RPC_ERRORS.ErrGRPCCorrupt);
+    if (member.isLearner && onLearner !== 'served') {
+      const isServed = onLearner !== 'refused' && onLearner.if(request);
+      if (!isServed) return refuse(call, RPC_ERRORS.ErrGRPCNotSupportedForLearner);
+    }
     this.#count(call);
-    if (server.leader === 0n && call.metadata('hasleader') === 'true') {
+    if (member.leader === 0n && call.metadata('hasleader') === 'true') {
       return refuse(call, RPC_ERRORS.ErrGRPCNoLeader);
     }
     return true;
+  }
+
+  /** {@link JudgedVerdict} for one message of a stream, whose caller may have another token by now; null: granted. */
+  judgeMessage<Request>(
+    call: ServerCall,
+    verdict: JudgedVerdict<Request>,
+    request: Request,
+  ): InternalError | null {
+    if (!this.access.isEnabled) return null;
+    const identity = this.callers.identify(call);
+    if (identity === null) return INTERNAL_ERRORS.auth.ErrInvalidAuthToken;
+    return verdict.judge(this.access, identity, request);
+  }
+
+  /** {@link JudgedVerdict} for what is about to be read; null: granted. */
+  judgeRead<Request>(
+    verdict: JudgedVerdict<Request>,
+    identity: Identity,
+    request: Request,
+  ): InternalError | null {
+    return this.access.isEnabled ? verdict.judge(this.access, identity, request) : null;
   }
 
   /** Most clients have the version of the one before, so its counter is at hand. */
@@ -60,15 +99,6 @@ export class RpcContext {
     }
     counts.counter.value++;
   }
-}
-
-/** A member whose data are wrong still says how it is, and lets members be removed; a copy of its data is of no use. */
-function isForFenced({ method }: ServerCall): boolean {
-  if (method === null) return false;
-  const { service, name } = method;
-  return (
-    service === 'etcdserverpb.Cluster' || (service === 'etcdserverpb.Maintenance' && name !== 'Snapshot')
-  );
 }
 
 /** Ends a call with an error of the table. */
@@ -112,8 +142,14 @@ export function decodeRequest<T>(
   }
 }
 
+/** Sends a message on a stream. */
+export function send<T>(call: Call<T>, codec: Codec<NoInfer<T>>, message: NoInfer<T>): void {
+  const position = call.reserveMessage(codec.size(message));
+  codec.write(message, call.output, position);
+}
+
 /** Answers with a message, encoded in place. */
-export function answer<T>(call: ServerCall, codec: Codec<T>, message: T): void {
+export function answer<T>(call: Call<T>, codec: Codec<NoInfer<T>>, message: NoInfer<T>): void {
   const position = call.reserve(codec.size(message));
   codec.write(message, call.output, position);
 }

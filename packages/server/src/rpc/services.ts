@@ -1,39 +1,76 @@
-/** All services of a member, registered with its gRPC server. */
+/** All services of a member, registered with its gRPC server as the table of RPCs says. */
 import { RPC_ERRORS } from '@etcd/api';
 import type { GrpcServer } from '@etcd/transport';
-import type { EtcdServer } from '../member/index.ts';
-import { registerClusterService } from './cluster-service.ts';
+import type { MetricHandles } from '../metrics/index.ts';
+import { ANYBODY, type Callers } from './callers.ts';
+import { ClusterService } from './cluster-service.ts';
+import { registerRpcs } from './dispatcher.ts';
 import { HealthService } from './health-service.ts';
-import { registerKvService } from './kv-service.ts';
-import { registerLeaseService } from './lease-service.ts';
-import { registerMaintenanceService } from './maintenance-service.ts';
+import { KvService } from './kv-service.ts';
+import { LeaseService } from './lease-service.ts';
+import { MaintenanceService } from './maintenance-service.ts';
+import type { MemberFacts, Requests } from './member.ts';
 import { RpcContext } from './rpc-context.ts';
-import { registerWatchService } from './watch-service.ts';
+import { RPC_TABLE } from './table.ts';
+import { WatchService } from './watch-service.ts';
 
+/** What the rows of the table run. */
 export interface Services {
+  readonly kv: KvService;
+  readonly watch: WatchService;
+  readonly lease: LeaseService;
+  readonly cluster: ClusterService;
+  readonly maintenance: MaintenanceService;
+  readonly health: HealthService;
+}
+
+/** The member behind the services. */
+export interface ServedMember extends MemberFacts, Requests {
+  readonly integrity: { readonly fence: { whenRaised(then: () => void): void } };
+}
+
+export interface RunningServices {
   /** Ends the streams that would otherwise go on for ever. */
   stop(): void;
 }
 
-export function registerServices(server: EtcdServer, grpc: GrpcServer): Services {
-  const context = new RpcContext(server, grpc);
-  const health = new HealthService(context);
-  registerKvService(context);
-  const watches = registerWatchService(context);
-  const leases = registerLeaseService(context);
-  registerClusterService(context);
-  registerMaintenanceService(context, health);
-  health.register();
-  server.integrity.fence.whenRaised(() => {
-    watches.stop(RPC_ERRORS.ErrGRPCCorrupt);
-    leases.stop(RPC_ERRORS.ErrGRPCCorrupt);
+export function registerServices(
+  member: ServedMember,
+  grpc: GrpcServer,
+  callers: Callers = ANYBODY,
+): RunningServices {
+  const context = new RpcContext(member, member, callers);
+  const services = newServices(context);
+  registerRpcs(RPC_TABLE, grpc, context, services);
+  const { watch, lease, health } = services;
+  member.integrity.fence.whenRaised(() => {
+    watch.stop(RPC_ERRORS.ErrGRPCCorrupt);
+    lease.stop(RPC_ERRORS.ErrGRPCCorrupt);
     health.onFenced();
   });
   return {
     stop(): void {
-      watches.stop();
-      leases.stop();
+      watch.stop();
+      lease.stop();
       health.stop();
     },
+  };
+}
+
+/** The same for a server that nobody but this program calls, and whose calls are counted in `metrics`. */
+export function registerUncounted(member: ServedMember, grpc: GrpcServer, metrics: MetricHandles): void {
+  const context = new RpcContext(member, member, ANYBODY, metrics);
+  registerRpcs(RPC_TABLE, grpc, context, newServices(context));
+}
+
+function newServices(context: RpcContext): Services {
+  const health = new HealthService(context);
+  return {
+    kv: new KvService(context),
+    watch: new WatchService(context),
+    lease: new LeaseService(context),
+    cluster: new ClusterService(context),
+    maintenance: new MaintenanceService(context, health),
+    health,
   };
 }

@@ -15,9 +15,11 @@ import { sizeBigInt, writeBigInt } from '@etcd/api/wire';
 import type { Timer } from '@etcd/base';
 import { type Slices, Watcher, type WatchSink, type WatchStream } from '@etcd/storage/mvcc';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
-import type { EtcdServer } from '../member/index.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
-import { decodeRequest, type RpcContext, refuse } from './rpc-context.ts';
+import type { MemberFacts } from './member.ts';
+import type { Call } from './row.ts';
+import { decodeRequest, type RpcContext, refuse, send } from './rpc-context.ts';
+import { WATCHES_RANGE } from './verdicts.ts';
 
 /** In a response: no watcher. */
 const INVALID_ID = -1n;
@@ -28,29 +30,19 @@ const FRAGMENT_TAG = 7 << 3;
 /** gRPC's own framing and metadata may come on top of the largest request; so may a response's. */
 const OVERHEAD_BYTES = 512 * 1024;
 
-export function registerWatchService(context: RpcContext): { stop(reason?: RpcError): void } {
-  const service = new WatchService(context);
-  context.grpc.bidi('/etcdserverpb.Watch/Watch', (call) => service.open(call));
-  return service;
-}
-
-class WatchService {
+export class WatchService {
   readonly context: RpcContext;
   readonly monitor: LeaderMonitor;
   readonly #calls = new Set<ServerCall>();
 
   constructor(context: RpcContext) {
     this.context = context;
-    const { server } = context;
-    this.monitor = new LeaderMonitor(
-      server.clock,
-      server.config.electionTimeoutMs,
-      () => server.leader !== 0n,
-    );
+    const { member } = context;
+    const hasLeader = (): boolean => member.leader !== 0n;
+    this.monitor = new LeaderMonitor(member.clock, member.config.electionTimeoutMs, hasLeader);
   }
 
-  open(call: ServerCall): void {
-    if (!this.context.admit(call)) return;
+  open(call: Call<WatchResponse>): void {
     this.#calls.add(call);
     this.monitor.add(call);
     call.receiver = new WatchCall(call, this);
@@ -81,21 +73,21 @@ interface Wishes {
 }
 
 class WatchCall implements CallReceiver, WatchSink {
-  readonly #call: ServerCall;
+  readonly #call: Call<WatchResponse>;
   readonly #service: WatchService;
-  readonly #server: EtcdServer;
+  readonly #member: MemberFacts;
   readonly #stream: WatchStream;
   readonly #wishes = new Map<Watcher, Wishes>();
   readonly #fragmentBytes: number;
   #progressTimer: Timer | null = null;
   #isClosed = false;
 
-  constructor(call: ServerCall, service: WatchService) {
+  constructor(call: Call<WatchResponse>, service: WatchService) {
     this.#call = call;
     this.#service = service;
-    this.#server = service.context.server;
-    this.#stream = this.#server.watches.newStream(this);
-    this.#fragmentBytes = this.#server.config.maxRequestBytes + OVERHEAD_BYTES;
+    this.#member = service.context.member;
+    this.#stream = this.#member.watches.newStream(this);
+    this.#fragmentBytes = this.#member.config.maxRequestBytes + OVERHEAD_BYTES;
   }
 
   // --- the client's side
@@ -103,13 +95,16 @@ class WatchCall implements CallReceiver, WatchSink {
   onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
     const request = decodeRequest(call, WatchRequestCodec, bytes, start, end);
     if (request === null) {
-      this.#server.metrics.handles.serverStreamFailuresTotal.labels('receive', 'watch').inc();
+      this.#member.metrics.handles.serverStreamFailuresTotal.labels('receive', 'watch').inc();
       return this.#close();
     }
-    if (request.createRequest !== null) this.#create(request.createRequest);
+    const { createRequest } = request;
+    const refusal = this.#service.context.judgeMessage(call, WATCHES_RANGE, request);
+    if (refusal !== null) this.#refuse(refusal.rpc.message);
+    else if (createRequest !== null) this.#create(createRequest);
     else if (request.cancelRequest !== null) this.#cancel(request.cancelRequest.watchId);
     else if (request.progressRequest !== null) this.#stream.requestProgressAll();
-    else this.#server.logger.info('invalid watch request type received in gRPC stream');
+    else this.#member.logger.info('invalid watch request type received in gRPC stream');
   }
 
   onWritable(): void {
@@ -126,7 +121,7 @@ class WatchCall implements CallReceiver, WatchSink {
     this.#progressTimer?.cancel();
     this.#service.closed(this.#call);
     // The connection may have broken while the hub was writing to it.
-    this.#server.clock.defer(() => this.#stream.close());
+    this.#member.clock.defer(() => this.#stream.close());
   }
 
   #create(request: WatchCreateRequest): void {
@@ -168,13 +163,12 @@ class WatchCall implements CallReceiver, WatchSink {
   }
 
   #header(): WatchResponse['header'] {
-    return this.#service.context.header.header(this.#server.store.revision);
+    return this.#service.context.header.header(this.#member.store.revision);
   }
 
   /** Answers to the client's own requests, which it makes few of; they don't wait for room. */
   #send(response: WatchResponse): void {
-    const position = this.#call.reserveMessage(WatchResponseCodec.size(response));
-    WatchResponseCodec.write(response, this.#call.output, position);
+    send(this.#call, WatchResponseCodec, response);
     this.#pauseIfFull();
   }
 
@@ -188,7 +182,7 @@ class WatchCall implements CallReceiver, WatchSink {
     if (this.#isClosed) return;
     const wishes = this.#wishes.get(watcher)!;
     wishes.isIdle = false;
-    this.#server.metrics.handles.eventsTotal.value += events.count;
+    this.#member.metrics.handles.eventsTotal.value += events.count;
     if (wishes.fragments && events.count > 1 && events.bytes >= this.#fragmentBytes) {
       this.#sendFragments(watcher.id, events, revision);
     } else {
@@ -257,7 +251,7 @@ class WatchCall implements CallReceiver, WatchSink {
 
   #scheduleProgress(): void {
     if (this.#progressTimer !== null) return;
-    const { clock, config, random } = this.#server;
+    const { clock, config, random } = this.#member;
     const intervalMs = config.watchProgressNotifyIntervalMs;
     // Streams that were opened together, as after a reconnect, should not all be written to together.
     const jitterMs = random.below(Math.max(1, Math.ceil(intervalMs / 10)));

@@ -15,7 +15,7 @@ import type { Clock } from '@etcd/base';
 import { GrpcChannel, GrpcServer, memoryDuplexPair } from '@etcd/transport';
 import type { EtcdServer } from '../member/index.ts';
 import { createHandles } from '../metrics/index.ts';
-import { RpcContext, registerKvService } from '../rpc/index.ts';
+import { registerUncounted } from '../rpc/index.ts';
 
 /** A member that can't answer itself by then serves all the same. */
 const LIMIT_MS = 200;
@@ -23,7 +23,7 @@ const LIMIT_MS = 200;
 /** Calls `done` once, when the questions are answered or have taken too long. */
 export function warmUp(server: EtcdServer, clock: Clock, done: () => void): GrpcServer {
   const grpc = new GrpcServer({ clock });
-  registerKvService(new RpcContext(server, grpc, createHandles()));
+  registerUncounted(server, grpc, createHandles());
   const [theirs, ours] = memoryDuplexPair({ clock });
   grpc.accept(ours);
   const channel = new GrpcChannel(theirs, { clock, authority: 'warm-up' });

@@ -5,28 +5,42 @@
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import { type ConfChange, encodeConfChange } from '@etcd/api/raftpb';
 import { assert, type Clock, GrpcCode } from '@etcd/base';
+import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import { compareVersions, formatClusterVersion, type Membership } from '@etcd/storage/membership';
-import type { Releases } from '../cluster/index.ts';
-import type { RaftLoop } from '../consensus/index.ts';
 import {
+  type AnyKind,
   ENTRY_KINDS,
+  type Encoded,
   isReadByAll,
+  KINDS,
+  type Kind,
   type PendingRequests,
+  type Propose,
   RequestEncoder,
-  RequestField,
   type RequestIds,
+  type RequestOf,
+  V2_FIELD,
   type Waiter,
 } from '../request/index.ts';
+import type { Releases } from './releases.ts';
 
 const { ErrStopped, ErrTooManyRequests, ErrRequestTooLarge } = INTERNAL_ERRORS.errors;
+
+/** Where proposals go: the raft loop. */
+export interface ProposalQueue {
+  readonly hasRoom: boolean;
+  propose(data: Uint8Array, idSuffix: number): void;
+  proposeAsLeader(data: Uint8Array, idSuffix: number): void;
+  proposeConfChange(change: ConfChange, idSuffix: number): void;
+}
 
 export interface ProposalsOptions {
   readonly ids: RequestIds;
   readonly pending: PendingRequests;
   readonly clock: Clock;
-  readonly loop: Pick<RaftLoop, 'propose' | 'proposeAsLeader' | 'proposeConfChange' | 'hasRoom'>;
+  readonly queue: ProposalQueue;
   readonly membership: Membership;
-  readonly releases: Releases;
+  readonly releases: Pick<Releases, 'whoCanNotRead'>;
   readonly maxRequestBytes: number;
   readonly isStopped: () => boolean;
   /** More is committed and not applied yet than may be. */
@@ -43,60 +57,87 @@ export class Proposals {
   }
 
   /**
-   * Proposes a request: `bytes[start, end)` is what stands in `field` of the envelope. The waiter is told the outcome, at once
-   * if the request is refused.
+   * Puts a request into the log, in the name of whoever asks. The waiter is told the outcome, at once if the request is
+   * refused.
    */
-  propose(field: number, bytes: Uint8Array, start: number, end: number, waiter: Waiter): void {
-    const { ids, loop, maxRequestBytes } = this.#options;
-    const refusal = this.#admit() ?? (isReadByAll(field) ? null : this.#unreadable(field));
+  propose<K extends Kind>(
+    kind: K,
+    request: RequestOf<K>,
+    identity: Identity,
+    waiter: Waiter<NoInfer<K>>,
+  ): void {
+    const refusal = this.#refusal(kind);
     if (refusal !== null) return waiter.onFailed(refusal);
-    const idSuffix = ids.next();
-    const data = this.#encoder.encode(field, bytes, start, end, idSuffix);
-    if (data.length > maxRequestBytes) return waiter.onFailed(ErrRequestTooLarge);
-    this.#await(idSuffix, waiter, data);
-    loop.propose(data, idSuffix);
+    const idSuffix = this.#options.ids.next();
+    this.#leave(idSuffix, this.#encoder.encode(kind, request, identity, idSuffix), waiter);
   }
 
-  /** {@link propose} for what the leader decides: void when another member leads by then. */
-  proposeAsLeader(field: number, bytes: Uint8Array, waiter: Waiter): void {
-    const { ids, loop, isStopped } = this.#options;
-    if (isStopped()) return waiter.onFailed(ErrStopped);
-    assert(isReadByAll(field), 'proposals: a leader decides about leases only');
-    const idSuffix = ids.next();
-    const data = this.#encoder.encode(field, bytes, 0, bytes.length, idSuffix);
-    this.#await(idSuffix, waiter, data);
-    loop.proposeAsLeader(data, idSuffix);
+  /** {@link propose} for a request that is at hand as its client has encoded it: `bytes[start, end)`. */
+  proposeBytes<K extends Kind>(
+    kind: K,
+    bytes: Encoded<RequestOf<NoInfer<K>>>,
+    start: number,
+    end: number,
+    identity: Identity,
+    waiter: Waiter<NoInfer<K>>,
+  ): void {
+    const refusal = this.#refusal(kind);
+    if (refusal !== null) return waiter.onFailed(refusal);
+    const idSuffix = this.#options.ids.next();
+    this.#leave(idSuffix, this.#encoder.encodeBytes(kind, bytes, start, end, identity, idSuffix), waiter);
   }
+
+  /** {@link propose} for what this member asks for itself. */
+  readonly proposeOwn: Propose = (kind, request, waiter) => this.propose(kind, request, NO_IDENTITY, waiter);
+
+  /** For what the leader decides: void when another member leads by then. */
+  readonly proposeAsLeader: Propose = (kind, request, waiter) => {
+    const { ids, queue, isStopped } = this.#options;
+    if (isStopped()) return waiter.onFailed(ErrStopped);
+    assert(isReadByAll(KINDS[kind].field), 'proposals: a leader decides about leases only');
+    const idSuffix = ids.next();
+    const data = this.#encoder.encode(kind, request, NO_IDENTITY, idSuffix);
+    this.#await(idSuffix, waiter, data);
+    queue.proposeAsLeader(data, idSuffix);
+  };
 
   /** Proposes a bare request of the v2 API, with the id that `encode` is given. */
-  proposeV2(encode: (id: bigint) => Uint8Array, waiter: Waiter): void {
-    const { ids, loop } = this.#options;
-    const refusal = this.#unreadable(RequestField.V2);
+  proposeV2(encode: (id: bigint) => Uint8Array, waiter: Waiter<'v2'>): void {
+    const { ids, queue } = this.#options;
+    const refusal = this.#unreadable(V2_FIELD);
     if (refusal !== null) return waiter.onFailed(refusal);
     const idSuffix = ids.next();
     const data = encode(ids.full(idSuffix));
     this.#await(idSuffix, waiter, data);
-    loop.propose(data, idSuffix);
+    queue.propose(data, idSuffix);
   }
 
   /** Every release reads simple changes, which are all that is ever proposed. */
-  proposeConfChange(change: ConfChange, waiter: Waiter): void {
-    const { ids, loop, isStopped } = this.#options;
+  proposeConfChange(change: ConfChange, waiter: Waiter<'confChange'>): void {
+    const { ids, queue, isStopped } = this.#options;
     if (isStopped()) return waiter.onFailed(ErrStopped);
     const idSuffix = ids.next();
     change.id = ids.full(idSuffix);
     this.#await(idSuffix, waiter, encodeConfChange(change));
-    loop.proposeConfChange(change, idSuffix);
+    queue.proposeConfChange(change, idSuffix);
   }
 
-  #await(idSuffix: number, waiter: Waiter, data: Uint8Array): void {
+  #leave<K extends AnyKind>(idSuffix: number, data: Uint8Array, waiter: Waiter<K>): void {
+    if (data.length > this.#options.maxRequestBytes) return waiter.onFailed(ErrRequestTooLarge);
+    this.#await(idSuffix, waiter, data);
+    this.#options.queue.propose(data, idSuffix);
+  }
+
+  #await<K extends AnyKind>(idSuffix: number, waiter: Waiter<K>, data: Uint8Array): void {
     this.#options.pending.add(idSuffix, waiter, data, this.#options.clock.now());
   }
 
-  #admit(): InternalError | null {
-    const { isStopped, isBehind, loop } = this.#options;
+  #refusal(kind: Kind): InternalError | null {
+    const { isStopped, isBehind, queue } = this.#options;
     if (isStopped()) return ErrStopped;
-    return isBehind() || !loop.hasRoom ? ErrTooManyRequests : null;
+    if (isBehind() || !queue.hasRoom) return ErrTooManyRequests;
+    const { field } = KINDS[kind];
+    return isReadByAll(field) ? null : this.#unreadable(field);
   }
 
   /** Why a request must not be proposed: a member, or the release that the data are kept open for, could not read it. */
@@ -111,8 +152,8 @@ export class Proposals {
       return null;
     // What raises the version, or gives a downgrade up, closes the way back to the older release, as it should; a member that
     // the older release could not have been with has closed it before. While it is open nothing else may close it.
-    const closes = field === RequestField.CLUSTER_VERSION_SET || downgrade.enabled;
-    const isClosed = closes || releases.whoCanNotRead(ENTRY_KINDS.get(RequestField.V2)!) !== null;
+    const closes = field === KINDS.clusterVersionSet.field || downgrade.enabled;
+    const isClosed = closes || releases.whoCanNotRead(ENTRY_KINDS.get(V2_FIELD)!) !== null;
     return isClosed ? null : unreadableError(kind.name, `the cluster is at ${formatClusterVersion(version)}`);
   }
 }

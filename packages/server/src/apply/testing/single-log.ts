@@ -1,0 +1,200 @@
+/**
+ * Applied state behind a log that has one member and takes no time, for tests: what is proposed is applied before `propose`
+ * returns, by the production applier, on a simulated disk. A test may put its own {@link Access} in the place of the open one.
+ */
+import type { InternalError } from '@etcd/api';
+import { type ConfChange, ConfState, Entry, EntryType, encodeConfChange } from '@etcd/api/raftpb';
+import { SILENT_LOGGER } from '@etcd/base';
+import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
+import { Backend } from '@etcd/storage/backend';
+import { Lessor } from '@etcd/storage/lease';
+import { type Membership, newCluster } from '@etcd/storage/membership';
+import { Store } from '@etcd/storage/mvcc';
+import { ConsistentIndex, createMemberBuckets, createMetaBucket } from '@etcd/storage/schema';
+import { SimClock, SimDisk } from '@etcd/testing';
+import { createHandles, type MetricHandles } from '../../metrics/metric-table.ts';
+import {
+  type Kind,
+  PendingRequests,
+  RequestEncoder,
+  RequestIds,
+  type RequestOf,
+  type ResultOf,
+} from '../../request/index.ts';
+import { type Access, OPEN_ACCESS } from '../access.ts';
+import { Alarms } from '../alarms.ts';
+import { Applier, type ApplierHost } from '../applier.ts';
+import { Quota } from '../quota.ts';
+
+export interface SingleLogOptions {
+  readonly quotaBytes?: number;
+  /** Peer URLs of the founding members by name; the first is this one. */
+  readonly members?: ReadonlyMap<string, readonly string[]>;
+}
+
+/** What came of a request: one of the two. */
+export type Outcome<K extends Kind> =
+  | { readonly result: ResultOf<K>; readonly error?: undefined }
+  | { readonly result?: undefined; readonly error: InternalError };
+
+const TERM = 2;
+
+export class SingleLog implements ApplierHost {
+  readonly clock = new SimClock();
+  readonly disk = new SimDisk();
+  readonly metrics: MetricHandles = createHandles();
+  readonly backend: Backend;
+  readonly store: Store;
+  readonly lessor: Lessor;
+  readonly alarms: Alarms;
+  readonly quota: Quota;
+  readonly membership: Membership;
+  readonly memberId: bigint;
+  readonly ids: RequestIds;
+  readonly pending = new PendingRequests();
+  /** What the applier told its host. */
+  readonly told: string[] = [];
+  /** Judges as {@link rules} do: the same object all the time. */
+  readonly access: Access = this.#currentAccess();
+  rules: Access = OPEN_ACCESS;
+  readonly #encoder: RequestEncoder;
+  readonly #applier: Applier;
+
+  constructor(options: SingleLogOptions = {}) {
+    const { clock, disk, metrics } = this;
+    const onFatal = (error: Error): never => {
+      throw error;
+    };
+    this.backend = new Backend({ disk, clock, path: '/db', onFatal });
+    createMetaBucket(this.backend);
+    createMemberBuckets(this.backend);
+    this.alarms = new Alarms(this.backend);
+    this.quota = new Quota(this.backend, options.quotaBytes ?? Number.POSITIVE_INFINITY);
+    this.membership = newCluster('token', options.members ?? new Map([['m1', ['http://localhost:2380']]]));
+    this.memberId = this.membership.members()[0]!.id;
+    this.ids = new RequestIds(this.memberId, 1);
+    this.#encoder = new RequestEncoder(this.ids);
+    this.lessor = new Lessor({ backend: this.backend, clock, minTtl: 1 });
+    this.store = new Store({ backend: this.backend, clock, leases: this.lessor });
+    this.lessor.setStore(this.store);
+    this.store.restoreThen((error) => {
+      if (error !== null) throw error;
+    });
+    clock.advanceUntil(() => this.store.isReady, 1000);
+    const consistentIndex = new ConsistentIndex(this.backend);
+    consistentIndex.attach(this.backend);
+    this.#applier = new Applier({
+      backend: this.backend,
+      store: this.store,
+      lessor: this.lessor,
+      alarms: this.alarms,
+      quota: this.quota,
+      access: this.access,
+      membership: this.membership,
+      consistentIndex,
+      pending: this.pending,
+      ids: this.ids,
+      clock,
+      logger: SILENT_LOGGER,
+      metrics,
+      warningApplyDurationMs: 100,
+      host: this,
+      appliedIndex: 0,
+      appliedTerm: 0,
+    });
+  }
+
+  get appliedIndex(): number {
+    return this.#applier.appliedIndex;
+  }
+
+  get appliedTerm(): number {
+    return this.#applier.appliedTerm;
+  }
+
+  /** Applies `data` as the next entry of the log. */
+  append(data: Uint8Array, type: number = EntryType.EntryNormal): void {
+    this.#applier.apply([new Entry({ type, term: TERM, index: this.appliedIndex + 1, data })]);
+  }
+
+  appendConfChange(change: ConfChange): void {
+    this.append(encodeConfChange(change), EntryType.EntryConfChange);
+  }
+
+  /** Applies a request that nobody here waits for, as one of another member. */
+  replay<K extends Kind>(kind: K, request: RequestOf<K>, identity: Identity = NO_IDENTITY): void {
+    const ids = new RequestIds(this.memberId + 1n, this.appliedIndex);
+    this.append(new RequestEncoder(ids).encode(kind, request, identity, ids.next()));
+  }
+
+  /** Applies a request of this member; null while whoever waits has to go on waiting. */
+  propose<K extends Kind>(
+    kind: K,
+    request: RequestOf<K>,
+    identity: Identity = NO_IDENTITY,
+  ): Outcome<K> | null {
+    let outcome: Outcome<K> | null = null;
+    const idSuffix = this.ids.next();
+    const data = this.#encoder.encode(kind, request, identity, idSuffix);
+    const waiter = {
+      kind,
+      request: null,
+      onApplied: (result: ResultOf<K>) => {
+        outcome = { result };
+      },
+      onFailed: (error: InternalError) => {
+        outcome = { error };
+      },
+    };
+    this.pending.add(idSuffix, waiter, data, this.clock.now());
+    this.append(data);
+    return outcome;
+  }
+
+  // --- the applier's host
+
+  applyConfChange(change: ConfChange): ConfState {
+    this.told.push(`conf change for ${change.nodeId.toString(16)}`);
+    return new ConfState({ voters: [change.nodeId] });
+  }
+
+  onMemberChange(): void {
+    this.told.push('member change');
+  }
+
+  onFirstCommitInTerm(): void {
+    this.told.push('first commit in term');
+  }
+
+  onClusterVersion(): void {
+    this.told.push('cluster version');
+  }
+
+  onV2Request(): void {
+    this.told.push('v2 request');
+  }
+
+  onNoSpace(then: () => void): void {
+    this.told.push('no space');
+    then();
+  }
+
+  onApplied(): void {}
+
+  /** Asks whichever {@link rules} there are at the moment. */
+  #currentAccess(): Access {
+    const current = (): Access => this.rules;
+    return {
+      get isEnabled(): boolean {
+        return current().isEnabled;
+      },
+      user: (...asked) => current().user(...asked),
+      admin: (...asked) => current().admin(...asked),
+      range: (...asked) => current().range(...asked),
+      put: (...asked) => current().put(...asked),
+      deleteRange: (...asked) => current().deleteRange(...asked),
+      txn: (...asked) => current().txn(...asked),
+      leaseKeys: (...asked) => current().leaseKeys(...asked),
+    };
+  }
+}

@@ -1,0 +1,71 @@
+/** What the services know of their member, and what they ask of it: all of it that they see. */
+import type { DowngradeInfoSetRequest } from '@etcd/api/membershippb';
+import type { Clock, Logger, Random } from '@etcd/base';
+import type { Identity } from '@etcd/storage/auth';
+import type { Backend } from '@etcd/storage/backend';
+import type { Lessor } from '@etcd/storage/lease';
+import type { Membership } from '@etcd/storage/membership';
+import type { Store, WatchHub } from '@etcd/storage/mvcc';
+import type { Access, Alarms, Quota } from '../apply/index.ts';
+import type { LeaseRequests, Proposals, Reconfiguration } from '../cluster/index.ts';
+import type { Config } from '../config/index.ts';
+import type { Leadership } from '../consensus/index.ts';
+import type { MetricHandles } from '../metrics/index.ts';
+import type { Reader, Waiter } from '../request/index.ts';
+
+export interface MemberFacts {
+  readonly config: Pick<
+    Config,
+    | 'electionTimeoutMs'
+    | 'featureGates'
+    | 'maxRequestBytes'
+    | 'maxTxnOps'
+    | 'quotaBackendBytes'
+    | 'strictReconfigCheck'
+    | 'warningApplyDurationMs'
+    | 'warningUnaryRequestDurationMs'
+    | 'watchProgressNotifyIntervalMs'
+  >;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: { readonly handles: MetricHandles };
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+  readonly term: number;
+  /** 0n while there is none. */
+  readonly leader: bigint;
+  readonly isLearner: boolean;
+  /** Its data are known to be wrong. */
+  readonly isFenced: boolean;
+  readonly committedIndex: number;
+  readonly appliedIndex: number;
+  readonly store: Store;
+  readonly lessor: Lessor;
+  readonly backend: Backend;
+  readonly membership: Membership;
+  readonly alarms: Pick<Alarms, 'list'>;
+  readonly quota: Pick<Quota, 'hasRoomFor' | 'limitBytes'>;
+  readonly watches: WatchHub;
+  /** Who may do what: the same object as long as the member lives. */
+  readonly access: Access;
+}
+
+export interface Requests {
+  readonly proposals: Pick<Proposals, 'propose' | 'proposeBytes'>;
+  /** Tells the reader when it may read what is committed by now. */
+  read(reader: Reader): void;
+  /** Tells the reader when it may read what is applied: mostly at once. */
+  readLocally(reader: Reader): void;
+  /** Begins or ends a downgrade of the cluster. */
+  setDowngrade(
+    request: DowngradeInfoSetRequest,
+    identity: Identity,
+    waiter: Waiter<'downgradeInfoSet'>,
+  ): void;
+  /** Raises the alarm that the database is full, then calls `then`. */
+  onNoSpace(then: () => void): void;
+  readonly leases: Pick<LeaseRequests, 'lookup' | 'newId' | 'renew'>;
+  readonly reconfiguration: Pick<Reconfiguration, 'change' | 'facts' | 'promote'>;
+  readonly leadership: Pick<Leadership, 'moveTo'>;
+}

@@ -1,0 +1,209 @@
+/**
+ * All RPCs of a member, one row for each method of the generated services: what it needs, whether a learner and a member
+ * with wrong data serve it, and what runs. A method without a row, a row without a method, and a row that takes or answers
+ * anything but what its method does, do not compile. `docs/rpcs.md` is written from this table.
+ */
+import { RPC_ERRORS } from '@etcd/api';
+import {
+  AuthService,
+  ClusterService,
+  ElectionService,
+  HealthService,
+  KvService,
+  LeaseService,
+  LockService,
+  MaintenanceService,
+  WatchService,
+} from '@etcd/api/services';
+import { type AnyRpc, NOT_SERVED, type Rows, rpcsOf } from './row.ts';
+import {
+  ASKS_FOR_LEASE,
+  DELETES_RANGE,
+  DOES_TXN,
+  READS_OR_SETS_ALARM,
+  READS_RANGE,
+  RENEWS_LEASE,
+  REVOKES_LEASE,
+  WATCHES_RANGE,
+  WRITES_KEY,
+} from './verdicts.ts';
+
+const REFUSED = { onLearner: 'refused', whenFenced: 'refused' } as const;
+/** What a member with wrong data still does: says how it is, and lets the membership be changed. */
+const WHEN_FENCED = { onLearner: 'refused', whenFenced: 'served' } as const;
+const ALWAYS = { onLearner: 'served', whenFenced: 'served' } as const;
+
+const KV: Rows<typeof KvService> = {
+  range: {
+    needs: READS_RANGE,
+    onLearner: { words: 'serializable only', if: ({ serializable }) => serializable },
+    whenFenced: 'refused',
+    run: ({ kv }, call, request, identity) => kv.range(call, request, identity),
+  },
+  rangeStream: {
+    needs: READS_RANGE,
+    ...REFUSED,
+    run: ({ kv }, call, request, identity) => kv.rangeStream(call, request, identity),
+  },
+  put: {
+    needs: WRITES_KEY,
+    ...REFUSED,
+    run: ({ kv }, call, request, identity, bytes, start, end) =>
+      kv.put(call, request, identity, bytes, start, end),
+  },
+  deleteRange: {
+    needs: DELETES_RANGE,
+    ...REFUSED,
+    run: ({ kv }, call, request, identity, bytes, start, end) =>
+      kv.deleteRange(call, request, identity, bytes, start, end),
+  },
+  txn: {
+    needs: DOES_TXN,
+    ...REFUSED,
+    tooDeep: RPC_ERRORS.ErrGRPCTooManyOps,
+    run: ({ kv }, call, request, identity, bytes, start, end) =>
+      kv.txn(call, request, identity, bytes, start, end),
+  },
+  compact: {
+    needs: 'admin',
+    ...REFUSED,
+    run: ({ kv }, call, request, identity) => kv.compact(call, request, identity),
+  },
+};
+
+const WATCH: Rows<typeof WatchService> = {
+  watch: { needs: WATCHES_RANGE, ...REFUSED, run: ({ watch }, call) => watch.open(call) },
+};
+
+const LEASE: Rows<typeof LeaseService> = {
+  leaseGrant: {
+    needs: 'user',
+    ...REFUSED,
+    run: ({ lease }, call, request, identity) => lease.grant(call, request, identity),
+  },
+  leaseRevoke: {
+    needs: REVOKES_LEASE,
+    ...REFUSED,
+    run: ({ lease }, call, request, identity) => lease.revoke(call, request, identity),
+  },
+  leaseKeepAlive: { needs: RENEWS_LEASE, ...REFUSED, run: ({ lease }, call) => lease.keepAlive(call) },
+  leaseTimeToLive: {
+    needs: ASKS_FOR_LEASE,
+    ...REFUSED,
+    run: ({ lease }, call, request) => lease.timeToLive(call, request),
+  },
+  leaseLeases: { needs: 'user', ...REFUSED, run: ({ lease }, call) => lease.list(call) },
+};
+
+const CLUSTER: Rows<typeof ClusterService> = {
+  memberAdd: {
+    needs: 'admin',
+    ...WHEN_FENCED,
+    run: ({ cluster }, call, request) => cluster.add(call, request),
+  },
+  memberRemove: {
+    needs: 'admin',
+    ...WHEN_FENCED,
+    run: ({ cluster }, call, request) => cluster.remove(call, request),
+  },
+  memberUpdate: {
+    needs: 'admin',
+    ...WHEN_FENCED,
+    run: ({ cluster }, call, request) => cluster.update(call, request),
+  },
+  memberList: {
+    needs: 'user',
+    ...WHEN_FENCED,
+    run: ({ cluster }, call, request) => cluster.list(call, request),
+  },
+  memberPromote: {
+    needs: 'admin',
+    ...WHEN_FENCED,
+    run: ({ cluster }, call, request) => cluster.promote(call, request),
+  },
+};
+
+const MAINTENANCE: Rows<typeof MaintenanceService> = {
+  alarm: {
+    needs: READS_OR_SETS_ALARM,
+    ...WHEN_FENCED,
+    run: ({ maintenance }, call, request, identity) => maintenance.alarm(call, request, identity),
+  },
+  status: { needs: 'user', ...ALWAYS, run: ({ maintenance }, call) => maintenance.status(call) },
+  defragment: {
+    needs: 'admin',
+    ...WHEN_FENCED,
+    run: ({ maintenance }, call) => maintenance.defragment(call),
+  },
+  hash: { needs: 'admin', ...WHEN_FENCED, run: ({ maintenance }, call) => maintenance.hash(call) },
+  hashKv: {
+    needs: 'admin',
+    ...WHEN_FENCED,
+    run: ({ maintenance }, call, request) => maintenance.hashKv(call, request),
+  },
+  snapshot: {
+    needs: 'admin',
+    onLearner: 'served',
+    // A copy of wrong data is of no use.
+    whenFenced: 'refused',
+    run: ({ maintenance }, call) => maintenance.snapshot(call),
+  },
+  moveLeader: {
+    needs: 'admin',
+    ...WHEN_FENCED,
+    run: ({ maintenance }, call, request) => maintenance.moveLeader(call, request),
+  },
+  downgrade: {
+    needs: 'admin',
+    ...WHEN_FENCED,
+    run: ({ maintenance }, call, request, identity) => maintenance.downgrade(call, request, identity),
+  },
+};
+
+const AUTH: Rows<typeof AuthService> = {
+  authEnable: NOT_SERVED,
+  authDisable: NOT_SERVED,
+  authStatus: NOT_SERVED,
+  authenticate: NOT_SERVED,
+  userAdd: NOT_SERVED,
+  userGet: NOT_SERVED,
+  userList: NOT_SERVED,
+  userDelete: NOT_SERVED,
+  userChangePassword: NOT_SERVED,
+  userGrantRole: NOT_SERVED,
+  userRevokeRole: NOT_SERVED,
+  roleAdd: NOT_SERVED,
+  roleGet: NOT_SERVED,
+  roleList: NOT_SERVED,
+  roleDelete: NOT_SERVED,
+  roleGrantPermission: NOT_SERVED,
+  roleRevokePermission: NOT_SERVED,
+};
+
+const LOCK: Rows<typeof LockService> = { lock: NOT_SERVED, unlock: NOT_SERVED };
+
+const ELECTION: Rows<typeof ElectionService> = {
+  campaign: NOT_SERVED,
+  proclaim: NOT_SERVED,
+  leader: NOT_SERVED,
+  observe: NOT_SERVED,
+  resign: NOT_SERVED,
+};
+
+const HEALTH: Rows<typeof HealthService> = {
+  check: { needs: 'nothing', ...ALWAYS, run: ({ health }, call, request) => health.check(call, request) },
+  list: NOT_SERVED,
+  watch: { needs: 'nothing', ...ALWAYS, run: ({ health }, call, request) => health.watch(call, request) },
+};
+
+export const RPC_TABLE: readonly AnyRpc[] = [
+  ...rpcsOf(KvService, KV),
+  ...rpcsOf(WatchService, WATCH),
+  ...rpcsOf(LeaseService, LEASE),
+  ...rpcsOf(ClusterService, CLUSTER),
+  ...rpcsOf(MaintenanceService, MAINTENANCE),
+  ...rpcsOf(AuthService, AUTH),
+  ...rpcsOf(LockService, LOCK),
+  ...rpcsOf(ElectionService, ELECTION),
+  ...rpcsOf(HealthService, HEALTH),
+];
