@@ -1,7 +1,8 @@
 /**
  * Tells an interrupted write from damage. Both look alike where they are met: a record of the last segment whose
  * checksum is wrong, or a hole. But what a crash can cut off is one unsynced batch at the most, and a batch has a
- * shape: hard states that were not worth a sync, then entries, then a hard state; or a snapshot record. Where intact
+ * shape: hard states that were not worth a sync, then entries, then a hard state; or a snapshot record, and behind one of the
+ * leader's the hard state that makes it count. Where intact
  * records behind the damaged place can't all be of the same batch, the place was synced before they were written: an
  * acknowledged write has been lost, and cutting it off would lose all behind it as well.
  *
@@ -34,7 +35,8 @@ export function classifyDamage(file: DiskFile, fileBytes: number, offset: number
 // How far into the shape of a batch the records have come.
 const IN_STATES = 0;
 const IN_ENTRIES = 1;
-const AT_END = 2;
+const BEHIND_SNAPSHOT = 2;
+const AT_END = 3;
 
 class DamageScan {
   readonly #bytes: Uint8Array;
@@ -113,9 +115,9 @@ class DamageScan {
 
   #takeIn(type: number): void {
     const shape = this.#shape;
-    if (type === RECORD_STATE && shape !== AT_END) this.#shape = shape === IN_ENTRIES ? AT_END : IN_STATES;
-    else if (type === RECORD_ENTRY && shape !== AT_END) this.#shape = IN_ENTRIES;
-    else if (type === RECORD_SNAPSHOT && shape === IN_STATES) this.#shape = AT_END;
+    if (type === RECORD_STATE && shape !== AT_END) this.#shape = shape === IN_STATES ? IN_STATES : AT_END;
+    else if (type === RECORD_ENTRY && shape <= IN_ENTRIES) this.#shape = IN_ENTRIES;
+    else if (type === RECORD_SNAPSHOT && shape === IN_STATES) this.#shape = BEHIND_SNAPSHOT;
     else this.#isLaterBatch = true;
   }
 }
