@@ -100,6 +100,8 @@ export class LogReading {
   #entryTerm = 0;
   #lastIndex: number;
   #snapshotFound = false;
+  /** Term of the entry at the position, as the log has it last; 0 if it has none there. */
+  #positionTerm = 0;
   #snapshotIndex: number;
 
   constructor(reader: RecordReader, position: SnapshotPosition, sink: EntrySink | null) {
@@ -175,6 +177,7 @@ export class LogReading {
     this.#entryIndex = this.#position.index;
     this.#lastIndex = this.#position.index;
     this.#entryTerm = index === this.#position.index ? term : 0;
+    this.#positionTerm = this.#entryTerm;
   }
 
   #takeState(): void {
@@ -206,7 +209,19 @@ export class LogReading {
       const problem = `snapshot mismatch: index ${snapshot.index} has term ${snapshot.term}, not ${this.#position.term}`;
       throw this.#reader.error('snapshot-mismatch', problem);
     }
+    if (!this.#snapshotFound && snapshot.term !== this.#positionTerm) this.#dropReplaced();
     this.#snapshotFound = true;
+  }
+
+  /**
+   * The log did not have the entry at which the snapshot stands: it came from the leader, in the place of all that there was. What this
+   * member had beyond it, as a leader that was cut off has, must not count any more, least of all when it votes. (etcd keeps it.)
+   */
+  #dropReplaced(): void {
+    if (this.#entryIndex > this.#position.index && this.#sink !== null) this.#sink.reset();
+    this.#entryIndex = this.#position.index;
+    this.#lastIndex = this.#position.index;
+    this.#entryTerm = this.#position.term;
   }
 }
 

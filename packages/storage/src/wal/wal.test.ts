@@ -270,6 +270,43 @@ test('S22 a snapshot from the leader counts from the moment when it was recorded
   again.close();
 });
 
+test('S22 entries that a snapshot from the leader has replaced are not part of the log, nor do they say how long it is', () => {
+  const disk = new SimDisk({ schedule: (_operation, complete) => complete() });
+  const wal = createWal(options(disk), METADATA);
+  // A leader that was cut off: from entry 6 on, nobody else has these.
+  wal.save(state(3, 1n, 5), entries(1, 20, 3));
+  wal.saveReceivedSnapshotThen(snapshot(10, 5), state(5, 0n, 10), (error) => assert.equal(error, null));
+  assert.equal(wal.lastIndex, 10);
+  const { wal: again, list } = reopen(disk.crashImage(new SeededRandom(1)), { index: 10, term: 5 });
+  assert.deepEqual(list.entries, []);
+  assert.equal(again.lastIndex, 10);
+  again.close();
+  wal.save(state(5, 0n, 10), entries(11, 2, 5));
+  wal.close();
+  const third = reopen(disk, { index: 10, term: 5 });
+  assert.deepEqual(
+    third.list.entries.map(({ index, term }) => [index, term]),
+    [
+      [11, 5],
+      [12, 5],
+    ],
+  );
+  third.wal.close();
+});
+
+test('entries behind a snapshot that the member has made itself stay', () => {
+  const disk = new SimDisk();
+  const wal = createWal(options(disk), METADATA);
+  wal.save(state(3, 1n, 10), entries(1, 20, 3));
+  wal.saveSnapshot(snapshot(10, 3));
+  wal.saveSnapshot(snapshot(10, 3));
+  wal.close();
+  const { list, wal: again } = reopen(disk, { index: 10, term: 3 });
+  assert.equal(list.entries.length, 10);
+  assert.equal(again.lastIndex, 20);
+  again.close();
+});
+
 test('the next segment is prepared in the background: locked, full of zeros, removed at the end', async () => {
   const disk = new SimDisk();
   const size = 2 * 1024 * 1024;

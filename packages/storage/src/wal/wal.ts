@@ -171,6 +171,8 @@ export class Wal {
   saveReceivedSnapshotThen(snapshot: Snapshot, hardState: HardState, done: SaveDone): void {
     assert(hardState.commit >= snapshot.index, 'wal: a received snapshot is committed');
     this.#encodeSnapshot(snapshot);
+    // Entries beyond it that raft has dropped are no part of the log any more.
+    this.#lastIndex = snapshot.index;
     this.#takeState(hardState);
     this.#encodePendingState();
     this.#flushThen(done);
