@@ -66,6 +66,7 @@ export function tidy(root: string): string[] {
   }
   checkManifests(root, complaints);
   for (const edges of [PACKAGES, ...Object.values(ROOMS)]) checkOrder(edges, complaints);
+  checkRoomEdges(files, complaints);
   complaints.push(...checkExports(files), ...checkLinks(root, pages(root)));
   return complaints;
 }
@@ -122,6 +123,20 @@ function checkRooms(file: SourceFile, complaints: string[]): void {
       complaints.push(`${file.path}: room ${room} may not import ${target}`);
     } else if (rest.join('/') !== 'index.ts' && !mayLookBehind) {
       complaints.push(`${file.path}: import ../${target}/index.ts instead of '${specifier}'`);
+    }
+  }
+}
+
+/** An edge that nobody needs any more is no edge. */
+function checkRoomEdges(files: readonly SourceFile[], complaints: string[]): void {
+  for (const [name, rooms] of Object.entries(ROOMS)) {
+    for (const [room, targets] of Object.entries(rooms)) {
+      const folder = `packages/${name}/src/${room}/`;
+      const texts = files.filter(({ path }) => path.startsWith(folder)).map(({ text }) => text);
+      for (const target of targets) {
+        if (texts.some((text) => text.includes(`/${target}/index.ts'`))) continue;
+        complaints.push(`tools/layout.ts: room ${room} of ${name} does not import ${target}`);
+      }
     }
   }
 }
