@@ -13,7 +13,7 @@ for (const page of globSync('packages/*/README.md', { cwd: root }).sort()) {
     test(`${page}: example ${index + 1}`, () => {
       const { status, stderr } = spawnSync(process.execPath, ['--input-type=module-typescript', '-'], {
         cwd: root + dirname(page),
-        input: code!,
+        input: code,
         encoding: 'utf8',
         timeout: 60_000,
       });

@@ -63,17 +63,17 @@ export class Running {
     adopt(child);
     this.#child = child;
     this.pid = child.pid ?? -1;
-    child.stdout!.setEncoding(options.encoding ?? 'utf8').on('data', (text) => {
+    child.stdout.setEncoding(options.encoding ?? 'utf8').on('data', (text) => {
       this.#stdout += text;
       this.#notify();
     });
-    child.stderr!.setEncoding('utf8').on('data', (text) => {
+    child.stderr.setEncoding('utf8').on('data', (text) => {
       this.#stderr += text;
       this.#notify();
     });
     // A program that ends without reading its input is no failure of the test.
-    child.stdin!.on('error', () => {});
-    if (options.stdin !== undefined) child.stdin!.end(options.stdin);
+    child.stdin.on('error', () => {});
+    if (options.stdin !== undefined) child.stdin.end(options.stdin);
     // Nothing that a test starts may hang the run.
     const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     child.once('exit', () => clearTimeout(timer));

@@ -73,11 +73,11 @@ test('heap pops in order and removes from the middle', () => {
       const live = values.map((value) => ({ value, index: -1 }));
       for (const item of live) heap.push(item);
       for (let i = live.length; i > 3; i -= 3) {
-        const [item] = live.splice(picks.next().value! % live.length, 1);
+        const [item] = live.splice(picks.next().value % live.length, 1);
         assert.equal(heap.removeAt(item!.index), item);
         assert.equal(item!.index, -1);
-        const changed = live[picks.next().value! % live.length]!;
-        changed.value = picks.next().value! % 100;
+        const changed = live[picks.next().value % live.length]!;
+        changed.value = picks.next().value % 100;
         heap.fix(changed.index);
       }
       const popped: number[] = [];

@@ -23,7 +23,7 @@ export function connectTls(
   clock: Clock,
 ): TLSSocket {
   const name = side.files.serverName === '' ? host : side.files.serverName;
-  const where = path === undefined ? { host, port: port! } : { path };
+  const where = path === undefined ? { host, port } : { path };
   const socket = connect({
     ...where,
     secureContext: side.clientContext,

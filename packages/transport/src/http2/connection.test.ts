@@ -367,7 +367,7 @@ test('requests give the same answers however the bytes are cut', () => {
   fc.assert(
     fc.property(fc.infiniteStream(fc.integer({ min: 1, max: 70 })), (sizes) => {
       assert.deepEqual(
-        answers(() => sizes.next().value!),
+        answers(() => sizes.next().value),
         whole,
       );
     }),

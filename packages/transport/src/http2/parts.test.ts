@@ -78,7 +78,7 @@ test('frames are the same however the bytes are cut', () => {
       const cut = new Collector();
       const reader = new FrameReader(cut);
       for (let at = 0; at < bytes.length; ) {
-        const end = Math.min(bytes.length, at + sizes.next().value!);
+        const end = Math.min(bytes.length, at + sizes.next().value);
         assert.equal(reader.read(bytes.subarray(at, end), 0), true);
         at = end;
       }
