@@ -17,12 +17,15 @@ export interface LeaseRequestsOptions {
    * member after it was asked for.
    */
   readonly confirmLeadership: (then: (leads: boolean) => void) => void;
+  /** Calls `then` when everything is applied that is committed now: with true, or with false when that takes too long. */
+  readonly whenCaughtUp: (then: (isApplied: boolean) => void) => void;
   readonly onRenewed: () => void;
 }
 
 export type LookupCallback = (error: InternalError | null, lease: LeaseTimeToLiveResponse | null) => void;
 
 const { ErrNotPrimary, ErrLeaseNotFound } = INTERNAL_ERRORS.lease;
+const { ErrTimeoutWaitAppliedIndex } = INTERNAL_ERRORS.errors;
 /** A member that has just come to lead is about to see for itself. */
 const RETRY_MS = 50;
 
@@ -53,26 +56,45 @@ export class LeaseRequests {
 
   /** The same if this member leads; `ErrNotPrimary` if not. */
   renewHere(id: bigint, done: RenewCallback): void {
-    const { lessor, confirmLeadership, onRenewed } = this.#options;
+    const { lessor, confirmLeadership, whenCaughtUp } = this.#options;
     confirmLeadership((leads) => {
       if (!leads) return done(ErrNotPrimary, 0);
-      lessor.renewThen(id, (error, ttl) => {
-        if (error === null) onRenewed();
-        done(error, ttl);
+      if (lessor.has(id)) return this.#renewNow(id, done);
+      // It may have been granted by an entry that others have applied, and this member is about to.
+      whenCaughtUp((isApplied) => {
+        if (isApplied) this.#renewNow(id, done);
+        else done(ErrTimeoutWaitAppliedIndex, 0);
       });
+    });
+  }
+
+  #renewNow(id: bigint, done: RenewCallback): void {
+    const { lessor, onRenewed } = this.#options;
+    lessor.renewThen(id, (error, ttl) => {
+      if (error === null) onRenewed();
+      done(error, ttl);
     });
   }
 
   /** How long a lease has left, and which keys it has, as the leader knows; null when there is no such lease. */
   lookup(id: bigint, keys: boolean, done: LookupCallback): void {
-    const { lessor, leader, clock, confirmLeadership } = this.#options;
+    const { leader, clock, confirmLeadership } = this.#options;
     confirmLeadership((leads) => {
-      if (leads) return done(null, leaseTimeToLive(lessor, id, keys));
+      if (leads) return this.#lookupHere(id, keys, done);
       leader.leaseTimeToLive(id, keys, (error, lease) => {
         if (error === ErrLeaseNotFound) done(null, null);
         else if (error !== null || lease !== null) done(error, lease);
         else clock.setTimer(RETRY_MS, () => this.lookup(id, keys, done));
       });
+    });
+  }
+
+  /** Of what is committed; a key that was attached by an entry that is about to be applied belongs to the lease. */
+  #lookupHere(id: bigint, keys: boolean, done: LookupCallback): void {
+    const { lessor, whenCaughtUp } = this.#options;
+    whenCaughtUp((isApplied) => {
+      if (isApplied) done(null, leaseTimeToLive(lessor, id, keys));
+      else done(ErrTimeoutWaitAppliedIndex, null);
     });
   }
 }

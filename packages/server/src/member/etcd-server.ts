@@ -89,6 +89,8 @@ export interface EtcdServerOptions {
 const MAX_GAP_COMMIT_APPLY = 5000;
 /** How often a member that is held back by its database looks whether it may go on. */
 const HELD_BACK_CHECK_MS = 2;
+/** So long who asks for what the leader alone knows waits for entries that are committed and not applied. */
+const APPLY_TIMEOUT_MS = 1000;
 export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly config: Config;
   readonly clock: Clock;
@@ -241,6 +243,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       leader: this.#leaderRequests,
       clock,
       confirmLeadership: (then) => this.confirmLeadership(then),
+      whenCaughtUp: (then) => this.whenApplied(this.committedIndex, APPLY_TIMEOUT_MS, then),
       onRenewed: () => metrics.handles.leaseRenewedTotal.inc(),
     });
     this.reconfiguration = new Reconfiguration({
@@ -482,7 +485,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   /** Tells `reader` at once, unless the store is about to be replaced by the leader's: then afterwards. */
   readLocally(reader: Reader): void {
-    this.#state.readLocally(reader);
+    if (this.#isStopped) reader.onUnreadable(ErrStopped);
+    else this.#state.readLocally(reader);
   }
 
   /** Calls `done` when entry `index` is applied, or when it is not in time. */

@@ -62,7 +62,8 @@ export class HashStorage {
 
   /** The hash at `revision` (0: the newest), stored or computed. Before the first revision there is nothing to hash. */
   hashByRevThen(revision: number, done: HashCallback, pace: HashPace = 'fast'): void {
-    const { revision: current, compactRevision, clock } = this.#store;
+    const { revision: current, compactRevision, clock, isReady } = this.#store;
+    if (!isReady) return clock.defer(() => done(ErrStopped, null, current));
     const stored = this.#stored.find((hash) => hash.revision === revision);
     if (stored !== undefined) return clock.defer(() => done(null, stored, current));
     if (revision > 0 && revision < compactRevision) {

@@ -215,4 +215,5 @@ test('a store that ends lets go of all that reads it', () => {
   member.stop();
   assert.ok(scan.step(3));
   assert.equal(scan.result.error, INTERNAL_ERRORS.errors.ErrStopped);
+  assert.equal(member.hash(0).error, INTERNAL_ERRORS.errors.ErrStopped);
 });
