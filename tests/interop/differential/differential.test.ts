@@ -131,13 +131,25 @@ for (const reference of REFERENCES) {
   );
 }
 
+/** If one of them does not start, the other is not left running. */
+async function startBoth(reference: string): Promise<[Replica, Replica]> {
+  const ours = await Replica.start(SUBJECT);
+  try {
+    return [ours, await Replica.start(reference)];
+  } catch (error) {
+    await ours.stop();
+    throw error;
+  }
+}
+
 async function compare(reference: string, t: TestContext): Promise<void> {
   const seed = Number(process.env['ETCD_TEST_SEED'] ?? Date.now() % 1_000_000_000);
   const count = Number(process.env['ETCD_TEST_OPERATIONS'] ?? DEFAULT_OPERATIONS);
   t.diagnostic(`ETCD_TEST_SEED=${seed}`);
-  const [ours, theirs] = await Promise.all([Replica.start(SUBJECT), Replica.start(reference)]);
+  const [ours, theirs] = await startBoth(reference);
   const source = new OperationSource(new SeededRandom(seed), {
-    unknownSorts: atLeast(SUBJECT, 3, 6) && atLeast(reference, 3, 6),
+    unknownSorts: [SUBJECT, reference].every((program) => atLeast(program, 3, 6)),
+    rangeStreams: [SUBJECT, reference].every((program) => atLeast(program, 3, 7)),
   });
   const comparison = new Comparison(ours, theirs, source);
   let done = 0;

@@ -15,6 +15,7 @@ export type Operation =
   | { readonly kind: 'keep-alive'; readonly id: bigint }
   | { readonly kind: 'watch'; readonly stream: number; readonly request: Request }
   | { readonly kind: 'unwatch'; readonly stream: number; readonly watchId: bigint }
+  | { readonly kind: 'range-stream'; readonly request: Request }
   | { readonly kind: 'compact'; readonly request: Request };
 
 export type Request = Readonly<Record<string, unknown>>;
@@ -30,6 +31,8 @@ const MAX_REQUEST_BYTES = 1_572_864;
 export interface SourceOptions {
   /** Unknown sort orders and targets are refused since 3.6; etcd 3.5 dies of them. */
   readonly unknownSorts: boolean;
+  /** There since 3.7. */
+  readonly rangeStreams: boolean;
 }
 
 export class OperationSource {
@@ -50,6 +53,7 @@ export class OperationSource {
 
   next(): Operation {
     const dice = this.#random.below(1000);
+    if (dice < 50 && this.#options.rangeStreams) return { kind: 'range-stream', request: this.#range() };
     if (dice < 260) return { kind: 'call', method: 'KV.Range', request: this.#range() };
     if (dice < 530) return { kind: 'call', method: 'KV.Put', request: this.#put() };
     if (dice < 610) return { kind: 'call', method: 'KV.DeleteRange', request: this.#delete(false) };

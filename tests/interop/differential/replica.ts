@@ -48,6 +48,8 @@ export class Replica {
     switch (operation.kind) {
       case 'call':
         return this.#call(operation.method, operation.request);
+      case 'range-stream':
+        return this.#rangeStream(operation.request);
       case 'compact':
         return this.#call('KV.Compact', operation.request);
       case 'grant':
@@ -75,6 +77,20 @@ export class Replica {
     if (!outcome.ok) return { code: outcome.code, details: this.#refusalOf(request, outcome.details) };
     const response = this.#substitute(outcome.value, this.#placeholder) as object;
     return canonical(method, request, response);
+  }
+
+  /** All pieces together: where one ends is a matter of sizes. */
+  async #rangeStream(request: Request): Promise<object> {
+    try {
+      const pieces = await this.#rpc.collect('KV.RangeStream', request);
+      const kvs = pieces.flatMap((piece) => piece.range_response!.kvs);
+      const { header, more, count } = pieces.at(-1)!.range_response!;
+      const whole = { header: canonicalHeader(header), kvs, more, count };
+      return this.#substitute(whole, this.#placeholder) as object;
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      return { code: error.code, details: error.details };
+    }
   }
 
   /** A request that names a lease which each server has numbered itself may be some bytes longer for one of them. */

@@ -5,7 +5,7 @@ import type { LeaseTimeToLiveResponse } from '@etcd/api/etcdserverpb';
 import { Backend } from '@etcd/storage/backend';
 import { Lessor } from '@etcd/storage/lease';
 import { SimClock, SimDisk } from '@etcd/testing';
-import type { LeaderRequests } from './leader-requests.ts';
+import { RequestIds } from '../request/index.ts';
 import { LeaseRequests } from './lease-requests.ts';
 
 /** A leader that has committed more than it has applied, until `apply` is called. */
@@ -22,7 +22,8 @@ function leader(): { requests: LeaseRequests; lessor: Lessor; apply: (isInTime?:
   const waiting: ((isApplied: boolean) => void)[] = [];
   const requests = new LeaseRequests({
     lessor,
-    leader: null as unknown as LeaderRequests,
+    ids: new RequestIds(1n, 1),
+    leader: { renewLease: () => assert.fail(), leaseTimeToLive: () => assert.fail() },
     clock,
     confirmLeadership: (then) => then(true),
     whenCaughtUp: (then) => waiting.push(then),

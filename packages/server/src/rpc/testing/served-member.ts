@@ -106,6 +106,7 @@ export class FakeMember implements ServedMember {
         leaseTimeToLive: (_id, _keys, done) => done(INTERNAL_ERRORS.errors.ErrNoLeader, null),
       },
       confirmLeadership: (then) => then(this.leader === log.memberId),
+      whenCaughtUp: (then) => then(true),
       onRenewed: () => {},
     });
     this.reconfiguration = {
