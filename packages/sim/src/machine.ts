@@ -378,6 +378,7 @@ class MemberRun {
     this.server = server;
     this.#observeBeforeCompaction(parts.raftStorage);
     this.#world.plant?.member?.(server);
+    this.#world.plant?.node?.(parts.node);
     this.#services = registerServices(server, grpc);
     server.start();
   }

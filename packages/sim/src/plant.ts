@@ -4,6 +4,7 @@
  */
 import { Message, MessageType } from '@etcd/api/raftpb';
 import type { Disk, DiskFile } from '@etcd/base';
+import type { RawNode } from '@etcd/raft';
 import { EtcdServer } from '@etcd/server';
 import type { WatchHub, WatchSink } from '@etcd/storage/mvcc';
 
@@ -16,6 +17,8 @@ export interface Plant {
   readonly requestIdStart?: (wallMs: number) => number;
   /** Changes a member that is about to start. */
   readonly member?: (server: EtcdServer) => void;
+  /** Changes its raft. */
+  readonly node?: (node: RawNode) => void;
 }
 
 const EVENTS_PER_LOSS = 40;
@@ -120,6 +123,11 @@ const compactsUnderReaders: Plant = {
   },
 };
 
+/** A leader proposes while it hands over, which raft refuses. */
+const proposesMeanwhile: Plant = {
+  node: (node) => Object.defineProperty(node, 'transferee', { get: () => 0n }),
+};
+
 export const PLANTS = {
   acknowledgesBeforeSync,
   compactsUnderReaders,
@@ -132,7 +140,9 @@ export const PLANTS = {
 } as const satisfies Readonly<Record<string, Plant>>;
 
 /** Those that random worlds show too seldom for a test: each has one of its own, which brings about what it takes. */
-export const RARE_PLANTS = { renewsWithoutAsking } as const satisfies Readonly<Record<string, Plant>>;
+export const RARE_PLANTS = { proposesMeanwhile, renewsWithoutAsking } as const satisfies Readonly<
+  Record<string, Plant>
+>;
 
 function unsynced(file: DiskFile): DiskFile {
   return through(file, {

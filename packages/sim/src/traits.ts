@@ -16,10 +16,12 @@ export interface Traits {
 export const ORDINARY: Traits = { hasTwins: false, countsAlike: false, losesTime: false };
 
 export function drawTraits(random: SeededRandom): Traits {
+  // What is worst comes together: only twins that count alike ever meet in one id.
+  const areAlike = random.chance(0.4);
   return {
-    hasTwins: random.chance(0.4),
-    countsAlike: random.chance(0.4),
-    losesTime: random.chance(0.3),
+    hasTwins: areAlike || random.chance(0.2),
+    countsAlike: areAlike || random.chance(0.2),
+    losesTime: random.chance(0.4),
   };
 }
 
