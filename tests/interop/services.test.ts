@@ -234,6 +234,8 @@ test('MoveLeader: nobody to move it to', async () => {
     (await rpc.outcome('Maintenance.MoveLeader', { targetID: members[0]!.ID })).ok,
     'to itself is nothing to do',
   );
+  const answer = await rpc.call('Maintenance.MoveLeader', { targetID: members[0]!.ID });
+  assert.equal(answer.header, null, 'an empty message');
 });
 
 test('Hash changes with the data, HashKV only with the keys', async () => {

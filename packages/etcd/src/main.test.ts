@@ -49,9 +49,9 @@ test('help goes to standard output, with exit code 0', () => {
   assert.match(stdout, /^Usage:\n/);
 });
 
-test('a malformed command line is one line on standard error, with exit code 1', () => {
+test('a malformed command line is one line on standard error, with exit code 2', () => {
   const { status, stdout, stderr } = etcd(['--nonsense']);
-  assert.equal(status, 1);
+  assert.equal(status, 2);
   assert.equal(stdout, '');
   assert.equal(stderr, 'flag provided but not defined: -nonsense\n');
 });

@@ -150,7 +150,7 @@ function refuse(
   notices: (StartRequest & { kind: 'refused' })['notices'],
 ): void {
   process.exitCode = error.exitCode;
-  if (error.code === 'usage') {
+  if (error.code !== 'invalid') {
     process.stderr.write(`${error.message}\n`);
     return;
   }

@@ -1,6 +1,7 @@
 /** What programs that start, watch and stop an etcd rely on. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { EtcdRpc } from '../../support/etcd-rpc.ts';
@@ -8,6 +9,9 @@ import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
 import { atLeast, isGo, SUBJECT, versionOf } from '../../support/programs.ts';
 import { eventually, run, sleep } from '../../support/run.ts';
 import { freePort, temporaryDirectory } from '../../support/temporary.ts';
+
+/** Under an older name in older releases. */
+const BOOTSTRAP_DEFRAG = `${atLeast(SUBJECT, 3, 6) ? '' : 'experimental-'}bootstrap-defrag-threshold-megabytes`;
 
 async function fetchText(url: string): Promise<{ status: number; body: string; type: string | null }> {
   const response = await fetch(url);
@@ -146,6 +150,100 @@ test('/health, /version and /metrics on the client port', async () => {
   } finally {
     await server.stop();
   }
+});
+
+test('/metrics in gzip, with the names that dashboards of Go programs ask for, and /debug/vars', async () => {
+  const server = await EtcdServer.start({ flags: FAST_ELECTION });
+  try {
+    const plain = await fetch(`${server.clientUrl}/metrics`, { headers: { 'accept-encoding': 'identity' } });
+    assert.equal(plain.headers.get('content-encoding'), null);
+    const packed = await fetch(`${server.clientUrl}/metrics`, {
+      headers: { 'accept-encoding': 'deflate, gzip;q=0.5' },
+    });
+    assert.equal(packed.headers.get('content-encoding'), 'gzip');
+    for (const text of [await plain.text(), await packed.text()]) {
+      for (const name of [
+        'go_memstats_alloc_bytes',
+        'go_memstats_heap_inuse_bytes',
+        'go_memstats_heap_sys_bytes',
+        'go_memstats_sys_bytes',
+        'go_threads',
+        'go_gc_duration_seconds\\{quantile="0.5"\\}',
+        'go_gc_duration_seconds_count',
+        'process_cpu_seconds_total',
+        'process_open_fds',
+        'process_max_fds',
+        'process_start_time_seconds',
+      ]) {
+        assert.match(text, new RegExp(`^${name} \\S+$`, 'm'));
+      }
+    }
+    const vars = await fetchText(`${server.clientUrl}/debug/vars`);
+    assert.match(vars.type!, /^application\/json/);
+    const parsed = JSON.parse(vars.body) as Record<string, Record<string, unknown>>;
+    assert.equal(parsed['raft.status']!['raftState'], 'StateLeader');
+    assert.equal(typeof parsed['memstats']!['HeapAlloc'], 'number');
+    assert.equal(typeof parsed['file_descriptor_limit'], 'number');
+    assert(Array.isArray(parsed['cmdline']));
+  } finally {
+    await server.stop();
+  }
+});
+
+test('a key that is twice in the configuration file counts as it is there last', async () => {
+  const directory = temporaryDirectory();
+  const [clientPort, peerPort] = [await freePort(), await freePort()];
+  const lines = [
+    `data-dir: ${directory}/data`,
+    `listen-client-urls: http://127.0.0.1:${clientPort}`,
+    `advertise-client-urls: http://127.0.0.1:${clientPort}`,
+    `listen-peer-urls: http://127.0.0.1:${peerPort}`,
+    'max-request-bytes: 1000',
+    'max-request-bytes: 2000000',
+  ];
+  writeFileSync(`${directory}/etcd.yml`, `${lines.join('\n')}\n`);
+  const child = spawn(SUBJECT, [`--config-file=${directory}/etcd.yml`], { cwd: directory, stdio: 'ignore' });
+  const ended = new Promise((resolve) => child.on('exit', resolve));
+  try {
+    const rpc = new EtcdRpc(`127.0.0.1:${clientPort}`);
+    const value = 'x'.repeat(100_000);
+    await eventually('it serves', async () =>
+      (await rpc.outcome('KV.Put', { key: 'k', value })).ok ? true : null,
+    );
+    rpc.close();
+  } finally {
+    child.kill();
+    await ended;
+  }
+});
+
+test('a start makes a database shorter that has as much free space as --bootstrap-defrag-threshold-megabytes says', async () => {
+  const server = await EtcdServer.start({ flags: FAST_ELECTION });
+  const sizes = async (of: EtcdServer): Promise<{ size: number; free: number }> => {
+    const rpc = new EtcdRpc(of.address);
+    const { dbSize, dbSizeInUse } = await rpc.call('Maintenance.Status', {});
+    rpc.close();
+    return { size: Number(dbSize), free: Number(dbSize - dbSizeInUse) };
+  };
+  const rpc = new EtcdRpc(server.address);
+  for (let i = 0; i < 20; i++) await rpc.call('KV.Put', { key: 'k', value: `${i}`.repeat(200_000) });
+  await rpc.call('KV.Put', { key: 'k', value: 'kept' });
+  await rpc.call('KV.Compact', { revision: 22, physical: true });
+  rpc.close();
+  const before = await eventually('space is free', async () => {
+    const now = await sizes(server);
+    return now.free > 3 * 1024 ** 2 ? now : null;
+  });
+  await server.stop();
+  const kept = await server.restart({ flags: [...FAST_ELECTION, `--${BOOTSTRAP_DEFRAG}=1000`] });
+  assert.equal((await sizes(kept)).size, before.size);
+  await kept.stop();
+  const cut = await kept.restart({ flags: [...FAST_ELECTION, `--${BOOTSTRAP_DEFRAG}=2`] });
+  assert((await sizes(cut)).size < before.size - 2 * 1024 ** 2);
+  const reader = new EtcdRpc(cut.address);
+  assert.equal((await reader.call('KV.Range', { key: 'k' })).kvs[0]!.value.toString(), 'kept');
+  reader.close();
+  await cut.stop();
 });
 
 test('/health, /version and /metrics on the peer port and on a metrics URL', async () => {

@@ -1,6 +1,6 @@
 /**
  * Starts that must be refused: the process ends with a failure and one clear message, and nothing on the disk has
- * changed. Real etcd ends with 2 where its flag parser or a panic ends it; the program under test always with 1.
+ * changed. A command line that can't be parsed ends with 2; so does real etcd where it panics. Everything else ends with 1.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -26,7 +26,9 @@ function assertRefused(ended: Ended, message: RegExp): void {
     assert(ended.code === 1 || ended.code === 2, `exit ${ended.code}`);
     return;
   }
-  assert.equal(ended.code, 1);
+  // What the flag parser says is no line of the log.
+  const isUsage = !output.startsWith('{') && !output.startsWith('unexpected error');
+  assert.equal(ended.code, isUsage ? 2 : 1);
   // A message for whoever started it, not a trace for whoever wrote it.
   assert.doesNotMatch(output, /^\s+at .*:\d+:\d+\)?$/m, 'a stack trace');
   const failures = output.split('\n').filter((line) => message.test(line));
@@ -78,6 +80,27 @@ for (const [flags, message] of BAD_FLAGS) {
     assertRefused(ended, message);
   });
 }
+
+test('refused: a URL in the configuration file that is none', async () => {
+  const cwd = temporaryDirectory();
+  writeFileSync(join(cwd, 'etcd.yml'), 'name: m\nlisten-client-urls: http://127.0.0.1:x\n');
+  const ended = await run(SUBJECT, ['--config-file=etcd.yml'], { cwd, timeoutMs: 20_000 });
+  const text =
+    'unexpected error setting up listen-client-urls: parse "http://127.0.0.1:x": invalid port ":x" after host';
+  assert.equal(ended.stderr.trim(), text);
+  assert.equal(ended.code, 1);
+});
+
+test('refused: --v2-deprecation of what is over', {
+  skip: atLeast(SUBJECT, 3, 6) ? false : 'since 3.6',
+}, async () => {
+  for (const value of ['not-yet', 'nonsense', '']) {
+    const cwd = temporaryDirectory();
+    const ended = await run(SUBJECT, [`--v2-deprecation=${value}`], { cwd, timeoutMs: 20_000 });
+    assert.match(ended.stderr, /^invalid value ".*" for flag -v2-deprecation: invalid value ".*"/);
+    assert.equal(ended.code, 2);
+  }
+});
 
 test('refused: environment and flag disagree on nothing, but an unparsable variable', async () => {
   const env = { ETCD_QUOTA_BACKEND_BYTES: 'abc' };

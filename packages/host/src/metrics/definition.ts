@@ -1,7 +1,7 @@
 /** What a metric is called and how it is made: the rows of the metric table. */
 import { Counter, Family, Gauge, Histogram } from './metric.ts';
 
-export type MetricType = 'counter' | 'gauge' | 'histogram';
+export type MetricType = 'counter' | 'gauge' | 'histogram' | 'summary';
 
 /** Everything that code may count with. */
 export type Handle = Counter | Gauge | Histogram | Family<Counter> | Family<Gauge> | Family<Histogram>;

@@ -16,6 +16,7 @@ export {
   histogram,
   histograms,
 } from './definition.ts';
+export { goFamilies, memoryStatistics } from './go-names.ts';
 export {
   type GrpcCallType,
   type GrpcMethodMetrics,

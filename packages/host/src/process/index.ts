@@ -30,4 +30,5 @@ export {
   RESERVED_DESCRIPTORS,
   readNetstat,
   runtimeFields,
+  threadCount,
 } from './system-facts.ts';

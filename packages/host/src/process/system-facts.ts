@@ -30,6 +30,12 @@ export function descriptorCount(): number | null {
   }
 }
 
+/** Threads of the process; null when nobody tells. */
+export function threadCount(): number | null {
+  const threads = /^Threads:\s+(\d+)/m.exec(readText('/proc/self/status'))?.[1];
+  return threads === undefined ? null : Number(threads);
+}
+
 /** The soft limit of a line of `/proc/self/limits`. */
 export function limitIn(limits: string, name: string): number | null {
   const line = limits.split('\n').find((candidate) => candidate.startsWith(`${name} `));

@@ -167,6 +167,7 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
     // Real etcd that gets this database as a snapshot can't go on without them.
     createAuthBuckets(backend);
     storeMembership(backend, log.membership, logger);
+    if (hadBackend) await defragmentIfWorthwhile(options, backend);
     return { backend, consistentIndex, snapshotter, ...log, otherMembers };
   } catch (error) {
     backend.close();
@@ -180,6 +181,30 @@ function describeBackend(backend: Backend, consistentIndex: ConsistentIndex, log
     'backend-size-bytes': backend.sizeBytes,
     'backend-size-in-use-bytes': backend.sizeInUseBytes,
   });
+}
+
+/** `--bootstrap-defrag-threshold-megabytes`. */
+async function defragmentIfWorthwhile({ config, logger }: BootstrapOptions, backend: Backend): Promise<void> {
+  const { bootstrapDefragThresholdBytes: thresholdBytes } = config;
+  if (thresholdBytes === 0) return;
+  // How much is free is known when the free pages are: a commit waits for them.
+  fail(await new Promise<BoltError | null>((resolve) => backend.commitNowThen(resolve)));
+  const { sizeBytes, sizeInUseBytes } = backend;
+  if (sizeBytes - sizeInUseBytes < thresholdBytes) {
+    logger.info('Skipping defragmentation', {
+      'current-db-size-bytes': sizeBytes,
+      'current-db-size-in-use-bytes': sizeInUseBytes,
+      'bootstrap-defrag-threshold-bytes': thresholdBytes,
+    });
+    return;
+  }
+  logger.info('defragmenting', { path: backend.path, 'current-db-size-bytes': sizeBytes });
+  fail(await new Promise<BoltError | null>((resolve) => backend.defragThen(resolve)));
+  logger.info('finished defragmenting', { path: backend.path, 'current-db-size-bytes': backend.sizeBytes });
+}
+
+function fail(error: BoltError | null): void {
+  if (error !== null) throw error;
 }
 
 // --- a new cluster

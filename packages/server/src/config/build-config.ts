@@ -101,6 +101,7 @@ export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]
     raftWriteTimeoutMs: raftTimeoutMs(flags, 'raft-write-timeout', notices),
 
     snapshotCount: flags.number('snapshot-count') || DEFAULT_SNAPSHOT_COUNT,
+    bootstrapDefragThresholdBytes: flags.number('bootstrap-defrag-threshold-megabytes') * 1024 ** 2,
     snapshotCatchUpEntries: flags.number('snapshot-catchup-entries') || DEFAULT_CATCH_UP_ENTRIES,
     maxSnapshots: flags.number('max-snapshots'),
     maxWals: flags.number('max-wals'),

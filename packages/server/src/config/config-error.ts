@@ -3,12 +3,13 @@
  * etcd has some.
  *
  *  - `usage`: the command line itself is malformed.
+ *  - `file-url`: a URL in the configuration file is malformed. Told as plain text, like the first; there is no logger yet.
  *  - `invalid`: every flag is well-formed, but a value is impossible or not supported.
  *
- * The program ends with exit code 1 either way. (etcd ends with 2 for the first kind, where its flag parser ends it.)
+ * The program ends with exit code 2 for the first kind, as Go's flag parser does, and with 1 for the others.
  */
 
-export type ConfigErrorCode = 'usage' | 'invalid';
+export type ConfigErrorCode = 'usage' | 'file-url' | 'invalid';
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -19,7 +20,7 @@ export class ConfigError extends Error {
     this.code = code;
   }
 
-  get exitCode(): 1 {
-    return 1;
+  get exitCode(): 1 | 2 {
+    return this.code === 'usage' ? 2 : 1;
   }
 }

@@ -54,6 +54,8 @@ export interface Config {
 
   readonly snapshotCount: number;
   readonly snapshotCatchUpEntries: number;
+  /** Free space in the database from which on it is made shorter at start; 0: never. */
+  readonly bootstrapDefragThresholdBytes: number;
   /** 0: keep all. */
   readonly maxSnapshots: number;
   /** 0: keep all. */

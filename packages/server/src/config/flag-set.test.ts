@@ -18,7 +18,7 @@ function refusalOf(...args: string[]): string {
     refusal = error;
   }
   assert.ok(refusal instanceof ConfigError, `accepted: ${args.join(' ')}`);
-  assert.equal(refusal.exitCode, 1);
+  assert.equal(refusal.exitCode, refusal.code === 'usage' ? 2 : 1);
   return refusal.message;
 }
 

@@ -224,6 +224,9 @@ function refusal(
   error: string,
 ): ConfigError {
   const shown = spec.secret ? '"***"' : JSON.stringify(text);
+  // A list of origins is a list of URLs too, but etcd reads that later.
+  if (source === 'file' && spec.kind === 'urls')
+    return new ConfigError('file-url', `unexpected error setting up ${label}: ${error}`);
   if (source !== 'argument')
     return new ConfigError('invalid', `invalid value ${shown} for ${label}: ${error}`);
   const message =

@@ -65,7 +65,6 @@ const NO_EFFECT: Readonly<Record<string, string>> = {
 
   'raft-read-timeout': FIXED_TIMEOUTS,
   'raft-write-timeout': FIXED_TIMEOUTS,
-  'bootstrap-defrag-threshold-megabytes': 'defragmenting at start is not supported yet; use etcdctl defrag',
 };
 
 const ACTS: FlagSupport = { status: 'acts' };

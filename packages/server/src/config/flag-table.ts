@@ -293,7 +293,7 @@ const CLUSTERING: readonly Row[] = [
     'some-of',
     'write-only',
     'Stage of the removal of the v2 store; any value has the effect of the default.',
-    { values: ['not-yet', 'write-only', 'write-only-skip-check', 'write-only-drop-data', 'gone'] },
+    { values: ['write-only', 'write-only-skip-check', 'write-only-drop-data', 'gone'] },
   ],
 ];
 

@@ -72,7 +72,7 @@ test('an argument that is no flag ends the start', async () => {
   const error = await refusal(['extra']);
   assert.equal(error.message, '"extra" is not a valid flag');
   assert.equal(error.exitCode, 1);
-  assert.equal((await refusal(['--nonsense'])).exitCode, 1);
+  assert.equal((await refusal(['--nonsense'])).exitCode, 2);
 });
 
 test('name and directory of a member follow its name', async () => {

@@ -47,7 +47,8 @@ function readFile(path: string): string {
 async function parseDocument(text: string): Promise<unknown> {
   const { parse } = await import('yaml');
   // Durations in nanoseconds outgrow 2^53 after 104 days.
-  return parse(text, { intAsBigInt: true, logLevel: 'error' });
+  // Of a key that is there twice the last one counts, as for etcd.
+  return parse(text, { intAsBigInt: true, logLevel: 'error', uniqueKeys: false });
 }
 
 function defaultHost(): DefaultHost {

@@ -12,7 +12,7 @@ import type { DowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
 import type { Clock, Disk, DiskError, Logger, Random } from '@etcd/base';
 import { urlTexts } from '@etcd/base';
-import { RaftState, type ReadState, type SoftState } from '@etcd/raft';
+import { formatStatus, RaftState, type ReadState, type SoftState } from '@etcd/raft';
 import type { Identity } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
 import { snapDirectory, walDirectory } from '@etcd/storage/data';
@@ -449,6 +449,11 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   /** The leader's id, 0n while there is none. */
+  /** As JSON. */
+  raftStatus(): string {
+    return formatStatus(this.#parts.node.status());
+  }
+
   get leader(): bigint {
     return this.leadership.lead;
   }

@@ -26,7 +26,9 @@ members and these are added up; the help texts are our own.
 
 ## In place of Go's own
 
-\`go_*\` metrics describe a runtime that is not there. These say the same of Node:
+\`go_*\` metrics describe a runtime that is not there. Those that mean something here all the same, and that dashboards read, are there under
+their names: \`go_memstats_alloc_bytes\`, \`go_memstats_heap_alloc_bytes\`, \`go_memstats_heap_inuse_bytes\`, \`go_memstats_heap_idle_bytes\`,
+\`go_memstats_heap_sys_bytes\`, \`go_memstats_sys_bytes\`, \`go_gc_duration_seconds\` and \`go_threads\`. These tell the rest of Node:
 
 ${goReplacements()}
 
@@ -47,15 +49,8 @@ ${etcdTable()}
 function goReplacements(): string {
   const rows = [
     ['`go_info`', '`nodejs_version_info`'],
-    ['`go_memstats_heap_inuse_bytes`', '`nodejs_heap_size_used_bytes`: objects'],
-    [
-      '`go_memstats_alloc_bytes`',
-      '`nodejs_external_memory_bytes`: keys, values and pages, which lie outside the heap',
-    ],
-    ['`go_memstats_heap_sys_bytes`', '`nodejs_heap_size_total_bytes`'],
-    ['`go_memstats_sys_bytes`', '`process_resident_memory_bytes`'],
-    ['`go_gc_duration_seconds`', '`nodejs_gc_duration_seconds`'],
-    ['`go_goroutines`, `go_threads`', '`nodejs_active_resources_total`'],
+    ['`go_memstats_heap_objects`', '`nodejs_heap_size_used_bytes`: bytes of objects'],
+    ['`go_goroutines`', '`nodejs_active_resources_total`'],
     ['scheduler latency', '`nodejs_eventloop_lag_p99_seconds`, `nodejs_eventloop_lag_max_seconds`'],
   ];
   return markdownTable(['Go', 'here'], rows).join('\n');

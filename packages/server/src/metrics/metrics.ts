@@ -6,6 +6,7 @@
 import {
   createRegistry,
   GrpcServerMetrics,
+  goFamilies,
   grpcFamilies,
   handleFamily,
   type MetricFamily,
@@ -71,6 +72,6 @@ export class Metrics {
   #families(): MetricFamily[] {
     const names = Object.keys(METRIC_TABLE) as (keyof typeof METRIC_TABLE)[];
     const own = names.map((name) => handleFamily(METRIC_TABLE[name], this.handles[name]));
-    return [...own, ...grpcFamilies(this.grpc)].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...own, ...grpcFamilies(this.grpc), ...goFamilies()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 }

@@ -163,8 +163,8 @@ export class MaintenanceService {
   moveLeader(call: Call<MoveLeaderResponse>, request: MoveLeaderRequest): void {
     this.#requests.leadership.moveTo(request.targetId, (error) => {
       if (error !== null) return void refuseInternal(call, error);
-      const header = this.#context.header.header(this.#member.store.revision);
-      answer(call, MoveLeaderResponseCodec, new MoveLeaderResponse({ header }));
+      // As etcd: without a header.
+      answer(call, MoveLeaderResponseCodec, new MoveLeaderResponse());
     });
   }
 

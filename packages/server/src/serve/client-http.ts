@@ -1,7 +1,9 @@
 /** What a member serves to clients over plain HTTP: health, version, metrics. The same over HTTP/1 and HTTP/2. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { gzip } from 'node:zlib';
 import {
   type Answering,
+  type HttpAnswer,
   type HttpQuestion,
   httpError,
   httpJson,
@@ -11,7 +13,14 @@ import {
 import type { HttpExchange } from '@etcd/transport';
 import type { EtcdServer } from '../member/index.ts';
 import { versionJson } from '../member/index.ts';
+import { debugVars } from './debug-vars.ts';
 import { answerChecks, answerHealth } from './health-checks.ts';
+
+interface ClientQuestion extends HttpQuestion {
+  readonly acceptsGzip: boolean;
+}
+
+type ClientAnswering = (answer: Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Array }) => void;
 
 export class ClientHttp {
   readonly #server: EtcdServer;
@@ -23,15 +32,18 @@ export class ClientHttp {
     this.#beforeScrape = beforeScrape;
   }
 
-  answer({ method, target }: HttpQuestion, done: Answering): void {
+  answer({ method, target, acceptsGzip }: ClientQuestion, done: ClientAnswering): void {
     const { path, query } = splitTarget(target);
     switch (path) {
+      case '/debug/vars':
+        if (method !== 'GET') return done(methodNotAllowed('GET'));
+        return done(httpJson(debugVars(this.#server)));
       case '/health':
         return answerHealth(this.#server, method, query, done);
       case '/version':
         return this.#version(method, done);
       case '/metrics':
-        return this.#metrics(method, done);
+        return this.#metrics(method, acceptsGzip, done);
       default:
         if (!answerChecks(this.#server, method, path, query, done)) done(NOT_FOUND);
     }
@@ -41,7 +53,8 @@ export class ClientHttp {
   onHttp1(request: IncomingMessage, response: ServerResponse): void {
     // None of the paths takes a body; what comes is read away, so that the connection can be used again.
     request.resume();
-    this.answer({ method: request.method ?? 'GET', target: request.url ?? '/' }, (answer) => {
+    const { method = 'GET', url: target = '/', headers } = request;
+    this.answer({ method, target, acceptsGzip: allowsGzip(headers['accept-encoding']) }, (answer) => {
       response.writeHead(answer.status, [
         ...answer.headers.flat(),
         'content-length',
@@ -53,7 +66,9 @@ export class ClientHttp {
 
   /** For our own HTTP/2. */
   onHttp2(exchange: HttpExchange): void {
-    this.answer({ method: exchange.method, target: exchange.path }, (answer) => {
+    const { method, path: target } = exchange;
+    const acceptsGzip = allowsGzip(exchange.header('accept-encoding'));
+    this.answer({ method, target, acceptsGzip }, (answer) => {
       exchange.respond(answer.status, answer.headers, Buffer.from(answer.body));
     });
   }
@@ -63,17 +78,29 @@ export class ClientHttp {
     done(httpJson(versionJson(this.#server)));
   }
 
-  #metrics(method: string, done: Answering): void {
+  #metrics(method: string, acceptsGzip: boolean, done: ClientAnswering): void {
     if (method !== 'GET' && method !== 'HEAD') return done(methodNotAllowed('GET'));
     this.#beforeScrape();
     this.#server.metrics.render().then(
-      ({ contentType, text }) => done({ status: 200, headers: [['content-type', contentType]], body: text }),
+      ({ contentType, text }) => {
+        const headers: HttpAnswer['headers'] = [['content-type', contentType]];
+        if (!acceptsGzip) return done({ status: 200, headers, body: text });
+        gzip(text, (error, body) => {
+          if (error !== null) return done({ status: 200, headers, body: text });
+          done({ status: 200, headers: [...headers, ['content-encoding', 'gzip']], body });
+        });
+      },
       (error: unknown) => {
         this.#server.logger.error('failed to render metrics', { error });
         done(httpError(500, 'failed to render metrics'));
       },
     );
   }
+}
+
+/** Whether the client takes gzip, by the header `accept-encoding`. */
+function allowsGzip(accepted: string | readonly string[] | null | undefined): boolean {
+  return /(?:^|,)\s*gzip\s*(?:$|,|;\s*q\s*=\s*(?:1|0?\.\d*[1-9]))/.test(String(accepted ?? ''));
 }
 
 function splitTarget(target: string): { path: string; query: URLSearchParams } {
