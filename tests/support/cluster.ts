@@ -8,7 +8,7 @@ import { EtcdRpc } from './etcd-rpc.ts';
 import { type EtcdOptions, EtcdServer } from './etcd-server.ts';
 import type { Member, StatusResponse } from './messages.ts';
 import { PEERS_DIR, type PeerVersion, SUBJECT } from './programs.ts';
-import { type Ended, eventually, run } from './run.ts';
+import { type Ended, eventually, PATIENCE_MS, run } from './run.ts';
 import { freePort, temporaryDirectory } from './temporary.ts';
 
 /** What a member runs: the program under test, or real etcd of a release. */
@@ -26,8 +26,7 @@ export type Place = Pick<EtcdOptions, 'advertisedPeerUrl' | 'host' | 'launcher' 
 /** Elections in half a second, which leaves a busy machine room to breathe. */
 export const QUICK_ELECTION = ['--heartbeat-interval=50', '--election-timeout=500'] as const;
 
-const SETTLE_TIMEOUT_MS = 30_000;
-const STATUS_DEADLINE_MS = 2000;
+const STATUS_DEADLINE_MS = 10_000;
 /** Lines of each member's log that a failed test shows. */
 const LOG_TAIL = 25;
 
@@ -140,7 +139,7 @@ export class Cluster {
   /** The member that leads, as soon as all running members (or those given) name the same one, which is among them. */
   leader(
     among: () => readonly ClusterMember[] = () => this.running,
-    timeoutMs = SETTLE_TIMEOUT_MS,
+    timeoutMs = PATIENCE_MS,
   ): Promise<ClusterMember> {
     const probe = async (): Promise<ClusterMember | null> => {
       const members = among();
@@ -168,7 +167,7 @@ export class Cluster {
         await leader.rpc.outcome('Maintenance.MoveLeader', { targetID });
         return false;
       },
-      SETTLE_TIMEOUT_MS,
+      PATIENCE_MS,
     );
   }
 
@@ -189,7 +188,7 @@ export class Cluster {
         assert.match(outcome.details, /unhealthy cluster|re-configuration failed|timed out|leader/);
         return false;
       },
-      SETTLE_TIMEOUT_MS,
+      PATIENCE_MS,
     );
     const member = await this.join(kind, options);
     await member.server.ready();
@@ -231,7 +230,7 @@ export class Cluster {
         assert.match(outcome.details, /unhealthy cluster|re-configuration failed|timed out|leader/);
         return false;
       },
-      SETTLE_TIMEOUT_MS,
+      PATIENCE_MS,
     );
     this.forget(member);
     await member.server.ended;
@@ -287,7 +286,7 @@ export class Cluster {
         const first = revisions[0]!;
         return first > 0n && revisions.every((revision) => revision === first) ? first : null;
       },
-      SETTLE_TIMEOUT_MS,
+      PATIENCE_MS,
     );
   }
 

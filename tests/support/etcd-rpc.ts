@@ -13,6 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import type { MethodName, Responses } from './messages.ts';
 import { decode, encode, methodInfo } from './proto.ts';
+import { PATIENCE_MS } from './run.ts';
 
 /** A failed call: `code` is the gRPC status number, `details` etcd's text. */
 export class RpcError extends Error {
@@ -31,7 +32,6 @@ export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly code: number; readonly details: string };
 
-const DEFAULT_DEADLINE_MS = 15_000;
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 
 export class EtcdRpc {
@@ -80,7 +80,7 @@ export class EtcdRpc {
   }
 
   /** A unary call of any path with any bytes. */
-  callRaw(path: string, request: Uint8Array, deadlineMs = DEFAULT_DEADLINE_MS): Promise<Buffer> {
+  callRaw(path: string, request: Uint8Array, deadlineMs = PATIENCE_MS): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(
         path,
@@ -207,7 +207,7 @@ export class RpcStream<T> {
   }
 
   /** The next answer; null when the stream has ended well. Rejects if it failed, or if none comes in time. */
-  async next(timeoutMs = 10_000): Promise<T | null> {
+  async next(timeoutMs = PATIENCE_MS): Promise<T | null> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       if (this.#taken < this.received.length) return this.received[this.#taken++]!;

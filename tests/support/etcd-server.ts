@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { atLeast, SUBJECT } from './programs.ts';
-import { adopt, cleanEnvironment, type Ended } from './run.ts';
+import { adopt, cleanEnvironment, type Ended, PATIENCE_MS } from './run.ts';
 import { freePort, temporaryDirectory } from './temporary.ts';
 
 export interface EtcdOptions {
@@ -47,8 +47,6 @@ export const FAST_ELECTION = ['--heartbeat-interval=20', '--election-timeout=200
 
 const READY = 'ready to serve client requests';
 const READY_34 = 'serving client traffic insecurely';
-const READY_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 20_000;
 
 export class EtcdServer {
   readonly program: string;
@@ -107,7 +105,7 @@ export class EtcdServer {
 
   /** Waits until it serves clients, which takes the majority of its cluster. */
   async ready(): Promise<void> {
-    await this.waitForLog(this.#isOld ? READY_34 : READY, this.#options.readyTimeoutMs ?? READY_TIMEOUT_MS);
+    await this.waitForLog(this.#isOld ? READY_34 : READY, this.#options.readyTimeoutMs ?? PATIENCE_MS);
   }
 
   /** Starts a server without waiting: for servers that are expected to refuse. */
@@ -141,7 +139,7 @@ export class EtcdServer {
 
   /** Stops it and waits for its end. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE_MS);
     this.#child.kill(signal);
     return this.ended.finally(() => clearTimeout(timer));
   }
@@ -167,7 +165,7 @@ export class EtcdServer {
   }
 
   /** The first line, past or to come, that contains `text`. */
-  async waitForLog(text: string, timeoutMs = 15_000): Promise<LogLine> {
+  async waitForLog(text: string, timeoutMs = PATIENCE_MS): Promise<LogLine> {
     const deadline = Date.now() + timeoutMs;
     for (let next = 0; ; ) {
       for (; next < this.log.length; next++) {

@@ -3,6 +3,7 @@
  * compression; those received are not read: what matters here is which frames come, and that the connection ends.
  */
 import { connect, type Socket } from 'node:net';
+import { PATIENCE_MS } from './run.ts';
 
 export const FRAME = {
   DATA: 0,
@@ -143,7 +144,7 @@ export class RawConnection {
     this.#socket.pause();
   }
 
-  async waitFor(condition: (frame: RawFrame) => boolean, timeoutMs = 5000): Promise<RawFrame> {
+  async waitFor(condition: (frame: RawFrame) => boolean, timeoutMs = PATIENCE_MS): Promise<RawFrame> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const found = this.frames.find(condition);

@@ -21,7 +21,11 @@ export interface Ended {
   readonly stderr: string;
 }
 
-const DEFAULT_TIMEOUT_MS = 60_000;
+/**
+ * As long as anything that must come is waited for. How long something takes is never what a test is about: on a busy machine everything
+ * takes as long as it takes, and this only ends a test that would hang.
+ */
+export const PATIENCE_MS = 60_000;
 
 const living = new Set<ChildProcess>();
 process.on('exit', () => {
@@ -75,7 +79,7 @@ export class Running {
     child.stdin.on('error', () => {});
     if (options.stdin !== undefined) child.stdin.end(options.stdin);
     // Nothing that a test starts may hang the run.
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? PATIENCE_MS);
     child.once('exit', () => clearTimeout(timer));
     this.ended = new Promise((resolve, reject) => {
       child.once('error', reject);
@@ -109,7 +113,7 @@ export class Running {
   }
 
   /** Resolves once the standard output satisfies `condition`; rejects with all output when time is up or it ends. */
-  async waitForStdout(condition: (stdout: string) => boolean, timeoutMs = 15_000): Promise<string> {
+  async waitForStdout(condition: (stdout: string) => boolean, timeoutMs = PATIENCE_MS): Promise<string> {
     const deadline = Date.now() + timeoutMs;
     while (!condition(this.#stdout)) {
       const leftMs = deadline - Date.now();
@@ -162,7 +166,7 @@ export function sleep(ms: number): Promise<void> {
 export async function eventually<T>(
   what: string,
   probe: () => T | null | undefined | false | Promise<T | null | undefined | false>,
-  timeoutMs = 10_000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

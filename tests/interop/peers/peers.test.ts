@@ -131,7 +131,7 @@ for (const version of ['3.4', '3.5'] as const) {
 
   test(`etcd ${version} follows a member that our network connects`, options, () =>
     withCluster(version, async ({ etcdId, fakes: [one, two] }) => {
-      await eventually('it leads', () => one.ofType(MessageType.MsgApp).length >= 3, 20_000);
+      await eventually('it leads', () => one.ofType(MessageType.MsgApp).length >= 3);
       for (const fake of [one, two]) fake.isSilent = true;
       const last = one.ofType(MessageType.MsgApp).at(-1)!;
       const term = last.term + 5;
