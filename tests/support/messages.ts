@@ -158,6 +158,7 @@ export interface Responses {
   readonly 'Maintenance.HashKV': HashKVResponse;
   readonly 'Maintenance.MoveLeader': { readonly header: Header };
   readonly 'Maintenance.Snapshot': { readonly remaining_bytes: bigint; readonly blob: Buffer };
+  readonly 'Maintenance.Downgrade': { readonly header: Header; readonly version: string };
   readonly 'grpc.health.v1.Health.Check': { readonly status: string };
 }
 

@@ -54,7 +54,7 @@ import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
 import { needs, type PeerVersion, peer } from '../../support/programs.ts';
 import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 
-const RELEASES: readonly PeerVersion[] = ['3.4', '3.5'];
+const RELEASES: readonly PeerVersion[] = ['3.4', '3.5', '3.6', '3.7'];
 const START = { index: 0, term: 0 };
 const FLAGS = ['--snapshot-count=100', ...FAST_ELECTION];
 const NO_BUCKETS: BucketWriter = { put: () => {}, delete: () => {} };
@@ -121,8 +121,9 @@ function replayRequest(data: Uint8Array, membership: Membership): PutRequest | n
 
 for (const release of RELEASES) {
   const program = peer(release, 'etcd');
+  const needed = needs(`etcd ${release}`);
 
-  test(`etcd ${release}: what it wrote is read here`, needs('etcd 3.4', 'etcd 3.5'), async () => {
+  test(`etcd ${release}: what it wrote is read here`, needed, async () => {
     const server = await EtcdServer.start({ program, flags: FLAGS, name: 'müller' });
     const { dataDir } = server;
     const rpc = new EtcdRpc(server.address);
@@ -172,10 +173,9 @@ for (const release of RELEASES) {
     );
   });
 
-  test(
-    `etcd ${release}: its segments are laid out here to the byte`,
-    needs('etcd 3.4', 'etcd 3.5'),
-    async () => {
+  // The protobuf library of 3.7 leaves out what its predecessor wrote down.
+  if (release !== '3.7')
+    test(`etcd ${release}: its segments are laid out here to the byte`, needed, async () => {
       const server = await EtcdServer.start({ program, flags: FLAGS });
       const rpc = new EtcdRpc(server.address);
       await put(rpc, 0, 150);
@@ -198,111 +198,100 @@ for (const release of RELEASES) {
       reader.close();
       assert.ok(encoder.length > 30_000);
       assert.ok(original.subarray(0, encoder.length).equals(encoder.bytes()));
-    },
-  );
+    });
 
-  test(
-    `etcd ${release} starts on a log that was written here, and we go on behind it`,
-    needs('etcd 3.4', 'etcd 3.5'),
-    async () => {
-      const dataDir = join(temporaryDirectory(), 'data');
-      const ports = { clientPort: await freePort(), peerPort: await freePort() };
-      const own = await writeFoundingLog(dataDir, `http://127.0.0.1:${ports.peerPort}`, 200, release);
-      let server = await EtcdServer.start({ program, dataDir, flags: FLAGS, ...ports });
-      let rpc = new EtcdRpc(server.address);
-      await assertKeys(rpc, 200);
-      const { members, header } = await rpc.call('Cluster.MemberList', {});
-      assert.deepEqual([header!.cluster_id, members[0]!.ID], [own.clusterId, own.id]);
-      await put(rpc, 200, 260);
-      rpc.close();
-      await server.stop();
+  test(`etcd ${release} starts on a log that was written here, and we go on behind it`, needed, async () => {
+    const dataDir = join(temporaryDirectory(), 'data');
+    const ports = { clientPort: await freePort(), peerPort: await freePort() };
+    const own = await writeFoundingLog(dataDir, `http://127.0.0.1:${ports.peerPort}`, 200, release);
+    let server = await EtcdServer.start({ program, dataDir, flags: FLAGS, ...ports });
+    let rpc = new EtcdRpc(server.address);
+    await assertKeys(rpc, 200);
+    const { members, header } = await rpc.call('Cluster.MemberList', {});
+    assert.deepEqual([header!.cluster_id, members[0]!.ID], [own.clusterId, own.id]);
+    await put(rpc, 200, 260);
+    rpc.close();
+    await server.stop();
 
-      const snapshots = validSnapshots(walOptions(dataDir));
-      const list = new EntryList();
-      const { wal, hardState } = openWal(walOptions(dataDir), snapshots.at(-1)!, list);
-      const term = hardState.term;
-      const next = wal.lastIndex + 1;
-      const entries = Array.from({ length: 40 }, (_, i) => putEntry(260 + i, next + i, term));
-      wal.save(new HardState({ term, vote: hardState.vote, commit: next + 39 }), entries);
-      await assert.rejects(server.restart({ program }), /file already locked/);
-      wal.close();
+    const snapshots = validSnapshots(walOptions(dataDir));
+    const list = new EntryList();
+    const { wal, hardState } = openWal(walOptions(dataDir), snapshots.at(-1)!, list);
+    const term = hardState.term;
+    const next = wal.lastIndex + 1;
+    const entries = Array.from({ length: 40 }, (_, i) => putEntry(260 + i, next + i, term));
+    wal.save(new HardState({ term, vote: hardState.vote, commit: next + 39 }), entries);
+    await assert.rejects(server.restart({ program }), /file already locked/);
+    wal.close();
 
-      server = await server.restart({ program });
-      rpc = new EtcdRpc(server.address);
-      await assertKeys(rpc, 300);
-      rpc.close();
-      await server.stop();
-    },
-  );
+    server = await server.restart({ program });
+    rpc = new EtcdRpc(server.address);
+    await assertKeys(rpc, 300);
+    rpc.close();
+    await server.stop();
+  });
 
-  test(
-    `etcd ${release} repairs a log whose last write was interrupted here`,
-    needs('etcd 3.4', 'etcd 3.5'),
-    async () => {
-      const dataDir = join(temporaryDirectory(), 'data');
-      const ports = { clientPort: await freePort(), peerPort: await freePort() };
-      await writeFoundingLog(dataDir, `http://127.0.0.1:${ports.peerPort}`, 50, release);
-      const list = new EntryList();
-      const { wal, hardState } = openWal(walOptions(dataDir), START, list);
-      const torn = new Entry({ term: 1, index: wal.lastIndex + 1, data: putEntry(1, 1, 1, 5000).data });
-      wal.save(hardState, [torn]);
-      wal.close();
-      const { directory } = walOptions(dataDir);
-      const path = join(
-        directory,
-        readdirSync(directory)
-          .filter((file) => file.endsWith('.wal'))
-          .at(-1)!,
-      );
-      const file = disk.openFile(path, { access: 'readwrite' });
-      const content = disk.readFile(path);
-      const at = Math.floor(Buffer.from(content).indexOf('torn-torn-torn') / 512) * 512 + 1024;
-      file.write(new Uint8Array(512), 0, 512, at);
-      file.close();
-      assert.throws(() => openWal(walOptions(dataDir), START, new EntryList()), { code: 'torn' });
-      const server = await EtcdServer.start({ program, dataDir, flags: FLAGS, ...ports });
-      assert.ok(readdirSync(directory).some((name) => name.endsWith('.broken')));
-      const rpc = new EtcdRpc(server.address);
-      await assertKeys(rpc, 50);
-      rpc.close();
-      await server.stop();
-      assert.equal(repairWal(walOptions(dataDir)), null);
-    },
-  );
+  test(`etcd ${release} repairs a log whose last write was interrupted here`, needed, async () => {
+    const dataDir = join(temporaryDirectory(), 'data');
+    const ports = { clientPort: await freePort(), peerPort: await freePort() };
+    await writeFoundingLog(dataDir, `http://127.0.0.1:${ports.peerPort}`, 50, release);
+    const list = new EntryList();
+    const { wal, hardState } = openWal(walOptions(dataDir), START, list);
+    const torn = new Entry({ term: 1, index: wal.lastIndex + 1, data: putEntry(1, 1, 1, 5000).data });
+    wal.save(hardState, [torn]);
+    wal.close();
+    const { directory } = walOptions(dataDir);
+    const path = join(
+      directory,
+      readdirSync(directory)
+        .filter((file) => file.endsWith('.wal'))
+        .at(-1)!,
+    );
+    const file = disk.openFile(path, { access: 'readwrite' });
+    const content = disk.readFile(path);
+    const at = Math.floor(Buffer.from(content).indexOf('torn-torn-torn') / 512) * 512 + 1024;
+    file.write(new Uint8Array(512), 0, 512, at);
+    file.close();
+    assert.throws(() => openWal(walOptions(dataDir), START, new EntryList()), { code: 'torn' });
+    const server = await EtcdServer.start({ program, dataDir, flags: FLAGS, ...ports });
+    assert.ok(readdirSync(directory).some((name) => name.endsWith('.broken')));
+    const rpc = new EtcdRpc(server.address);
+    await assertKeys(rpc, 50);
+    rpc.close();
+    await server.stop();
+    assert.equal(repairWal(walOptions(dataDir)), null);
+  });
 
-  test(
-    `etcd ${release} starts from a snapshot file that was written here`,
-    needs('etcd 3.4', 'etcd 3.5'),
-    async () => {
-      let server = await EtcdServer.start({ program, flags: FLAGS });
-      const { dataDir } = server;
-      let rpc = new EtcdRpc(server.address);
-      await put(rpc, 0, 250);
-      const before = await rpc.call('Cluster.MemberList', {});
-      rpc.close();
-      await server.stop();
+  test(`etcd ${release} starts from a snapshot file that was written here`, needed, async () => {
+    let server = await EtcdServer.start({ program, flags: FLAGS });
+    const { dataDir } = server;
+    let rpc = new EtcdRpc(server.address);
+    await put(rpc, 0, 250);
+    const before = await rpc.call('Cluster.MemberList', {});
+    rpc.close();
+    await server.stop();
 
-      const snaps = snapshotter(dataDir);
-      const snapshot = snaps.loadNewestAvailable(validSnapshots(walOptions(dataDir)));
-      const { state } = decodeV2Store(snapshot.data);
-      const directory = join(dataDir, 'member', 'snap');
-      for (const name of readdirSync(directory)) if (name.endsWith('.snap')) rmSync(join(directory, name));
-      snapshot.data = encodeV2Store({ ...state, removedIds: [0xdeadn] });
-      snaps.saveSnap(snapshot);
+    const snaps = snapshotter(dataDir);
+    const snapshot = snaps.loadNewestAvailable(validSnapshots(walOptions(dataDir)));
+    const { state } = decodeV2Store(snapshot.data);
+    const directory = join(dataDir, 'member', 'snap');
+    for (const name of readdirSync(directory)) if (name.endsWith('.snap')) rmSync(join(directory, name));
+    snapshot.data = encodeV2Store({ ...state, removedIds: [0xdeadn] });
+    snaps.saveSnap(snapshot);
 
-      server = await server.restart({ program });
-      rpc = new EtcdRpc(server.address);
-      await assertKeys(rpc, 250);
-      assert.deepEqual((await rpc.call('Cluster.MemberList', {})).members, before.members);
-      // Its next snapshot carries on what ours held.
-      await put(rpc, 250, 400);
-      rpc.close();
-      await server.stop();
-      const next = snapshotter(dataDir).loadNewestAvailable(validSnapshots(walOptions(dataDir)));
-      assert.ok(next.metadata.index > snapshot.metadata.index);
-      assert.deepEqual(decodeV2Store(next.data).state, { ...state, removedIds: [0xdeadn] });
-    },
-  );
+    server = await server.restart({ program });
+    rpc = new EtcdRpc(server.address);
+    await assertKeys(rpc, 250);
+    assert.deepEqual((await rpc.call('Cluster.MemberList', {})).members, before.members);
+    // Its next snapshot carries on what ours held.
+    await put(rpc, 250, 400);
+    rpc.close();
+    await server.stop();
+    const next = snapshotter(dataDir).loadNewestAvailable(validSnapshots(walOptions(dataDir)));
+    assert.ok(next.metadata.index > snapshot.metadata.index);
+    // Later releases take the membership from the database, and write into the file what they have there.
+    const removedIds = release === '3.4' || release === '3.5' ? [0xdeadn] : [];
+    assert.deepEqual(decodeV2Store(next.data).state, { ...state, removedIds });
+  });
 }
 
 function putEntry(i: number, index: number, term: number, filler = 0): Entry {

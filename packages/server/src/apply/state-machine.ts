@@ -33,6 +33,7 @@ import {
   createMetaBucket,
   detectSchemaVersion,
   migrateSchema,
+  readStorageVersion,
   writeConsistentIndex,
 } from '@etcd/storage/schema';
 import type { Snapshotter } from '@etcd/storage/snap';
@@ -227,24 +228,29 @@ export class StateMachine {
     });
   }
 
+  /** Whether the database is for a later release than the cluster. */
+  isAheadOf({ major, minor }: SemanticVersion): boolean {
+    const current = readStorageVersion(this.#backend);
+    return current !== null && (current.major - major || current.minor - minor) > 0;
+  }
+
   /** Brings the database to the cluster's version. */
-  followClusterVersion(version: SemanticVersion): 'kept' | 'raised' | 'lowered' {
-    if (compareVersions(version, FIRST_SCHEMA_VERSION) < 0) return 'kept';
+  followClusterVersion(version: SemanticVersion): void {
+    if (compareVersions(version, FIRST_SCHEMA_VERSION) < 0) return;
     let current = detectSchemaVersion(this.#backend);
     if (current === null) {
       // A database without a version is known by the term in it, which a new one, and one of etcd 3.4, has from its first commit on.
       this.writePosition();
       current = detectSchemaVersion(this.#backend);
     }
-    if (current === null) return 'kept';
+    if (current === null) return;
     const { major, minor } = version;
-    if (current.major === major && current.minor === minor) return 'kept';
+    if (current.major === major && current.minor === minor) return;
     migrateSchema(this.#backend, { major, minor });
     const text = formatClusterVersion(version);
     this.#options.logger
       .child({ caller: 'server/member' })
       .info('updated storage version', { 'new-storage-version': text, 'cluster-version': text });
-    return minor < current.minor ? 'lowered' : 'raised';
   }
 
   #replaceBackend(snapshot: Snapshot): void {

@@ -57,8 +57,12 @@ function introduction(): string[] {
       ],
     ),
     '',
-    'A new cluster never starts above the version of its oldest member. No value lowers a version, and a Go member that leads',
-    'decides by its own rules.',
+    'A new cluster never starts above the version of its oldest member. No value lowers a version (`etcdctl downgrade` does), and a',
+    'Go member that leads decides by its own rules. A leader that keeps its cluster below what all members could do says so once in',
+    'its log (`the cluster keeps its version`), and by the metric `etcd_server_cluster_version_kept`.',
+    '',
+    'A cluster at 3.4 stays one that etcd 3.4 can be given back, and so do those at later versions for their releases: nothing gets',
+    'into the log that these could not read. What raises the version closes the way back.',
   ];
 }
 

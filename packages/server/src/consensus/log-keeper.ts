@@ -33,8 +33,8 @@ export interface LogKeeperOptions {
   readonly neededFrom: () => number;
   /** Where the last snapshot stands. */
   readonly snapshotIndex: number;
-  /** Index of the last request of the v2 API in the log that was found; 0 when there is none. */
-  readonly v2Index: number;
+  /** Of the log that was found: up to here there are entries that a member which comes now might not read; 0: none. */
+  readonly unreadableTo: number;
   readonly onFatal: (error: DiskError | BoltError) => void;
 }
 
@@ -58,7 +58,9 @@ export class LogKeeper {
   #diskIndex: number;
   #isSaving = false;
   #isForced = false;
-  #v2Index: number;
+  #onForced: (() => void)[] = [];
+  /** Entries up to here are not for members that come now: one of them is of a release, or for one, that is no more. */
+  #unreadableTo: number;
   #isNewcomerDue = false;
   /** Applied bytes in all, and for every {@link COMPACT_STEP} entries where they stood. */
   #appliedBytes = 0;
@@ -67,26 +69,24 @@ export class LogKeeper {
   constructor(options: LogKeeperOptions) {
     this.#options = options;
     this.#diskIndex = options.snapshotIndex;
-    this.#v2Index = options.v2Index;
+    this.#unreadableTo = options.unreadableTo;
     this.#compactStep = Math.min(COMPACT_STEP, Math.max(1, options.catchUpEntries));
   }
 
-  /** The next snapshot on disk is taken as soon as possible, whatever the count says. */
-  force(): void {
+  /** A snapshot on disk is taken as soon as possible, whatever the count says; `done` when one reaches at least to here. */
+  force(done: () => void = () => {}): void {
     this.#isForced = true;
+    this.#onForced.push(done);
   }
 
-  /** The entry at `index` is one that etcd 3.7 does not read. */
-  onV2Request(index: number): void {
-    this.#v2Index = index;
+  /** There is an entry at `index`, or before, that could end a member of another release. */
+  onUnreadable(index: number): void {
+    this.#unreadableTo = index;
   }
 
-  /**
-   * A member was added: it may run etcd 3.7, and gets no entry from memory that would end it. In a cluster of 3.4 there is no
-   * such member.
-   */
+  /** A member was added, of whatever release: it gets no entry from memory that would end it. */
   onMemberAdded(): void {
-    this.#isNewcomerDue = this.#leavesV2;
+    this.#isNewcomerDue = this.#isOpenToAll;
   }
 
   /** Entries of `bytes` together have been applied, up to `position`. */
@@ -94,8 +94,9 @@ export class LogKeeper {
     this.#appliedBytes += bytes;
     this.#compactMemory(position);
     const isLong = position.index - this.#diskIndex > this.#options.snapshotCount;
-    // Etcd 3.7 reads the log from its last snapshot on: none of these may be behind it.
-    const isDue = isLong || this.#isForced || (this.#v2Index > this.#diskIndex && this.#leavesV2);
+    // Etcd reads the log from its last snapshot on: nothing that another release does not read may be behind it.
+    const isOpenLog = this.#unreadableTo > this.#diskIndex && this.#isOpenToAll;
+    const isDue = isLong || this.#isForced || isOpenLog;
     if (isDue && !this.#isSaving && position.index > this.#diskIndex) this.#save(position);
   }
 
@@ -110,7 +111,7 @@ export class LogKeeper {
     const { index } = position;
     const marks = this.#marks;
     const last = marks.at(-1);
-    const forgetTo = this.#isNewcomerDue ? this.#v2Index : 0;
+    const forgetTo = this.#isNewcomerDue ? this.#unreadableTo : 0;
     if (last !== undefined && index < last.index + this.#compactStep && forgetTo === 0) return;
     marks.push({ index, bytes: this.#appliedBytes });
     let keepFrom = index - this.#options.catchUpEntries;
@@ -135,8 +136,8 @@ export class LogKeeper {
     raftStorage.compact(keepFrom);
   }
 
-  /** From 3.5 on there is no member that needs requests of the v2 API. */
-  get #leavesV2(): boolean {
+  /** A cluster of 3.4 is one for 3.4: what only that and its like read stays in the log. */
+  get #isOpenToAll(): boolean {
     const { version } = this.#options.membership;
     return version !== null && compareVersions(version, FIRST_WITHOUT_V2) >= 0;
   }
@@ -153,16 +154,22 @@ export class LogKeeper {
       'snapshot-forced': this.#isForced,
     });
     this.#isForced = false;
+    const onForced = this.#onForced;
+    this.#onForced = [];
     const data = encodeV2Store(this.#options.membership.state());
     // Entries that changed nothing leave nothing to commit; the position must be in the database all the same.
     writeConsistentIndex(backend, position);
     backend.commitNowThen((error) => {
       if (error !== null) return onFatal(error);
-      this.#saveFiles(position, data);
+      this.#saveFiles(position, data, onForced);
     });
   }
 
-  #saveFiles({ index, term, confState }: AppliedPosition, data: Uint8Array): void {
+  #saveFiles(
+    { index, term, confState }: AppliedPosition,
+    data: Uint8Array,
+    onForced: readonly (() => void)[],
+  ): void {
     const { snapshotter, raftStorage, loop, logger, onFatal } = this.#options;
     const snapshot = new Snapshot({ data, metadata: new SnapshotMetadata({ index, term, confState }) });
     snapshotter.saveSnapThen(snapshot, (error) => {
@@ -170,6 +177,7 @@ export class LogKeeper {
       loop.saveSnapshotRecord(new WalSnapshot({ index, term, confState }), (failed, isRecorded) => {
         if (failed !== null) return onFatal(failed);
         this.#isSaving = false;
+        for (const done of onForced) done();
         if (!isRecorded)
           return logger.info('snapshot overtaken by one of the leader', { 'snapshot-index': index });
         raftStorage.createSnapshot(index, confState, data);

@@ -59,6 +59,7 @@ import {
 } from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
 import { answerPeerRequest } from './peer-answers.ts';
+import { StorageVersion } from './storage-version.ts';
 
 const { ErrLeaderChanged, ErrStopped, ErrTooManyRequests } = INTERNAL_ERRORS.errors;
 
@@ -119,6 +120,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly #revoker: LeaseRevoker;
   readonly #attributes: ClusterAttributes;
   readonly #keeper: LogKeeper;
+  readonly #storageVersion: StorageVersion;
   readonly #purge: PurgeLoop;
   readonly #compactor: AutoCompactor | null;
   #confState: ConfState;
@@ -283,7 +285,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       proposeV2: (encode, waiter) => this.proposals.proposeV2(encode, waiter),
       read: (reader) => this.read(reader),
       onPublished: () => options.onReady(),
-      followVersion: () => this.#followClusterVersion(),
+      followVersion: () => this.#storageVersion.follow(),
       onKept: (isKept) => metrics.handles.clusterVersionKept.set(isKept ? 1 : 0),
     });
     this.#keeper = new LogKeeper({
@@ -298,8 +300,16 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       catchUpEntries: config.snapshotCatchUpEntries,
       neededFrom: () => this.reconfiguration.neededFrom(),
       snapshotIndex: parts.snapshotIndex,
-      v2Index: lastV2Index(parts.raftStorage),
+      unreadableTo: lastV2Index(parts.raftStorage),
       onFatal: (error) => this.onFatal(error),
+    });
+    this.#storageVersion = new StorageVersion({
+      version: () => this.membership.version,
+      isAheadOf: (version) => this.#state.isAheadOf(version),
+      follow: (version) => this.#state.followClusterVersion(version),
+      appliedIndex: () => this.appliedIndex,
+      onUnreadable: (index) => this.#keeper.onUnreadable(index),
+      forceSnapshot: (done) => this.#keeper.force(done),
     });
     this.#purge = new PurgeLoop({
       disk,
@@ -324,7 +334,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
         this.#loop.start();
         this.integrity.start();
         // A run before may have ended between the cluster's version and the database's.
-        this.#followClusterVersion();
+        this.#storageVersion.follow();
         this.#attributes.start();
         this.#purge.start();
         this.#compactor?.start();
@@ -660,13 +670,13 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   onV2Request(index: number): void {
-    this.#keeper.onV2Request(index);
+    this.#keeper.onUnreadable(index);
   }
 
   onClusterVersion(): void {
     const { version } = this.membership;
     if (version === null) return;
-    this.#followClusterVersion();
+    this.#storageVersion.onClusterVersion(version);
     this.metrics.setClusterVersion(formatClusterVersion(version));
     this.logger.info('set cluster version', {
       'cluster-id': formatId(this.clusterId),
@@ -675,13 +685,6 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     });
     // Not in the middle of an entry.
     this.clock.defer(() => this.#attributes.onClusterVersion());
-  }
-
-  /** The database says which release it is for. */
-  #followClusterVersion(): void {
-    const { version } = this.membership;
-    // The release that comes after a downgrade would not understand the entries before it.
-    if (version !== null && this.#state.followClusterVersion(version) === 'lowered') this.#keeper.force();
   }
 
   onApplied(index: number): void {
