@@ -74,6 +74,10 @@ test('3.5 to ours and back, in place, under load', needs('etcd 3.5'), (t) =>
   migrate(t, '3.5', ['ours', '3.5']),
 );
 
+test('3.7 to ours and back, in place, under load', needs('etcd 3.7'), (t) =>
+  migrate(t, '3.7', ['ours', '3.7']),
+);
+
 test('3.4 to ours, in place, under load', needs('etcd 3.4', 'etcd 3.5'), (t) => migrate(t, '3.4', ['ours']));
 
 test('3.4 to 3.5 to ours, in place, under load', needs('etcd 3.4', 'etcd 3.5'), (t) =>

@@ -1,5 +1,5 @@
 /**
- * Real etcd 3.4 and 3.5 and the program under test in one cluster, in either majority and with either of them leading: every kind
+ * Real etcd of every release from 3.4 on and the program under test in one cluster, in either majority and with either of them leading: every kind
  * of request through every member, members replaced by the other kind, and members that missed so much that they get the
  * leader's database. At the end all have the same contents.
  */
@@ -27,6 +27,10 @@ const CONCURRENT_PUTS = 100;
 function flagsOf(kind: Kind): string[] {
   const flags = [...QUICK_ELECTION, `--snapshot-count=${SNAPSHOT_COUNT}`];
   // Members compare their contents when they start, and leaders from time to time.
+  if (kind === '3.6' || kind === '3.7') {
+    flags.push('--feature-gates=InitialCorruptCheck=true', '--corrupt-check-time=1s');
+    return [...flags, `--snapshot-catchup-entries=${CATCH_UP_ENTRIES}`];
+  }
   flags.push('--experimental-initial-corrupt-check=true', '--experimental-corrupt-check-time=1s');
   if (kind !== '3.4') flags.push(`--experimental-snapshot-catchup-entries=${CATCH_UP_ENTRIES}`);
   return flags;
@@ -39,9 +43,9 @@ function mixes(go: GoKind): Kind[][] {
   ];
 }
 
-for (const go of ['3.4', '3.5'] as const) {
+for (const go of ['3.4', '3.5', '3.6', '3.7'] as const) {
   for (const kinds of mixes(go)) {
-    test(`${kinds.join(' + ')}: each side leads and serves`, needs('etcd 3.4', 'etcd 3.5'), (t) =>
+    test(`${kinds.join(' + ')}: each side leads and serves`, needs('etcd 3.5', `etcd ${go}`), (t) =>
       withCluster(kinds, { flags: flagsOf }, async (cluster) => {
         const workload = new ClusterWorkload(() => cluster.addresses, { writers: 4, readers: 2 });
         await workload.start();
@@ -66,7 +70,7 @@ for (const go of ['3.4', '3.5'] as const) {
   for (const leads of ['ours', go] as const) {
     test(
       `${go}: a database from ${leads} to a member that missed too much, and a replaced one`,
-      needs('etcd 3.4', 'etcd 3.5'),
+      needs('etcd 3.5', `etcd ${go}`),
       () =>
         withCluster([leads, leads, leads === 'ours' ? go : 'ours'], { flags: flagsOf }, async (cluster) => {
           const receiver = cluster.at(2);
@@ -88,10 +92,10 @@ for (const go of ['3.4', '3.5'] as const) {
   }
 }
 
-for (const go of ['3.4', '3.5'] as const) {
+for (const go of ['3.4', '3.5', '3.7'] as const) {
   test(
     `${go}: learners are promoted by a leader of either kind, through a follower of the other`,
-    needs('etcd 3.4', 'etcd 3.5'),
+    needs('etcd 3.5', `etcd ${go}`),
     () =>
       withCluster([go, 'ours', go], { flags: flagsOf }, async (cluster) => {
         for (const [leads, asked] of [

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { assertStillThere, type Contents, readContents } from '../../support/contents.ts';
 import { EtcdRpc } from '../../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
-import { needs, peer, REFERENCE, SUBJECT } from '../../support/programs.ts';
+import { isGo, needs, type PeerVersion, peer, REFERENCE, SUBJECT } from '../../support/programs.ts';
 import { run } from '../../support/run.ts';
 import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 
@@ -32,12 +32,15 @@ async function fill(server: EtcdServer): Promise<void> {
 async function takeRestoreStart(
   from: string,
   to: string,
-  takeWith: '3.4' | '3.5',
+  takeWith: PeerVersion,
   restoreWith = takeWith,
 ): Promise<void> {
   const directory = temporaryDirectory();
   const file = join(directory, 'snapshot.db');
-  const source = await EtcdServer.start({ program: from, flags: FAST_ELECTION });
+  // Where a cluster of etcd 3.5 is to go on, it is one of 3.5 that the snapshot is taken of.
+  const isOld = from === SUBJECT && !isGo(SUBJECT) && (takeWith === '3.4' || takeWith === '3.5');
+  const flags = isOld ? [...FAST_ELECTION, '--max-cluster-version=3.5'] : FAST_ELECTION;
+  const source = await EtcdServer.start({ program: from, flags });
   let before: Contents;
   try {
     await fill(source);
@@ -55,7 +58,7 @@ async function takeRestoreStart(
   } finally {
     await source.stop();
   }
-  const tool = restoreWith === '3.4' ? peer('3.4', 'etcdctl') : peer('3.5', 'etcdutl');
+  const tool = restoreWith === '3.4' ? peer('3.4', 'etcdctl') : peer(restoreWith, 'etcdutl');
   const status = await run(tool, ['snapshot', 'status', file, '-w', 'json']);
   assert.equal(status.code, 0, status.stderr);
   assert.equal((JSON.parse(status.stdout) as { revision: number }).revision, Number(before.revision));
@@ -111,6 +114,22 @@ test('a snapshot taken here by etcdctl 3.4 is restored by it and served by real 
 
 test('a snapshot of real etcd 3.4, restored by etcdutl 3.5, is served here', options, () =>
   takeRestoreStart(peer('3.4', 'etcd'), SUBJECT, '3.4', '3.5'),
+);
+
+for (const release of ['3.6', '3.7'] as const) {
+  const needed = needs(`etcd ${release}`);
+
+  test(`a snapshot of etcd ${release}, restored by its etcdutl, is served here`, needed, () =>
+    takeRestoreStart(peer(release, 'etcd'), SUBJECT, release),
+  );
+
+  test(`a snapshot taken here by etcdctl ${release} is restored by its etcdutl and served here`, needed, () =>
+    takeRestoreStart(SUBJECT, SUBJECT, release, release),
+  );
+}
+
+test('a snapshot taken here is restored by etcdutl 3.7 and served by real etcd 3.7', needs('etcd 3.7'), () =>
+  takeRestoreStart(SUBJECT, peer('3.7', 'etcd'), '3.7'),
 );
 
 test('the stream is the database in blobs with their remainders, then its SHA-256', options, async () => {

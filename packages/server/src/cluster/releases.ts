@@ -55,6 +55,7 @@ export class Releases {
     const others = this.#others;
     this.#options.ask(others, (versions) => {
       this.#waiting = null;
+      for (const id of this.#known.keys()) if (!this.#isOther(id)) this.#known.delete(id);
       for (const [i, { id }] of others.entries()) this.#note(id, versions[i]);
       const answers = versions.map(({ server }) => server);
       for (const each of waiting) each(answers);
@@ -86,6 +87,10 @@ export class Releases {
   get #others(): Member[] {
     const { membership, memberId } = this.#options;
     return membership.members().filter(({ id }) => id !== memberId);
+  }
+
+  #isOther(id: bigint): boolean {
+    return this.#others.some((other) => other.id === id);
   }
 
   *#ofOthers(): Generator<Release> {
