@@ -10,7 +10,16 @@ import { SeededRandom } from '@etcd/base';
 import { assertStillThere, type Contents, readContents } from '../support/contents.ts';
 import { EtcdRpc } from '../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../support/etcd-server.ts';
-import { isGo, needs, type PeerVersion, peer, REFERENCE, SUBJECT, versionOf } from '../support/programs.ts';
+import {
+  foundedAt,
+  isGo,
+  needs,
+  type PeerVersion,
+  peer,
+  REFERENCE,
+  SUBJECT,
+  versionOf,
+} from '../support/programs.ts';
 import { run } from '../support/run.ts';
 import { freePort, temporaryDirectory } from '../support/temporary.ts';
 
@@ -105,9 +114,6 @@ const back = (release: PeerVersion): string[] => {
   const minor = Number(release.slice(2));
   return isGo(SUBJECT) && versionOf(SUBJECT).minor > minor ? [] : [peer(release, 'etcd'), SUBJECT];
 };
-/** Founds a cluster that a release can open, or raises one to it. */
-const at = (release: '3.5' | '3.6' | '3.7'): string[] =>
-  isGo(SUBJECT) ? [] : [`--max-cluster-version=${release}`];
 const options = needs('etcd 3.4', 'etcd 3.5');
 const allReleases = needs('etcd 3.4', 'etcd 3.5', 'etcd 3.6', 'etcd 3.7');
 
@@ -122,7 +128,7 @@ for (const ending of ['SIGTERM', 'SIGKILL'] as const) {
       allReleases,
       async () => {
         const programs = [SUBJECT, ...back(release), ...back(release)];
-        await travel({ programs, ending, flags: at(release), tools: release });
+        await travel({ programs, ending, flags: foundedAt(release), tools: release });
       },
     );
   }
@@ -160,7 +166,7 @@ for (const from of ['3.4', '3.5'] as const) {
   test(`a directory of etcd ${from} that is raised here is continued by etcd 3.7`, allReleases, async () => {
     const programs = [peer(from, 'etcd'), SUBJECT, ...back('3.7')];
     // Few enough that requests of the v2 API are still in the log when the version goes up.
-    await travel({ programs, ending: 'SIGKILL', flags: at('3.7'), writesPerLeg: 20, tools: '3.7' });
+    await travel({ programs, ending: 'SIGKILL', flags: foundedAt('3.7'), writesPerLeg: 20, tools: '3.7' });
   });
 }
 
@@ -183,7 +189,7 @@ test('a separate directory for the log', options, async () => {
   const walDir = join(temporaryDirectory(), 'wal');
   const dataDir = join(temporaryDirectory(), 'data');
   const flags = [...FAST_ELECTION, `--wal-dir=${walDir}`];
-  const first = await EtcdServer.start({ dataDir, flags: [...flags, ...at('3.5')] });
+  const first = await EtcdServer.start({ dataDir, flags: [...flags, ...foundedAt('3.5')] });
   await write(first, 0, new SeededRandom(1), 50);
   const before = await readContents(first);
   await first.stop();

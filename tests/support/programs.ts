@@ -80,3 +80,8 @@ export function isGo(program: string): boolean {
   closeSync(file);
   return magic.toString('latin1') === '\x7fELF';
 }
+
+/** Flags with which the program under test founds a cluster that a release can go on with; real etcd has none of them. */
+export function foundedAt(release: Exclude<PeerVersion, '3.4'>): string[] {
+  return isGo(SUBJECT) ? [] : [`--max-cluster-version=${release}`];
+}

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { SeededRandom } from '@etcd/base';
 import { assertStillThere, readContents } from '../../support/contents.ts';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
-import { isGo, needs, REFERENCE, SUBJECT, versionOf } from '../../support/programs.ts';
+import { foundedAt, isGo, needs, REFERENCE, SUBJECT, versionOf } from '../../support/programs.ts';
 import { sleep } from '../../support/run.ts';
 import { Workload } from './workload.ts';
 
@@ -23,7 +23,7 @@ test('S22 acknowledged writes survive kill -9, again and again', needs('etcd 3.5
   const seed = Number(process.env['ETCD_TEST_SEED'] ?? Date.now() % 1_000_000_000);
   t.diagnostic(`ETCD_TEST_SEED=${seed}`);
   const random = new SeededRandom(seed);
-  let server = await EtcdServer.start({ flags: FLAGS, keepLog: false });
+  let server = await EtcdServer.start({ flags: [...FLAGS, ...foundedAt('3.5')], keepLog: false });
   const workload = new Workload(server.address);
   workload.start();
   try {
@@ -55,7 +55,7 @@ async function assertReadableByGo(server: EtcdServer): Promise<void> {
   if (isGo(SUBJECT) && versionOf(SUBJECT).minor > versionOf(REFERENCE).minor) return;
   const before = await readContents(server);
   await server.kill();
-  const reference = await server.restart({ program: REFERENCE });
+  const reference = await server.restart({ program: REFERENCE, flags: FLAGS });
   try {
     await assertStillThere(reference, before);
   } finally {

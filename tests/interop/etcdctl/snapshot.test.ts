@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { assertStillThere, type Contents, readContents } from '../../support/contents.ts';
 import { EtcdRpc } from '../../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
-import { isGo, needs, type PeerVersion, peer, REFERENCE, SUBJECT } from '../../support/programs.ts';
+import { foundedAt, needs, type PeerVersion, peer, REFERENCE, SUBJECT } from '../../support/programs.ts';
 import { run } from '../../support/run.ts';
 import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 
@@ -38,8 +38,8 @@ async function takeRestoreStart(
   const directory = temporaryDirectory();
   const file = join(directory, 'snapshot.db');
   // Where a cluster of etcd 3.5 is to go on, it is one of 3.5 that the snapshot is taken of.
-  const isOld = from === SUBJECT && !isGo(SUBJECT) && (takeWith === '3.4' || takeWith === '3.5');
-  const flags = isOld ? [...FAST_ELECTION, '--max-cluster-version=3.5'] : FAST_ELECTION;
+  const isOld = from === SUBJECT && (takeWith === '3.4' || takeWith === '3.5');
+  const flags = isOld ? [...FAST_ELECTION, ...foundedAt('3.5')] : FAST_ELECTION;
   const source = await EtcdServer.start({ program: from, flags });
   let before: Contents;
   try {

@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type IssuedCertificate, TestAuthority } from '@etcd/host/testing';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
-import { needs, peer, REFERENCE, SUBJECT, tool } from '../../support/programs.ts';
+import { foundedAt, needs, peer, REFERENCE, SUBJECT, tool } from '../../support/programs.ts';
 import { type Ended, run, sleep } from '../../support/run.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
@@ -222,7 +222,8 @@ test('S15 a handshake that stalls ends at its deadline, and holds up nobody', as
 });
 
 test('a certificate that the member makes for itself', needs('etcd 3.5'), async () => {
-  const server = await EtcdServer.start({ clientScheme: 'https', flags: [...FAST_ELECTION, '--auto-tls'] });
+  const flags = [...FAST_ELECTION, '--auto-tls'];
+  const server = await EtcdServer.start({ clientScheme: 'https', flags: [...flags, ...foundedAt('3.5')] });
   const args = [
     `--endpoints=https://${server.address}`,
     '--insecure-skip-tls-verify',
@@ -235,7 +236,7 @@ test('a certificate that the member makes for itself', needs('etcd 3.5'), async 
   assert.equal(code, 0);
   // It is used again, also by real etcd.
   await server.stop();
-  const again = await server.restart({ program: REFERENCE });
+  const again = await server.restart({ program: REFERENCE, flags });
   const { stdout } = await run(peer('3.5', 'etcdctl'), [...args.slice(0, 3), 'get', 'a']);
   assert.equal(stdout, 'a\nb\n');
   await again.kill();
