@@ -137,7 +137,8 @@ for (const release of RELEASES) {
   });
 
   const unread = split(false);
-  const title = unread.map(([, { name }]) => name).join(', ') || 'nothing';
+  if (unread.length === 0) continue;
+  const title = unread.map(([, { name }]) => name).join(', ');
   test(`etcd ${release} does not read ${title}`, needed, async () => {
     const logs = unread.map(([field]) => inEnvelope(field));
     if (unread.some(([field]) => field === V2_FIELD)) logs.push(v2Publication);
