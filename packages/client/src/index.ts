@@ -31,7 +31,7 @@ export { Auth, type PermissionKind } from './admin/auth.ts';
 export { Cluster } from './admin/cluster.ts';
 export { type DowngradeStep, Maintenance } from './admin/maintenance.ts';
 export { EtcdClient, Namespace } from './client.ts';
-export { Election, type ElectionOptions, Leadership } from './concurrency/election.ts';
+export { Election, type ElectionOptions, Leadership, type ObservedLeader } from './concurrency/election.ts';
 export { Lock, type LockOptions } from './concurrency/lock.ts';
 export type { LeaseLike } from './concurrency/queue.ts';
 export { DEFAULT_CLIENT_PORT, type Endpoint, parseEndpoint } from './endpoint.ts';

@@ -183,7 +183,8 @@ async function elections(client: EtcdClient): Promise<void> {
   const controller = new AbortController();
   const heard: string[] = [];
   const observing = (async () => {
-    for await (const { value } of election.observe({ signal: controller.signal })) heard.push(text(value));
+    for await (const { pair } of election.observe({ signal: controller.signal }))
+      heard.push(text(pair.value));
   })();
   assert.equal(await election.leader(), null);
   const first = await election.campaign('first');

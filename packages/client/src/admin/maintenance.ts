@@ -5,7 +5,7 @@
 import {
   AlarmAction,
   AlarmRequest,
-  type AlarmResponse,
+  AlarmResponse,
   AlarmType,
   DefragmentRequest,
   type DefragmentResponse,
@@ -52,6 +52,16 @@ export class Maintenance {
   alarmList(options: CallOptions = NO_OPTIONS): Promise<AlarmResponse> {
     const request = new AlarmRequest({ action: AlarmAction.GET, alarm: AlarmType.NONE });
     return this.#caller.unary(methods.alarm, request, options);
+  }
+
+  /** Ends every alarm; the answer has those that were. */
+  async alarmDisarmAll(options: CallOptions = NO_OPTIONS): Promise<AlarmResponse> {
+    const { alarms } = await this.alarmList(options);
+    const ended = new AlarmResponse();
+    for (const { memberId, alarm } of alarms) {
+      ended.alarms.push(...(await this.alarmDisarm(memberId, alarm, options)).alarms);
+    }
+    return ended;
   }
 
   alarmDisarm(memberId: bigint, alarm: number, options: CallOptions = NO_OPTIONS): Promise<AlarmResponse> {

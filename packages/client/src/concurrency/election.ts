@@ -3,9 +3,9 @@
  *
  *     const election = client.election('service');
  *     await using leadership = await election.campaign('host-a');
- *     for await (const leader of election.observe()) console.log(leader.value);
+ *     for await (const { pair } of election.observe()) console.log(pair.value);
  */
-import type { Compare } from '@etcd/api/etcdserverpb';
+import type { Compare, ResponseHeader } from '@etcd/api/etcdserverpb';
 import { EventType, type KeyValue } from '@etcd/api/mvccpb';
 import { equalBytes } from '@etcd/base';
 import { ClientError } from '../errors.ts';
@@ -25,6 +25,12 @@ import {
   type Store,
   waitForTurn,
 } from './queue.ts';
+
+/** Who leads, and what he says. */
+export interface ObservedLeader {
+  readonly pair: KeyValue;
+  readonly header: ResponseHeader | null;
+}
 
 export interface ElectionOptions {
   /** Life of the lease that is made for a campaign. */
@@ -73,19 +79,19 @@ export class Election {
     return (await firstInQueue(this.#store, this.#prefix, options)).pair;
   }
 
-  /** The leader's pair, whenever somebody comes to lead or says something new. May skip what is outdated. */
-  async *observe(options: { readonly signal?: AbortSignal | undefined } = {}): AsyncGenerator<KeyValue> {
+  /** The leader, whenever somebody comes to lead or says something new. May skip what is outdated. */
+  async *observe(
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<ObservedLeader> {
     const { signal } = options;
     for (;;) {
       const { pair, response } = await firstInQueue(this.#store, this.#prefix, { signal });
-      let leader = pair;
-      let revision = response.header?.revision ?? 0;
-      if (leader === null) {
-        leader = await this.#firstPut(revision + 1, signal);
-        revision = leader.modRevision;
-      }
+      const { header } = response;
+      const revision = header?.revision ?? 0;
+      const leader = pair === null ? await this.#firstPut(revision + 1, signal) : { pair, header };
       yield leader;
-      yield* this.#proclamations(leader.key, revision + 1, signal);
+      const from = pair === null ? leader.pair.modRevision : revision;
+      yield* this.#proclamations(leader.pair.key, from + 1, signal);
     }
   }
 
@@ -111,11 +117,11 @@ export class Election {
     return leadership;
   }
 
-  async #firstPut(startRevision: number, signal: AbortSignal | undefined): Promise<KeyValue> {
+  async #firstPut(startRevision: number, signal: AbortSignal | undefined): Promise<ObservedLeader> {
     const watch = this.#store.watch(this.#prefix, { prefix: true, startRevision, noDelete: true, signal });
-    for await (const { events } of watch) {
+    for await (const { events, response } of watch) {
       const pair = events[0]?.kv;
-      if (pair !== null && pair !== undefined) return pair;
+      if (pair !== null && pair !== undefined) return { pair, header: response.header };
     }
     throw new ClientError('closed', 'the watch of an election has ended');
   }
@@ -125,11 +131,11 @@ export class Election {
     key: Uint8Array,
     startRevision: number,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<KeyValue> {
-    for await (const { events } of this.#store.watch(key, { startRevision, signal })) {
+  ): AsyncGenerator<ObservedLeader> {
+    for await (const { events, response } of this.#store.watch(key, { startRevision, signal })) {
       for (const { type, kv } of events) {
         if (type === EventType.DELETE) return;
-        if (kv !== null) yield kv;
+        if (kv !== null) yield { pair: kv, header: response.header };
       }
     }
   }

@@ -34,15 +34,25 @@ export class Lock {
   readonly key: Uint8Array;
   /** The fencing token: grows from holder to holder. */
   readonly revision: number;
+  /** The store's revision when the lock was acquired. */
+  readonly acquiredRevision: number;
   #isReleased = false;
 
   /** Callers use {@link Lock.acquire}. */
-  constructor(store: Store, lease: LeaseLike, ownLease: HeldLease | null, key: Uint8Array, revision: number) {
+  constructor(
+    store: Store,
+    lease: LeaseLike,
+    ownLease: HeldLease | null,
+    key: Uint8Array,
+    revision: number,
+    acquiredRevision: number,
+  ) {
     this.#store = store;
     this.#lease = lease;
     this.#ownLease = ownLease;
     this.key = key;
     this.revision = revision;
+    this.acquiredRevision = acquiredRevision;
   }
 
   /** Waits for its turn. */
@@ -80,8 +90,11 @@ export class Lock {
     const prefix = queuePrefix(name);
     const key = contenderKey(prefix, lease.id);
     try {
-      const { revision, isFirst } = await enter(store, prefix, key, lease.id, { signal, timeoutMs });
-      const lock = new Lock(store, lease, ownLease, key, revision);
+      const { revision, isFirst, atRevision } = await enter(store, prefix, key, lease.id, {
+        signal,
+        timeoutMs,
+      });
+      const lock = new Lock(store, lease, ownLease, key, revision, atRevision);
       if (isFirst) return lock;
       if (!waits) {
         await lock.release();
@@ -89,11 +102,11 @@ export class Lock {
       }
       await waitForTurn(store, prefix, revision, anySignal(signal, lease.signal));
       // The lease may have expired while we waited, and the key with it.
-      const own = await store.kv.getOne(key, { signal, timeoutMs });
-      if (own === null || own.createRevision !== revision) {
+      const { header, kvs } = await store.kv.get(key, { signal, timeoutMs });
+      if (kvs[0]?.createRevision !== revision) {
         throw new ClientError('lease-lost', 'the lease of the lock has expired');
       }
-      return lock;
+      return new Lock(store, lease, ownLease, key, revision, header?.revision ?? revision);
     } catch (error) {
       // Whoever gives up must not stand in the queue; with its own lease the key goes too.
       if (ownLease !== null) await ownLease[Symbol.asyncDispose]();
@@ -138,7 +151,7 @@ async function enter(
   key: Uint8Array,
   lease: bigint,
   options: CallOptions,
-): Promise<{ readonly revision: number; readonly isFirst: boolean }> {
+): Promise<{ readonly revision: number; readonly isFirst: boolean; readonly atRevision: number }> {
   const first = op.get(prefix, { prefix: true, sortBy: 'create', order: 'ascend', limit: 1 });
   const { header, succeeded, responses } = await store.kv
     .txn()
@@ -149,5 +162,6 @@ async function enter(
   const own = responses[0]?.responseRange?.kvs[0];
   const revision = succeeded ? (header?.revision ?? 0) : (own?.createRevision ?? 0);
   const owner = responses[1]?.responseRange?.kvs[0];
-  return { revision, isFirst: owner === undefined || owner.createRevision === revision };
+  const isFirst = owner === undefined || owner.createRevision === revision;
+  return { revision, isFirst, atRevision: header?.revision ?? revision };
 }

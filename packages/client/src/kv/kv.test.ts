@@ -31,6 +31,12 @@ test('the end of a prefix is the first key behind it, or none', () => {
   assert.deepEqual(end(), [0]);
 });
 
+test('the bytes that a caller gives stay as they are, in a Buffer too', () => {
+  const prefix = Buffer.from('pre');
+  assert.equal(text(keyRange(prefix, { prefix: true }).rangeEnd), 'prf');
+  assert.equal(prefix.toString(), 'pre');
+});
+
 test('ranges: a key, a prefix, everything, from a key on, up to a key', () => {
   const read = (key: string, options = {}): string[] => {
     const { key: first, rangeEnd } = keyRange(key, options);

@@ -100,18 +100,28 @@ export class KV {
     key: Bytes,
     options: GetOptions & CallOptions = {},
   ): AsyncGenerator<RangeResponse, void, undefined> {
-    const request = rangeInNamespace(this.#prefix, rangeRequest(key, options));
-    const parts = this.#caller.serverStream(KvService.methods.rangeStream, request, options);
     let isFirst = true;
     try {
-      for await (const { rangeResponse } of parts) {
+      for await (const part of this.streamRange(rangeRequest(key, options), options)) {
         isFirst = false;
-        if (rangeResponse !== null) yield stripRange(this.#prefix.length, rangeResponse);
+        yield part;
       }
     } catch (error) {
       const isUnknown = error instanceof EtcdError && error.code === GrpcCode.Unimplemented;
       if (!isFirst || !isUnknown || options.order !== undefined) throw error;
       yield* this.#pageResponses(key, options);
+    }
+  }
+
+  /** The answer in the parts in which the server sends it; servers before 3.7 do not know how. */
+  async *streamRange(
+    request: RangeRequest,
+    options: CallOptions = NO_OPTIONS,
+  ): AsyncGenerator<RangeResponse, void, undefined> {
+    const inside = this.#prefix.length === 0 ? request : rangeInNamespace(this.#prefix, request);
+    const parts = this.#caller.serverStream(KvService.methods.rangeStream, inside, options);
+    for await (const { rangeResponse } of parts) {
+      if (rangeResponse !== null) yield stripRange(this.#prefix.length, rangeResponse);
     }
   }
 

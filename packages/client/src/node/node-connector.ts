@@ -1,6 +1,6 @@
 /** Connections over TCP, Unix sockets and TLS. */
 import { connect as connectSocket, isIP } from 'node:net';
-import { connect as connectTls, type SecureContextOptions } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import { type Duplex, socketDuplex } from '@etcd/transport';
 import type { Endpoint } from '../endpoint.ts';
 import type { Connector } from '../options.ts';
@@ -37,6 +37,7 @@ export class NodeConnector implements Connector {
     };
     // An address is no name that TLS could ask for; the certificate is checked against the host all the same.
     const named = name === '' || isIP(name) !== 0 ? options : { ...options, servername: name };
-    return socketDuplex(connectTls(named));
+    // Loaded when it is needed: most of a short program's life would go into it.
+    return socketDuplex(process.getBuiltinModule('node:tls').connect(named));
   }
 }

@@ -83,6 +83,7 @@ export class Watcher implements AsyncIterableIterator<WatchBatch, undefined> {
   #heldBytes = 0;
   #nextRevision: number;
   #isSuspended = false;
+  #finalResponse: WatchResponse | null = null;
   #isOver = false;
   #error: unknown = null;
 
@@ -109,6 +110,11 @@ export class Watcher implements AsyncIterableIterator<WatchBatch, undefined> {
   /** The first revision that has not been handed over; 0 before the server has said where the watch begins. */
   get nextRevision(): number {
     return this.#nextRevision;
+  }
+
+  /** The message with which the server has ended the watch; null where it has not. */
+  get finalResponse(): WatchResponse | null {
+    return this.#finalResponse;
   }
 
   get isOver(): boolean {
@@ -201,6 +207,7 @@ export class Watcher implements AsyncIterableIterator<WatchBatch, undefined> {
 
   /** The server has ended the watch. */
   onCanceled(response: WatchResponse, entry: RpcError | null): void {
+    this.#finalResponse = response;
     if (response.compactRevision > 0) this.end(new CompactedError(response.compactRevision));
     else if (entry !== null) this.end(new EtcdError(entry));
     else this.end(new ClientError('closed', response.cancelReason || 'the server has ended the watch'));
