@@ -3,7 +3,7 @@
  * hundreds of source modules costs most of a second. Packages whose files must stay where they are (native
  * libraries) are left out of the bundle.
  *
- * Beside the bundle of a server lies V8's code for it, made by a run that has served requests (`code-cache.ts`): nothing is compiled again at
+ * Beside the bundle lies V8's code for it, made by a run that has done what it is for (`code-cache/`): nothing is compiled again at
  * a start. Both carry a hash of the bundle in their names, so that they can't belong to different programs; the small file under the
  * program's own name puts them together, and goes without the code if there is none, or V8 is another.
  */
@@ -12,8 +12,11 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { type BuildOptions, build } from 'esbuild';
 
-/** Servers, which are worth a run at build time. */
-const SERVERS: Readonly<Record<string, string>> = { etcd: 'packages/etcd/src/main.ts' };
+/** Programs whose start counts, which are worth a run at build time. */
+const PROGRAMS: Readonly<Record<string, string>> = {
+  etcd: 'packages/etcd/src/main.ts',
+  etcdctl: 'packages/etcdctl/src/main.ts',
+};
 /** What starts from a file of its own. */
 const OTHERS: Readonly<Record<string, string>> = {
   // A thread of etcd.
@@ -38,7 +41,7 @@ const COMMON = {
 } satisfies BuildOptions;
 
 /** The bundle as a function of what a module gets from Node. Only ASCII, so that reading it is copying it. */
-async function buildServer(name: string, entry: string): Promise<void> {
+async function buildProgram(name: string, entry: string): Promise<void> {
   const result = await build({
     ...COMMON,
     entryPoints: [entry],
@@ -60,13 +63,13 @@ async function buildServer(name: string, entry: string): Promise<void> {
   }
   writeFileSync(`${dist}/${files.program}`, bundle!.contents);
   writeFileSync(`${dist}/${files.program}.map`, map!.contents);
-  if (!existsSync(`${dist}/${files.code}`)) makeCode(files);
+  if (!existsSync(`${dist}/${files.code}`)) makeCode(name, files);
   writeFileSync(`${dist}/${name}.cjs`, starter(files));
 }
 
 /** Without it the program starts all the same, only slower. */
-function makeCode({ program, code }: { program: string; code: string }): void {
-  const args = [`${root}tools/code-cache.ts`, `${dist}/${program}`, `${dist}/${code}`];
+function makeCode(name: string, { program, code }: { program: string; code: string }): void {
+  const args = [`${root}tools/code-cache/${name}.ts`, `${dist}/${program}`, `${dist}/${code}`];
   const made = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: CACHE_TIMEOUT_MS });
   if (made.status !== 0) console.warn(`${program}: no code was made for it: ${made.stderr || made.error}`);
 }
@@ -99,4 +102,4 @@ for (const [name, entry] of Object.entries(OTHERS)) {
     },
   });
 }
-for (const [name, entry] of Object.entries(SERVERS)) await buildServer(name, entry);
+for (const [name, entry] of Object.entries(PROGRAMS)) await buildProgram(name, entry);

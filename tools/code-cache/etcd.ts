@@ -1,7 +1,7 @@
 /**
  * Runs the bundle of a server for a while, with requests of each kind that has to be quick, and saves the code that V8 has made of it:
  *
- *     node tools/code-cache.ts <bundle> <file>
+ *     node tools/code-cache/etcd.ts <bundle> <file>
  */
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

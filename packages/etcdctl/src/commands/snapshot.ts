@@ -1,0 +1,127 @@
+/** `etcdctl snapshot save`: a copy of a member's database, which is whole or not there. */
+import { createHash } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import type { EtcdClient } from '@etcd/client';
+import { type Command, ExitError, type Invocation } from '@etcd/host/cli';
+import { onlyArgument } from '../arguments.ts';
+import { describeError } from '../describe-error.ts';
+import { EXIT } from '../exit-codes.ts';
+import { GROUP } from '../groups.ts';
+import { onInterrupt } from '../interrupt.ts';
+import { Progress } from '../progress.ts';
+import { withSession } from '../session.ts';
+
+const DIGEST_BYTES = 32;
+/** A database is made of whole sectors; behind them stands its digest. */
+const SECTOR_BYTES = 512;
+const PRIVATE_MODE = 0o600;
+
+const SAVE: Command = {
+  name: 'save',
+  usage: '<filename>',
+  summary: 'Copies the database of a member into a file',
+  examples: `  etcdctl snapshot save /backup/etcd-snapshot.db
+  etcdctl --endpoints=https://10.0.0.1:2379 --cacert=ca.crt --cert=client.crt --key=client.key snapshot save snapshot.db`,
+  run: save,
+};
+
+export const SNAPSHOT: Command = {
+  name: 'snapshot',
+  usage: '<subcommand>',
+  summary: 'Commands about copies of a member',
+  group: GROUP.CLUSTER,
+  commands: [SAVE],
+};
+
+async function save(invocation: Invocation): Promise<void> {
+  const path = onlyArgument(invocation.args, 'snapshot save expects one argument <filename>');
+  await withSession(
+    invocation,
+    async (session) => {
+      if (session.endpoints.length !== 1) {
+        const given = session.endpoints.join(' ');
+        const problem = `snapshot must be requested to one selected node, not multiple [${given}]`;
+        throw new ExitError(EXIT.INTERRUPTED, problem);
+      }
+      const client = await session.client();
+      // Without a deadline of the user's there is none: a database may be large.
+      const timeoutMs = invocation.flags.isSet('command-timeout') ? session.timeoutMs : 0;
+      const version = await saveTo(path, client, timeoutMs);
+      invocation.io.line(`Snapshot saved at ${path}`);
+      if (version !== '') invocation.io.line(`Server version ${version}`);
+    },
+    EXIT.INTERRUPTED,
+  );
+}
+
+/** Returns the version of the database, where the server says it. */
+async function saveTo(path: string, client: EtcdClient, timeoutMs: number): Promise<string> {
+  const partPath = `${path}.part`;
+  const signal = onInterrupt();
+  const progress = await Progress.start('snapshot', 'bytes');
+  let descriptor = -1;
+  try {
+    try {
+      descriptor = openSync(partPath, 'w', PRIVATE_MODE);
+    } catch (error) {
+      const reason =
+        (error as NodeJS.ErrnoException).code === 'ENOENT'
+          ? 'no such file or directory'
+          : describeError(error);
+      throw new Error(`could not open ${partPath} (open ${partPath}: ${reason})`);
+    }
+    const writer = new SnapshotWriter(descriptor);
+    let version = '';
+    for await (const { blob, remainingBytes, version: told } of client.maintenance.snapshot({
+      timeoutMs,
+      signal,
+    })) {
+      version ||= told;
+      writer.write(blob);
+      progress.update(writer.byteCount, writer.byteCount + remainingBytes);
+    }
+    const problem = writer.problem();
+    if (problem !== '') throw new Error(problem);
+    fsyncSync(descriptor);
+    closeSync(descriptor);
+    descriptor = -1;
+    renameSync(partPath, path);
+    return version;
+  } finally {
+    progress.end();
+    if (descriptor >= 0) closeSync(descriptor);
+    rmSync(partPath, { force: true });
+  }
+}
+
+/** Writes a snapshot and checks it on the way: the last bytes are the digest of all before. */
+class SnapshotWriter {
+  readonly #descriptor: number;
+  readonly #hash = createHash('sha256');
+  /** The last bytes that have come, which may be the digest. */
+  #tail = Buffer.alloc(0);
+  byteCount = 0;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  write(blob: Uint8Array): void {
+    for (let at = 0; at < blob.length; ) at += writeSync(this.#descriptor, blob, at);
+    this.byteCount += blob.length;
+    const pending = Buffer.concat([this.#tail, blob]);
+    const bodyBytes = Math.max(0, pending.length - DIGEST_BYTES);
+    this.#hash.update(pending.subarray(0, bodyBytes));
+    this.#tail = Buffer.from(pending.subarray(bodyBytes));
+  }
+
+  /** What is wrong with what has come; empty for nothing. */
+  problem(): string {
+    if (this.byteCount % SECTOR_BYTES !== DIGEST_BYTES) {
+      return `sha256 checksum not found [bytes: ${this.byteCount}]`;
+    }
+    return this.#hash.digest().equals(this.#tail)
+      ? ''
+      : 'sha256 checksum does not match: the snapshot is damaged';
+  }
+}

@@ -1,0 +1,38 @@
+/** How far something is, on stderr and only on a terminal. */
+import type { SingleBar } from 'cli-progress';
+import { humanBytes } from './printers/rows.ts';
+
+export class Progress {
+  readonly #bar: SingleBar | null;
+
+  constructor(bar: SingleBar | null) {
+    this.#bar = bar;
+  }
+
+  /** The bar is loaded only where somebody sees it. */
+  static async start(what: string, unit: 'bytes' | 'items'): Promise<Progress> {
+    if (process.stderr.isTTY !== true) return new Progress(null);
+    const { default: progress } = await import('cli-progress');
+    const bar = new progress.SingleBar(
+      {
+        format: `${what} [{bar}] {percentage}% {value} / {total}`,
+        formatValue: (value, _options, type) =>
+          unit === 'bytes' && type !== 'percentage' ? humanBytes(value) : String(value),
+        clearOnComplete: true,
+        hideCursor: true,
+      },
+      progress.Presets.legacy,
+    );
+    bar.start(0, 0);
+    return new Progress(bar);
+  }
+
+  update(done: number, total: number): void {
+    this.#bar?.setTotal(total);
+    this.#bar?.update(done);
+  }
+
+  end(): void {
+    this.#bar?.stop();
+  }
+}
