@@ -126,31 +126,39 @@ async function leaderOf(cluster: Cluster): Promise<EtcdProcess | null> {
   return cluster.members[at] ?? null;
 }
 
-/** Kills the leader every other time, else anybody. The order is the same for both programs. */
-async function killOneAfterTheOther(cluster: Cluster, untilMs: number): Promise<void> {
+/**
+ * Kills the leader every other time, else anybody. The order is the same for both programs; nobody is killed before the last one is back, so
+ * that two can always decide. Returns how long each took to come back.
+ */
+async function killOneAfterTheOther(cluster: Cluster, untilMs: number): Promise<number[]> {
   const random = new SeededRandom(1);
+  const backMs: number[] = [];
   for (let i = 0; performance.now() < untilMs; i++) {
     await sleep(KILL_EVERY_MS + random.below(KILL_SPREAD_MS));
     const anybody = cluster.members[random.below(MEMBERS)]!;
     const victim = i % 2 === 0 ? ((await leaderOf(cluster)) ?? anybody) : anybody;
     await victim.stop('SIGKILL');
     await sleep(DOWN_MS);
+    const startMs = performance.now();
     victim.relaunch();
+    await victim.answers();
+    backMs.push(performance.now() - startMs);
   }
+  return backMs.sort((a, b) => a - b);
 }
 
 async function storm(cluster: Cluster, durationMs: number): Promise<Sample> {
   const counts: Counts = { acknowledged: 0, failed: 0, useless: 0, longestGapMs: 0 };
   const clients = Array.from({ length: CLIENTS }, (_, i) => new StormClient(cluster, i, counts));
   const untilMs = performance.now() + durationMs;
-  await Promise.all([
-    killOneAfterTheOther(cluster, untilMs),
-    ...clients.map((client) => client.run(untilMs)),
-  ]);
-  await Promise.all(cluster.members.map((member) => member.answers()));
+  const writing = clients.map((client) => client.run(untilMs));
+  const backMs = await killOneAfterTheOther(cluster, untilMs);
+  await Promise.all(writing);
   for (const client of clients) await client.verify();
   const { acknowledged, failed, useless, longestGapMs } = counts;
-  return { rate: perSecond(acknowledged, durationMs), failed, useless, gap: longestGapMs };
+  const back = backMs[backMs.length >> 1] ?? 0;
+  const kills = backMs.length;
+  return { rate: perSecond(acknowledged, durationMs), failed, useless, gap: longestGapMs, kills, back };
 }
 
 function burn(): ChildProcess[] {
@@ -162,13 +170,15 @@ function burn(): ChildProcess[] {
 export const killStorm: BenchCase = {
   name: 'kill-storm',
   about:
-    'three members beside two busy processes, one killed every two seconds: puts of 16 clients, one at a time each',
+    'three members beside two busy processes, killed one after the other: puts of 16 clients, one at a time each',
   isLong: true,
   isFresh: true,
   rows: [
     { figure: 'rate', label: 'acknowledged puts per second', unit: 'per s', goal: { ratioAtLeast: 1 } },
     { figure: 'failed', label: 'puts that failed', unit: '×' },
     { figure: 'useless', label: 'of them with Unknown or Internal', unit: '×', goal: { atMost: 0 } },
+    { figure: 'kills', label: 'members killed', unit: '×' },
+    { figure: 'back', label: 'median time until a killed member answers', unit: 'ms' },
     {
       figure: 'gap',
       label: 'longest time of a client without an acknowledgement',
