@@ -62,10 +62,10 @@ export class KvService {
     this.#member = context.member;
     this.#requests = context.requests;
     this.#header = context.header;
-    const { clock, logger, config } = context.member;
+    const { clock, config } = context.member;
     this.#times = new RequestTimes({
       clock,
-      logger,
+      logger: context.logger,
       metrics: context.metrics,
       warningMs: config.warningUnaryRequestDurationMs,
       warningApplyMs: config.warningApplyDurationMs,

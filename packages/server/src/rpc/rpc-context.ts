@@ -7,7 +7,7 @@ import {
   RPC_ERRORS,
   type RpcError,
 } from '@etcd/api';
-import { GrpcCode } from '@etcd/base';
+import { GrpcCode, type Logger } from '@etcd/base';
 import type { Counter } from '@etcd/host/metrics';
 import type { Identity } from '@etcd/storage/auth';
 import { MethodKind, type ServerCall } from '@etcd/transport';
@@ -35,8 +35,9 @@ export class RpcContext {
   readonly requests: Requests;
   readonly callers: Callers;
   readonly access: Access;
-  /** Where requests are counted: the member's own, as a rule. */
+  /** Where requests are counted, and slow ones told of: the member's own, as a rule. */
   readonly metrics: MetricHandles;
+  readonly logger: Logger;
   readonly header: ResponseHeaderWriter;
 
   constructor(
@@ -44,11 +45,13 @@ export class RpcContext {
     requests: Requests,
     callers: Callers,
     metrics: MetricHandles = member.metrics.handles,
+    logger: Logger = member.logger,
   ) {
     this.member = member;
     this.requests = requests;
     this.callers = callers;
     this.metrics = metrics;
+    this.logger = logger;
     this.access = member.access;
     this.header = new ResponseHeaderWriter(member.clusterId, member.memberId, () => member.term);
   }

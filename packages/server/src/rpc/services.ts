@@ -1,5 +1,6 @@
 /** All services of a member, registered with its gRPC server as the table of RPCs says. */
 import { RPC_ERRORS } from '@etcd/api';
+import { SILENT_LOGGER } from '@etcd/base';
 import type { GrpcServer } from '@etcd/transport';
 import type { MetricHandles } from '../metrics/index.ts';
 import { ANYBODY, type Callers } from './callers.ts';
@@ -57,9 +58,9 @@ export function registerServices(
   };
 }
 
-/** The same for a server that nobody but this program calls, and whose calls are counted in `metrics`. */
+/** The same for a server that nobody but this program calls: its calls are counted in `metrics`, and slow ones told to nobody. */
 export function registerUncounted(member: ServedMember, grpc: GrpcServer, metrics: MetricHandles): void {
-  const context = new RpcContext(member, member, ANYBODY, metrics);
+  const context = new RpcContext(member, member, ANYBODY, metrics, SILENT_LOGGER);
   registerRpcs(RPC_TABLE, grpc, context, newServices(context));
 }
 
