@@ -14,6 +14,11 @@
  * the V8 heap ({@link RevisionLog}), which the commits follow and from which recent ones are read even after their commit.
  * All other buckets are small; their pending changes are kept by key.
  *
+ * What takes many turns is of one state: a snapshot, a hash and a walk read in a transaction of their own, whose pages stay until it
+ * is closed; a commit takes what was sealed, from the log that it began with. When another file takes this one's place (`retire`), it
+ * commits what is pending, and stays open for those transactions and for who `retain`s it; a defragmentation ends, for what it was
+ * about is gone.
+ *
  * The user's duties: `startRevisions` before the first revision; writes held back while `overloaded`; `closeThen` at the
  * end, with no write after it. After a failed commit (`onFatal`) nothing more is written, and the process ends.
  */

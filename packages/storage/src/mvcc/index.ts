@@ -7,7 +7,7 @@
  * `restoreThen`; then a {@link WatchHub} is made on it. From then on everything but restoring, compacting and hashing is
  * synchronous: what is applied runs to its end within one call, so there is never a half-done transaction to see. Writes go
  * through {@link put}, {@link deleteRange} and {@link executeTxn}, or `beginWrite` and `endWrite`. Reads go through
- * {@link executeRange}, or in steps through {@link RangeScan}. When a snapshot replaces the backend: `Lessor.recover`,
+ * {@link executeRange}, or in steps through {@link RangeScan}, which holds a view between them. When a snapshot replaces the backend: `Lessor.recover`,
  * `Store.replaceThen`, and in its callback `WatchHub.onStoreReplaced`.
  *
  * Bytes. Results name key-value pairs as ranges of arrays ({@link Slices}): encoded, as they lie in the backend. The arrays never
@@ -16,8 +16,17 @@
  * Errors of requests are values, entries of `INTERNAL_ERRORS`; after an error nothing has changed. A file that can't be read is a
  * {@link RestoreError}. Anything thrown is a broken invariant.
  *
- * What runs in the background works in slices through the injected clock, and stops at `close`: compaction, hashes, watchers that
- * catch up. Nothing here reads a clock but to log how long something took.
+ * What runs in the background works in slices (`slice-sizes.ts`) through the injected clock, and stops at `close`. What becomes of
+ * each when, between two slices, a compaction comes or the store is replaced:
+ *
+ *   range in steps   holds a view (`views.ts`): reads its revision to the end, or fails when that takes too long
+ *   hash             the same; and reads the file in a transaction of its own
+ *   compaction       waits for older views; given up with the store, and who waits for it is told after the new store's
+ *   catching up      watchers find their place again by revision, in a new store too, since its history is the same; those whose next
+ *                    revision is compacted are told so, as etcd's are
+ *   restore          reads in a transaction of its own; given up with the store
+ *
+ * Nothing here reads a clock but to log how long something took.
  */
 export type { Changes } from './changes.ts';
 export { type HashCallback, HashStorage } from './hash-storage.ts';
