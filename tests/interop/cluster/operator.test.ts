@@ -91,7 +91,8 @@ class Operator {
     this.steps.push(`${isKill ? 'kill' : 'stop'} ${describe(member)}, and start it again`);
     await (isKill ? member.kill() : member.stop());
     await this.#othersWrite(member);
-    await member.start();
+    // It may have been exchanged since it came, for a program that has other flags.
+    await member.start(member.kind, { flags: flags(member.kind) });
   }
 
   /** Another program goes on with a member's directory: ours, or the same release or a later one. */
