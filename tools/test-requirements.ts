@@ -37,6 +37,7 @@ export type RequirementName =
   | 'h2load'
   | 'nghttp'
   | 'curl'
+  | 'python3'
   | 'python3-grpcio'
   | 'h2spec'
   | 'iproute2';
@@ -105,6 +106,12 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: 'an HTTP client',
     find: () => findOnPath('curl'),
     bring: () => installPackages('curl'),
+  },
+  {
+    name: 'python3',
+    purpose: 'pseudo-terminals, on which programs ask for passwords',
+    find: () => findOnPath('python3'),
+    bring: () => installPackages('python3'),
   },
   {
     name: 'python3-grpcio',
