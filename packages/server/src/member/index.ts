@@ -4,4 +4,4 @@
  */
 export { EtcdServer, type EtcdServerOptions } from './etcd-server.ts';
 export { connectMetrics } from './member-metrics.ts';
-export { versionJson } from './peer-answers.ts';
+export { type VersionFacts, versionJson } from './version-json.ts';

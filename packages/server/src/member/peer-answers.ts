@@ -14,14 +14,14 @@ import {
   encodeLeaseInternalResponse,
   LeaseInternalResponse,
 } from '@etcd/api/leasepb';
-import { formatId, formatVersion, type Member, membersJson } from '@etcd/storage/membership';
-import { readStorageVersion } from '@etcd/storage/schema';
+import { formatId, type Member, membersJson } from '@etcd/storage/membership';
 import { IMPLEMENTATION_HEADER } from '../boot/index.ts';
 import { leaseTimeToLive } from '../cluster/index.ts';
-import { ETCD_VERSION, IMPLEMENTATION_NAME } from '../config/index.ts';
+import { IMPLEMENTATION_NAME } from '../config/index.ts';
 import { STATE_HASH_PATH } from '../integrity/index.ts';
 import type { PeerRequest, PeerResponse } from '../peer/index.ts';
 import type { EtcdServer } from './etcd-server.ts';
+import { versionJson } from './version-json.ts';
 
 type Respond = (response: PeerResponse) => void;
 
@@ -60,16 +60,6 @@ export function answerPeerRequest(server: EtcdServer, request: PeerRequest, resp
     default:
       return respond(failure(404, '404 page not found'));
   }
-}
-
-/** What `/version` says, to clients and to members. */
-export function versionJson({ membership, backend }: Pick<EtcdServer, 'membership' | 'backend'>): string {
-  const storage = readStorageVersion(backend);
-  return JSON.stringify({
-    etcdserver: ETCD_VERSION,
-    etcdcluster: membership.version === null ? 'not_decided' : formatVersion(membership.version),
-    storage: storage === null ? 'unknown' : `${storage.major}.${storage.minor}.0`,
-  });
 }
 
 function promote(server: EtcdServer, request: PeerRequest, text: string, respond: Respond): void {

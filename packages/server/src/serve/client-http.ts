@@ -11,10 +11,10 @@ import {
   NOT_FOUND,
 } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
-import type { EtcdServer } from '../member/index.ts';
 import { versionJson } from '../member/index.ts';
 import { debugVars } from './debug-vars.ts';
 import { answerChecks, answerHealth } from './health-checks.ts';
+import type { HealthFacts } from './health-facts.ts';
 
 interface ClientQuestion extends HttpQuestion {
   readonly acceptsGzip: boolean;
@@ -23,12 +23,12 @@ interface ClientQuestion extends HttpQuestion {
 type ClientAnswering = (answer: Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Array }) => void;
 
 export class ClientHttp {
-  readonly #server: EtcdServer;
+  readonly #member: HealthFacts;
   /** Refreshes what is only counted when somebody looks. */
   readonly #beforeScrape: () => void;
 
-  constructor(server: EtcdServer, beforeScrape: () => void) {
-    this.#server = server;
+  constructor(member: HealthFacts, beforeScrape: () => void) {
+    this.#member = member;
     this.#beforeScrape = beforeScrape;
   }
 
@@ -37,15 +37,15 @@ export class ClientHttp {
     switch (path) {
       case '/debug/vars':
         if (method !== 'GET') return done(methodNotAllowed('GET'));
-        return done(httpJson(debugVars(this.#server)));
+        return done(httpJson(debugVars(this.#member)));
       case '/health':
-        return answerHealth(this.#server, method, query, done);
+        return answerHealth(this.#member, method, query, done);
       case '/version':
         return this.#version(method, done);
       case '/metrics':
         return this.#metrics(method, acceptsGzip, done);
       default:
-        if (!answerChecks(this.#server, method, path, query, done)) done(NOT_FOUND);
+        if (!answerChecks(this.#member, method, path, query, done)) done(NOT_FOUND);
     }
   }
 
@@ -75,13 +75,13 @@ export class ClientHttp {
 
   #version(method: string, done: Answering): void {
     if (method !== 'GET') return done(methodNotAllowed('GET'));
-    done(httpJson(versionJson(this.#server)));
+    done(httpJson(versionJson(this.#member)));
   }
 
   #metrics(method: string, acceptsGzip: boolean, done: ClientAnswering): void {
     if (method !== 'GET' && method !== 'HEAD') return done(methodNotAllowed('GET'));
     this.#beforeScrape();
-    this.#server.metrics.render().then(
+    this.#member.metrics.render().then(
       ({ contentType, text }) => {
         const headers: HttpAnswer['headers'] = [['content-type', contentType]];
         if (!acceptsGzip) return done({ status: 200, headers, body: text });
@@ -91,7 +91,7 @@ export class ClientHttp {
         });
       },
       (error: unknown) => {
-        this.#server.logger.error('failed to render metrics', { error });
+        this.#member.logger.error('failed to render metrics', { error });
         done(httpError(500, 'failed to render metrics'));
       },
     );

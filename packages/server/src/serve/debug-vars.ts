@@ -2,9 +2,9 @@
 import { memoryStatistics } from '@etcd/host/metrics';
 import { descriptorLimit } from '@etcd/host/process';
 import { maskArguments } from '../config/index.ts';
-import type { EtcdServer } from '../member/index.ts';
+import type { HealthFacts } from './health-facts.ts';
 
-export function debugVars(server: EtcdServer): string {
+export function debugVars(member: Pick<HealthFacts, 'raftStatus'>): string {
   const { alloc, heapSys, heapInuse, heapIdle, sys } = memoryStatistics();
   const vars: [string, string][] = [
     ['cmdline', JSON.stringify(['etcd', ...maskArguments(process.argv.slice(2))])],
@@ -20,7 +20,7 @@ export function debugVars(server: EtcdServer): string {
         HeapInuse: heapInuse,
       }),
     ],
-    ['raft.status', server.raftStatus()],
+    ['raft.status', member.raftStatus()],
   ];
   return `{\n${vars.map(([name, json]) => `${JSON.stringify(name)}: ${json}`).join(',\n')}\n}\n`;
 }

@@ -4,28 +4,28 @@
  */
 import { AlarmType } from '@etcd/api/etcdserverpb';
 import { type Answering, httpError, httpText, methodNotAllowed } from '@etcd/host/net';
-import type { EtcdServer } from '../member/index.ts';
+import type { HealthFacts } from './health-facts.ts';
 
 /** Calls back with what is wrong; null when nothing is. */
-type Check = (server: EtcdServer, done: (problem: string | null) => void) => void;
+type Check = (member: HealthFacts, done: (problem: string | null) => void) => void;
 
 const LIVEZ = 'livez';
 const READYZ = 'readyz';
 const FENCED = 'the data of this member differ from those of the majority';
 
-const serializableRead: Check = (server, done) =>
-  done(server.isStopped ? 'etcdserver: server stopped' : null);
+const serializableRead: Check = (member, done) =>
+  done(member.isStopped ? 'etcdserver: server stopped' : null);
 
-const linearizableRead: Check = (server, done) =>
-  server.read({ onReadable: () => done(null), onUnreadable: (error) => done(error.message) });
+const linearizableRead: Check = (member, done) =>
+  member.read({ onReadable: () => done(null), onUnreadable: (error) => done(error.message) });
 
-const dataCorruption: Check = (server, done) => {
-  if (server.isFenced) return done(FENCED);
-  const [alarm] = server.alarms.list(AlarmType.CORRUPT);
+const dataCorruption: Check = (member, done) => {
+  if (member.isFenced) return done(FENCED);
+  const [alarm] = member.alarms.list(AlarmType.CORRUPT);
   done(alarm === undefined ? null : 'alarm activated: CORRUPT');
 };
 
-const nonLearner: Check = (server, done) => done(server.isLearner ? 'not supported for learner' : null);
+const nonLearner: Check = (member, done) => done(member.isLearner ? 'not supported for learner' : null);
 
 const CHECKS: ReadonlyMap<string, ReadonlyMap<string, Check>> = new Map([
   [LIVEZ, new Map([['serializable_read', serializableRead]])],
@@ -42,7 +42,7 @@ const CHECKS: ReadonlyMap<string, ReadonlyMap<string, Check>> = new Map([
 
 /** Answers `/livez`, `/readyz` and the paths of their checks; false for any other path. */
 export function answerChecks(
-  server: EtcdServer,
+  member: HealthFacts,
   method: string,
   path: string,
   query: URLSearchParams,
@@ -59,7 +59,7 @@ export function answerChecks(
   }
   const excluded = new Set(query.getAll('exclude'));
   const names = name === undefined ? [...checks.keys()].filter((check) => !excluded.has(check)) : [name];
-  runChecks(server, group, names, (isHealthy, report) => {
+  runChecks(member, group, names, (isHealthy, report) => {
     if (!isHealthy) done(httpError(503, report));
     else done(httpText(query.has('verbose') ? `${report}ok\n` : 'ok\n'));
   });
@@ -67,18 +67,18 @@ export function answerChecks(
 }
 
 function runChecks(
-  server: EtcdServer,
+  member: HealthFacts,
   group: string,
   names: readonly string[],
   done: (isHealthy: boolean, report: string) => void,
 ): void {
-  const { healthcheck, healthchecksTotal } = server.metrics.handles;
+  const { healthcheck, healthchecksTotal } = member.metrics.handles;
   let isHealthy = true;
   let report = '';
   const next = (index: number): void => {
     const name = names[index];
     if (name === undefined) return done(isHealthy, report);
-    CHECKS.get(group)!.get(name)!(server, (problem) => {
+    CHECKS.get(group)!.get(name)!(member, (problem) => {
       isHealthy &&= problem === null;
       report += problem === null ? `[+]${name} ok\n` : `[-]${name} failed: ${problem}\n`;
       healthcheck.labels(group, name).set(problem === null ? 1 : 0);
@@ -90,13 +90,13 @@ function runChecks(
 }
 
 export function answerHealth(
-  server: EtcdServer,
+  member: HealthFacts,
   method: string,
   query: URLSearchParams,
   done: Answering,
 ): void {
   if (method !== 'GET') return done(methodNotAllowed('GET'));
-  const { healthSuccess, healthFailures } = server.metrics.handles;
+  const { healthSuccess, healthFailures } = member.metrics.handles;
   const finish = (reason: string): void => {
     const body = JSON.stringify({ health: String(reason === ''), reason });
     if (reason === '') {
@@ -104,17 +104,17 @@ export function answerHealth(
       return done({ status: 200, headers: [['content-type', 'text/plain; charset=utf-8']], body });
     }
     healthFailures.inc();
-    server.logger.warn('/health error', { output: body, 'status-code': 503 });
+    member.logger.warn('/health error', { output: body, 'status-code': 503 });
     done(httpError(503, body));
   };
   const isSerializable = query.get('serializable') === 'true';
   const excluded = new Set(query.getAll('exclude'));
-  const alarm = server.alarms.list(AlarmType.NONE).find((raised) => !excluded.has(alarmName(raised.alarm)));
+  const alarm = member.alarms.list(AlarmType.NONE).find((raised) => !excluded.has(alarmName(raised.alarm)));
   if (alarm !== undefined) return finish(`ALARM ${alarmName(alarm.alarm)}`);
-  if (server.isFenced && !excluded.has(alarmName(AlarmType.CORRUPT))) return finish(FENCED);
+  if (member.isFenced && !excluded.has(alarmName(AlarmType.CORRUPT))) return finish(FENCED);
   if (isSerializable) return finish('');
-  if (server.leader === 0n) return finish('RAFT NO LEADER');
-  linearizableRead(server, (problem) => finish(problem === null ? '' : `RANGE ERROR:${problem}`));
+  if (member.leader === 0n) return finish('RAFT NO LEADER');
+  linearizableRead(member, (problem) => finish(problem === null ? '' : `RANGE ERROR:${problem}`));
 }
 
 function alarmName(alarm: number): string {

@@ -117,6 +117,10 @@ export class SingleLog implements ApplierHost {
     this.#applier.apply([new Entry({ type, term: TERM, index: this.appliedIndex + 1, data })]);
   }
 
+  applyEntries(entries: readonly Entry[]): void {
+    this.#applier.apply(entries);
+  }
+
   appendConfChange(change: ConfChange): void {
     this.append(encodeConfChange(change), EntryType.EntryConfChange);
   }
