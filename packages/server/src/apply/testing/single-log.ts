@@ -41,7 +41,7 @@ const TERM = 2;
 
 export class SingleLog implements ApplierHost {
   readonly clock = new SimClock();
-  readonly disk = new SimDisk();
+  readonly disk = new SimDisk({ schedule: (_operation, complete) => this.clock.defer(complete) });
   readonly metrics: MetricHandles = createHandles();
   readonly backend: Backend;
   readonly store: Store;

@@ -265,7 +265,7 @@ export class FakeMember implements ServedMember {
   }
 }
 
-class TestStream<Request, Response> implements ClientReceiver {
+export class TestStream<Request, Response> implements ClientReceiver {
   readonly responses: Response[] = [];
   end: { readonly code: number; readonly message: string } | null = null;
   readonly #member: FakeMember;
@@ -284,6 +284,10 @@ class TestStream<Request, Response> implements ClientReceiver {
     member.clock.settle();
   }
 
+  get isOpen(): boolean {
+    return this.end === null;
+  }
+
   /** Sends a request; everything has come to rest when this returns. */
   send(request: Request): void {
     this.sendBytes(encode(this.#method.request, request));
@@ -297,6 +301,11 @@ class TestStream<Request, Response> implements ClientReceiver {
   halfClose(): void {
     this.#call.halfClose();
     this.#member.clock.settle();
+  }
+
+  /** Takes no more messages until the end. */
+  stopReading(): void {
+    this.#call.pause();
   }
 
   cancel(): void {
