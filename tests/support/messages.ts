@@ -132,6 +132,12 @@ export interface AlarmMember {
   readonly alarm: string;
 }
 
+export interface AuthPermission {
+  readonly permType: string;
+  readonly key: Buffer;
+  readonly range_end: Buffer;
+}
+
 /** Method name to response. Methods that tests call without looking into the answer have only a header. */
 export interface Responses {
   readonly 'KV.Range': RangeResponse;
@@ -159,6 +165,27 @@ export interface Responses {
   readonly 'Maintenance.MoveLeader': { readonly header: Header };
   readonly 'Maintenance.Snapshot': { readonly remaining_bytes: bigint; readonly blob: Buffer };
   readonly 'Maintenance.Downgrade': { readonly header: Header; readonly version: string };
+  readonly 'Auth.AuthEnable': { readonly header: Header };
+  readonly 'Auth.AuthDisable': { readonly header: Header };
+  readonly 'Auth.UserAdd': { readonly header: Header };
+  readonly 'Auth.UserDelete': { readonly header: Header };
+  readonly 'Auth.UserChangePassword': { readonly header: Header };
+  readonly 'Auth.UserGrantRole': { readonly header: Header };
+  readonly 'Auth.UserRevokeRole': { readonly header: Header };
+  readonly 'Auth.RoleAdd': { readonly header: Header };
+  readonly 'Auth.RoleDelete': { readonly header: Header };
+  readonly 'Auth.RoleGrantPermission': { readonly header: Header };
+  readonly 'Auth.RoleRevokePermission': { readonly header: Header };
+  readonly 'Auth.AuthStatus': {
+    readonly header: Header;
+    readonly enabled: boolean;
+    readonly authRevision: bigint;
+  };
+  readonly 'Auth.Authenticate': { readonly header: Header; readonly token: string };
+  readonly 'Auth.UserGet': { readonly header: Header; readonly roles: readonly string[] };
+  readonly 'Auth.UserList': { readonly header: Header; readonly users: readonly string[] };
+  readonly 'Auth.RoleList': { readonly header: Header; readonly roles: readonly string[] };
+  readonly 'Auth.RoleGet': { readonly header: Header; readonly perm: readonly AuthPermission[] };
   readonly 'grpc.health.v1.Health.Check': { readonly status: string };
 }
 

@@ -22,6 +22,7 @@ import { type DiskOperation, SimDisk, type SimDiskOptions, SimulatedCrash } from
 import { type Duplex, GrpcServer, memoryDuplexPair } from '@etcd/transport';
 import { SimProcess } from './process.ts';
 import type { Observation } from './raft-history.ts';
+import { simAuthentication } from './sim-authentication.ts';
 import { SimNetwork } from './sim-network.ts';
 import { requestIdStart } from './traits.ts';
 import type { World } from './world.ts';
@@ -359,6 +360,7 @@ class MemberRun {
     const server = new EtcdServer({
       ...common,
       parts,
+      authentication: simAuthentication(common),
       requestIdStart:
         this.#world.plant?.requestIdStart?.(process.wallNow()) ??
         requestIdStart(this.#random, this.#world.traits),

@@ -16,6 +16,7 @@ import {
   type TxnRequest,
 } from '@etcd/api/etcdserverpb';
 import { type Entry, EntryType } from '@etcd/api/raftpb';
+import { AuthModel } from './auth-model.ts';
 import { textOf } from './trace.ts';
 
 /** What a key was from revision `mod` on. */
@@ -47,6 +48,7 @@ export class Model {
   revision = 1;
   compactRevision = -1;
   readonly leases = new Map<bigint, ModelLease>();
+  readonly auth = new AuthModel((lease) => this.leases.get(lease)?.keys ?? []);
   readonly #listener: ModelListener;
   /** Versions of each key in ascending order. */
   readonly #versions = new Map<string, KeyVersion[]>();
@@ -80,6 +82,7 @@ export class Model {
   }
 
   #applyRequest(request: InternalRaftRequest): void {
+    if (!this.auth.permits(request)) return;
     const { put, deleteRange, txn, compaction, leaseGrant, leaseRevoke } = request;
     if (put !== null) {
       if (this.#hasLease(put)) this.#put(put);

@@ -14,12 +14,16 @@ export interface Access {
   user(identity: Identity): InternalError | null;
   /** What only an administrator may do. */
   admin(identity: Identity): InternalError | null;
+  /** Whether it is a user that has the role. */
+  hasRole(identity: Identity, role: string): boolean;
   range(identity: Identity, key: Uint8Array, rangeEnd: Uint8Array): InternalError | null;
   put(identity: Identity, request: PutRequest): InternalError | null;
   deleteRange(identity: Identity, request: DeleteRangeRequest): InternalError | null;
   txn(identity: Identity, request: TxnRequest): InternalError | null;
   /** All keys that are attached to the lease: to revoke or renew it (write), or to tell their names (read). */
   leaseKeys(identity: Identity, lease: bigint, access: 'read' | 'write'): InternalError | null;
+  /** All keys that are attached to any lease, for reading. */
+  allLeaseKeys(identity: Identity): InternalError | null;
 }
 
 /** Of a member without authentication. */
@@ -27,9 +31,11 @@ export const OPEN_ACCESS: Access = {
   isEnabled: false,
   user: () => null,
   admin: () => null,
+  hasRole: () => true,
   range: () => null,
   put: () => null,
   deleteRange: () => null,
   txn: () => null,
   leaseKeys: () => null,
+  allLeaseKeys: () => null,
 };

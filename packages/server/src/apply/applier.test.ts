@@ -61,6 +61,8 @@ function closedAccess(asked: string[]): Access {
     deleteRange: deny('deleteRange'),
     txn: deny('txn'),
     leaseKeys: deny('leaseKeys'),
+    hasRole: () => false,
+    allLeaseKeys: deny('allLeaseKeys'),
   };
 }
 

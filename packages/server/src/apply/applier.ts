@@ -22,13 +22,14 @@ import type { ConfChange } from '@etcd/api/raftpb';
 import { type ConfState, type Entry, EntryType } from '@etcd/api/raftpb';
 import { type Clock, InvariantError, type Logger } from '@etcd/base';
 import { decodeConfChangeEntry } from '@etcd/raft';
-import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
+import { type AuthStore, type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
 import { membershipWriter } from '@etcd/storage/data';
 import type { Lessor } from '@etcd/storage/lease';
-import type { ConfChangeEffect, Membership } from '@etcd/storage/membership';
+import type { ConfChangeEffect, Membership, SemanticVersion } from '@etcd/storage/membership';
 import { deleteRange, executeTxn, put, type Store } from '@etcd/storage/mvcc';
 import type { ConsistentIndex } from '@etcd/storage/schema';
+import type { TokenProvider } from '../auth/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 import {
   type AnyKind,
@@ -75,6 +76,8 @@ export interface ApplierOptions {
   readonly quota: Quota;
   /** Judges every request that a client has proposed. */
   readonly access: Access;
+  readonly auth: AuthStore;
+  readonly tokens: TokenProvider;
   readonly membership: Membership;
   readonly consistentIndex: ConsistentIndex;
   readonly pending: PendingRequests;
@@ -102,7 +105,11 @@ export class Applier {
     this.#appliedIndex = options.appliedIndex;
     this.#appliedTerm = options.appliedTerm;
     this.#times = new ApplyTimes(options);
-    this.#cold = { ...options, membershipWriter: membershipWriter(options.backend) };
+    this.#cold = {
+      ...options,
+      membershipWriter: membershipWriter(options.backend),
+      hasOldMembers: () => isBefore35(options.membership.version),
+    };
   }
 
   /** Index of the entry applied last. */
@@ -314,4 +321,9 @@ export class Applier {
     host.onMemberChange(effect);
     waiterOf(waiter, 'confChange')?.onApplied({ members: membership.members() });
   }
+}
+
+/** Of a cluster whose version is not known yet, too. */
+function isBefore35(version: SemanticVersion | null): boolean {
+  return version === null || (version.major === 3 && version.minor < 5);
 }

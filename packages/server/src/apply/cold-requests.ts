@@ -25,19 +25,18 @@ import {
   type ResultOf,
   waiterOf,
 } from '../request/index.ts';
-import type { Access } from './access.ts';
 import type { Alarms } from './alarms.ts';
 import type { ApplierHost } from './applier.ts';
+import { type AuthRequestContext, applyAuthChange, applyAuthenticate, isAuthRead } from './auth-requests.ts';
 import { LEASE_COST_BYTES, type Quota } from './quota.ts';
 
 const { ErrCorrupt, ErrNoSpace } = INTERNAL_ERRORS.errors;
 
-export interface ColdRequestContext {
+export interface ColdRequestContext extends AuthRequestContext {
   readonly store: Store;
   readonly lessor: Lessor;
   readonly alarms: Alarms;
   readonly quota: Quota;
-  readonly access: Access;
   readonly membership: Membership;
   readonly membershipWriter: BucketWriter;
   readonly logger: Logger;
@@ -68,8 +67,8 @@ export function applyColdRequest(
 ): Outcome {
   const { alarms, access } = context;
   const asking: Asking = { identity, waiter };
-  const ofCluster = applyClusterRequest(context, request, asking);
-  if (ofCluster !== null) return ofCluster;
+  const ofAll = applyClusterRequest(context, request, asking) ?? applyAuthRequest(context, request, asking);
+  if (ofAll !== null) return ofAll;
   if (request.alarm !== null) return applyAlarm(context, request.alarm, asking);
   if (request.leaseCheckpoint !== null) {
     return applyLeaseCheckpoint(context, request.leaseCheckpoint, asking);
@@ -84,6 +83,29 @@ export function applyColdRequest(
     return applyLeaseRevoke(context, request.leaseRevoke, asking);
   }
   throw new InvariantError(`apply: a request of a kind that is not known (${operationOf(request)})`);
+}
+
+/** What concerns users and roles; null where the request does not. */
+function applyAuthRequest(
+  context: ColdRequestContext,
+  request: InternalRaftRequest,
+  asking: Asking,
+): Outcome | null {
+  const result = { revision: context.store.revision };
+  const change = applyAuthChange(context, request, asking.identity);
+  if (change !== null) {
+    const { kind, error } = change;
+    return error === null ? done(kind, result, asking) : refused(KINDS[kind].operation, error);
+  }
+  if (request.authenticate !== null) {
+    const outcome = applyAuthenticate(context, request.authenticate);
+    return 'rpc' in outcome
+      ? refused(KINDS.authenticate.operation, outcome)
+      : done('authenticate', outcome, asking);
+  }
+  // Nobody here has asked: this member reads users and roles without the log.
+  if (!isAuthRead(request)) return null;
+  return { operation: operationOf(request), error: null, hasRoom: true, answer: () => {} };
 }
 
 /** What members tell each other; null where the request is none of these. */

@@ -3,8 +3,7 @@ import type { Clock, Disk, Logger } from '@etcd/base';
 import type { BoltError } from '@etcd/bbolt';
 import type { Backend } from '@etcd/storage/backend';
 import { openMemberDatabase } from '@etcd/storage/data';
-import { readAuthEnabled } from '@etcd/storage/schema';
-import { type Config, MemberStartError } from '../config/index.ts';
+import type { Config } from '../config/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 
 export interface MemberBackendOptions {
@@ -16,10 +15,10 @@ export interface MemberBackendOptions {
   readonly onBackendFatal: (error: BoltError) => void;
 }
 
-/** Throws `BoltError`, `SchemaError` or {@link MemberStartError}. */
+/** Throws `BoltError` or `SchemaError`. */
 export function openMemberBackend(options: MemberBackendOptions): Backend {
   const { config, disk, clock, logger, metrics, onBackendFatal } = options;
-  const backend = openMemberDatabase({
+  return openMemberDatabase({
     dataDir: config.dataDir,
     disk,
     clock,
@@ -35,17 +34,4 @@ export function openMemberBackend(options: MemberBackendOptions): Backend {
       metrics.backendCommitWriteSeconds.observe(writeMs / 1000);
     },
   });
-  refuseAuthentication(backend);
-  return backend;
-}
-
-/** Data that are meant for some are not to be shown to everybody. */
-function refuseAuthentication(backend: Backend): void {
-  if (!readAuthEnabled(backend)) return;
-  const { path } = backend;
-  backend.close();
-  throw new MemberStartError(
-    `${path}: authentication is enabled in this database, which is not supported yet; ` +
-      'disable it first (etcdctl auth disable) where it is',
-  );
 }

@@ -5,6 +5,7 @@
  */
 import type { Entry, Snapshot } from '@etcd/api/raftpb';
 import { assert, type Clock, type Disk, type Logger } from '@etcd/base';
+import { AuthStore } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
 import { membershipReader, membershipWriter, takeReceivedDatabase } from '@etcd/storage/data';
 import { Lessor } from '@etcd/storage/lease';
@@ -28,7 +29,6 @@ import {
 } from '@etcd/storage/mvcc';
 import {
   ConsistentIndex,
-  createAuthBuckets,
   createMemberBuckets,
   createMetaBucket,
   detectSchemaVersion,
@@ -37,12 +37,14 @@ import {
   writeConsistentIndex,
 } from '@etcd/storage/schema';
 import type { Snapshotter } from '@etcd/storage/snap';
+import type { Authentication } from '../auth/index.ts';
 import type { Config } from '../config/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 import type { PendingRequests, Reader, RequestIds } from '../request/index.ts';
-import { type Access, OPEN_ACCESS } from './access.ts';
+import type { Access } from './access.ts';
 import { Alarms } from './alarms.ts';
 import { Applier, type ApplierHost } from './applier.ts';
+import { AuthAccess } from './auth-access.ts';
 import { observeCompactions } from './compaction-metrics.ts';
 import { openMemberBackend } from './member-backend.ts';
 import { Quota } from './quota.ts';
@@ -68,6 +70,7 @@ export interface StateMachineOptions {
   readonly pending: PendingRequests;
   readonly ids: RequestIds;
   readonly host: ApplierHost;
+  readonly authentication: Authentication;
   /** Told of every revision that is written. */
   readonly onRevision: RevisionObserver;
   readonly onFatal: (error: Error) => void;
@@ -81,7 +84,8 @@ export class StateMachine {
   readonly store: Store;
   readonly lessor: Lessor;
   /** Who may do what. */
-  readonly access: Access = OPEN_ACCESS;
+  readonly access: Access;
+  readonly auth: AuthStore;
   readonly #options: StateMachineOptions;
   #backend: Backend;
   #consistentIndex: ConsistentIndex;
@@ -108,6 +112,14 @@ export class StateMachine {
       logger: logger.child({ caller: 'storage/lease' }),
       persistsCheckpoints: () => this.#persistsCheckpoints,
     });
+    const { authentication } = options;
+    this.auth = new AuthStore({
+      backend: parts.backend,
+      logger: logger.child({ caller: 'storage/auth' }),
+      listener: authentication,
+      hashPassword: (...args) => authentication.passwords.hashOfOldEntry(...args),
+    });
+    this.access = new AuthAccess(this.auth, this.lessor);
     this.store = new Store({
       backend: parts.backend,
       clock,
@@ -262,12 +274,12 @@ export class StateMachine {
     old.retire();
     createMetaBucket(backend);
     createMemberBuckets(backend);
-    createAuthBuckets(backend);
     this.#backend = backend;
     this.#consistentIndex = new ConsistentIndex(backend);
     this.#quota = this.#newQuota();
     this.#alarms = new Alarms(backend);
     this.lessor.recover(backend);
+    this.auth.recover(backend);
     parts.membership.restore(this.#membershipOf(backend, snapshot));
   }
 
@@ -297,6 +309,8 @@ export class StateMachine {
       alarms: this.#alarms,
       quota: this.#quota,
       access: this.access,
+      auth: this.auth,
+      tokens: this.#options.authentication.tokens,
       membership: parts.membership,
       consistentIndex: this.#consistentIndex,
       pending,

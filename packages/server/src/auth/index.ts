@@ -8,7 +8,6 @@
  *
  * No password and no token is ever logged, put into an error or a metric (S09): a token is named by its fingerprint.
  */
-export { BcryptPool } from './bcrypt-pool.ts';
-export { openTokenProvider, type TokenProviderOptions } from './open-token-provider.ts';
-export { type Bcrypt, Passwords } from './passwords.ts';
+export { type AuthenticatedMember, Authentication, type AuthenticationOptions } from './authentication.ts';
+export type { Bcrypt, Passwords } from './passwords.ts';
 export type { TokenCallback, TokenProvider } from './token-provider.ts';

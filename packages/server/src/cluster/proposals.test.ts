@@ -67,6 +67,7 @@ function proposer(clusterVersion: string | null, others: readonly (string | null
     membership,
     releases,
     maxRequestBytes: 1000,
+    leaderIdentity: () => NO_IDENTITY,
     isStopped: () => false,
     isBehind: () => false,
   });

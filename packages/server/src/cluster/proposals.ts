@@ -42,6 +42,8 @@ export interface ProposalsOptions {
   readonly membership: Membership;
   readonly releases: Pick<Releases, 'whoCanNotRead'>;
   readonly maxRequestBytes: number;
+  /** In whose name the leader decides. */
+  readonly leaderIdentity: () => Identity;
   readonly isStopped: () => boolean;
   /** More is committed and not applied yet than may be. */
   readonly isBehind: () => boolean;
@@ -92,11 +94,11 @@ export class Proposals {
 
   /** For what the leader decides: void when another member leads by then. */
   readonly proposeAsLeader: Propose = (kind, request, waiter) => {
-    const { ids, queue, isStopped } = this.#options;
+    const { ids, queue, isStopped, leaderIdentity } = this.#options;
     if (isStopped()) return waiter.onFailed(ErrStopped);
     assert(isReadByAll(KINDS[kind].field), 'proposals: a leader decides about leases only');
     const idSuffix = ids.next();
-    const data = this.#encoder.encode(kind, request, NO_IDENTITY, idSuffix);
+    const data = this.#encoder.encode(kind, request, leaderIdentity(), idSuffix);
     this.#await(idSuffix, waiter, data);
     queue.proposeAsLeader(data, idSuffix);
   };

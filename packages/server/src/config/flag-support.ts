@@ -16,7 +16,6 @@ export type FlagSupport =
   | { readonly status: 'no-effect' | 'refused'; readonly reason: string };
 
 const NO_DISCOVERY = 'discovery is not supported yet';
-const NO_AUTH = 'authentication is not supported yet';
 const NO_TRACING = 'distributed tracing is not supported yet';
 const FIXED_TIMEOUTS = 'streams between members time out after 5 seconds, as in etcd unless told';
 
@@ -26,10 +25,6 @@ const REFUSED: Readonly<Record<string, string>> = {
 
   cors: 'restricting origins is not supported yet',
   'host-whitelist': 'restricting host names is not supported yet',
-
-  'auth-token': NO_AUTH,
-  'bcrypt-cost': NO_AUTH,
-  'auth-token-ttl': NO_AUTH,
 
   'discovery-token': NO_DISCOVERY,
   'discovery-endpoints': NO_DISCOVERY,

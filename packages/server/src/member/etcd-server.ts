@@ -10,18 +10,19 @@ import { INTERNAL_ERRORS } from '@etcd/api';
 import { AlarmAction, AlarmRequest, AlarmType } from '@etcd/api/etcdserverpb';
 import type { DowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
-import type { Clock, Disk, DiskError, Logger, Random } from '@etcd/base';
+import type { Clock, DiskError, Logger, Random } from '@etcd/base';
 import { urlTexts } from '@etcd/base';
 import { formatStatus, RaftState, type ReadState, type SoftState } from '@etcd/raft';
-import type { Identity } from '@etcd/storage/auth';
+import type { AuthStore, Identity } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
 import { snapDirectory, walDirectory } from '@etcd/storage/data';
 import type { Lessor } from '@etcd/storage/lease';
 import { type ConfChangeEffect, formatClusterVersion, formatId } from '@etcd/storage/membership';
-import type { SliceSizes, Store, WatchHub } from '@etcd/storage/mvcc';
+import type { Store, WatchHub } from '@etcd/storage/mvcc';
 import { memberPurgeTargets, PurgeLoop } from '@etcd/storage/snap';
 import type { Access, Alarms, ApplierHost, Quota } from '../apply/index.ts';
 import { StateMachine } from '../apply/index.ts';
+import type { Authentication } from '../auth/index.ts';
 import type { MemberParts } from '../boot/index.ts';
 import { RemoteMembers } from '../boot/index.ts';
 import {
@@ -48,7 +49,6 @@ import {
 } from '../consensus/index.ts';
 import { Integrity } from '../integrity/index.ts';
 import type { Metrics } from '../metrics/index.ts';
-import type { PeerNetwork } from '../peer/index.ts';
 import {
   lastV2Index,
   PendingRequests,
@@ -58,33 +58,11 @@ import {
   type Waiter,
 } from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
+import type { EtcdServerOptions } from './etcd-server-options.ts';
 import { answerPeerRequest } from './peer-answers.ts';
 import { StorageVersion } from './storage-version.ts';
 
 const { ErrLeaderChanged, ErrStopped, ErrTooManyRequests } = INTERNAL_ERRORS.errors;
-
-export interface EtcdServerOptions {
-  readonly config: Config;
-  readonly parts: MemberParts;
-  readonly clock: Clock;
-  readonly disk: Disk;
-  readonly random: Random;
-  /** Where the ids of requests begin: drawn anew at every start. */
-  readonly requestIdStart: number;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** The way to the other members; not started yet. */
-  readonly network: PeerNetwork;
-  /** The answers of a turn are all given: they may leave. */
-  readonly onTurnEnd: () => void;
-  /** The member is known to its cluster and may serve clients. */
-  readonly onReady: () => void;
-  /** The member can't go on: its process ends. */
-  readonly onFatal: (error: Error) => void;
-  /** The member does not belong to its cluster any more: its process ends, in order. */
-  readonly onRemoved: () => void;
-  readonly slices?: SliceSizes | undefined;
-}
 
 /** Entries may be committed this far ahead of the applied one before requests are refused. */
 const MAX_GAP_COMMIT_APPLY = 5000;
@@ -102,6 +80,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly clusterId: bigint;
   readonly ids: RequestIds;
   readonly pending = new PendingRequests();
+  readonly authentication: Authentication;
   readonly proposals: Proposals;
   readonly requestTimeoutMs: number;
   readonly #options: EtcdServerOptions;
@@ -141,6 +120,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.clusterId = parts.clusterId;
     this.requestTimeoutMs = requestTimeoutMs(config);
     this.ids = new RequestIds(parts.memberId, options.requestIdStart);
+    this.authentication = options.authentication;
+    this.authentication.attach(this);
     this.#confState = parts.confState;
     this.#appliedWaiters = new AppliedWaiters(clock);
     this.#revoker = new LeaseRevoker({
@@ -161,6 +142,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       pending: this.pending,
       ids: this.ids,
       host: this,
+      authentication: options.authentication,
       onRevision: (revision, log) => this.integrity.onChanges(revision, log),
       onFatal: (error) => this.onFatal(error),
       slices: options.slices,
@@ -217,6 +199,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       membership: parts.membership,
       releases: this.#releases,
       maxRequestBytes: config.maxRequestBytes,
+      leaderIdentity: () => this.auth.ownIdentity,
       isStopped: () => this.#isStopped,
       isBehind: () => this.committedIndex > this.appliedIndex + MAX_GAP_COMMIT_APPLY,
     });
@@ -370,6 +353,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       this.#reads.stop();
       this.#appliedWaiters.stop();
       this.pending.failAll(ErrStopped);
+      this.authentication.stop();
       this.#options.onTurnEnd();
       this.#state.closeThen(() => {
         this.#parts.wal.close();
@@ -417,6 +401,10 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   /** Who may do what. */
   get access(): Access {
     return this.#state.access;
+  }
+
+  get auth(): AuthStore {
+    return this.#state.auth;
   }
 
   get alarms(): Alarms {

@@ -3,7 +3,6 @@
 import type { GrpcMethodMetrics } from '@etcd/host/metrics';
 import { formatId } from '@etcd/storage/membership';
 import type { WatchHub } from '@etcd/storage/mvcc';
-import { readAuthRevision } from '@etcd/storage/schema';
 import type { GrpcMethod, GrpcServer } from '@etcd/transport';
 import type { Metrics } from '../metrics/index.ts';
 import type { EtcdServer } from './etcd-server.ts';
@@ -28,7 +27,7 @@ export function connectMetrics(server: EtcdServer, grpc: GrpcServer, metrics: Me
   handles.dbOpenReadTransactions.readFrom(() => server.backend.database.statistics().openReaders);
   handles.defragInflight.readFrom(() => (server.backend.isDefragmenting ? 1 : 0));
   // As long as authentication was never touched, it is at its first revision.
-  handles.authRevision.readFrom(() => Math.max(1, readAuthRevision(server.backend)));
+  handles.authRevision.readFrom(() => server.auth.revision);
   // Before the store is loaded nobody can watch.
   const watching = (count: (hub: WatchHub) => number) => () => (store.isReady ? count(server.watches) : 0);
   handles.watchStreamTotal.readFrom(watching((hub) => hub.streamCount));

@@ -13,6 +13,7 @@ export type { Reader } from './reader.ts';
 export { drawRequestIdStart, RequestIds } from './request-ids.ts';
 export {
   type AlarmResult,
+  type AuthenticateResult,
   CompactionResult,
   type DoneResult,
   type LeaseGrantResult,

@@ -7,12 +7,36 @@ import type { Codec } from '@etcd/api';
 import {
   type AlarmRequest,
   AlarmRequestCodec,
+  type AuthDisableRequest,
+  AuthDisableRequestCodec,
+  type AuthEnableRequest,
+  AuthEnableRequestCodec,
+  type AuthRoleAddRequest,
+  AuthRoleAddRequestCodec,
+  type AuthRoleDeleteRequest,
+  AuthRoleDeleteRequestCodec,
+  type AuthRoleGrantPermissionRequest,
+  AuthRoleGrantPermissionRequestCodec,
+  type AuthRoleRevokePermissionRequest,
+  AuthRoleRevokePermissionRequestCodec,
+  type AuthUserAddRequest,
+  AuthUserAddRequestCodec,
+  type AuthUserChangePasswordRequest,
+  AuthUserChangePasswordRequestCodec,
+  type AuthUserDeleteRequest,
+  AuthUserDeleteRequestCodec,
+  type AuthUserGrantRoleRequest,
+  AuthUserGrantRoleRequestCodec,
+  type AuthUserRevokeRoleRequest,
+  AuthUserRevokeRoleRequestCodec,
   type CompactionRequest,
   CompactionRequestCodec,
   type DeleteRangeRequest,
   DeleteRangeRequestCodec,
   type DowngradeVersionTestRequest,
   DowngradeVersionTestRequestCodec,
+  type InternalAuthenticateRequest,
+  InternalAuthenticateRequestCodec,
   type LeaseCheckpointRequest,
   LeaseCheckpointRequestCodec,
   type LeaseGrantRequest,
@@ -39,6 +63,7 @@ import type { ConfChange } from '@etcd/api/raftpb';
 import type { DeleteRangeResult, PutResult, RangeResult, TxnResult } from '@etcd/storage/mvcc';
 import type {
   AlarmResult,
+  AuthenticateResult,
   CompactionResult,
   DoneResult,
   LeaseGrantResult,
@@ -61,6 +86,18 @@ interface EnvelopeTypes {
   readonly leaseRevoke: Types<LeaseRevokeRequest, DoneResult>;
   readonly alarm: Types<AlarmRequest, AlarmResult>;
   readonly leaseCheckpoint: Types<LeaseCheckpointRequest, DoneResult>;
+  readonly authEnable: Types<AuthEnableRequest, DoneResult>;
+  readonly authDisable: Types<AuthDisableRequest, DoneResult>;
+  readonly authenticate: Types<InternalAuthenticateRequest, AuthenticateResult>;
+  readonly authUserAdd: Types<AuthUserAddRequest, DoneResult>;
+  readonly authUserDelete: Types<AuthUserDeleteRequest, DoneResult>;
+  readonly authUserChangePassword: Types<AuthUserChangePasswordRequest, DoneResult>;
+  readonly authUserGrantRole: Types<AuthUserGrantRoleRequest, DoneResult>;
+  readonly authUserRevokeRole: Types<AuthUserRevokeRoleRequest, DoneResult>;
+  readonly authRoleAdd: Types<AuthRoleAddRequest, DoneResult>;
+  readonly authRoleDelete: Types<AuthRoleDeleteRequest, DoneResult>;
+  readonly authRoleGrantPermission: Types<AuthRoleGrantPermissionRequest, DoneResult>;
+  readonly authRoleRevokePermission: Types<AuthRoleRevokePermissionRequest, DoneResult>;
   readonly clusterVersionSet: Types<ClusterVersionSetRequest, DoneResult>;
   readonly clusterMemberAttrSet: Types<ClusterMemberAttrSetRequest, DoneResult>;
   readonly downgradeInfoSet: Types<DowngradeInfoSetRequest, DoneResult>;
@@ -106,6 +143,30 @@ export const KINDS: { readonly [K in Kind]: KindRow<RequestOf<K>> } = {
   leaseRevoke: { field: 9, operation: 'LeaseRevoke', codec: LeaseRevokeRequestCodec },
   alarm: { field: 10, operation: 'Alarm', codec: AlarmRequestCodec },
   leaseCheckpoint: { field: 11, operation: 'LeaseCheckpoint', codec: LeaseCheckpointRequestCodec },
+  authEnable: { field: 1000, operation: 'AuthEnable', codec: AuthEnableRequestCodec },
+  authDisable: { field: 1011, operation: 'AuthDisable', codec: AuthDisableRequestCodec },
+  authenticate: { field: 1012, operation: 'Authenticate', codec: InternalAuthenticateRequestCodec },
+  authUserAdd: { field: 1100, operation: 'AuthUserAdd', codec: AuthUserAddRequestCodec },
+  authUserDelete: { field: 1101, operation: 'AuthUserDelete', codec: AuthUserDeleteRequestCodec },
+  authUserChangePassword: {
+    field: 1103,
+    operation: 'AuthUserChangePassword',
+    codec: AuthUserChangePasswordRequestCodec,
+  },
+  authUserGrantRole: { field: 1104, operation: 'AuthUserGrantRole', codec: AuthUserGrantRoleRequestCodec },
+  authUserRevokeRole: { field: 1105, operation: 'AuthUserRevokeRole', codec: AuthUserRevokeRoleRequestCodec },
+  authRoleAdd: { field: 1200, operation: 'AuthRoleAdd', codec: AuthRoleAddRequestCodec },
+  authRoleDelete: { field: 1201, operation: 'AuthRoleDelete', codec: AuthRoleDeleteRequestCodec },
+  authRoleGrantPermission: {
+    field: 1203,
+    operation: 'AuthRoleGrantPermission',
+    codec: AuthRoleGrantPermissionRequestCodec,
+  },
+  authRoleRevokePermission: {
+    field: 1204,
+    operation: 'AuthRoleRevokePermission',
+    codec: AuthRoleRevokePermissionRequestCodec,
+  },
   clusterVersionSet: { field: 1300, operation: 'ClusterVersionSet', codec: ClusterVersionSetRequestCodec },
   clusterMemberAttrSet: {
     field: 1301,

@@ -40,6 +40,16 @@ export interface DoneResult {
   readonly revision: number;
 }
 
+/** Of a user that has logged in: what its token is made of. */
+export interface AuthenticateResult {
+  readonly name: string;
+  readonly prefix: string;
+  /** That the token names. */
+  readonly index: number;
+  /** Of the auth store, when this was applied. */
+  readonly revision: number;
+}
+
 export interface AlarmResult {
   readonly alarms: readonly AlarmMember[];
 }

@@ -37,6 +37,8 @@ function strictAccess(asked: string[] = []): Access {
     deleteRange: onlyRoot('deleteRange'),
     txn: onlyRoot('txn'),
     leaseKeys: onlyRoot('leaseKeys'),
+    hasRole: ({ name }) => name === 'root',
+    allLeaseKeys: onlyRoot('allLeaseKeys'),
   };
 }
 
@@ -59,7 +61,8 @@ function codeOf(
     const createRequest = new WatchCreateRequest({ key: KEY });
     const watch = member.open(WatchService.methods.watch, metadata);
     watch.send(new WatchRequest({ createRequest }));
-    return watch.responses[0]?.cancelReason ?? 'no answer';
+    // Go's gRPC puts the code before the text.
+    return watch.responses[0]?.cancelReason.replace(/^rpc error: code = \w+ desc = /, '') ?? 'no answer';
   }
   stream.send(requestOf(method));
   stream.halfClose();

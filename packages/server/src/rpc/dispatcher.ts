@@ -3,12 +3,11 @@
  * judged, the method runs. Everything that the table knows of a method is looked up once, when it is registered.
  */
 import type { RpcError } from '@etcd/api';
-import { RPC_ERRORS } from '@etcd/api';
 import { assert } from '@etcd/base';
 import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
-import type { GrpcServer, MessageHandler, StreamHandler } from '@etcd/transport';
+import type { CallReceiver, GrpcServer, MessageHandler, ServerCall, StreamHandler } from '@etcd/transport';
 import type { AnyRpc, JudgedVerdict, RowRules } from './row.ts';
-import { decodeRequest, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
+import { decodeRequest, type RpcContext, refuseInternal } from './rpc-context.ts';
 import type { Services } from './services.ts';
 
 type MessageRpc = Extract<AnyRpc, { kind: 'message' }>;
@@ -45,17 +44,22 @@ function messageHandler(
   const { access, callers } = context;
   const tooDeep: RpcError | null = row.tooDeep ?? null;
   const judge = judgeOf(row);
+  const runFor: RunFor = (call, request, identity, bytes, start, end) => {
+    const refusal = judge(access, identity, request);
+    if (refusal !== null) return void refuseInternal(call, refusal);
+    run(services, call, request, identity, bytes, start, end);
+  };
   return (call, bytes, start, end) => {
     const request = decodeRequest(call, codec, bytes, start, end, tooDeep);
     if (request === null || !context.admit(call, row, request)) return;
-    let identity: Identity | null = NO_IDENTITY;
-    if (access.isEnabled && needs !== 'nothing') {
-      identity = callers.identify(call);
-      if (identity === null) return void refuse(call, RPC_ERRORS.ErrGRPCInvalidAuthToken);
-      const refusal = judge(access, identity, request);
-      if (refusal !== null) return void refuseInternal(call, refusal);
+    if (needs === 'nothing' || !access.isEnabled) {
+      return run(services, call, request, NO_IDENTITY, bytes, start, end);
     }
-    run(services, call, request, identity, bytes, start, end);
+    const identity = callers.identify(call);
+    if (identity === null) {
+      return context.resolveThen(call, (resolved) => runFor(call, request, resolved, bytes, start, end));
+    }
+    runFor(call, request, identity, bytes, start, end);
   };
 }
 
@@ -63,17 +67,62 @@ function streamHandler({ row }: StreamRpc, context: RpcContext, services: Servic
   const { needs, run } = row;
   const { access, callers } = context;
   const judge = judgeOf(row);
-  return (call) => {
-    if (!context.admit(call, row, NO_REQUEST)) return;
-    if (access.isEnabled && (needs === 'user' || needs === 'admin')) {
-      const identity = callers.identify(call);
-      if (identity === null) return void refuse(call, RPC_ERRORS.ErrGRPCInvalidAuthToken);
-      const refusal = judge(access, identity, NO_REQUEST);
-      if (refusal !== null) return void refuseInternal(call, refusal);
-    }
+  const runFor = (call: ServerCall, identity: Identity): void => {
+    const refusal = judge(access, identity, NO_REQUEST);
+    if (refusal !== null) return void refuseInternal(call, refusal);
     run(services, call);
   };
+  return (call) => {
+    if (!context.admit(call, row, NO_REQUEST)) return;
+    if (needs === 'nothing' || !access.isEnabled) return run(services, call);
+    const identity = callers.identify(call);
+    if (identity !== null) return runFor(call, identity);
+    const waiting = new WaitingStream();
+    call.receiver = waiting;
+    callers.resolveThen(call, (resolved) => {
+      if (!call.isAlive) return;
+      // Whoever has a token that is none is told so with each message, as in etcd: the stream may be used with another.
+      if (resolved === null) run(services, call);
+      else runFor(call, resolved);
+      waiting.handOver(call);
+    });
+  };
 }
+
+/** Keeps what a client sends while it is found out who it is. */
+class WaitingStream implements CallReceiver {
+  readonly #messages: (readonly [bytes: Uint8Array, start: number, end: number])[] = [];
+  #isHalfClosed = false;
+
+  onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
+    this.#messages.push([bytes, start, end]);
+    if (this.#messages.length >= MAX_WAITING_MESSAGES) call.pause();
+  }
+
+  onHalfClose(): void {
+    this.#isHalfClosed = true;
+  }
+
+  /** To whoever has taken the call over. */
+  handOver(call: ServerCall): void {
+    if (call.receiver === this) return;
+    if (this.#messages.length >= MAX_WAITING_MESSAGES) call.resume();
+    for (const message of this.#messages) call.receiver?.onMessage?.(call, ...message);
+    if (this.#isHalfClosed) call.receiver?.onHalfClose?.(call);
+  }
+}
+
+/** Before a client is told to wait. */
+const MAX_WAITING_MESSAGES = 16;
+
+type RunFor = (
+  call: ServerCall,
+  request: object,
+  identity: Identity,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+) => void;
 
 /** Of a stream that has just begun. */
 const NO_REQUEST = {};

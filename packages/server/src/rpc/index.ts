@@ -11,3 +11,4 @@
 export type { Callers } from './callers.ts';
 export type { MemberFacts, Requests } from './member.ts';
 export { type RunningServices, registerServices, registerUncounted, type ServedMember } from './services.ts';
+export { RPC_TABLE } from './table.ts';

@@ -25,7 +25,7 @@ import { LeaderMonitor } from './leader-monitor.ts';
 import type { MemberFacts, Requests } from './member.ts';
 import type { Call } from './row.ts';
 import { answer, decodeRequest, type RpcContext, refuse, refuseInternal, send } from './rpc-context.ts';
-import { RENEWS_LEASE } from './verdicts.ts';
+import { RENEWS_LEASE, TELLS_LEASE_KEYS } from './verdicts.ts';
 
 const { ErrLeaseNotFound } = INTERNAL_ERRORS.lease;
 
@@ -74,9 +74,13 @@ export class LeaseService {
     });
   }
 
-  timeToLive(call: Call<LeaseTimeToLiveResponse>, { id, keys }: LeaseTimeToLiveRequest): void {
+  timeToLive(call: Call<LeaseTimeToLiveResponse>, request: LeaseTimeToLiveRequest, identity: Identity): void {
+    const { id, keys } = request;
     this.#requests.leases.lookup(id, keys, (error, lease) => {
       if (error !== null) return void refuseInternal(call, error);
+      // The leader has answered from its state; meanwhile others may have been attached, or the caller's permissions changed (S05).
+      const refusal = this.#context.judgeRead(TELLS_LEASE_KEYS, identity, lease?.keys ?? []);
+      if (refusal !== null) return void refuseInternal(call, refusal);
       // A lease that does not exist is an answer, not an error.
       const response = lease ?? new LeaseTimeToLiveResponse({ id, ttl: -1 });
       response.header = this.#context.header.header(this.#member.store.revision);

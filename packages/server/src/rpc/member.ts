@@ -1,7 +1,7 @@
 /** What the services know of their member, and what they ask of it: all of it that they see. */
 import type { DowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import type { Clock, Logger, Random } from '@etcd/base';
-import type { Identity } from '@etcd/storage/auth';
+import type { AuthStore, Identity } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
 import type { Lessor } from '@etcd/storage/lease';
 import type { Membership } from '@etcd/storage/membership';
@@ -22,6 +22,7 @@ export interface MemberFacts {
     | 'maxTxnOps'
     | 'quotaBackendBytes'
     | 'strictReconfigCheck'
+    | 'tls'
     | 'warningApplyDurationMs'
     | 'warningUnaryRequestDurationMs'
     | 'watchProgressNotifyIntervalMs'
@@ -47,6 +48,8 @@ export interface MemberFacts {
   readonly alarms: Pick<Alarms, 'list'>;
   readonly quota: Pick<Quota, 'hasRoomFor' | 'limitBytes'>;
   readonly watches: WatchHub;
+  /** Users and roles. */
+  readonly auth: AuthStore;
   /** Who may do what: the same object as long as the member lives. */
   readonly access: Access;
 }

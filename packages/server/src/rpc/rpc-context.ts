@@ -9,7 +9,7 @@ import {
 } from '@etcd/api';
 import { GrpcCode, type Logger } from '@etcd/base';
 import type { Counter } from '@etcd/host/metrics';
-import type { Identity } from '@etcd/storage/auth';
+import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import { MethodKind, type ServerCall } from '@etcd/transport';
 import type { Access } from '../apply/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
@@ -69,6 +69,19 @@ export class RpcContext {
       return refuse(call, RPC_ERRORS.ErrGRPCNoLeader);
     }
     return true;
+  }
+
+  /**
+   * Finds out who calls where that takes a while. `then` is called for a call that still waits, with who it is, or with nobody if
+   * authentication has been disabled meanwhile; a token that is none ends the call.
+   */
+  resolveThen(call: ServerCall, then: (identity: Identity) => void): void {
+    this.callers.resolveThen(call, (identity) => {
+      if (!call.isAlive) return;
+      if (!this.access.isEnabled) return then(NO_IDENTITY);
+      if (identity === null) return void refuse(call, RPC_ERRORS.ErrGRPCInvalidAuthToken);
+      then(identity);
+    });
   }
 
   /** {@link JudgedVerdict} for one message of a stream, whose caller may have another token by now; null: granted. */

@@ -2,8 +2,10 @@
 import { RPC_ERRORS } from '@etcd/api';
 import { SILENT_LOGGER } from '@etcd/base';
 import type { GrpcServer } from '@etcd/transport';
+import type { Authentication } from '../auth/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
-import { ANYBODY, type Callers } from './callers.ts';
+import { AuthService } from './auth-service.ts';
+import { ANYBODY, type Callers, TokenCallers } from './callers.ts';
 import { ClusterService } from './cluster-service.ts';
 import { registerRpcs } from './dispatcher.ts';
 import { HealthService } from './health-service.ts';
@@ -22,11 +24,13 @@ export interface Services {
   readonly lease: LeaseService;
   readonly cluster: ClusterService;
   readonly maintenance: MaintenanceService;
+  readonly auth: AuthService;
   readonly health: HealthService;
 }
 
 /** The member behind the services. */
 export interface ServedMember extends MemberFacts, Requests {
+  readonly authentication: Pick<Authentication, 'passwords' | 'tokens' | 'whenChanged'>;
   readonly integrity: { readonly fence: { whenRaised(then: () => void): void } };
 }
 
@@ -35,15 +39,18 @@ export interface RunningServices {
   stop(): void;
 }
 
+/** @param callers who calls; by their tokens and certificates unless told. */
 export function registerServices(
   member: ServedMember,
   grpc: GrpcServer,
-  callers: Callers = ANYBODY,
+  callers: Callers = callersOf(member),
 ): RunningServices {
+  const { authentication } = member;
   const context = new RpcContext(member, member, callers);
-  const services = newServices(context);
+  const services = newServices(context, authentication);
   registerRpcs(RPC_TABLE, grpc, context, services);
   const { watch, lease, health } = services;
+  authentication.whenChanged(() => watch.judgeAgain());
   member.integrity.fence.whenRaised(() => {
     watch.stop(RPC_ERRORS.ErrGRPCCorrupt);
     lease.stop(RPC_ERRORS.ErrGRPCCorrupt);
@@ -58,13 +65,17 @@ export function registerServices(
   };
 }
 
+function callersOf({ authentication, auth, config }: ServedMember): Callers {
+  return new TokenCallers(authentication.tokens, auth, config.tls.client.clientCertAuth);
+}
+
 /** The same for a server that nobody but this program calls: its calls are counted in `metrics`, and slow ones told to nobody. */
 export function registerUncounted(member: ServedMember, grpc: GrpcServer, metrics: MetricHandles): void {
   const context = new RpcContext(member, member, ANYBODY, metrics, SILENT_LOGGER);
-  registerRpcs(RPC_TABLE, grpc, context, newServices(context));
+  registerRpcs(RPC_TABLE, grpc, context, newServices(context, member.authentication));
 }
 
-function newServices(context: RpcContext): Services {
+function newServices(context: RpcContext, authentication: ServedMember['authentication']): Services {
   const health = new HealthService(context);
   return {
     kv: new KvService(context),
@@ -72,6 +83,7 @@ function newServices(context: RpcContext): Services {
     lease: new LeaseService(context),
     cluster: new ClusterService(context),
     maintenance: new MaintenanceService(context, health),
+    auth: new AuthService(context, authentication),
     health,
   };
 }

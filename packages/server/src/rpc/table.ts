@@ -18,10 +18,15 @@ import {
 import { type AnyRpc, NOT_SERVED, type Rows, rpcsOf } from './row.ts';
 import {
   ASKS_FOR_LEASE,
+  CHANGES_AUTH,
   DELETES_RANGE,
   DOES_TXN,
+  LISTS_LEASES,
+  READS_AUTH,
   READS_OR_SETS_ALARM,
   READS_RANGE,
+  READS_ROLE,
+  READS_USER,
   RENEWS_LEASE,
   REVOKES_LEASE,
   WATCHES_RANGE,
@@ -90,9 +95,9 @@ const LEASE: Rows<typeof LeaseService> = {
   leaseTimeToLive: {
     needs: ASKS_FOR_LEASE,
     ...REFUSED,
-    run: ({ lease }, call, request) => lease.timeToLive(call, request),
+    run: ({ lease }, call, request, identity) => lease.timeToLive(call, request, identity),
   },
-  leaseLeases: { needs: 'user', ...REFUSED, run: ({ lease }, call) => lease.list(call) },
+  leaseLeases: { needs: LISTS_LEASES, ...REFUSED, run: ({ lease }, call) => lease.list(call) },
 };
 
 const CLUSTER: Rows<typeof ClusterService> = {
@@ -161,23 +166,91 @@ const MAINTENANCE: Rows<typeof MaintenanceService> = {
 };
 
 const AUTH: Rows<typeof AuthService> = {
-  authEnable: NOT_SERVED,
-  authDisable: NOT_SERVED,
-  authStatus: NOT_SERVED,
-  authenticate: NOT_SERVED,
-  userAdd: NOT_SERVED,
-  userGet: NOT_SERVED,
-  userList: NOT_SERVED,
-  userDelete: NOT_SERVED,
-  userChangePassword: NOT_SERVED,
-  userGrantRole: NOT_SERVED,
-  userRevokeRole: NOT_SERVED,
-  roleAdd: NOT_SERVED,
-  roleGet: NOT_SERVED,
-  roleList: NOT_SERVED,
-  roleDelete: NOT_SERVED,
-  roleGrantPermission: NOT_SERVED,
-  roleRevokePermission: NOT_SERVED,
+  authEnable: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.enable(call, request, identity),
+  },
+  authDisable: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.disable(call, request, identity),
+  },
+  authStatus: {
+    needs: 'nothing',
+    ...REFUSED,
+    run: ({ auth }, call) => auth.status(call),
+  },
+  authenticate: {
+    needs: 'nothing',
+    ...REFUSED,
+    run: ({ auth }, call, request) => auth.authenticate(call, request),
+  },
+  userAdd: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.addUser(call, request, identity),
+  },
+  userGet: {
+    needs: READS_USER,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.getUser(call, request, identity),
+  },
+  userList: {
+    needs: READS_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.listUsers(call, request, identity),
+  },
+  userDelete: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.deleteUser(call, request, identity),
+  },
+  userChangePassword: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.changePassword(call, request, identity),
+  },
+  userGrantRole: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.grantRole(call, request, identity),
+  },
+  userRevokeRole: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.revokeRole(call, request, identity),
+  },
+  roleAdd: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.addRole(call, request, identity),
+  },
+  roleGet: {
+    needs: READS_ROLE,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.getRole(call, request, identity),
+  },
+  roleList: {
+    needs: READS_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.listRoles(call, request, identity),
+  },
+  roleDelete: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.deleteRole(call, request, identity),
+  },
+  roleGrantPermission: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.grantPermission(call, request, identity),
+  },
+  roleRevokePermission: {
+    needs: CHANGES_AUTH,
+    ...REFUSED,
+    run: ({ auth }, call, request, identity) => auth.revokePermission(call, request, identity),
+  },
 };
 
 const LOCK: Rows<typeof LockService> = { lock: NOT_SERVED, unlock: NOT_SERVED };

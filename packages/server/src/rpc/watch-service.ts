@@ -3,23 +3,27 @@
  * moment and the watcher's id before the events, which are encoded once for everybody. When the client does not read, the
  * stream pauses its watchers: they fall behind in the hub and are caught up from the store, and nothing piles up here.
  */
-import { RPC_ERRORS, type RpcError } from '@etcd/api';
+import { INTERNAL_ERRORS, RPC_ERRORS, type RpcError } from '@etcd/api';
 import {
   FilterType,
   type WatchCreateRequest,
+  type WatchRequest,
   WatchRequestCodec,
   WatchResponse,
   WatchResponseCodec,
 } from '@etcd/api/etcdserverpb';
 import { sizeBigInt, writeBigInt } from '@etcd/api/wire';
-import type { Timer } from '@etcd/base';
+import { grpcCodeName, type Timer } from '@etcd/base';
+import { NO_IDENTITY } from '@etcd/storage/auth';
 import { type Slices, Watcher, type WatchSink, type WatchStream } from '@etcd/storage/mvcc';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
 import { LeaderMonitor } from './leader-monitor.ts';
 import type { MemberFacts } from './member.ts';
 import type { Call } from './row.ts';
 import { decodeRequest, type RpcContext, refuse, send } from './rpc-context.ts';
-import { WATCHES_RANGE } from './verdicts.ts';
+import { WATCHES_RANGE, watchedKey } from './verdicts.ts';
+
+const { ErrInvalidAuthToken } = INTERNAL_ERRORS.auth;
 
 /** In a response: no watcher. */
 const INVALID_ID = -1n;
@@ -48,6 +52,11 @@ export class WatchService {
     call.receiver = new WatchCall(call, this);
   }
 
+  /** Users or roles have changed: what a watcher's owner may not read any more it is not told any more (S01). */
+  judgeAgain(): void {
+    for (const call of [...this.#calls]) (call.receiver as WatchCall).judgeAgain();
+  }
+
   closed(call: ServerCall): void {
     this.#calls.delete(call);
     this.monitor.remove(call);
@@ -66,6 +75,8 @@ export class WatchService {
 /** What a client asked of a watcher that is not the hub's business. */
 interface Wishes {
   readonly fragments: boolean;
+  /** Whose it is; of somebody without a name, or of a time without authentication: nobody's. */
+  readonly owner: string;
   /** Whether progress is reported from time to time. */
   readonly notifies: boolean;
   /** Nothing was sent since the last time. */
@@ -99,9 +110,7 @@ class WatchCall implements CallReceiver, WatchSink {
       return this.#close();
     }
     const { createRequest } = request;
-    const refusal = this.#service.context.judgeMessage(call, WATCHES_RANGE, request);
-    if (refusal !== null) this.#refuse(refusal.rpc.message);
-    else if (createRequest !== null) this.#create(createRequest);
+    if (createRequest !== null) this.#judgeAndCreate(request, createRequest);
     else if (request.cancelRequest !== null) this.#cancel(request.cancelRequest.watchId);
     else if (request.progressRequest !== null) this.#stream.requestProgressAll();
     else this.#member.logger.info('invalid watch request type received in gRPC stream');
@@ -124,21 +133,42 @@ class WatchCall implements CallReceiver, WatchSink {
     this.#member.clock.defer(() => this.#stream.close());
   }
 
-  #create(request: WatchCreateRequest): void {
-    if (request.startRevision < 0) return this.#refuse(RPC_ERRORS.ErrGRPCCompacted.message);
+  #judgeAndCreate(request: WatchRequest, createRequest: WatchCreateRequest): void {
+    const { context } = this.#service;
+    const identity = context.access.isEnabled ? context.callers.identify(this.#call) : NO_IDENTITY;
+    const refusal =
+      identity === null ? ErrInvalidAuthToken : context.judgeRead(WATCHES_RANGE, identity, request);
+    if (identity === null || refusal !== null) return this.#refuse(refusal!.rpc);
+    this.#create(createRequest, identity.name);
+  }
+
+  judgeAgain(): void {
+    const { access } = this.#service.context;
+    if (!access.isEnabled) return;
+    const { revision } = this.#member.auth;
+    for (const [watcher, { owner }] of [...this.#wishes]) {
+      const identity = owner === '' ? NO_IDENTITY : { name: owner, revision };
+      const refusal = access.range(identity, Buffer.from(watcher.key, 'latin1'), rangeEndOf(watcher));
+      if (refusal !== null) this.#cancel(watcher.id, cancelReasonOf(refusal.rpc));
+    }
+  }
+
+  #create(request: WatchCreateRequest, owner: string): void {
+    if (request.startRevision < 0) return this.#refuseWith(RPC_ERRORS.ErrGRPCCompacted.message);
     const { rangeEnd, filters } = request;
     const toTheEnd = rangeEnd.length === 1 && rangeEnd[0] === 0;
     const created = this.#stream.watch({
       id: request.watchId,
-      key: request.key.length === 0 ? SMALLEST_KEY : request.key,
+      key: watchedKey(request),
       end: rangeEnd.length === 0 ? null : toTheEnd ? NO_BYTES : rangeEnd,
       startRevision: request.startRevision,
       dropsPuts: filters.includes(FilterType.NOPUT),
       dropsDeletes: filters.includes(FilterType.NODELETE),
       wantsPrevKv: request.prevKv,
     });
-    if (!(created instanceof Watcher)) return this.#refuse(created.message);
+    if (!(created instanceof Watcher)) return this.#refuseWith(created.message);
     this.#wishes.set(created, {
+      owner,
       fragments: request.fragment,
       notifies: request.progressNotify,
       isIdle: true,
@@ -147,19 +177,23 @@ class WatchCall implements CallReceiver, WatchSink {
     this.#send(new WatchResponse({ header: this.#header(), watchId: created.id, created: true }));
   }
 
-  #refuse(cancelReason: string): void {
+  #refuse(error: RpcError): void {
+    this.#refuseWith(cancelReasonOf(error));
+  }
+
+  #refuseWith(cancelReason: string): void {
     const header = this.#header();
     this.#send(
       new WatchResponse({ header, watchId: INVALID_ID, created: true, canceled: true, cancelReason }),
     );
   }
 
-  #cancel(watchId: bigint): void {
+  #cancel(watchId: bigint, cancelReason = ''): void {
     const watcher = this.#stream.watcher(watchId);
     if (watcher === null) return;
     this.#stream.cancel(watchId);
     this.#wishes.delete(watcher);
-    this.#send(new WatchResponse({ header: this.#header(), watchId, canceled: true }));
+    this.#send(new WatchResponse({ header: this.#header(), watchId, canceled: true, cancelReason }));
   }
 
   #header(): WatchResponse['header'] {
@@ -267,7 +301,18 @@ class WatchCall implements CallReceiver, WatchSink {
   }
 }
 
-const SMALLEST_KEY = new Uint8Array(1);
+/** As Go's gRPC prints an error. */
+function cancelReasonOf({ code, message }: RpcError): string {
+  return `rpc error: code = ${grpcCodeName(code)} desc = ${message}`;
+}
+
+/** As a client would write the end of what the watcher watches. */
+function rangeEndOf({ end }: Watcher): Uint8Array {
+  if (end === null) return NO_BYTES;
+  return end.length === 0 ? NO_BOUND : Buffer.from(end, 'latin1');
+}
+
+const NO_BOUND = new Uint8Array(1);
 const NO_BYTES = new Uint8Array(0);
 /** Shorter events are copied faster by hand than by a call. */
 const MAX_HAND_COPIED_BYTES = 48;

@@ -6,8 +6,9 @@ import type { Clock, Disk, Logger, Random } from '@etcd/base';
 import { type EtcdUrl, isSecureUrl, urlTexts } from '@etcd/base';
 import { Listener, type ListenerServices } from '@etcd/host/net';
 import { GrpcServer } from '@etcd/transport';
+import { Authentication } from '../auth/index.ts';
 import { bootstrap, type MemberParts } from '../boot/index.ts';
-import { type Config, nodeResolveHost } from '../config/index.ts';
+import { type Config, MemberStartError, nodeResolveHost } from '../config/index.ts';
 import { connectMetrics, EtcdServer } from '../member/index.ts';
 import type { Metrics } from '../metrics/index.ts';
 import { HttpPeerNetwork } from '../peer/index.ts';
@@ -65,7 +66,7 @@ export async function startMember(options: MemberOptions): Promise<Member> {
     dialTimeoutMs: PEER_DIAL_TIMEOUT_MS + config.electionTimeoutMs,
     dialer: security.dialer,
   });
-  const running = new RunningMember(options, network, security);
+  const running = new RunningMember(options, newAuthentication(options), network, security);
   try {
     await running.listen();
     const failed = Promise.withResolvers<Error>();
@@ -99,12 +100,19 @@ class RunningMember {
   readonly #grpc: GrpcServer;
   readonly #services: Service[] = [];
   readonly #network: HttpPeerNetwork;
+  readonly #authentication: Authentication;
   readonly #security: Security;
   #http: ClientHttp | null = null;
 
-  constructor(options: MemberOptions, network: HttpPeerNetwork, security: Security) {
+  constructor(
+    options: MemberOptions,
+    authentication: Authentication,
+    network: HttpPeerNetwork,
+    security: Security,
+  ) {
     this.#options = options;
     this.#network = network;
+    this.#authentication = authentication;
     this.#security = security;
     this.#logger = options.logger.child({ caller: 'server/start' });
     const { config, clock } = options;
@@ -141,6 +149,7 @@ class RunningMember {
     let warming: GrpcServer | null = null;
     const server = new EtcdServer({
       ...this.#options,
+      authentication: this.#authentication,
       parts,
       network: this.#network,
       requestIdStart: drawRequestIdStart(this.#options.random),
@@ -222,6 +231,15 @@ class RunningMember {
       await listener.listen();
       this.#services.push({ listener, kind });
     }
+  }
+}
+
+/** Keys that can't be read, or don't fit each other, end the start before anything is touched. */
+function newAuthentication({ config, clock, logger }: MemberOptions): Authentication {
+  try {
+    return new Authentication({ ...config, clock, logger });
+  } catch (error) {
+    throw new MemberStartError(`--auth-token: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -151,6 +151,11 @@ export class AuthStore {
     return name === ROOT_ROLE ? [ROOT_PERMISSION] : role.keyPermission;
   }
 
+  /** In whose name members do on their own what clients need a permission for. */
+  get ownIdentity(): Identity {
+    return this.#isEnabled ? { name: ROOT_USER, revision: this.#revision } : NO_IDENTITY;
+  }
+
   hasRole(user: string, role: string): boolean {
     return this.user(user)?.roles.includes(role) ?? false;
   }

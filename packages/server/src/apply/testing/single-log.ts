@@ -5,13 +5,15 @@
 import type { InternalError } from '@etcd/api';
 import { type ConfChange, ConfState, Entry, EntryType, encodeConfChange } from '@etcd/api/raftpb';
 import { SILENT_LOGGER } from '@etcd/base';
-import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
+import { AuthStore, type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import { Backend } from '@etcd/storage/backend';
 import { Lessor } from '@etcd/storage/lease';
 import { type Membership, newCluster } from '@etcd/storage/membership';
 import { Store } from '@etcd/storage/mvcc';
 import { ConsistentIndex, createMemberBuckets, createMetaBucket } from '@etcd/storage/schema';
 import { SimClock, SimDisk } from '@etcd/testing';
+import type { Authentication } from '../../auth/index.ts';
+import { testAuthentication } from '../../auth/testing/test-authentication.ts';
 import { createHandles, type MetricHandles } from '../../metrics/metric-table.ts';
 import {
   type Kind,
@@ -46,6 +48,8 @@ export class SingleLog implements ApplierHost {
   readonly backend: Backend;
   readonly store: Store;
   readonly lessor: Lessor;
+  readonly auth: AuthStore;
+  readonly authentication: Authentication;
   readonly alarms: Alarms;
   readonly quota: Quota;
   readonly membership: Membership;
@@ -68,6 +72,13 @@ export class SingleLog implements ApplierHost {
     this.backend = new Backend({ disk, clock, path: '/db', onFatal });
     createMetaBucket(this.backend);
     createMemberBuckets(this.backend);
+    this.authentication = testAuthentication(clock);
+    this.auth = new AuthStore({ backend: this.backend, listener: this.authentication });
+    this.authentication.attach({
+      appliedIndex: 0,
+      requestTimeoutMs: 0,
+      whenApplied: (_index, _timeoutMs, done) => done(false),
+    });
     this.alarms = new Alarms(this.backend);
     this.quota = new Quota(this.backend, options.quotaBytes ?? Number.POSITIVE_INFINITY);
     this.membership = newCluster('token', options.members ?? new Map([['m1', ['http://localhost:2380']]]));
@@ -90,6 +101,8 @@ export class SingleLog implements ApplierHost {
       alarms: this.alarms,
       quota: this.quota,
       access: this.access,
+      auth: this.auth,
+      tokens: this.authentication.tokens,
       membership: this.membership,
       consistentIndex,
       pending: this.pending,
@@ -199,6 +212,8 @@ export class SingleLog implements ApplierHost {
       deleteRange: (...asked) => current().deleteRange(...asked),
       txn: (...asked) => current().txn(...asked),
       leaseKeys: (...asked) => current().leaseKeys(...asked),
+      hasRole: (...asked) => current().hasRole(...asked),
+      allLeaseKeys: (...asked) => current().allLeaseKeys(...asked),
     };
   }
 }

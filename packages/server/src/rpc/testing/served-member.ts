@@ -36,6 +36,9 @@ export interface Answered<Response> {
   readonly response: Response | null;
 }
 
+/** Nobody has a certificate. */
+const PLAIN = { client: { clientCertAuth: false } } as MemberFacts['config']['tls'];
+
 const CONFIG: MemberFacts['config'] = {
   electionTimeoutMs: 1000,
   featureGates: parseFeatureGates('').gates!,
@@ -46,6 +49,7 @@ const CONFIG: MemberFacts['config'] = {
   warningApplyDurationMs: 100,
   warningUnaryRequestDurationMs: 300,
   watchProgressNotifyIntervalMs: 600_000,
+  tls: PLAIN,
 };
 
 export class FakeMember implements ServedMember {
@@ -88,6 +92,7 @@ export class FakeMember implements ServedMember {
       releases: { whoCanNotRead: () => null },
       maxRequestBytes: this.config.maxRequestBytes,
       pending: log.pending,
+      leaderIdentity: () => log.auth.ownIdentity,
       isStopped: () => false,
       isBehind: () => false,
       queue: {
@@ -131,6 +136,7 @@ export class FakeMember implements ServedMember {
         const token = call.metadata('token');
         return token === null ? NO_IDENTITY : (this.users.get(token) ?? null);
       },
+      resolveThen: (_call, done) => done(null),
     });
     const [ours, theirs] = memoryDuplexPair({ clock });
     grpc.accept(theirs);
@@ -184,6 +190,14 @@ export class FakeMember implements ServedMember {
 
   get quota(): SingleLog['quota'] {
     return this.log.quota;
+  }
+
+  get auth(): SingleLog['auth'] {
+    return this.log.auth;
+  }
+
+  get authentication(): SingleLog['authentication'] {
+    return this.log.authentication;
   }
 
   get access(): Access {
