@@ -15,6 +15,12 @@ const MAX_ABSENCE_MS = 25_000;
 const MAX_WALL_JUMP_MS = 3_600_000;
 /** Of the disk, while it is slow. */
 const MAX_SLOW_SYNC_MS = 400;
+/** Of one kind of its files. */
+const MAX_SLOW_FILE_MS = 6000;
+
+/** So many worlds have few kinds of faults, which come all the time and so meet each other. */
+const FOCUSED_SHARE = 0.25;
+const FOCUSED_KINDS = 3;
 
 interface FaultKind {
   readonly name: string;
@@ -32,11 +38,16 @@ export class FaultInjector {
   #storm = 0;
   count = 0;
 
-  constructor(world: World, random: SeededRandom) {
+  /** @param focus names of the only kinds that there are, where it is not for the world to draw them. */
+  constructor(world: World, random: SeededRandom, focus: readonly string[] | null = null) {
     this.#world = world;
     this.#random = random;
-    this.#meanMs = 800 + random.below(6000);
-    this.#kinds = this.#allKinds().filter(() => random.chance(0.6));
+    const all = this.#allKinds();
+    const isFocused = random.chance(FOCUSED_SHARE);
+    this.#meanMs = isFocused || focus !== null ? 400 + random.below(1500) : 800 + random.below(6000);
+    if (focus !== null) this.#kinds = all.filter(({ name }) => focus.includes(name));
+    else if (isFocused) this.#kinds = Array.from({ length: FOCUSED_KINDS }, () => random.pick(all));
+    else this.#kinds = all.filter(() => random.chance(0.6));
   }
 
   /** Faults come from now on. */
@@ -54,7 +65,7 @@ export class FaultInjector {
     for (const machine of this.#world.activeMachines) {
       machine.diskSpeed = FAST_DISK;
       machine.load = NO_LOAD;
-      machine.cutAfterOperations = -1;
+      machine.plannedCut = null;
       machine.start();
     }
     this.#world.note('all is healed');
@@ -91,6 +102,9 @@ export class FaultInjector {
       },
       { name: 'kill', weight: 3, happen: () => this.#onRunning((m) => this.#kill(m)) },
       { name: 'stop', weight: 2, happen: () => this.#onRunning((m) => this.#stop(m)) },
+      { name: 'kill at an operation', weight: 4, happen: () => this.#onRunning((m) => this.#killLater(m)) },
+      { name: 'slow file', weight: 3, happen: () => this.#onRunning((m) => this.#slowFile(m)) },
+      { name: 'left behind', weight: 3, happen: () => this.#onRunning((m) => this.#leaveBehind(m)) },
       { name: 'power cut of all', weight: 1, happen: () => this.#cutAll() },
       { name: 'pause', weight: 3, happen: () => this.#onRunning((m) => this.#pause(m)) },
       { name: 'slow disk', weight: 3, happen: () => this.#onRunning((m) => this.#slowDisk(m)) },
@@ -123,8 +137,15 @@ export class FaultInjector {
   }
 
   #cutLater(machine: Machine): void {
-    machine.cutAfterOperations = this.#random.below(MAX_CUT_OPERATIONS);
-    machine.onPowerCut = () => this.#restartLater(machine);
+    machine.plannedCut = { after: this.#random.below(MAX_CUT_OPERATIONS), by: 'power' };
+    machine.onCut = () => this.#restartLater(machine);
+  }
+
+  /** A kill between a write and its sync, and a cut of power in what the next run begins with. */
+  #killLater(machine: Machine): void {
+    const suffix = this.#random.pick(['/db', '/db', '.wal', '.snap', '.snap.db', '']);
+    machine.plannedCut = { after: this.#random.below(12), by: 'kill', suffix, atSync: true };
+    machine.onCut = () => this.#restartLater(machine);
   }
 
   #kill(machine: Machine): void {
@@ -172,6 +193,38 @@ export class FaultInjector {
         machine.load = NO_LOAD;
       });
     }
+  }
+
+  /** The database, or the log, or what comes from the leader, while the rest of the disk is as fast as ever. */
+  #slowFile(machine: Machine): void {
+    const suffix = this.#random.pick(['/db', '/db', '.wal', '.snap', '.snap.db']);
+    const syncMs = 100 + this.#random.below(MAX_SLOW_FILE_MS);
+    this.#world.note(`${machine.name}'s files ${suffix} are slow: ${syncMs} ms`);
+    machine.diskSpeed = { syncMs, spreadMs: syncMs / 4, suffix };
+    this.#world.clock.setTimer(this.#random.below(60_000), () => {
+      machine.diskSpeed = FAST_DISK;
+    });
+  }
+
+  /** Everything but its database is fast; the others go on without it until only a database can help. */
+  #leaveBehind(machine: Machine): void {
+    const syncMs = 1000 + this.#random.below(12_000);
+    this.#world.note(`${machine.name}'s database is slow, ${syncMs} ms, and it will be left behind`);
+    machine.diskSpeed = { syncMs, spreadMs: 0, suffix: '/db' };
+    const { clock, fabric, machines } = this.#world;
+    const storm = this.#storm;
+    clock.setTimer(this.#random.below(3000), () => {
+      if (storm !== this.#storm) return;
+      for (const { name } of machines) {
+        if (name === machine.name) continue;
+        fabric.cut(name, machine.name);
+        fabric.cut(machine.name, name);
+      }
+      clock.setTimer(1000 + this.#random.below(8000), () => this.#heal());
+    });
+    clock.setTimer(30_000, () => {
+      machine.diskSpeed = FAST_DISK;
+    });
   }
 
   #jump(): void {

@@ -24,6 +24,7 @@ import { SimProcess } from './process.ts';
 import type { Observation } from './raft-history.ts';
 import { simAuthentication } from './sim-authentication.ts';
 import { SimNetwork } from './sim-network.ts';
+import { probeStart } from './start-probe.ts';
 import { requestIdStart } from './traits.ts';
 import type { World } from './world.ts';
 
@@ -46,6 +47,18 @@ export const NO_LOAD: Load = { rate: 0, maxMs: 0 };
 
 export const FAST_DISK: DiskSpeed = { syncMs: 0.05, spreadMs: 0.2 };
 
+/** The end of a run at an operation of the disk. */
+export interface PlannedCut {
+  /** So many operations go before it. */
+  readonly after: number;
+  /** A kill loses nothing that was seen, so power is cut soon afterwards as well. */
+  readonly by: 'power' | 'kill';
+  /** Only operations on files whose path ends so are counted; all of them unless told. */
+  readonly suffix?: string;
+  /** Only syncs are: what was written before them is not durable then. */
+  readonly atSync?: boolean;
+}
+
 export interface MachineOptions {
   readonly world: World;
   readonly name: string;
@@ -57,8 +70,10 @@ export interface MachineOptions {
   readonly isNew: boolean;
 }
 
-/** Small, so that the log has many segments. */
-const WAL_SEGMENT_BYTES = 64 * 1024;
+/** Copies of what a cut of power or a kill leaves, each another one, from which a start is tried. */
+const PROBES = 2;
+/** Operations within which power is cut after a kill: what the kill has left unsynced is built on by then. */
+const MAX_SECOND_CUT_OPERATIONS = 16;
 const CLIENT_LATENCY_MS = 0.3;
 /** A process that asks to be stopped and is not done by then is killed, as service managers do. */
 const STOP_LIMIT_MS = 10_000;
@@ -78,10 +93,12 @@ export class Machine {
   wallOffsetMs = 0;
   /** Other work on the machine: how often the process has to wait for a processor, and for how long at most. */
   load = NO_LOAD;
-  /** Power is cut when so many operations of the disk have been done; negative: it is not. */
-  cutAfterOperations = -1;
+  plannedCut: PlannedCut | null = null;
   /** Called when that has happened. */
-  onPowerCut: () => void = () => {};
+  onCut: () => void = () => {};
+  /** As it was when it started last; null if it never did. */
+  config: Config | null = null;
+  #hasServed = false;
   run: MemberRun | null = null;
   /** The member was removed from its cluster: the machine is not started again. */
   isRetired = false;
@@ -98,6 +115,7 @@ export class Machine {
     this.#flags = flags;
     this.#random = world.random.fork();
     this.#diskOptions = {
+      takesBytesLate: () => world.traits.takesBytesLate && this.#random.chance(0.5),
       onOperation: (operation) => this.#onDiskOperation(operation),
       schedule: (operation, complete) => this.#schedule(operation, complete),
     };
@@ -159,6 +177,7 @@ export class Machine {
   /** What was not synced is lost, or half lost. */
   cutPower(reason: string): void {
     this.#endRun(`loses power: ${reason}`);
+    for (let i = 0; i < PROBES; i++) this.#probe(this.#disk.crashImage(this.#random.fork()));
     this.#disk = this.#disk.afterCrash(this.#random.fork(), this.#diskOptions);
   }
 
@@ -181,6 +200,24 @@ export class Machine {
     this.#endRun(`is killed: ${reason}`);
     this.#world.fabric.refuse(this.name, this.peerUrls);
     this.#disk = this.#disk.afterKill(this.#diskOptions);
+    this.#probe(this.#disk.crashImage(this.#random.fork()));
+  }
+
+  /** A copy of the member, on a disk of its own, must be able to start. */
+  #probe(disk: SimDisk): void {
+    const world = this.#world;
+    // One that has never come as far may have to ask others before it can.
+    if (!this.#hasServed || this.config === null || !world.traits.probesStarts) return;
+    const { name, config } = this;
+    const random = this.#random.fork();
+    world.waitFor(probeStart({ world, name, config, disk, random, segmentBytes: world.segmentBytes }));
+  }
+
+  /** The member serves clients for the first time in a run. */
+  onServing(): void {
+    this.isJoining = false;
+    this.#hasServed = true;
+    this.#world.note(`${this.name} serves`);
   }
 
   /** Stops the member as a service manager does. */
@@ -199,7 +236,7 @@ export class Machine {
   }
 
   #endRun(what: string): void {
-    this.cutAfterOperations = -1;
+    this.plannedCut = null;
     this.#world.note(`${this.name} ${what}`);
     this.run?.end();
     this.run = null;
@@ -207,18 +244,23 @@ export class Machine {
 
   #onDiskOperation(operation: DiskOperation): void {
     const { kind } = operation;
-    if (this.cutAfterOperations >= 0 && kind !== 'read') {
-      if (this.cutAfterOperations-- === 0) {
-        this.#cutLater(`at ${kind} ${operation.path}`);
-        throw new SimulatedCrash(`${kind} ${operation.path}`);
-      }
-    }
+    this.#countDown(operation);
     if (kind !== 'sync' && kind !== 'syncDirectory') return;
     const isConcerned = operation.path.endsWith(this.diskSpeed.suffix ?? '');
     const { syncMs, spreadMs } = isConcerned ? this.diskSpeed : FAST_DISK;
     this.#diskCost = syncMs + (spreadMs * this.#random.below(1024)) / 1024;
     // The event loop stands still, unless it turns out that the thread pool has the work.
     this.run?.process.stall(this.#diskCost);
+  }
+
+  #countDown({ kind, path }: DiskOperation): void {
+    const cut = this.plannedCut;
+    if (cut === null || kind === 'read' || !path.endsWith(cut.suffix ?? '')) return;
+    if (cut.atSync === true && kind !== 'sync') return;
+    this.plannedCut = { ...cut, after: cut.after - 1 };
+    if (cut.after > 0) return;
+    this.#endLater(cut, `at ${kind} ${path}`);
+    throw new SimulatedCrash(`${kind} ${path}`);
   }
 
   #schedule(operation: DiskOperation, complete: () => void): void {
@@ -233,11 +275,15 @@ export class Machine {
   }
 
   /** The process is dead from now on; the disk is looked at when its code has been left. */
-  #cutLater(reason: string): void {
+  #endLater({ by, suffix = '' }: PlannedCut, reason: string): void {
     this.run?.process.end();
     this.#world.clock.defer(() => {
-      this.cutPower(reason);
-      this.onPowerCut();
+      if (by === 'power') this.cutPower(reason);
+      else this.kill(reason);
+      if (by === 'kill') {
+        this.plannedCut = { by: 'power', suffix, after: this.#random.below(MAX_SECOND_CUT_OPERATIONS) };
+      }
+      this.onCut();
     });
   }
 }
@@ -314,6 +360,7 @@ class MemberRun {
 
   async #start(): Promise<void> {
     const config = await memberConfig(this.#flags);
+    this.#machine.config = config;
     const { process } = this;
     const machine = this.#machine;
     const network = new SimNetwork({
@@ -327,7 +374,7 @@ class MemberRun {
     const common = {
       config,
       clock: process,
-      disk: this.#world.diskOf(machine),
+      disk: this.#world.diskFor(machine.disk),
       random: this.#random,
       logger: this.#logger(),
       network,
@@ -336,7 +383,7 @@ class MemberRun {
       const parts = await bootstrap({
         ...common,
         metrics: metrics.handles,
-        walSegmentBytes: WAL_SEGMENT_BYTES,
+        walSegmentBytes: this.#world.segmentBytes,
         resolveHost: (host) => Promise.resolve(host),
         onBackendFatal: (error) => this.#onError(error),
       });
@@ -356,6 +403,7 @@ class MemberRun {
     const { process } = this;
     const grpc = new GrpcServer({ clock: process });
     this.#grpc = grpc;
+    this.#world.plant?.parts?.(parts);
     this.parts = parts;
     const server = new EtcdServer({
       ...common,
@@ -370,8 +418,7 @@ class MemberRun {
       },
       onReady: () => {
         this.isServing = true;
-        this.#machine.isJoining = false;
-        this.#world.note(`${this.#machine.name} serves`);
+        this.#machine.onServing();
       },
       onFatal: (error) => this.#onError(error),
       onRemoved: () => this.#machine.retire(),

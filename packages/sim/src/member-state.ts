@@ -10,7 +10,7 @@ import { isSamePair } from './checks.ts';
 import type { Machine } from './machine.ts';
 import type { World } from './world.ts';
 
-const HASH_LIMIT_MS = 10_000;
+const HASH_LIMIT_MS = 60_000;
 /**
  * A compaction may still be removing what it may remove. etcd's hash takes no notice of that, except at a revision at which no
  * key lives: then it is of everything that is there.

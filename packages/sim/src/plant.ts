@@ -5,7 +5,7 @@
 import { Message, MessageType } from '@etcd/api/raftpb';
 import type { Disk, DiskFile } from '@etcd/base';
 import type { RawNode } from '@etcd/raft';
-import { EtcdServer } from '@etcd/server';
+import { EtcdServer, type MemberParts } from '@etcd/server';
 import type { WatchHub, WatchSink } from '@etcd/storage/mvcc';
 
 export interface Plant {
@@ -15,6 +15,8 @@ export interface Plant {
   readonly receive?: (message: Message, memberIds: readonly bigint[]) => readonly Message[];
   /** Where a member begins to count its requests. */
   readonly requestIdStart?: (wallMs: number) => number;
+  /** Changes what a member has found on its disk. */
+  readonly parts?: (parts: MemberParts) => void;
   /** Changes a member that is about to start. */
   readonly member?: (server: EtcdServer) => void;
   /** Changes its raft. */
@@ -32,6 +34,22 @@ const acknowledgesBeforeSync: Plant = {
         return path.includes('/wal/') ? unsynced(file) : file;
       },
     }),
+};
+
+/** What a start finds is taken for durable: the first sync of a file that was there, before anything is written to it, does nothing. */
+const trustsWhatItFinds: Plant = {
+  disk: (disk) =>
+    through(disk, {
+      openFile: (path, options) => {
+        const file = disk.openFile(path, options);
+        return options.create === true ? file : unsyncedUntilWritten(file);
+      },
+    }),
+};
+
+/** A member's own snapshot is recorded whatever has been recorded since it was begun. */
+const recordsSnapshotsBlindly: Plant = {
+  parts: ({ wal }) => Object.defineProperty(wal, 'snapshotIndex', { get: () => 0 }),
 };
 
 /** Every vote for a candidate counts for another member as well: a minority may elect. */
@@ -137,6 +155,8 @@ export const PLANTS = {
   forgetsEvents,
   goesOnInTheNewStore,
   readsWithoutAsking,
+  recordsSnapshotsBlindly,
+  trustsWhatItFinds,
 } as const satisfies Readonly<Record<string, Plant>>;
 
 /** Those that random worlds show too seldom for a test: each has one of its own, which brings about what it takes. */
@@ -149,6 +169,23 @@ function unsynced(file: DiskFile): DiskFile {
     sync: () => {},
     // Goes through the disk all the same, so that the answer comes in a later turn.
     syncThen: (done) => file.readThen(new Uint8Array(1), 0, 1, 0, (error) => done(error)),
+  });
+}
+
+function unsyncedUntilWritten(file: DiskFile): DiskFile {
+  let isWritten = false;
+  return through(file, {
+    write: (...given) => {
+      isWritten = true;
+      file.write(...given);
+    },
+    writeThen: (...given) => {
+      isWritten = true;
+      file.writeThen(...given);
+    },
+    sync: () => {
+      if (isWritten) file.sync();
+    },
   });
 }
 

@@ -4,7 +4,7 @@ import { encodePutRequest, encodeRangeRequest, PutRequest, RangeRequest } from '
 import { GrpcCode } from '@etcd/base';
 import type { SimDisk } from '@etcd/testing';
 import { GrpcChannel } from '@etcd/transport';
-import type { Machine } from './machine.ts';
+import type { Machine, PlannedCut } from './machine.ts';
 import type { Plant } from './plant.ts';
 import { FULL_PACE, type Pace, World } from './world.ts';
 
@@ -19,8 +19,8 @@ export interface QuietClusterOptions {
   readonly pace?: Pace;
   /** What the machines find on their disks; nothing unless told. */
   readonly disks?: readonly SimDisk[];
-  /** Power of the first machine is cut at that operation of its disk; it starts again at once. */
-  readonly cutAfterOperations?: number;
+  /** For the first machine, which starts again at once. */
+  readonly plannedCut?: PlannedCut;
 }
 
 export class QuietCluster {
@@ -77,8 +77,8 @@ export class QuietCluster {
   static async start(options: QuietClusterOptions): Promise<QuietCluster> {
     const cluster = new QuietCluster(options);
     const [first] = cluster.world.machines;
-    first!.cutAfterOperations = options.cutAfterOperations ?? -1;
-    first!.onPowerCut = () => first!.start();
+    first!.plannedCut = options.plannedCut ?? null;
+    first!.onCut = () => first!.start();
     for (const machine of cluster.world.machines) machine.start();
     await cluster.until('all serve', START_LIMIT_MS, () =>
       cluster.world.machines.every(({ isServing }) => isServing),

@@ -6,6 +6,7 @@
 import { SeededRandom } from '@etcd/base';
 import { Client } from './client.ts';
 import { FaultInjector } from './faults.ts';
+import { drawLimits, type Limits, limitFlags } from './limits.ts';
 import type { Machine } from './machine.ts';
 import { compareMembers } from './member-state.ts';
 import { Operator } from './operator.ts';
@@ -22,6 +23,10 @@ export interface SimulationOptions {
   /** 1, 3 or 5; drawn from the seed unless given. */
   readonly members?: number | undefined;
   readonly plant?: Plant | undefined;
+  /** The only kinds of faults, and some traits and limits: drawn from the seed unless given. */
+  readonly faults?: readonly string[] | undefined;
+  readonly traits?: Partial<Traits> | undefined;
+  readonly limits?: Partial<Limits> | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -73,10 +78,13 @@ class Simulation {
   constructor(options: SimulationOptions) {
     const { seed, print = null, plant = null } = options;
     this.#options = options;
-    const traits = drawTraits(new SeededRandom(seed).fork());
-    this.#world = new World({ seed, print, plant, traits });
-    this.#operator = this.#found();
-    this.#faults = new FaultInjector(this.#world, this.#world.random.fork());
+    const nature = new SeededRandom(seed).fork();
+    const traits = { ...drawTraits(nature), ...options.traits };
+    const limits = { ...drawLimits(nature), ...options.limits };
+    const { segmentBytes } = limits;
+    this.#world = new World({ seed, print, plant, traits, segmentBytes });
+    this.#operator = this.#found(limits);
+    this.#faults = new FaultInjector(this.#world, this.#world.random.fork(), options.faults);
     this.#addClients();
   }
 
@@ -116,19 +124,17 @@ class Simulation {
   }
 
   /** The first members, and how they are configured: small limits, so that everything happens soon. */
-  #found(): Operator {
+  #found(limits: Limits): Operator {
     const world = this.#world;
     const { random, traits } = world;
     const size = this.#options.members ?? random.pick(CLUSTER_SIZES);
-    const snapshotCount = random.pick([10, 20, 100, 1000]);
     world.pace = this.#drawPace();
     const common = [
       '--data-dir=/data',
       '--heartbeat-interval=100',
       '--election-timeout=1000',
       '--initial-cluster-token=sim',
-      `--snapshot-count=${snapshotCount}`,
-      `--snapshot-catchup-entries=${random.pick([5, 5, 50, 500])}`,
+      ...limitFlags(limits),
       `--compaction-batch-limit=${random.pick([1, 10, 1000])}`,
       `--pre-vote=${random.chance(0.7)}`,
     ];
@@ -151,7 +157,7 @@ class Simulation {
     };
     for (let i = 0; i < size; i++) addMachine(founders);
     const nature = Object.entries(traits).flatMap(([trait, holds]) => (holds ? [trait] : []));
-    world.note(`seed ${this.#options.seed}: ${size} members, a snapshot every ${snapshotCount}; ${nature}`);
+    world.note(`seed ${this.#options.seed}: ${size} members, ${JSON.stringify(limits)}; ${nature}`);
     const changesMembers = size > 1 && random.chance(0.6);
     return new Operator({ world, random: random.fork(), size, changesMembers, addMachine });
   }

@@ -145,10 +145,10 @@ test('a power cut at any operation of the adoption of a database loses none of i
       size: 1,
       flags: FLAGS,
       disks: [copy],
-      cutAfterOperations: cutAt,
+      plannedCut: { after: cutAt, by: 'power' },
     });
     done = cluster.lines('loses power').length === 0;
-    cluster.world.machines[0]!.cutAfterOperations = -1;
+    cluster.world.machines[0]!.plannedCut = null;
     assert.equal(cluster.world.machines[0]!.server!.store.revision, 46);
     await cluster.put(cluster.world.machines[0]!, 'one more');
   }

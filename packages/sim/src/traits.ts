@@ -11,9 +11,19 @@ export interface Traits {
   readonly countsAlike: boolean;
   /** The machines have no battery: at every start of a process their wall clocks begin at the same time again. */
   readonly losesTime: boolean;
+  /** Disks may take the bytes of a write as late as it completes. */
+  readonly takesBytesLate: boolean;
+  /** Whatever a cut of power or a kill leaves, copies of it must start. */
+  readonly probesStarts: boolean;
 }
 
-export const ORDINARY: Traits = { hasTwins: false, countsAlike: false, losesTime: false };
+export const ORDINARY: Traits = {
+  hasTwins: false,
+  countsAlike: false,
+  losesTime: false,
+  takesBytesLate: false,
+  probesStarts: true,
+};
 
 export function drawTraits(random: SeededRandom): Traits {
   // What is worst comes together: only twins that count alike ever meet in one id.
@@ -22,6 +32,8 @@ export function drawTraits(random: SeededRandom): Traits {
     hasTwins: areAlike || random.chance(0.2),
     countsAlike: areAlike || random.chance(0.2),
     losesTime: random.chance(0.4),
+    takesBytesLate: random.chance(0.4),
+    probesStarts: random.chance(0.5),
   };
 }
 

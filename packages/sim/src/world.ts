@@ -6,6 +6,7 @@ import { type Disk, SeededRandom } from '@etcd/base';
 import type { MemberStartError } from '@etcd/server';
 import { SLICE_SIZES, type SliceSizes } from '@etcd/storage/mvcc';
 import { SimClock } from '@etcd/testing';
+import { describeError } from './describe-error.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { Model } from './model.ts';
 import type { Plant } from './plant.ts';
@@ -29,6 +30,8 @@ export interface WorldOptions {
   readonly traits?: Traits;
   /** Machines begin with disks that have been used elsewhere: what their logs say is not judged. */
   readonly hasPast?: boolean;
+  /** Of the members' logs: small, so that they have many. */
+  readonly segmentBytes?: number;
 }
 
 /** A lease as the clients know it. */
@@ -48,6 +51,7 @@ export interface Pace {
 
 export const FULL_PACE: Pace = { slices: SLICE_SIZES, turnMs: 0 };
 
+const SEGMENT_BYTES = 64 * 1024;
 /** Whoever wants to join and is refused tries again after this. */
 const REJOIN_MS = 1000;
 
@@ -55,6 +59,7 @@ export class World {
   readonly clock = new SimClock();
   readonly random: SeededRandom;
   readonly traits: Traits;
+  readonly segmentBytes: number;
   readonly trace: Trace;
   readonly fabric: Fabric;
   readonly machines: Machine[] = [];
@@ -71,9 +76,17 @@ export class World {
   /** The highest revision that any answer has told of. */
   seenRevision = 1;
 
-  constructor({ seed, print, plant, traits = ORDINARY, hasPast = false }: WorldOptions) {
+  constructor({
+    seed,
+    print,
+    plant,
+    traits = ORDINARY,
+    hasPast = false,
+    segmentBytes = SEGMENT_BYTES,
+  }: WorldOptions) {
     this.random = new SeededRandom(seed);
     this.traits = traits;
+    this.segmentBytes = segmentBytes;
     this.trace = new Trace(print);
     this.#plant = plant;
     this.fabric = new Fabric(this.clock, this.trace, this.random.fork());
@@ -123,8 +136,9 @@ export class World {
     return this.machines.filter((machine) => machine.isActive);
   }
 
-  diskOf(machine: Machine): Disk {
-    return this.#plant?.disk?.(machine.disk) ?? machine.disk;
+  /** What a member on that disk sees of it. */
+  diskFor(disk: Disk): Disk {
+    return this.#plant?.disk?.(disk) ?? disk;
   }
 
   /** A promise whose continuation belongs to this instant, or to a later one if it waits for a timer. */
@@ -192,10 +206,6 @@ export class World {
   #latestProcessMs(): number {
     return Math.max(this.clock.now(), ...this.machines.map(({ run }) => run?.process.worldMs ?? 0));
   }
-}
-
-function describeError(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** Lets all continuations of promises run. There is no other source of events in the process. */
