@@ -71,9 +71,9 @@ export interface MachineOptions {
 }
 
 /** Copies of what a cut of power or a kill leaves, each another one, from which a start is tried. */
-const PROBES = 2;
+const PROBES = 4;
 /** Operations within which power is cut after a kill: what the kill has left unsynced is built on by then. */
-const MAX_SECOND_CUT_OPERATIONS = 16;
+const MAX_SECOND_CUT_OPERATIONS = 10;
 const CLIENT_LATENCY_MS = 0.3;
 /** A process that asks to be stopped and is not done by then is killed, as service managers do. */
 const STOP_LIMIT_MS = 10_000;

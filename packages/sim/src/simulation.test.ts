@@ -93,7 +93,11 @@ const FOCUS: Readonly<
     traits: { hasTwins: true, countsAlike: true },
   },
   recordsSnapshotsBlindly: { faults: ['left behind'], limits: { snapshotCount: 5, catchUpEntries: 5 } },
-  trustsWhatItFinds: { faults: ['kill at an operation'], limits: { batchIntervalMs: 20 } },
+  trustsWhatItFinds: {
+    faults: ['kill at an operation'],
+    traits: { probesStarts: true },
+    limits: { batchIntervalMs: 20 },
+  },
 };
 
 for (const [name, plant] of Object.entries(PLANTS) as [keyof typeof PLANTS, Plant][]) {
