@@ -17,6 +17,8 @@ const MAX_WALL_JUMP_MS = 3_600_000;
 const MAX_SLOW_SYNC_MS = 400;
 /** Of one kind of its files. */
 const MAX_SLOW_FILE_MS = 6000;
+/** Long enough to be cut off, and to be sent a database afterwards. */
+const LEFT_BEHIND_MS = 16_000;
 
 /** So many worlds have few kinds of faults, which come all the time and so meet each other. */
 const FOCUSED_SHARE = 0.25;
@@ -36,6 +38,7 @@ export class FaultInjector {
   #isOn = false;
   /** Tells timers of one storm from those of the next. */
   #storm = 0;
+  #isLeavingBehind = false;
   count = 0;
 
   /** @param focus names of the only kinds that there are, where it is not for the world to draw them. */
@@ -208,6 +211,9 @@ export class FaultInjector {
 
   /** Everything but its database is fast; the others go on without it until only a database can help. */
   #leaveBehind(machine: Machine): void {
+    // One at a time: healing the network for one of them would help the other.
+    if (this.#isLeavingBehind) return;
+    this.#isLeavingBehind = true;
     const syncMs = 1000 + this.#random.below(12_000);
     this.#world.note(`${machine.name}'s database is slow, ${syncMs} ms, and it will be left behind`);
     machine.diskSpeed = { syncMs, spreadMs: 0, suffix: '/db' };
@@ -222,7 +228,8 @@ export class FaultInjector {
       }
       clock.setTimer(1000 + this.#random.below(8000), () => this.#heal());
     });
-    clock.setTimer(30_000, () => {
+    clock.setTimer(LEFT_BEHIND_MS, () => {
+      this.#isLeavingBehind = false;
       machine.diskSpeed = FAST_DISK;
     });
   }
