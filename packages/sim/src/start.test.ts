@@ -1,9 +1,10 @@
 /** What a member makes of the files that it finds: it goes on, or refuses in one line and leaves everything as it was. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GrpcCode, SeededRandom } from '@etcd/base';
+import { type Disk, GrpcCode, SeededRandom } from '@etcd/base';
 import { Database } from '@etcd/bbolt';
 import type { SimDisk } from '@etcd/testing';
+import type { Plant } from './plant.ts';
 import { QuietCluster } from './quiet-cluster.ts';
 
 const DB = '/data/member/snap/db';
@@ -245,3 +246,23 @@ for (const puts of [3, 45]) {
     }
   });
 }
+
+test('the names of the directories that a first start makes are durable before anything is in them', async () => {
+  const synced: string[] = [];
+  const plant: Plant = {
+    disk: (disk) =>
+      new Proxy(disk, {
+        get(of, name) {
+          const value = of[name as keyof Disk];
+          if (name !== 'syncDirectory') return typeof value === 'function' ? value.bind(of) : value;
+          return (path: string) => {
+            synced.push(path);
+            of.syncDirectory(path);
+          };
+        },
+      }),
+  };
+  await QuietCluster.start({ size: 1, plant });
+  assert.deepEqual(synced.slice(0, 3), ['/', '/data', SNAP]);
+  assert.ok(synced.includes('/data/member'), synced.join());
+});

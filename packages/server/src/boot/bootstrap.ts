@@ -130,7 +130,7 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
   const { config, disk, clock, metrics } = given;
   const logger = given.logger.child({ caller: 'server/bootstrap' });
   const options = { ...given, logger };
-  disk.makeDirectory(snapDirectory(config), DIRECTORY_MODE);
+  makeDirectories(options);
   const snapshotter = new Snapshotter({
     disk,
     clock,
@@ -173,6 +173,16 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
     backend.close();
     throw error;
   }
+}
+
+/** What is in them is made durable where it is made; their own names are, here. */
+function makeDirectories({ config, disk }: BootstrapOptions): void {
+  const { dataDir } = config;
+  const isNew = disk.stat(dataDir) === null;
+  disk.makeDirectory(snapDirectory(config), DIRECTORY_MODE);
+  if (config.unsafeNoFsync) return;
+  if (isNew) disk.syncDirectory(disk.join(dataDir, '..'));
+  disk.syncDirectory(dataDir);
 }
 
 function describeBackend(backend: Backend, consistentIndex: ConsistentIndex, logger: Logger): void {
