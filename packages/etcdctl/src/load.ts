@@ -1,5 +1,4 @@
 /** A load of writes, and what it measured. */
-import { randomFillSync } from 'node:crypto';
 import type { EtcdClient } from '@etcd/client';
 import { describeError } from './describe-error.ts';
 
@@ -89,7 +88,7 @@ export class Load {
   async #write(client: EtcdClient): Promise<void> {
     const key = Buffer.alloc(this.#prefix.length + this.#keyBytes);
     this.#prefix.copy(key);
-    randomFillSync(key, this.#prefix.length, RANDOM_BYTES);
+    process.getBuiltinModule('node:crypto').randomFillSync(key, this.#prefix.length, RANDOM_BYTES);
     const startMs = performance.now();
     try {
       await client.kv.put(key, this.#value);

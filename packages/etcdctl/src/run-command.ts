@@ -1,5 +1,4 @@
 /** Runs a command of the user's, with its output where ours goes and no input, and waits for its end. */
-import { spawn } from 'node:child_process';
 
 export interface CommandEnd {
   /** 0 for a good end, -1 where a signal ended it or it could not be run. */
@@ -15,6 +14,7 @@ export function runCommand(
   env: Readonly<Record<string, string>>,
 ): Promise<CommandEnd> {
   const [program = '', ...args] = words;
+  const { spawn } = process.getBuiltinModule('node:child_process');
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       env: { ...process.env, ...env },

@@ -1,6 +1,6 @@
 /** A client with everything that Node gives it. */
-import type { Clock, Timer } from '@etcd/base';
-import { NodeClock, NodeRandom } from '@etcd/base/node';
+import { type Clock, SeededRandom, type Timer } from '@etcd/base';
+import { NodeClock } from '@etcd/base/node';
 import { EtcdClient } from '../client.ts';
 import type { ClientOptions } from '../options.ts';
 import { NodeConnector, type TlsOptions } from './node-connector.ts';
@@ -23,7 +23,8 @@ export function connect(options: ConnectOptions = {}): EtcdClient {
     connector: new NodeConnector(tls),
     clock: new WaitingClock(),
     connectionClock: new NodeClock(),
-    random: new NodeRandom(),
+    // It only spreads what clients would otherwise do all at once; the system's random numbers take long to load.
+    random: new SeededRandom(process.pid ^ Math.trunc(performance.timeOrigin * 1000)),
   });
 }
 

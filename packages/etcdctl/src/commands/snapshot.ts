@@ -1,5 +1,4 @@
 /** `etcdctl snapshot save`: a copy of a member's database, which is whole or not there. */
-import { createHash } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import type { EtcdClient } from '@etcd/client';
 import { type Command, ExitError, type Invocation } from '@etcd/host/cli';
@@ -97,7 +96,7 @@ async function saveTo(path: string, client: EtcdClient, timeoutMs: number): Prom
 /** Writes a snapshot and checks it on the way: the last bytes are the digest of all before. */
 class SnapshotWriter {
   readonly #descriptor: number;
-  readonly #hash = createHash('sha256');
+  readonly #hash = process.getBuiltinModule('node:crypto').createHash('sha256');
   /** The last bytes that have come, which may be the digest. */
   #tail = Buffer.alloc(0);
   byteCount = 0;

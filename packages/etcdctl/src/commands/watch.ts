@@ -1,5 +1,4 @@
 /** `etcdctl watch`: prints events as they come, and runs a command for each. */
-import { createInterface } from 'node:readline';
 import { WatchResponse } from '@etcd/api/etcdserverpb';
 import { EventType } from '@etcd/api/mvccpb';
 import { EMPTY_BYTES } from '@etcd/base';
@@ -152,6 +151,7 @@ async function watchInteractively(
   env: readonly string[],
 ): Promise<void> {
   const { io, flags } = session.invocation;
+  const { createInterface } = process.getBuiltinModule('node:readline');
   const failure = Promise.withResolvers<never>();
   let latest: Watcher | null = null;
   const onLine = (line: string): void => {

@@ -1,6 +1,5 @@
 /** Asks for what nobody should see. */
 import { openSync, readSync, writeSync } from 'node:fs';
-import { ReadStream } from 'node:tty';
 
 const ENTER = new Set([0x0a, 0x0d]);
 const BACKSPACE = new Set([0x08, 0x7f]);
@@ -22,6 +21,8 @@ export function askSecret(prompt: string): Promise<string | null> {
   }
   writeSync(terminal, prompt);
   return new Promise((resolve) => {
+    // Few commands ask anything, and all should start quickly.
+    const { ReadStream } = process.getBuiltinModule('node:tty');
     const input = new ReadStream(terminal);
     input.setRawMode(true);
     const bytes: number[] = [];

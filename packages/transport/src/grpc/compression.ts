@@ -1,5 +1,4 @@
 /** Message compression: `gzip` is understood, and never sent. */
-import { gunzipSync } from 'node:zlib';
 
 export const Encoding = { IDENTITY: 0, GZIP: 1, UNSUPPORTED: 2 } as const;
 
@@ -22,6 +21,8 @@ export const TOO_LARGE = 'too large';
 export function gunzip(bytes: Uint8Array, start: number, end: number, maxBytes: number): Uint8Array | string {
   if (start === end) return 'unexpected EOF';
   try {
+    // Loaded by the first compressed message: few programs ever get one, and short ones should start quickly.
+    const { gunzipSync } = process.getBuiltinModule('node:zlib');
     return gunzipSync(bytes.subarray(start, end), { maxOutputLength: Math.max(1, maxBytes) });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
