@@ -17,6 +17,12 @@ export const ReadOnlyOption = {
 } as const;
 export type ReadOnlyOption = (typeof ReadOnlyOption)[keyof typeof ReadOnlyOption];
 
+/** The place of an entry. */
+export interface LogPosition {
+  readonly index: number;
+  readonly term: number;
+}
+
 export interface RaftConfig {
   /** This member; not 0. */
   readonly id: bigint;
@@ -32,6 +38,11 @@ export interface RaftConfig {
 
   /** When restarting: up to where the state machine has applied the log already. */
   readonly applied?: number;
+  /**
+   * When restarting: the last entry that the state machine has applied, also if the log has lost it. As long as the log ends before it,
+   * this member does not campaign, and votes only for who has it. A term of 0 is unknown: then it votes for nobody.
+   */
+  readonly mustHave?: LogPosition;
   /**
    * Storage is written through messages to two local targets instead of through the fields of Ready and advance();
    * see index.ts.
@@ -87,6 +98,7 @@ export function resolveConfig(config: RaftConfig): ResolvedConfig {
     random: config.random,
     logger: config.logger ?? SILENT_LOGGER,
     applied: config.applied ?? 0,
+    mustHave: config.mustHave ?? { index: 0, term: 0 },
     asyncStorageWrites: config.asyncStorageWrites ?? false,
     maxSizePerMsgBytes,
     // At least a byte: the first entry always fits, but a bound of none would pause applying for good.
@@ -118,6 +130,7 @@ function complaintAbout(config: RaftConfig): string | null {
     return 'max inflight messages must be greater than 0';
   }
   if (!isCount(config.applied ?? 0)) return 'applied must be an index';
+  if (!isCount(config.mustHave?.index ?? 0)) return 'what must be had must be an index';
   const { maxSizePerMsgBytes = 0, maxInflightBytes = 0, maxCommittedSizePerReadyBytes = 0 } = config;
   const { maxUncommittedEntriesSizeBytes = 0 } = config;
   const sizes = [

@@ -99,7 +99,8 @@ export function answerVoteRequest(raft: Raft, message: Message): void {
     raft.vote === from ||
     (raft.vote === NONE && raft.lead === NONE) ||
     (isPreVote && message.term > raft.term);
-  const granted = mayVote && raft.log.isUpToDate(message.logTerm, message.index) && !raft.hasLostEntries;
+  const { logTerm, index } = message;
+  const granted = mayVote && raft.log.isUpToDate(logTerm, index) && raft.hasWhatIsLost(logTerm, index);
   logVoteAnswer(raft, message, granted);
   // Before its first term a member can refuse a pre-vote, but a message of no term would mean nothing.
   if (!granted && raft.term === 0) return;

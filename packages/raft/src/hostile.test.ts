@@ -463,3 +463,31 @@ test('S21 no sequence of messages makes a member fail, or take back or change wh
     { numRuns: Number(process.env['RAFT_FUZZ_RUNS'] ?? 1000) },
   );
 });
+
+test('S21 a member whose application has more than its log campaigns not, and votes only for who has that', () => {
+  const state = { voters: [1n, 2n, 3n], logTerms: [1, 1, 1], commit: 2 };
+  for (const [mustHave, answers] of [
+    [{ index: 7, term: 2 }, [true, true, false, false]],
+    [{ index: 7, term: 0 }, [true, true, true, true]],
+    [{ index: 3, term: 1 }, [false, false, false, false]],
+  ] as const) {
+    const given = [
+      { index: 9, logTerm: 1 },
+      { index: 6, logTerm: 2 },
+      { index: 7, logTerm: 2 },
+      { index: 4, logTerm: 3 },
+    ].map((end) => {
+      const member = new TestMember(1n, state, { mustHave });
+      return member.receive(message(MessageType.MsgVote, { term: 4, ...end }))[0]!.reject;
+    });
+    assert.deepEqual(given, answers, JSON.stringify(mustHave));
+  }
+  const member = new TestMember(1n, state, { mustHave: { index: 7, term: 2 } });
+  member.tick(30);
+  assert.equal(member.node.raftState, RaftState.Follower);
+  member.receive(
+    message(MessageType.MsgApp, { term: 3, index: 3, logTerm: 1, entries: entriesOf(4, 2, 2, 2, 2) }),
+  );
+  member.tick(30);
+  assert.equal(member.node.raftState, RaftState.Candidate);
+});

@@ -112,7 +112,7 @@ export {
   toConfChangeV2,
 } from './confchange/conf-change.ts';
 export { confStateOf, equivalentConfStates, restoreConfig } from './confchange/restore.ts';
-export { ConfigError, type RaftConfig, ReadOnlyOption } from './config.ts';
+export { ConfigError, type LogPosition, type RaftConfig, ReadOnlyOption } from './config.ts';
 export {
   describeConfChange,
   describeConfState,

@@ -56,11 +56,14 @@ export class Raft {
   /** The payload that this leader accepted and did not see applied; 0 unless there is a bound on it. */
   uncommittedSizeBytes = 0;
   /**
-   * The highest index that a leader says this member has acknowledged although its log ends before. Until its log
+   * The highest index that a leader says this member has acknowledged, or that its application has applied, although its log ends
+   * before. Until its log
    * reaches that far again, the member neither votes nor campaigns: what it forgot may have been committed by its
    * acknowledgement.
    */
   lostIndex = 0;
+  /** The term of that entry, if the application knows it: then this member may vote for who has it. 0 if not. */
+  lostTerm = 0;
 
   /** The application does not trust its state: it must not lead. See {@link promotable}. */
   isBarred = false;
@@ -123,6 +126,12 @@ export class Raft {
   /** See {@link lostIndex}. */
   get hasLostEntries(): boolean {
     return this.lostIndex > 0 && this.log.lastIndex() < this.lostIndex;
+  }
+
+  /** Whether a log that ends so has what this member has lost, if it has lost anything. */
+  hasWhatIsLost(term: number, index: number): boolean {
+    if (!this.hasLostEntries) return true;
+    return this.lostTerm > 0 && (term > this.lostTerm || (term === this.lostTerm && index >= this.lostIndex));
   }
 
   get pastElectionTimeout(): boolean {
@@ -216,6 +225,8 @@ export class Raft {
       if (hardState.commit > 0 || hardState.term > 0) this.log.loadCommitted(hardState.commit);
     }
     if (config.applied > 0) this.log.appliedTo(config.applied, 0);
+    this.lostIndex = config.mustHave.index;
+    this.lostTerm = config.mustHave.term;
     this.becomeFollower(this.term, NONE);
     const peers = this.tracker.config.voters.ids().ids.map((id) => id.toString(16));
     this.logger.info(

@@ -100,6 +100,7 @@ function reportLoss(raft: Raft, message: Message): void {
     );
   }
   raft.lostIndex = Math.max(raft.lostIndex, message.commit);
+  raft.lostTerm = 0;
   const response = newMessage(MessageType.MsgAppResp, message.from);
   response.reject = true;
   response.index = message.commit;

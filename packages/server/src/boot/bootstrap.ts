@@ -7,7 +7,7 @@ import { ConfState, type Entry, type HardState, Snapshot, SnapshotMetadata } fro
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
 import { type Clock, type Disk, DiskError, type Logger, type Random, urlTexts } from '@etcd/base';
 import { BoltError } from '@etcd/bbolt';
-import { MemoryStorage, RawNode } from '@etcd/raft';
+import { type LogPosition, MemoryStorage, RawNode } from '@etcd/raft';
 import type { Backend } from '@etcd/storage/backend';
 import {
   backendPath,
@@ -414,7 +414,8 @@ function openLog(
     database,
     clusterId,
   });
-  checkApplied(options, { lastIndex: opened.lastIndex, consistentIndex: consistentIndex.index, state });
+  const { lastIndex } = opened;
+  checkApplied(options, { lastIndex, consistentIndex: consistentIndex.index, state, memberId });
   const membership = new Membership({ clusterId, state, maxLearners: config.maxLearners });
   const confState = confStateOf(state);
   const raftStorage = new MemoryStorage();
@@ -439,7 +440,7 @@ function openLog(
   if (!config.forceNewCluster) raftStorage.append(entries.entries);
   raftStorage.setHardState(hardState);
   checkCommit(options, hardState, raftStorage);
-  const node = newNode(options, memberId, raftStorage);
+  const node = newNode(options, memberId, raftStorage, consistentIndex);
   logger.info('restarting local member', {
     'cluster-id': formatId(clusterId),
     'local-member-id': formatId(memberId),
@@ -514,18 +515,24 @@ function storeMembership(backend: Backend, membership: Membership, logger: Logge
   for (const finding of findings) logger.warn('mended the members in the database', { finding });
 }
 
+interface AppliedFacts {
+  readonly lastIndex: number;
+  readonly consistentIndex: number;
+  readonly state: MembershipState;
+  readonly memberId: bigint;
+}
+
 /**
- * A database may be ahead of the log of a member of Go's, which applies what others have made durable: the leader sends it again. In a
- * cluster of one, nobody does: what is written from then on would be taken for applied, and be lost.
+ * A database may be ahead of the log of a member of Go's, which applies what others have made durable: the leader sends it again, and
+ * until then raft must not let anybody lead who lacks it. Where no other could lead, nobody sends it: what is written from then on would be
+ * taken for applied, and be lost.
  */
-function checkApplied(
-  { config, logger }: BootstrapOptions,
-  facts: { readonly lastIndex: number; readonly consistentIndex: number; readonly state: MembershipState },
-): void {
-  const { lastIndex, consistentIndex, state } = facts;
+function checkApplied({ config, logger }: BootstrapOptions, facts: AppliedFacts): void {
+  const { lastIndex, consistentIndex, state, memberId } = facts;
   if (consistentIndex <= lastIndex) return;
   const found = `the log in ${walDirectory(config)} ends at entry ${lastIndex}, but the database has applied ${consistentIndex}`;
-  if (state.members.length > 1 && !config.forceNewCluster)
+  const canOthersLead = state.members.some(({ id, isLearner }) => id !== memberId && !isLearner);
+  if (canOthersLead && !config.forceNewCluster)
     return logger.warn(`${found}: the leader has to send the rest`);
   throw new MemberStartError(`${found}: its end is missing; ${adviceForLostEnd(config)}`);
 }
@@ -597,10 +604,16 @@ function snapshotAt(index: number, term: number, confState: ConfState): Snapshot
   return new Snapshot({ metadata: new SnapshotMetadata({ index, term, confState }) });
 }
 
-function newNode({ config, random, logger }: BootstrapOptions, id: bigint, storage: MemoryStorage): RawNode {
+function newNode(
+  { config, random, logger }: BootstrapOptions,
+  id: bigint,
+  storage: MemoryStorage,
+  mustHave: LogPosition = { index: 0, term: 0 },
+): RawNode {
   return new RawNode({
     id,
     storage,
+    mustHave,
     random,
     logger: logger.child({ caller: 'raft', logger: 'raft' }),
     electionTicks: electionTicks(config),
