@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkExports, type ExportingFile } from './tidy/exports.ts';
 import { checkLinks } from './tidy/links.ts';
+import { type CountedFile, roomsWithFewTests } from './tidy/test-ratio.ts';
 import { tidy } from './tidy.ts';
 
 test('the tree is tidy', () => {
@@ -56,4 +57,22 @@ test('an export that no other file names is found, unless it is what a published
     'packages/storage/src/wal.ts: nobody uses the export dead',
     'packages/storage/src/wal.ts: nobody uses the export Passed',
   ]);
+});
+
+test('a room with fewer than six lines of tests for ten of code is named, helpers counted and benchmarks not', () => {
+  const file = (path: string, lines: number): CountedFile => ({
+    path: `packages/server/src/${path}`,
+    isTest: path.endsWith('.test.ts'),
+    isBench: path.endsWith('.bench.ts'),
+    isForTests: path.includes('/testing/'),
+    text: 'x\n'.repeat(lines),
+  });
+  const few = [
+    file('rpc/a.ts', 10),
+    file('rpc/a.test.ts', 3),
+    file('rpc/testing/b.ts', 2),
+    file('rpc/c.bench.ts', 9),
+  ];
+  assert.deepEqual(roomsWithFewTests(few), ['server/rpc 0.50']);
+  assert.deepEqual(roomsWithFewTests([...few, file('rpc/d.test.ts', 1)]), []);
 });

@@ -6,6 +6,7 @@ import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { type Edges, PACKAGES, ROOMS } from './layout.ts';
 import { checkExports } from './tidy/exports.ts';
 import { checkLinks } from './tidy/links.ts';
+import { roomsWithFewTests } from './tidy/test-ratio.ts';
 
 /** Packages that do no I/O and read no clock; files named `node-*`, folders named `node` and programs' `main.ts` may. */
 const CORE = new Set(['base', 'api', 'raft', 'bbolt', 'storage']);
@@ -69,6 +70,12 @@ export function tidy(root: string): string[] {
   checkRoomEdges(files, complaints);
   complaints.push(...checkExports(files), ...checkLinks(root, pages(root)));
   return complaints;
+}
+
+/** What is no fault and should be known all the same, one a line. */
+export function remarks(root: string): string[] {
+  const rooms = roomsWithFewTests([...sourceFiles(root)]);
+  return rooms.length === 0 ? [] : [`rooms with few lines of tests per line of code: ${rooms.join(', ')}`];
 }
 
 function checkHeader(file: SourceFile, complaints: string[]): void {
