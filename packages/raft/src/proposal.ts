@@ -28,13 +28,23 @@ export function stepLeaderPropose(raft: Raft, message: Message): StepError | nul
     );
     return StepError.ProposalDropped;
   }
-  for (let i = 0; i < entries.length; i++) {
-    if (entries[i]!.type === EntryType.EntryNormal) continue;
-    if (!admitConfChange(raft, entries[i]!, raft.log.lastIndex() + 1 + i)) return StepError.ProposalDropped;
+  const { pendingConfIndex } = raft;
+  if (!admitConfChanges(raft, entries) || !appendEntries(raft, entries)) {
+    // No change is under way that was not before: else the next one, or this one when it is proposed again, would be refused.
+    raft.pendingConfIndex = pendingConfIndex;
+    return StepError.ProposalDropped;
   }
-  if (!appendEntries(raft, entries)) return StepError.ProposalDropped;
   broadcastAppend(raft);
   return null;
+}
+
+function admitConfChanges(raft: Raft, entries: readonly Entry[]): boolean {
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!;
+    if (entry.type === EntryType.EntryNormal) continue;
+    if (!admitConfChange(raft, entry, raft.log.lastIndex() + 1 + i)) return false;
+  }
+  return true;
 }
 
 /**

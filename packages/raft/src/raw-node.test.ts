@@ -246,6 +246,22 @@ test('what a leader may hold uncommitted has a bound; an empty entry and the fir
   assert.equal(leader.node.propose([bytes('y')]), StepError.ProposalDropped);
 });
 
+test('a configuration change for which there was no room does not stand in the way of the next one', () => {
+  const group = new TestGroup(3, { maxUncommittedEntriesSizeBytes: 16 });
+  group.campaign(1);
+  const leader = group.get(1);
+  group.isolate(1);
+  leader.node.propose([bytes('x'.repeat(100))]);
+  leader.handle();
+  const change = new ConfChange({ type: ConfChangeType.ConfChangeAddLearnerNode, nodeId: 4n });
+  assert.equal(leader.node.proposeConfChange(change), StepError.ProposalDropped);
+  group.heal();
+  for (let i = 0; i < 2; i++) group.deliver(leader.tick());
+  assert.equal(leader.node.proposeConfChange(change), null);
+  group.deliver(leader.handle());
+  assert.equal(leader.applied.at(-1)!.type, EntryType.EntryConfChange);
+});
+
 test('committed entries are handed out by and by', () => {
   const member = leaderAlone({ maxCommittedSizePerReadyBytes: 2048 });
   const blob = 'x'.repeat(1000);

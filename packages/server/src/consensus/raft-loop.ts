@@ -25,6 +25,7 @@ import {
   StepError,
 } from '@etcd/raft';
 import type { Wal } from '@etcd/storage/wal';
+import { HeldProposals } from './held-proposals.ts';
 
 /** What the loop tells the member. All calls come from inside a turn. */
 export interface RaftLoopHost {
@@ -78,15 +79,6 @@ const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** A turn that has gone on for this long lets the sockets have a word before the next batch. */
 const MAX_TURN_MS = 20;
 
-/** Proposals of other members that are held while there is nobody to take them. */
-const MAX_HELD_PROPOSALS = 4096;
-
-/** A proposal of another member, as it came. */
-interface HeldProposal {
-  readonly message: Message;
-  readonly sinceMs: number;
-}
-
 /** Something that needs the log for itself: runs between two batches, calls `done` when it has finished. */
 export type LogTask = (wal: Wal, done: () => void) => void;
 
@@ -98,7 +90,6 @@ export class RaftLoop {
   readonly #logger: Logger;
   readonly #host: RaftLoopHost;
   readonly #heartbeatIntervalMs: number;
-  readonly #requestTimeoutMs: number;
   /** Proposals and the ids of their requests, not yet given to raft. */
   #queue: Uint8Array[] = [];
   #queueIds: number[] = [];
@@ -107,8 +98,7 @@ export class RaftLoop {
   #ownQueue: Uint8Array[] = [];
   #ownQueueIds: number[] = [];
   #confChanges: { readonly change: AnyConfChange; readonly idSuffix: number }[] = [];
-  /** What others had passed on to this member when it could do nothing with it. */
-  #heldProposals: HeldProposal[] = [];
+  readonly #heldProposals: HeldProposals;
   #tasks: LogTask[] = [];
   #isScheduled = false;
   /** A batch, or a task, has the log. */
@@ -133,7 +123,7 @@ export class RaftLoop {
     this.#logger = options.logger;
     this.#host = options.host;
     this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
-    this.#requestTimeoutMs = options.requestTimeoutMs;
+    this.#heldProposals = new HeldProposals(options.clock, options.requestTimeoutMs);
     this.#durableIndex = options.wal.lastIndex;
   }
 
@@ -199,7 +189,7 @@ export class RaftLoop {
   /** Takes a message from another member. */
   step(message: Message): void {
     if (this.#isStopped) return;
-    if (this.#node.step(message) === StepError.ProposalDropped) this.#hold(message);
+    if (this.#node.step(message) === StepError.ProposalDropped) this.#heldProposals.add(message);
     this.wake();
   }
 
@@ -292,7 +282,7 @@ export class RaftLoop {
     if (this.#node.transferee !== 0n) return;
     this.#submitOwn();
     if (this.#node.lead === 0n) return;
-    if (this.#heldProposals.length > 0) this.#submitHeld();
+    this.#heldProposals.submit(this.#takesProposal);
     if (this.#confChanges.length > 0) this.#submitConfChanges();
     if (this.#queue.length === 0) return;
     const [batch, ids] = this.#takeBatch();
@@ -311,21 +301,8 @@ export class RaftLoop {
     }
   }
 
-  /** Another member took this one for a leader that takes proposals. It would not be told that they were dropped. */
-  #hold(message: Message): void {
-    if (this.#heldProposals.length >= MAX_HELD_PROPOSALS) return;
-    this.#heldProposals.push({ message, sinceMs: this.#clock.now() });
-  }
-
-  #submitHeld(): void {
-    const held = this.#heldProposals;
-    this.#heldProposals = [];
-    const firstMs = this.#clock.now() - this.#requestTimeoutMs;
-    for (const one of held) {
-      if (one.sinceMs < firstMs) continue;
-      if (this.#node.step(one.message) === StepError.ProposalDropped) this.#heldProposals.push(one);
-    }
-  }
+  readonly #takesProposal = (message: Message): boolean =>
+    this.#node.step(message) !== StepError.ProposalDropped;
 
   #submitOwn(): void {
     if (this.#ownQueue.length === 0) return;
