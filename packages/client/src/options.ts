@@ -32,7 +32,7 @@ export interface ClientOptions {
   readonly timeoutMs?: number | undefined;
   /** How long a connection may take until the server answers. */
   readonly dialTimeoutMs?: number | undefined;
-  /** Idle time after which the server is asked for a sign of life; 0 for never. */
+  /** Idle time after which the server is asked for a sign of life, while calls are open; 0 for never. */
   readonly keepaliveIntervalMs?: number | undefined;
   readonly keepaliveTimeoutMs?: number | undefined;
   readonly maxSendMessageBytes?: number | undefined;
@@ -71,7 +71,9 @@ export const NO_OPTIONS: CallOptions = {};
 
 export const DEFAULT_TIMEOUT_MS = 30_000;
 export const DEFAULT_DIAL_TIMEOUT_MS = 5_000;
-export const DEFAULT_KEEPALIVE_TIMEOUT_MS = 20_000;
+/** As often as servers put up with it: without, a watch would wait forever for a member that has vanished. */
+export const DEFAULT_KEEPALIVE_INTERVAL_MS = 10_000;
+export const DEFAULT_KEEPALIVE_TIMEOUT_MS = 10_000;
 /** As Go etcd's client: a little more than what a server takes. */
 export const DEFAULT_MAX_SEND_BYTES = 2 * 1024 * 1024;
 export const DEFAULT_MAX_RECEIVE_BYTES = 2 ** 31 - 1;

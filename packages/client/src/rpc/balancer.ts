@@ -54,7 +54,7 @@ export class Balancer {
       known.delete(endpoint.text);
       return kept ?? new Connection(endpoint, this.#options, () => this.#wake());
     });
-    for (const dropped of known.values()) dropped.close();
+    for (const dropped of known.values()) dropped.leave();
     this.#next %= this.#connections.length;
   }
 

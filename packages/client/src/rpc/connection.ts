@@ -12,6 +12,7 @@ import type { Endpoint } from '../endpoint.ts';
 import {
   type ClientOptions,
   DEFAULT_DIAL_TIMEOUT_MS,
+  DEFAULT_KEEPALIVE_INTERVAL_MS,
   DEFAULT_KEEPALIVE_TIMEOUT_MS,
   DEFAULT_MAX_RECEIVE_BYTES,
   DEFAULT_MAX_SEND_BYTES,
@@ -23,6 +24,8 @@ const MAX_PAUSE_MS = 5_000;
 const PAUSE_FACTOR = 1.6;
 /** Share of a pause by which it may differ, so that clients do not come back all at once. */
 const PAUSE_JITTER = 0.2;
+/** How long open calls have when the endpoint is dropped. */
+const LEAVE_MS = 5_000;
 
 type State = 'idle' | 'connecting' | 'ready' | 'waiting' | 'closed';
 
@@ -75,11 +78,24 @@ export class Connection {
   }
 
   close(): void {
-    if (this.#state === 'closed') return;
+    const channel = this.#retire();
+    channel?.close('the client was closed');
+  }
+
+  /** Takes no more calls; those that are open may end, streams have a while until they must go elsewhere. */
+  leave(): void {
+    const channel = this.#retire();
+    if (channel === null) return;
+    channel.drain();
+    this.#options.clock.setTimer(LEAVE_MS, () => channel.close('the endpoint was dropped'));
+  }
+
+  #retire(): GrpcChannel | null {
+    if (this.#state === 'closed') return null;
     this.#state = 'closed';
     this.#timer?.cancel();
     this.#health?.stop();
-    this.#channel?.close('the client was closed');
+    return this.#channel;
   }
 
   #dial(): void {
@@ -90,7 +106,7 @@ export class Connection {
       authority: this.endpoint.authority,
       isSecure: this.endpoint.isSecure ?? connector.isSecure,
       limits: {
-        keepaliveIntervalMs: keepaliveIntervalMs ?? 0,
+        keepaliveIntervalMs: keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_INTERVAL_MS,
         keepaliveTimeoutMs: keepaliveTimeoutMs ?? DEFAULT_KEEPALIVE_TIMEOUT_MS,
       },
       maxSendMessageBytes: this.#options.maxSendMessageBytes ?? DEFAULT_MAX_SEND_BYTES,

@@ -266,6 +266,30 @@ test('a wrong password fails the call that needed the token', async () => {
   client.close();
 });
 
+test('an endpoint that is dropped lets its open calls end', async () => {
+  const cluster = newCluster(2);
+  const calls: ServerCall[] = [];
+  for (const server of cluster.servers) {
+    server.unary(put, (_request, call) => {
+      calls.push(call);
+      return null;
+    });
+  }
+  const client = cluster.client({ endpoints: ['m0:2379'] });
+  const write = client.kv.put('k', 'v');
+  await cluster.run(50);
+  client.setEndpoints(['m1:2379']);
+  await cluster.run(1000);
+  calls[0]?.respond(new Uint8Array(0));
+  await cluster.until(write);
+  const next = client.kv.put('k', 'v');
+  await cluster.run(50);
+  assert.equal(cluster.servers[1]?.connectionCount, 1);
+  calls[1]?.respond(new Uint8Array(0));
+  await cluster.until(next);
+  client.close();
+});
+
 test('a signal ends a call wherever it stands, with its reason', async () => {
   const cluster = newCluster();
   let cancelled = 0;

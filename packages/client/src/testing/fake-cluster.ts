@@ -4,7 +4,13 @@
  */
 import type { Method, MethodKind } from '@etcd/api';
 import { type Clock, SeededRandom } from '@etcd/base';
-import { type Duplex, GrpcServer, memoryDuplexPair, type ServerCall } from '@etcd/transport';
+import {
+  type Duplex,
+  type DuplexReceiver,
+  GrpcServer,
+  memoryDuplexPair,
+  type ServerCall,
+} from '@etcd/transport';
 import { EtcdClient } from '../client.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { ClientEvent, ClientOptions } from '../options.ts';
@@ -18,11 +24,54 @@ export interface SteppedClock extends Clock {
 /** Steps of simulated time between which promises get their turn. */
 const STEP_MS = 5;
 
+/** A server's end of a connection, which may fall silent. */
+class FreezableDuplex implements Duplex {
+  readonly #inner: Duplex;
+  #isFrozen = false;
+
+  constructor(inner: Duplex) {
+    this.#inner = inner;
+  }
+
+  freeze(): void {
+    this.#isFrozen = true;
+    this.#inner.pause();
+  }
+
+  get pendingBytes(): number {
+    return this.#inner.pendingBytes;
+  }
+
+  open(receiver: DuplexReceiver): void {
+    this.#inner.open(receiver);
+  }
+
+  write(parts: readonly Uint8Array[]): void {
+    if (!this.#isFrozen) this.#inner.write(parts);
+  }
+
+  pause(): void {
+    this.#inner.pause();
+  }
+
+  resume(): void {
+    if (!this.#isFrozen) this.#inner.resume();
+  }
+
+  end(): void {
+    this.#inner.end();
+  }
+
+  destroy(): void {
+    this.#inner.destroy();
+  }
+}
+
 export class FakeServer {
   readonly name: string;
   readonly #clock: Clock;
   #grpc: GrpcServer;
-  #ends: Duplex[] = [];
+  #ends: FreezableDuplex[] = [];
   readonly #handlers: ((grpc: GrpcServer) => void)[] = [];
   isUp = true;
   connectionCount = 0;
@@ -93,8 +142,9 @@ export class FakeServer {
     const [ours, theirs] = memoryDuplexPair({ clock, ...nextChunkBytes });
     this.connectionCount++;
     if (this.isUp) {
-      this.#grpc.accept(ours);
-      this.#ends.push(ours);
+      const end = new FreezableDuplex(ours);
+      this.#grpc.accept(end);
+      this.#ends.push(end);
     } else {
       clock.defer(() => ours.destroy());
     }
@@ -104,6 +154,12 @@ export class FakeServer {
   /** Every connection is gone, without a word. */
   cut(): void {
     for (const end of this.#ends) end.destroy();
+    this.#ends = [];
+  }
+
+  /** Neither reads nor writes any more on the connections that there are, which stay open: as a machine that has vanished. */
+  freeze(): void {
+    for (const end of this.#ends) end.freeze();
     this.#ends = [];
   }
 

@@ -254,6 +254,8 @@ export class WatchStream implements WatcherHost, ClientReceiver {
 function isTransient(error: unknown): boolean {
   if (!(error instanceof EtcdError)) return false;
   const { code } = error;
+  // Nobody here has cancelled it: something on the way has reset the stream.
+  if (code === GrpcCode.Canceled) return true;
   return code === GrpcCode.Unavailable || code === GrpcCode.Internal || code === GrpcCode.DeadlineExceeded;
 }
 

@@ -235,6 +235,23 @@ test('a slow reader is taken off the server and put back, without holding up ano
   client.close();
 });
 
+test('a watch leaves a member that has vanished without a word', async () => {
+  const { cluster, history, client } = newWorld(1, 2);
+  const watch = client.watch('a');
+  await cluster.until(watch.ready());
+  const vanished = cluster.servers.find(({ connectionCount }) => connectionCount > 0);
+  for (const server of cluster.servers) if (server === vanished) server.freeze();
+  history.commit(['a']);
+  const next = watch.next();
+  for (let i = 0; i < 60; i++) {
+    await cluster.run(1000);
+    history.pump(true);
+  }
+  const { value } = await cluster.until(next);
+  assert.equal(value?.events.length, 1);
+  client.close();
+});
+
 test('a signal, return and an early break end a watch, and the server hears of it', async () => {
   const { cluster, history, client } = newWorld();
   const controller = new AbortController();
