@@ -1,5 +1,6 @@
 /** Every case, in the order in which they run. */
 import type { BenchCase } from '../case.ts';
+import { authLogin, authPut } from './auth.ts';
 import { clusterCases } from './cluster.ts';
 import { tlsHandshakes } from './handshakes.ts';
 import { killStorm } from './kill-storm.ts';
@@ -13,6 +14,8 @@ import { kubernetesDay, watch200 } from './watch.ts';
 export const CASES: readonly BenchCase[] = [
   ...requestCases,
   ...secureRequestCases,
+  authPut,
+  authLogin,
   tlsHandshakes,
   watch200,
   kubernetesDay,

@@ -48,7 +48,7 @@ class Slot implements ClientReceiver {
     this.#sentMs = dueMs;
     this.#answerBytes = 0;
     const request = this.#source.next(this.index);
-    const call = this.#channel.call(this.#source.path(this.index), this);
+    const call = this.#channel.call(this.#source.path(this.index), this, this.#source.callOptions);
     call.write(request);
     call.halfClose();
   }

@@ -19,6 +19,8 @@ export type Work =
   | { readonly kind: 'list'; readonly space: KeySpace; readonly pageKeys: number }
   | { readonly kind: 'count'; readonly space: KeySpace }
   | { readonly kind: 'grant'; readonly ttlSeconds: number }
+  /** Logs in, again and again. */
+  | { readonly kind: 'login'; readonly user: string; readonly password: string }
   /** What an API server does all day, in the proportions of one. */
   | { readonly kind: 'kubernetes'; readonly space: KeySpace; readonly valueBytes: number };
 
@@ -64,6 +66,8 @@ export interface Job {
   readonly pace: Pace;
   readonly work: Work;
   readonly watch?: WatchSpec;
+  /** In whose name, where authentication is on. */
+  readonly token?: string;
 }
 
 export interface JobResult {

@@ -1,10 +1,12 @@
 /** Turns a {@link Work} into requests, one after another, and learns from the answers what the next must say. */
 import {
+  AuthenticateRequest,
   CompactionRequest,
   Compare,
   CompareTarget,
   CompareTargetUnion,
   DeleteRangeRequest,
+  encodeAuthenticateRequest,
   encodeCompactionRequest,
   encodeLeaseGrantRequest,
   encodePutRequest,
@@ -16,6 +18,7 @@ import {
   RequestOp,
   TxnRequest,
 } from '@etcd/api/etcdserverpb';
+import type { CallOptions } from '@etcd/transport';
 import { answerRevision, hasSucceeded } from './answers.ts';
 import type { KeySpace, Work } from './job.ts';
 import { endOf, keyOf, placeholderKey, Template } from './template.ts';
@@ -25,6 +28,7 @@ export const RANGE = '/etcdserverpb.KV/Range';
 export const TXN = '/etcdserverpb.KV/Txn';
 const RANGE_STREAM = '/etcdserverpb.KV/RangeStream';
 const COMPACT = '/etcdserverpb.KV/Compact';
+export const AUTHENTICATE = '/etcdserverpb.Auth/Authenticate';
 const LEASE_GRANT = '/etcdserverpb.Lease/LeaseGrant';
 
 /**
@@ -32,6 +36,8 @@ const LEASE_GRANT = '/etcdserverpb.Lease/LeaseGrant';
  * `answered`. The bytes that `next` returns are good until it is called again.
  */
 export interface RequestSource {
+  /** What goes with every call. */
+  callOptions?: CallOptions;
   path(slot: number): string;
   next(slot: number): Uint8Array;
   answered?(slot: number, bytes: Uint8Array, start: number, end: number): void;
@@ -60,6 +66,10 @@ export function requestSource(work: Work, slots: number): RequestSource {
     case 'grant':
       return fixedSource(LEASE_GRANT, () =>
         encodeLeaseGrantRequest(new LeaseGrantRequest({ ttl: work.ttlSeconds })),
+      );
+    case 'login':
+      return fixedSource(AUTHENTICATE, () =>
+        encodeAuthenticateRequest(new AuthenticateRequest({ name: work.user, password: work.password })),
       );
     case 'kubernetes':
       return new KubernetesSource(work.space, work.valueBytes, slots);

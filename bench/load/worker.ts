@@ -20,6 +20,7 @@ async function perform(job: Job): Promise<JobResult> {
   const slots =
     'inFlight' in pace ? job.connections * pace.inFlight : openSlots(job.connections, pace.perSecond);
   const source = requestSource(work, slots);
+  if (job.token !== undefined) source.callOptions = { metadata: [['token', job.token]] };
   const tally = new Tally();
   const serverBeforeUs = totalCpuUs(serverPids);
   const ownBefore = process.cpuUsage();

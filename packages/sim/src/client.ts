@@ -33,7 +33,7 @@ import type { SeededRandom } from '@etcd/base';
 import { GrpcCode } from '@etcd/base';
 import { AnswerChecks, type Bounds, type Verdict } from './checks.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { Session } from './session.ts';
+import { ORDINARY_USER, ROOT, Session } from './session.ts';
 import { rangeText, textOf } from './trace.ts';
 import type { World } from './world.ts';
 
@@ -44,6 +44,8 @@ export interface ClientOptions {
   /** Mean time between an answer and the next request. */
   readonly thinkMs: number;
   readonly keyCount: number;
+  /** Whether it is somebody who may do little. */
+  readonly isOrdinary: boolean;
 }
 
 /** Tag of a length-delimited field 2000. */
@@ -57,6 +59,8 @@ const REFUSALS: ReadonlySet<number> = new Set([
   GrpcCode.NotFound,
   GrpcCode.OutOfRange,
   GrpcCode.FailedPrecondition,
+  GrpcCode.PermissionDenied,
+  GrpcCode.Unauthenticated,
 ]);
 
 /** Errors that tell a client nothing that it could act on. */
@@ -67,6 +71,7 @@ const ANSWERS: ReadonlySet<number> = new Set([
   GrpcCode.InvalidArgument,
   GrpcCode.NotFound,
   GrpcCode.OutOfRange,
+  GrpcCode.PermissionDenied,
 ]);
 
 /** A request that has been made: what came of it is told to `judge` or `refused`. */
@@ -101,7 +106,7 @@ export class Client {
     this.#options = options;
     this.#world = options.world;
     this.#random = options.random;
-    this.#session = new Session(options.world, options.random);
+    this.#session = new Session(options.world, options.random, options.isOrdinary ? ORDINARY_USER : ROOT);
     this.#checks = new AnswerChecks(options.world.model);
     this.#keeper = new LeaseKeeper(options.world, options.random.fork());
   }

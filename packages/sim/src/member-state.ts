@@ -103,6 +103,12 @@ function compareWithModel(world: World, { name, server }: Machine): void {
   if (revision !== model.revision) {
     return world.violate('equal states', `${name} is at revision ${revision}, the log at ${model.revision}`);
   }
+  const { isEnabled, revision: authRevision } = server.auth;
+  if (isEnabled !== model.auth.isEnabled || authRevision !== model.auth.revision) {
+    const has = `${isEnabled ? 'on' : 'off'} at ${authRevision}`;
+    const log = `${model.auth.isEnabled ? 'on' : 'off'} at ${model.auth.revision}`;
+    return world.violate('equal states', `${name} has authentication ${has}, the log ${log}`);
+  }
   const expected = model.range('\0', '\0', revision);
   const isSame =
     kvs.count === expected.length &&

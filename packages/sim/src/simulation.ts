@@ -4,6 +4,7 @@
  * other and with what the log says.
  */
 import { SeededRandom } from '@etcd/base';
+import { Administrator } from './administrator.ts';
 import { Client } from './client.ts';
 import { FaultInjector } from './faults.ts';
 import { drawLimits, type Limits, limitFlags } from './limits.ts';
@@ -52,6 +53,8 @@ export interface SimulationResult {
   readonly snapshotCount: number;
 }
 
+/** The administrator draws for itself: worlds without users go on as before. */
+const ADMINISTRATOR_SEED = 0x5eed;
 const CLUSTER_SIZES = [3, 3, 5] as const;
 /** Clients that read everything, again and again. */
 const READERS = 3;
@@ -74,6 +77,7 @@ class Simulation {
   readonly #readers: Reader[] = [];
   readonly #faults: FaultInjector;
   readonly #operator: Operator;
+  readonly #administrator: Administrator;
 
   constructor(options: SimulationOptions) {
     const { seed, print = null, plant = null } = options;
@@ -86,6 +90,7 @@ class Simulation {
     this.#operator = this.#found(limits);
     this.#faults = new FaultInjector(this.#world, this.#world.random.fork(), options.faults);
     this.#addClients();
+    this.#administrator = new Administrator(this.#world, new SeededRandom(seed ^ ADMINISTRATOR_SEED));
   }
 
   async run(): Promise<SimulationResult> {
@@ -99,6 +104,7 @@ class Simulation {
     while (world.violation === null && world.clock.now() < untilMs) {
       for (const worker of [...this.#clients, ...this.#readers]) worker.start();
       this.#operator.start();
+      if (world.traits.hasUsers) this.#administrator.start();
       await world.run(1000 + world.random.below(10_000));
       this.#faults.begin();
       await world.run(5000 + world.random.below(45_000));
@@ -170,7 +176,8 @@ class Simulation {
     const count = 2 + random.below(3);
     for (let i = 0; i < count; i++) {
       const name = `c${i + 1}`;
-      this.#clients.push(new Client({ world, name, random: random.fork(), thinkMs, keyCount }));
+      const isOrdinary = world.traits.hasUsers && i === 0;
+      this.#clients.push(new Client({ world, name, random: random.fork(), thinkMs, keyCount, isOrdinary }));
     }
     for (let i = 0; i < READERS; i++) {
       this.#readers.push(new Reader({ world, name: `r${i + 1}`, random: random.fork(), isLocal: i > 0 }));
@@ -196,6 +203,7 @@ class Simulation {
 
   async #mustRecover(): Promise<void> {
     this.#operator.stop();
+    this.#administrator.stop();
     const answered = this.#clients.map((client) => client.okCount);
     await this.#mustHold('every client gets an answer', PROGRESS_LIMIT_MS, () =>
       this.#clients.every((client, i) => client.okCount > answered[i]!),
@@ -207,7 +215,7 @@ class Simulation {
   async #mustConverge(): Promise<void> {
     const world = this.#world;
     await this.#mustHold('requests end', CONVERGENCE_LIMIT_MS, () =>
-      [...this.#clients, ...this.#readers, this.#operator].every(({ isIdle }) => isIdle),
+      [...this.#clients, ...this.#readers, this.#operator, this.#administrator].every(({ isIdle }) => isIdle),
     );
     await this.#mustHold('members have caught up, and those removed have ended', CONVERGENCE_LIMIT_MS, () =>
       this.#isConverged(),

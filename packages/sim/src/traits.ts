@@ -15,6 +15,8 @@ export interface Traits {
   readonly takesBytesLate: boolean;
   /** Whatever a cut of power or a kill leaves, copies of it must start. */
   readonly probesStarts: boolean;
+  /** Somebody makes users and roles, and switches authentication on and off. */
+  readonly hasUsers: boolean;
 }
 
 export const ORDINARY: Traits = {
@@ -23,6 +25,7 @@ export const ORDINARY: Traits = {
   losesTime: false,
   takesBytesLate: false,
   probesStarts: true,
+  hasUsers: false,
 };
 
 export function drawTraits(random: SeededRandom): Traits {
@@ -34,6 +37,7 @@ export function drawTraits(random: SeededRandom): Traits {
     losesTime: random.chance(0.4),
     takesBytesLate: random.chance(0.4),
     probesStarts: random.chance(0.5),
+    hasUsers: random.chance(0.4),
   };
 }
 

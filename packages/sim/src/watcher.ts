@@ -110,7 +110,10 @@ export class Watcher {
   #onResponse(response: WatchResponse): void {
     const { canceled, compactRevision, events, created } = response;
     if (created && !canceled) return;
-    if (canceled) return this.#onCanceled(compactRevision);
+    if (canceled) {
+      this.#session.noteRefusal(response.cancelReason);
+      return this.#onCanceled(compactRevision);
+    }
     const revision = response.header?.revision ?? 0;
     if (events.length === 0) return this.#onProgress(revision);
     this.eventCount += events.length;
