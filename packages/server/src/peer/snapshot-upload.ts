@@ -94,6 +94,8 @@ export class SnapshotSending {
   #readPart(): void {
     const part = this.#part.subarray(0, Math.min(PART_BYTES, this.#leftBytes));
     this.#isReading = true;
+    // The other end has taken what it was given: what the disk needs now is not its time.
+    this.#limit(STALL_TIMEOUT_MS);
     this.#body.readThen(part, (error, bytesRead) => {
       this.#isReading = false;
       if (this.#isOver) return this.#body.close();
