@@ -1,15 +1,19 @@
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import type { LeaseTimeToLiveResponse } from '@etcd/api/etcdserverpb';
+import { LeaseTimeToLiveResponse } from '@etcd/api/etcdserverpb';
 import { Backend } from '@etcd/storage/backend';
 import { Lessor } from '@etcd/storage/lease';
 import { SimClock, SimDisk } from '@etcd/testing';
 import { RequestIds } from '../request/index.ts';
-import { LeaseRequests } from './lease-requests.ts';
+import { LeaseRequests, type LeaseRequestsOptions } from './lease-requests.ts';
 
 /** A leader that has committed more than it has applied, until `apply` is called. */
-function leader(): { requests: LeaseRequests; lessor: Lessor; apply: (isInTime?: boolean) => void } {
+function leader(successor: Partial<LeaseRequestsOptions['leader']> = {}): {
+  requests: LeaseRequests;
+  lessor: Lessor;
+  apply: (isInTime?: boolean) => void;
+} {
   const clock = new SimClock();
   const backend = new Backend({
     disk: new SimDisk(),
@@ -23,9 +27,9 @@ function leader(): { requests: LeaseRequests; lessor: Lessor; apply: (isInTime?:
   const requests = new LeaseRequests({
     lessor,
     ids: new RequestIds(1n, 1),
-    leader: { renewLease: () => assert.fail(), leaseTimeToLive: () => assert.fail() },
+    leader: { renewLease: () => assert.fail(), leaseTimeToLive: () => assert.fail(), ...successor },
     clock,
-    confirmLeadership: (then) => then(true),
+    confirmLeadership: (then) => then(lessor.isPrimary),
     whenCaughtUp: (then) => waiting.push(then),
     onRenewed: () => {},
   });
@@ -74,4 +78,15 @@ test('what is told of a lease is as of all that is committed', () => {
   lookup();
   apply(false);
   assert.equal(answers[1]![0], INTERNAL_ERRORS.errors.ErrTimeoutWaitAppliedIndex);
+});
+
+test('who leads no more when it has caught up lets the new leader tell how much is left of a lease', () => {
+  const told = new LeaseTimeToLiveResponse({ id: LEASE, ttl: 3, grantedTtl: 30 });
+  const { requests, lessor, apply } = leader({ leaseTimeToLive: (_id, _keys, done) => done(null, told) });
+  const answers: (LeaseTimeToLiveResponse | null)[] = [];
+  lessor.grant(LEASE, 30);
+  requests.lookup(LEASE, false, (_error, lease) => answers.push(lease));
+  lessor.demote();
+  apply();
+  assert.deepEqual(answers, [told]);
 });

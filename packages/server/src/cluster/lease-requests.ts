@@ -93,8 +93,10 @@ export class LeaseRequests {
   #lookupHere(id: bigint, keys: boolean, done: LookupCallback): void {
     const { lessor, whenCaughtUp } = this.#options;
     whenCaughtUp((isApplied) => {
-      if (isApplied) done(null, leaseTimeToLive(lessor, id, keys));
-      else done(ErrTimeoutWaitAppliedIndex, null);
+      if (!isApplied) return done(ErrTimeoutWaitAppliedIndex, null);
+      // Another leads by now, and knows how much is left: here leases last for ever.
+      if (!lessor.isPrimary) return this.lookup(id, keys, done);
+      done(null, leaseTimeToLive(lessor, id, keys));
     });
   }
 }
