@@ -127,7 +127,7 @@ export class Leadership {
    * and soon campaigns. Should that leader live after all, the others, who hear of it, refuse the pre-vote, and nothing has happened.
    */
   onPeerGone(id: bigint): void {
-    const { node, clock, random, config, logger, wake } = this.#options;
+    const { node, clock, random, config, link, logger, wake } = this.#options;
     if (id !== this.#lead || this.isLeader) return;
     logger.info('the process of the leader has ended', { 'leader-member-id': formatId(id) });
     node.forgetLeader();
@@ -135,6 +135,8 @@ export class Leadership {
     // Without a pre-vote to a campaign a leader that only we can't reach would be deposed.
     if (!config.preVote || this.#isLearner) return;
     clock.setTimer(SUCCESSION_MS + random.below(SUCCESSION_SPREAD_MS), () => {
+      // What that process had sent may have come after word of its end.
+      if (node.lead === id && !link.isActive(id)) node.forgetLeader();
       if (node.lead !== 0n) return;
       node.campaign();
       wake();
