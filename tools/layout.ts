@@ -33,7 +33,7 @@ export const ROOMS: Readonly<Record<string, Edges>> = {
     peer: ['config', 'metrics'],
     integrity: ['config', 'metrics', 'peer'],
     consensus: ['config', 'metrics', 'request', 'peer'],
-    cluster: ['config', 'metrics', 'request', 'peer', 'consensus'],
+    cluster: ['config', 'request', 'peer', 'consensus'],
     boot: ['config', 'metrics', 'apply', 'peer'],
     member: [
       'config',

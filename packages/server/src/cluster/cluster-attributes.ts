@@ -3,6 +3,7 @@
  * the version of the cluster. A member speaks only when the cluster has a version, and in a form that every member reads: as bare
  * requests of the v2 API where etcd 3.4 is among them or is to open the data again, otherwise in their successors.
  */
+
 import type { InternalError } from '@etcd/api';
 import { encodeRequest, Request } from '@etcd/api/etcdserverpb';
 import {
@@ -11,7 +12,7 @@ import {
   ClusterVersionSetRequest,
   DowngradeInfoSetRequest,
 } from '@etcd/api/membershippb';
-import type { Clock, Logger, Timer } from '@etcd/base';
+import type { Timer } from '@etcd/base';
 import {
   type Attributes,
   attributesJson,
@@ -22,7 +23,6 @@ import {
   formatVersion,
   isDowngradeComplete,
   lowestMemberVersion,
-  type Membership,
   MIN_CLUSTER_VERSION,
   parseDowngradeTarget,
   parseVersion,
@@ -36,6 +36,7 @@ import {
   newClusterVersion,
   raisedClusterVersion,
 } from '../config/index.ts';
+import type { MemberEnvironment } from '../consensus/index.ts';
 import {
   ENTRY_KINDS,
   type EntryForm,
@@ -49,14 +50,10 @@ import {
 } from '../request/index.ts';
 import type { Releases } from './releases.ts';
 
-export interface ClusterAttributesOptions {
-  readonly membership: Membership;
-  readonly memberId: bigint;
+export interface ClusterAttributesOptions
+  extends Pick<MemberEnvironment, 'clock' | 'logger' | 'memberId' | 'membership' | 'requestTimeoutMs'> {
   readonly attributes: Attributes;
   readonly maxClusterVersion: MaxClusterVersion;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly requestTimeoutMs: number;
   readonly isLeader: () => boolean;
   readonly releases: Releases;
   /** Proposes a request in the envelope of the v3 API. */

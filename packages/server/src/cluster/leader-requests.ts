@@ -2,6 +2,7 @@
  * What only the leader can answer, asked of it by another member: the rest of a lease's life, the promotion of a learner. The
  * question is repeated, to whoever leads by then, until it is answered or the request's time is over.
  */
+
 import { DecodeError, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import {
   decodeLeaseKeepAliveResponse,
@@ -15,18 +16,16 @@ import {
   encodeLeaseInternalRequest,
   LeaseInternalRequest,
 } from '@etcd/api/leasepb';
-import type { Clock } from '@etcd/base';
 import { type Member, MembershipError, parseMembers } from '@etcd/storage/membership';
-import type { PeerNetwork, PeerRequest, PeerResponse } from '../peer/index.ts';
+import type { MemberEnvironment } from '../consensus/index.ts';
+import type { PeerRequest, PeerResponse } from '../peer/index.ts';
 
 const { ErrTimeout, ErrLearnerNotReady, ErrStopped } = INTERNAL_ERRORS.errors;
 const { ErrIDNotFound, ErrMemberNotLearner } = INTERNAL_ERRORS.membership;
 const { ErrLeaseNotFound } = INTERNAL_ERRORS.lease;
 
-export interface LeaderRequestsOptions {
-  readonly network: PeerNetwork;
-  readonly clock: Clock;
-  readonly requestTimeoutMs: number;
+export interface LeaderRequestsOptions
+  extends Pick<MemberEnvironment, 'clock' | 'network' | 'requestTimeoutMs'> {
   /** Peer URLs of the leader, none while it is not known; null when this member has come to lead itself. */
   readonly leaderUrls: () => readonly string[] | null;
 }

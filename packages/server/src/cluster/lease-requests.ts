@@ -1,17 +1,15 @@
 /** What clients ask about leases without the log: the leader answers from its own memory, other members ask it. */
+
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import type { LeaseTimeToLiveResponse } from '@etcd/api/etcdserverpb';
-import type { Clock } from '@etcd/base';
 import type { Lessor, RenewCallback } from '@etcd/storage/lease';
-import type { RequestIds } from '../request/index.ts';
+import type { MemberEnvironment } from '../consensus/index.ts';
 import type { LeaderRequests } from './leader-requests.ts';
 import { leaseTimeToLive } from './lease-time-to-live.ts';
 
-export interface LeaseRequestsOptions {
+export interface LeaseRequestsOptions extends Pick<MemberEnvironment, 'clock' | 'ids'> {
   readonly lessor: Lessor;
-  readonly ids: RequestIds;
   readonly leader: Pick<LeaderRequests, 'leaseTimeToLive' | 'renewLease'>;
-  readonly clock: Clock;
   /**
    * Whether this member leads, for sure: a renewal that is confirmed must bind whoever leads next, and it does if a quorum followed this
    * member after it was asked for.

@@ -3,14 +3,14 @@
  * members drop the same keys at the same revision. A member that can't be sure that it leads revokes nothing; and what waits for its turn
  * is looked at again then: meanwhile another may have led, and renewed it.
  */
+
 import type { InternalError } from '@etcd/api';
 import { LeaseRevokeRequest } from '@etcd/api/etcdserverpb';
-import type { Logger } from '@etcd/base';
 import { RingBuffer } from '@etcd/base';
+import type { MemberEnvironment } from '../consensus/index.ts';
 import type { Propose, Waiter } from '../request/index.ts';
 
-export interface LeaseRevokerOptions {
-  readonly logger: Logger;
+export interface LeaseRevokerOptions extends Pick<MemberEnvironment, 'logger'> {
   readonly propose: Propose;
   /** Calls `then` with whether this member surely leads. */
   readonly confirmLeadership: (then: (leads: boolean) => void) => void;

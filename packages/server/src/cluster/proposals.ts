@@ -2,11 +2,13 @@
  * The one place where this member's proposals leave for the log. Each gets its id here, and is looked up in the table of what the
  * releases in the cluster read: an entry that a member can't read would end that member for good, so it is refused instead.
  */
+
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import { type ConfChange, encodeConfChange } from '@etcd/api/raftpb';
-import { assert, type Clock, GrpcCode } from '@etcd/base';
+import { assert, GrpcCode } from '@etcd/base';
 import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
-import { compareVersions, formatClusterVersion, type Membership } from '@etcd/storage/membership';
+import { compareVersions, formatClusterVersion } from '@etcd/storage/membership';
+import type { MemberEnvironment } from '../consensus/index.ts';
 import {
   type AnyKind,
   ENTRY_KINDS,
@@ -17,7 +19,6 @@ import {
   type PendingRequests,
   type Propose,
   RequestEncoder,
-  type RequestIds,
   type RequestOf,
   V2_FIELD,
   type Waiter,
@@ -34,12 +35,9 @@ export interface ProposalQueue {
   proposeConfChange(change: ConfChange, idSuffix: number): void;
 }
 
-export interface ProposalsOptions {
-  readonly ids: RequestIds;
+export interface ProposalsOptions extends Pick<MemberEnvironment, 'clock' | 'ids' | 'membership'> {
   readonly pending: PendingRequests;
-  readonly clock: Clock;
   readonly queue: ProposalQueue;
-  readonly membership: Membership;
   readonly releases: Pick<Releases, 'whoCanNotRead'>;
   readonly maxRequestBytes: number;
   /** In whose name the leader decides. */

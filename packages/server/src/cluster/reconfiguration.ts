@@ -1,29 +1,24 @@
 /** Changes of the membership, as far as they may be proposed: judged here, decided by the log. */
+
 import { INTERNAL_ERRORS } from '@etcd/api';
 import type { ConfChange } from '@etcd/api/raftpb';
-import type { RawNode } from '@etcd/raft';
 import {
-  type Membership,
   promoteMemberChange,
   type ReconfigurationFacts,
   validateLearnerReady,
   validatePromoteMember,
 } from '@etcd/storage/membership';
-import type { ClusterLink } from '../consensus/index.ts';
-import type { MetricHandles } from '../metrics/index.ts';
+import type { ClusterLink, MemberEnvironment } from '../consensus/index.ts';
 import type { Waiter } from '../request/index.ts';
 import type { LeaderRequests } from './leader-requests.ts';
 
-export interface ReconfigurationOptions {
-  readonly node: RawNode;
-  readonly membership: Membership;
-  readonly memberId: bigint;
+export interface ReconfigurationOptions
+  extends Pick<MemberEnvironment, 'memberId' | 'membership' | 'metrics' | 'node'> {
   readonly link: ClusterLink;
   readonly leader: LeaderRequests;
   readonly isLeader: () => boolean;
   /** `--strict-reconfig-check`. */
   readonly isStrict: boolean;
-  readonly metrics: Pick<MetricHandles, 'learnerPromoteSuccesses' | 'learnerPromoteFailures'>;
   readonly propose: (change: ConfChange, waiter: Waiter<'confChange'>) => void;
 }
 

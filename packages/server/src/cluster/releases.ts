@@ -3,13 +3,9 @@
  * is unknown; one that has stopped answering counts as what it last was, since its log will be read by the same program or a later
  * one of its own accord.
  */
-import {
-  compareVersions,
-  type Member,
-  type Membership,
-  parseVersion,
-  type SemanticVersion,
-} from '@etcd/storage/membership';
+
+import { compareVersions, type Member, parseVersion, type SemanticVersion } from '@etcd/storage/membership';
+import type { MemberEnvironment } from '../consensus/index.ts';
 import { canRead, type EntryKind } from '../request/index.ts';
 
 interface Release {
@@ -24,9 +20,7 @@ interface ReleaseAnswer {
   readonly isOurs: boolean;
 }
 
-export interface ReleasesOptions {
-  readonly membership: Membership;
-  readonly memberId: bigint;
+export interface ReleasesOptions extends Pick<MemberEnvironment, 'memberId' | 'membership'> {
   /** Asks members which release they run. */
   readonly ask: (members: readonly Member[], done: (versions: readonly ReleaseAnswer[]) => void) => void;
 }

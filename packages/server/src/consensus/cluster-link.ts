@@ -5,30 +5,21 @@
 
 import type { Message } from '@etcd/api/raftpb';
 import { MessageType } from '@etcd/api/raftpb';
-import type { Clock, DiskError, Logger } from '@etcd/base';
+import type { DiskError } from '@etcd/base';
 import { messageTypeName } from '@etcd/raft';
-import {
-  type ConfChangeEffect,
-  formatId,
-  HEALTH_INTERVAL_MS,
-  type Member,
-  type Membership,
-} from '@etcd/storage/membership';
-import type { DbReceiver, Snapshotter } from '@etcd/storage/snap';
-import type { MetricHandles } from '../metrics/index.ts';
-import type { PeerHost, PeerNetwork, PeerRequest, PeerResponse } from '../peer/index.ts';
+import { type ConfChangeEffect, formatId, HEALTH_INTERVAL_MS, type Member } from '@etcd/storage/membership';
+import type { DbReceiver } from '@etcd/storage/snap';
+import type { PeerHost, PeerRequest, PeerResponse } from '../peer/index.ts';
 import { HeartbeatMonitor } from './heartbeat-monitor.ts';
+import type { MemberEnvironment } from './member-environment.ts';
 import { MessageCheck } from './message-check.ts';
 
-export interface ClusterLinkOptions {
-  readonly network: PeerNetwork;
-  readonly membership: Membership;
-  readonly memberId: bigint;
-  readonly snapshotter: Snapshotter;
-  readonly clock: Clock;
-  readonly logger: Logger;
+export interface ClusterLinkOptions
+  extends Pick<
+    MemberEnvironment,
+    'clock' | 'logger' | 'memberId' | 'membership' | 'metrics' | 'network' | 'snapshotter'
+  > {
   readonly heartbeatIntervalMs: number;
-  readonly metrics: Pick<MetricHandles, 'knownPeers' | 'heartbeatSendFailuresTotal'>;
   /** The raft loop. */
   readonly step: (message: Message) => void;
   readonly reportUnreachable: (id: bigint) => void;

@@ -2,8 +2,8 @@
  * Snapshots for members that are too far behind for the log. Raft only says that one is needed; what is sent is the database as
  * it is now, with the position that it has reached, while everything else goes on.
  */
+
 import { Message, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
-import type { Logger } from '@etcd/base';
 import {
   type Backend,
   type BackendReader,
@@ -13,12 +13,9 @@ import {
 import { confStateOf, membershipReader } from '@etcd/storage/data';
 import { encodeV2Store, formatId, readMembership } from '@etcd/storage/membership';
 import { readConsistentIndex } from '@etcd/storage/schema';
-import type { PeerNetwork } from '../peer/index.ts';
+import type { MemberEnvironment } from './member-environment.ts';
 
-export interface DatabaseSenderOptions {
-  readonly network: PeerNetwork;
-  readonly logger: Logger;
-  readonly memberId: bigint;
+export interface DatabaseSenderOptions extends Pick<MemberEnvironment, 'logger' | 'memberId' | 'network'> {
   readonly backend: () => Backend;
   /** Puts the position of the last applied entry among what is committed next, even if it has changed nothing else. */
   readonly writePosition: () => void;

@@ -1,10 +1,9 @@
 /** Notices a leader that sends its heartbeats too late: the others may take it for dead, and a slow disk is the usual reason. */
-import type { Clock, Logger } from '@etcd/base';
-import { formatId } from '@etcd/storage/membership';
 
-export interface HeartbeatMonitorOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
+import { formatId } from '@etcd/storage/membership';
+import type { MemberEnvironment } from './member-environment.ts';
+
+export interface HeartbeatMonitorOptions extends Pick<MemberEnvironment, 'clock' | 'logger'> {
   readonly heartbeatIntervalMs: number;
   readonly onLate: () => void;
 }

@@ -12,4 +12,5 @@ export { DatabaseSender } from './database-sender.ts';
 export { Leadership } from './leadership.ts';
 export { LinearizableReads } from './linearizable-reads.ts';
 export { LogKeeper } from './log-keeper.ts';
+export type { MemberEnvironment } from './member-environment.ts';
 export { RaftLoop, type RaftLoopHost } from './raft-loop.ts';

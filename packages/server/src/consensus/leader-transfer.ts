@@ -1,15 +1,14 @@
 /** Hands the leadership to a member of choice, and waits until that member leads. */
+
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import type { Clock, Logger, Timer } from '@etcd/base';
+import type { Timer } from '@etcd/base';
 import { formatId } from '@etcd/storage/membership';
+import type { MemberEnvironment } from './member-environment.ts';
 
 const { ErrTimeoutLeaderTransfer } = INTERNAL_ERRORS.errors;
 
-export interface LeaderTransferOptions {
-  readonly memberId: bigint;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly requestTimeoutMs: number;
+export interface LeaderTransferOptions
+  extends Pick<MemberEnvironment, 'clock' | 'logger' | 'memberId' | 'requestTimeoutMs'> {
   /** Asks raft. */
   readonly transfer: (transferee: bigint) => void;
 }

@@ -2,24 +2,23 @@
  * Who leads, as this member knows: how it comes to lead without waiting where nobody else could, and how it hands the leadership
  * over when it stops, is asked to, or would slow the others down.
  */
+
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import type { Clock, Logger, Random } from '@etcd/base';
-import { RaftState, type RawNode } from '@etcd/raft';
-import { formatId, type Membership } from '@etcd/storage/membership';
-import { type Config, electionTicks, requestTimeoutMs } from '../config/index.ts';
+import type { Logger } from '@etcd/base';
+import { RaftState } from '@etcd/raft';
+import { formatId } from '@etcd/storage/membership';
+import { electionTicks, requestTimeoutMs } from '../config/index.ts';
 import type { ClusterLink } from './cluster-link.ts';
 import { LeaderTransfer, type TransferDone } from './leader-transfer.ts';
+import type { MemberEnvironment } from './member-environment.ts';
 import { SlowDisk } from './slow-disk.ts';
 
-export interface LeadershipOptions {
-  readonly config: Config;
-  readonly node: RawNode;
-  readonly membership: Membership;
-  readonly memberId: bigint;
+export interface LeadershipOptions
+  extends Pick<
+    MemberEnvironment,
+    'clock' | 'config' | 'logger' | 'memberId' | 'membership' | 'node' | 'random'
+  > {
   readonly link: ClusterLink;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
   /** For the lines of raft itself. */
   readonly raftLogger: Logger;
   /** Asks for a turn of the raft loop. */

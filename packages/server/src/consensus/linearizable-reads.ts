@@ -3,22 +3,20 @@
  * asked for. All reads of a turn share one question to the leader. (The question, its retries and its errors are those of
  * etcd's read loop.)
  */
+
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import { type Clock, equalBytes, type Logger, type Random } from '@etcd/base';
-import type { RawNode, ReadState } from '@etcd/raft';
+import { equalBytes } from '@etcd/base';
+import type { ReadState } from '@etcd/raft';
 import type { Reader } from '../request/index.ts';
+import type { MemberEnvironment } from './member-environment.ts';
 
 const { ErrLeaderChanged, ErrTimeout, ErrStopped } = INTERNAL_ERRORS.errors;
 
-export interface LinearizableReadsOptions {
-  readonly node: RawNode;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly requestTimeoutMs: number;
+export interface LinearizableReadsOptions
+  extends Pick<MemberEnvironment, 'clock' | 'logger' | 'node' | 'random' | 'requestTimeoutMs'> {
   /** Asks for a turn of the raft loop. */
   readonly wake: () => void;
   readonly appliedIndex: () => number;
-  readonly random: Random;
   readonly onSlow: () => void;
   readonly onFailed: () => void;
 }

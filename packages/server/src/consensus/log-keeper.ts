@@ -5,26 +5,22 @@
  * A snapshot is a `.snap` file (position, voters, and the membership in the form that etcd up to 3.5 reads) and a record in
  * the log. Both come after a commit of the backend that reaches the same position: a log must never begin behind its database.
  */
+
 import { type ConfState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
-import type { DiskError, Logger } from '@etcd/base';
+import type { DiskError } from '@etcd/base';
 import type { BoltError } from '@etcd/bbolt';
-import type { MemoryStorage } from '@etcd/raft';
 import type { Backend } from '@etcd/storage/backend';
-import { compareVersions, encodeV2Store, type Membership } from '@etcd/storage/membership';
+import { compareVersions, encodeV2Store, formatId } from '@etcd/storage/membership';
 import { writeConsistentIndex } from '@etcd/storage/schema';
-import type { Snapshotter } from '@etcd/storage/snap';
 import { FIRST_WITHOUT_V2 } from '../request/index.ts';
+import type { MemberEnvironment } from './member-environment.ts';
 import type { RaftLoop } from './raft-loop.ts';
 
-export interface LogKeeperOptions {
+export interface LogKeeperOptions
+  extends Pick<MemberEnvironment, 'logger' | 'membership' | 'raftStorage' | 'snapshotter' | 'memberId'> {
   readonly backend: () => Backend;
-  readonly membership: Membership;
-  readonly snapshotter: Snapshotter;
-  readonly raftStorage: MemoryStorage;
   readonly loop: RaftLoop;
-  readonly logger: Logger;
-  readonly memberId: string;
   /** Entries applied between two snapshots on disk: etcd's `--snapshot-count`. */
   readonly snapshotCount: number;
   /** Entries kept in memory behind the applied one, for slow members. */
@@ -147,7 +143,7 @@ export class LogKeeper {
     const backend = this.#options.backend();
     this.#isSaving = true;
     logger.info('triggering snapshot', {
-      'local-member-id': memberId,
+      'local-member-id': formatId(memberId),
       'local-member-applied-index': position.index,
       'local-member-snapshot-index': this.#diskIndex,
       'local-member-snapshot-count': snapshotCount,

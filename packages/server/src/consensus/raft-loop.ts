@@ -11,6 +11,7 @@
  * A snapshot from the leader is made durable like entries are. While the state machine takes it over, which may take
  * seconds, raft goes on: what is committed meanwhile is held, and applied behind it.
  */
+
 import { type Entry, EntryType, type HardState, type Message, type Snapshot } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
 import { assert, type Clock, type DiskError, type Logger, type Timer } from '@etcd/base';
@@ -26,6 +27,7 @@ import {
 } from '@etcd/raft';
 import type { Wal } from '@etcd/storage/wal';
 import { HeldProposals } from './held-proposals.ts';
+import type { MemberEnvironment } from './member-environment.ts';
 
 /** What the loop tells the member. All calls come from inside a turn. */
 export interface RaftLoopHost {
@@ -56,16 +58,12 @@ export interface RaftLoopHost {
   onFatal(error: DiskError): void;
 }
 
-export interface RaftLoopOptions {
-  readonly node: RawNode;
+export interface RaftLoopOptions
+  extends Pick<MemberEnvironment, 'clock' | 'logger' | 'node' | 'requestTimeoutMs'> {
   readonly storage: MemoryStorage;
   readonly wal: Wal;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly host: RaftLoopHost;
   readonly heartbeatIntervalMs: number;
-  /** Nobody waits longer for what was proposed. */
-  readonly requestTimeoutMs: number;
 }
 
 /** Proposals that go into one Ready: bounds how long a turn applies entries, and the memory of a batch. */

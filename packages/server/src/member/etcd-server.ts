@@ -44,19 +44,13 @@ import {
   Leadership,
   LinearizableReads,
   LogKeeper,
+  type MemberEnvironment,
   RaftLoop,
   type RaftLoopHost,
 } from '../consensus/index.ts';
 import { Integrity } from '../integrity/index.ts';
 import type { Metrics } from '../metrics/index.ts';
-import {
-  lastV2Index,
-  PendingRequests,
-  type Propose,
-  type Reader,
-  RequestIds,
-  type Waiter,
-} from '../request/index.ts';
+import { lastV2Index, PendingRequests, type Reader, RequestIds, type Waiter } from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
 import type { EtcdServerOptions } from './etcd-server-options.ts';
 import { answerPeerRequest } from './peer-answers.ts';
@@ -70,6 +64,7 @@ const MAX_GAP_COMMIT_APPLY = 5000;
 const HELD_BACK_CHECK_MS = 2;
 /** So long who asks for what the leader alone knows waits for entries that are committed and not applied. */
 const APPLY_TIMEOUT_MS = 1000;
+
 export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly config: Config;
   readonly clock: Clock;
@@ -96,7 +91,6 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly #databaseSender: DatabaseSender;
   readonly #loop: RaftLoop;
   readonly #reads: LinearizableReads;
-  readonly #revoker: LeaseRevoker;
   readonly #attributes: ClusterAttributes;
   readonly #keeper: LogKeeper;
   readonly #storageVersion: StorageVersion;
@@ -124,13 +118,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.authentication.attach(this);
     this.#confState = parts.confState;
     this.#appliedWaiters = new AppliedWaiters(clock);
-    this.#revoker = new LeaseRevoker({
-      logger: this.logger,
-      propose: (kind, request, waiter) => this.proposals.proposeAsLeader(kind, request, waiter),
-      confirmLeadership: (then) => this.confirmLeadership(then),
-      isExpired: (id) => (this.lessor.lookup(id)?.remainingMs ?? 1) <= 0,
-      onExpired: () => metrics.handles.leaseExpiredTotal.inc(),
-    });
+    const environment = this.#environment();
     this.integrity = this.#newIntegrity();
     this.#state = new StateMachine({
       config,
@@ -141,34 +129,23 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       metrics: metrics.handles,
       pending: this.pending,
       ids: this.ids,
-      host: this,
       authentication: options.authentication,
+      host: this,
       onRevision: (revision, log) => this.integrity.onChanges(revision, log),
       onFatal: (error) => this.onFatal(error),
       slices: options.slices,
     });
-    const propose: Propose = (kind, request, waiter) => this.proposals.proposeAsLeader(kind, request, waiter);
-    this.lessor.setCheckpointer(leaseCheckpointer(propose), config.featureGates.LeaseCheckpoint);
-    this.lessor.setExpiredHandler((leaseIds) => this.#revoker.revoke(leaseIds));
     this.#loop = new RaftLoop({
-      node: parts.node,
+      ...environment,
       storage: parts.raftStorage,
       wal: parts.wal,
-      clock,
       logger: logger.child({ caller: 'server/raft' }),
       host: this,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
-      requestTimeoutMs: this.requestTimeoutMs,
     });
     this.#link = new ClusterLink({
-      network: options.network,
-      membership: parts.membership,
-      memberId: parts.memberId,
-      snapshotter: parts.snapshotter,
-      clock,
-      logger: this.logger,
+      ...environment,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
-      metrics: metrics.handles,
       step: (message) => this.#loop.step(message),
       reportUnreachable: (id) => parts.node.reportUnreachable(id),
       reportSnapshot: (id, isDelivered) => this.#reportSnapshot(id, isDelivered),
@@ -178,90 +155,58 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       onRemoved: () => options.onRemoved(),
     });
     this.#databaseSender = new DatabaseSender({
-      network: options.network,
-      logger: this.logger,
-      memberId: parts.memberId,
+      ...environment,
       backend: () => this.backend,
       writePosition: () => this.#state.writePosition(),
       reportFailure: (id) => this.#reportSnapshot(id, false),
     });
     const remotes = new RemoteMembers(options.network, clock, this.logger);
     this.#releases = new Releases({
-      membership: parts.membership,
-      memberId: parts.memberId,
+      ...environment,
       ask: (members, done) => remotes.versions(members, done),
     });
     this.proposals = new Proposals({
-      ids: this.ids,
+      ...environment,
       pending: this.pending,
-      clock,
       queue: this.#loop,
-      membership: parts.membership,
       releases: this.#releases,
-      maxRequestBytes: config.maxRequestBytes,
       leaderIdentity: () => this.auth.ownIdentity,
+      maxRequestBytes: config.maxRequestBytes,
       isStopped: () => this.#isStopped,
       isBehind: () => this.committedIndex > this.appliedIndex + MAX_GAP_COMMIT_APPLY,
     });
     this.#leaderRequests = new LeaderRequests({
-      network: options.network,
-      clock,
-      requestTimeoutMs: this.requestTimeoutMs,
+      ...environment,
       leaderUrls: () => (this.isLeader ? null : (this.membership.member(this.leader)?.peerUrls ?? [])),
     });
     this.leadership = new Leadership({
-      config,
-      node: parts.node,
-      membership: parts.membership,
-      memberId: parts.memberId,
+      ...environment,
       link: this.#link,
-      clock,
-      logger: this.logger,
       raftLogger: logger.child({ caller: 'raft', logger: 'raft' }),
-      random: options.random,
       wake: () => this.#loop.wake(),
       fastForward: (ticks) => this.#loop.fastForward(ticks),
     });
-    this.leases = new LeaseRequests({
-      lessor: this.lessor,
-      ids: this.ids,
-      leader: this.#leaderRequests,
-      clock,
-      confirmLeadership: (then) => this.confirmLeadership(then),
-      whenCaughtUp: (then) => this.whenApplied(this.committedIndex, APPLY_TIMEOUT_MS, then),
-      onRenewed: () => metrics.handles.leaseRenewedTotal.inc(),
-    });
+    this.leases = this.#newLeases(environment);
     this.reconfiguration = new Reconfiguration({
-      node: parts.node,
-      membership: parts.membership,
-      memberId: parts.memberId,
+      ...environment,
       link: this.#link,
       leader: this.#leaderRequests,
       isLeader: () => this.isLeader,
       isStrict: config.strictReconfigCheck,
-      metrics: metrics.handles,
       propose: (change, waiter) => this.proposals.proposeConfChange(change, waiter),
     });
     this.#reads = new LinearizableReads({
-      node: parts.node,
-      clock,
-      logger: this.logger,
-      requestTimeoutMs: this.requestTimeoutMs,
+      ...environment,
       wake: () => this.#loop.wake(),
       // While the store is replaced, nothing can be read in it.
       appliedIndex: () => (this.store.isReady ? this.appliedIndex : 0),
-      random: options.random,
       onSlow: () => metrics.handles.slowReadIndexesTotal.inc(),
       onFailed: () => metrics.handles.readIndexesFailedTotal.inc(),
     });
     this.#attributes = new ClusterAttributes({
-      membership: parts.membership,
-      memberId: parts.memberId,
+      ...environment,
       attributes: { name: config.name, clientUrls: urlTexts(config.advertiseClientUrls) },
       maxClusterVersion: config.maxClusterVersion,
-      clock,
-      logger: this.logger,
-      requestTimeoutMs: this.requestTimeoutMs,
       isLeader: () => this.isLeader,
       releases: this.#releases,
       propose: this.proposals.proposeOwn,
@@ -272,13 +217,9 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       onKept: (isKept) => metrics.handles.clusterVersionKept.set(isKept ? 1 : 0),
     });
     this.#keeper = new LogKeeper({
+      ...environment,
       backend: () => this.backend,
-      membership: parts.membership,
-      snapshotter: parts.snapshotter,
-      raftStorage: parts.raftStorage,
       loop: this.#loop,
-      logger: this.logger,
-      memberId: formatId(parts.memberId),
       snapshotCount: config.snapshotCount,
       catchUpEntries: config.snapshotCatchUpEntries,
       neededFrom: () => this.reconfiguration.neededFrom(),
@@ -302,6 +243,52 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       onError: (error) => this.onFatal(error),
     });
     this.#compactor = AutoCompactor.create(this);
+  }
+
+  /** What the parts have in common. */
+  #environment(): MemberEnvironment {
+    const { config, parts, clock, disk, random, metrics, network } = this.#options;
+    const { memberId, membership, node, raftStorage, snapshotter } = parts;
+    return {
+      config,
+      clock,
+      disk,
+      random,
+      logger: this.logger,
+      metrics: metrics.handles,
+      network,
+      memberId,
+      membership,
+      ids: this.ids,
+      node,
+      raftStorage,
+      snapshotter,
+      requestTimeoutMs: this.requestTimeoutMs,
+    };
+  }
+
+  /** Leases as clients ask for them; those that expire are revoked through the log, while this member leads. */
+  #newLeases(environment: MemberEnvironment): LeaseRequests {
+    const { config, metrics } = this.#options;
+    const { lessor, proposals } = this;
+    const confirmLeadership = (then: (leads: boolean) => void): void => this.confirmLeadership(then);
+    const revoker = new LeaseRevoker({
+      ...environment,
+      propose: proposals.proposeAsLeader,
+      confirmLeadership,
+      isExpired: (id) => (lessor.lookup(id)?.remainingMs ?? 1) <= 0,
+      onExpired: () => metrics.handles.leaseExpiredTotal.inc(),
+    });
+    lessor.setExpiredHandler((leaseIds) => revoker.revoke(leaseIds));
+    lessor.setCheckpointer(leaseCheckpointer(proposals.proposeAsLeader), config.featureGates.LeaseCheckpoint);
+    return new LeaseRequests({
+      ...environment,
+      lessor,
+      leader: this.#leaderRequests,
+      confirmLeadership,
+      whenCaughtUp: (then) => this.whenApplied(this.committedIndex, APPLY_TIMEOUT_MS, then),
+      onRenewed: () => metrics.handles.leaseRenewedTotal.inc(),
+    });
   }
 
   // --- life
