@@ -18,11 +18,28 @@ export interface JsonField {
 
 /** Objects and arrays lie inside each other at most this deep: deeper than any message, and as deep as a call stack bears. */
 const MAX_JSON_DEPTH = 1_000;
+const UNEXPECTED_END = 'unexpected EOF';
 
 /** The first value of `text`; null if there is nothing but white space. Throws {@link JsonError}. */
 export function parseJson(text: string): JsonNode | null {
   const parser = new Parser(text);
   return parser.isAtEnd() ? null : parser.value(0);
+}
+
+/**
+ * Where the first value of `text` at or behind `from` ends; -1 when there is none, or not all of it yet. For streams of values. Throws
+ * {@link JsonError} for what can't become one.
+ */
+export function jsonValueEnd(text: string, from: number): number {
+  const parser = new Parser(text, from);
+  try {
+    if (parser.isAtEnd()) return -1;
+    parser.value(0);
+    return parser.position;
+  } catch (error) {
+    if (error instanceof JsonError && error.message === UNEXPECTED_END) return -1;
+    throw error;
+  }
 }
 
 /** What stands at `at`, for an error: Go quotes control characters and quotes. */
@@ -39,10 +56,15 @@ const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
 
 class Parser {
   readonly #text: string;
-  #at = 0;
+  #at: number;
 
-  constructor(text: string) {
+  constructor(text: string, from = 0) {
     this.#text = text;
+    this.#at = from;
+  }
+
+  get position(): number {
+    return this.#at;
   }
 
   isAtEnd(): boolean {
@@ -165,7 +187,7 @@ class Parser {
   }
 
   #fail(context: string): never {
-    if (this.#at >= this.#text.length) throw new JsonError('unexpected EOF');
+    if (this.#at >= this.#text.length) throw new JsonError(UNEXPECTED_END);
     throw new JsonError(`invalid character ${quoteCharacter(this.#text, this.#at)} ${context}`);
   }
 }

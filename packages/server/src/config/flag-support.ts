@@ -23,9 +23,6 @@ const REFUSED: Readonly<Record<string, string>> = {
   'memory-mlock': 'locking memory is not supported yet',
   'enable-log-rotation': 'log rotation is not supported yet; rotate with logrotate and copytruncate',
 
-  cors: 'restricting origins is not supported yet',
-  'host-whitelist': 'restricting host names is not supported yet',
-
   'discovery-token': NO_DISCOVERY,
   'discovery-endpoints': NO_DISCOVERY,
   'discovery-dial-timeout': NO_DISCOVERY,
@@ -47,7 +44,6 @@ const REFUSED: Readonly<Record<string, string>> = {
 
 const NO_EFFECT: Readonly<Record<string, string>> = {
   'enable-pprof': 'there are no Go profiles to serve; use node --cpu-prof or --inspect by ETCD_NODE_OPTIONS',
-  'enable-grpc-gateway': 'the JSON gateway is not there yet, so there is nothing to switch',
   'socket-reuse-address': 'listeners always set SO_REUSEADDR',
   'v2-deprecation': 'there is no v2 store',
   'discovery-fallback': 'there is no discovery to fall back from',

@@ -370,7 +370,7 @@ test('what is not supported is refused by name, unless it is set to its default'
   assert.equal(error.message, '--discovery-token is refused: discovery is not supported yet');
   assert.equal(error.exitCode, 1);
   await config(['--auto-tls=false', '--client-cert-auth=false', '--auth-token=simple', '--cors=*']);
-  assert.match((await refusal(['--host-whitelist=a'])).message, /^--host-whitelist is refused/);
+  assert.match((await refusal(['--discovery-srv=a'])).message, /^--discovery-srv is refused/);
 });
 
 test('what has no effect is accepted with a warning', async () => {

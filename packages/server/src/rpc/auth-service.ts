@@ -133,7 +133,8 @@ export class AuthService {
       this.#change(call, 'authUserAdd', request, identity, (header) =>
         answer(call, AuthUserAddResponseCodec, new AuthUserAddResponse({ header })),
       );
-    if (request.options?.noPassword === true) return change();
+    // Without a name it is refused for that, whatever the password.
+    if (request.options?.noPassword === true || request.name === '') return change();
     this.#withHash(call, request, password, identity, change);
   }
 

@@ -16,7 +16,7 @@ read.
 
 - _learner_: whether a member serves it that does not vote yet.
 - _fenced_: whether a member serves it that knows its data to be wrong (see [integrity.md](integrity.md)).
-- _JSON_: its path in etcd's JSON gateway, which is not there yet.
+- _JSON_: its path in the JSON gateway, by POST.
 
 ${services.map(serviceText).join('\n')}`;
 }

@@ -65,11 +65,11 @@ export class ClientHttp {
   }
 
   /** For our own HTTP/2. */
-  onHttp2(exchange: HttpExchange): void {
+  onHttp2(exchange: HttpExchange, headers: HttpAnswer['headers'] = []): void {
     const { method, path: target } = exchange;
     const acceptsGzip = allowsGzip(exchange.header('accept-encoding'));
     this.answer({ method, target, acceptsGzip }, (answer) => {
-      exchange.respond(answer.status, answer.headers, Buffer.from(answer.body));
+      exchange.respond(answer.status, [...answer.headers, ...headers], Buffer.from(answer.body));
     });
   }
 

@@ -14,7 +14,10 @@ import type { Metrics } from '../metrics/index.ts';
 import { HttpPeerNetwork } from '../peer/index.ts';
 import { drawRequestIdStart } from '../request/index.ts';
 import { registerServices } from '../rpc/index.ts';
+import { AccessControl } from './access-control.ts';
+import { ClientFront } from './client-front.ts';
 import { ClientHttp } from './client-http.ts';
+import type { Gateway } from './gateway.ts';
 import { type Endpoint, Security } from './security.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -102,7 +105,8 @@ class RunningMember {
   readonly #network: HttpPeerNetwork;
   readonly #authentication: Authentication;
   readonly #security: Security;
-  #http: ClientHttp | null = null;
+  #front: ClientFront | null = null;
+  #pages: ClientHttp | null = null;
 
   constructor(
     options: MemberOptions,
@@ -125,20 +129,23 @@ class RunningMember {
         keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
         minPingIntervalMs: config.grpcKeepaliveMinTimeMs,
       },
-      onRequest: (exchange) => this.#http!.onHttp2(exchange),
+      maxHttpBodyBytes: gatewayBodyBytes(config.maxRequestBytes),
+      onRequest: (exchange) => this.#front!.onHttp2(exchange),
     });
   }
 
   /** Takes the ports. */
   async listen(): Promise<void> {
     const { config } = this.#options;
-    const http = { onHttp1: (...call: Parameters<ClientHttp['onHttp1']>) => this.#http!.onHttp1(...call) };
+    type Http1 = Parameters<ClientHttp['onHttp1']>;
+    const http = { onHttp1: (...call: Http1) => this.#front!.onHttp1(...call) };
+    const pages = { onHttp1: (...call: Http1) => this.#pages!.onHttp1(...call) };
     const grpc = this.#grpc;
     const separateHttp = config.listenClientHttpUrls.length > 0;
     await this.#listenAll(config.listenPeerUrls, 'peer', { grpc: null, http: this.#network.http });
     await this.#listenAll(config.listenClientUrls, 'client', { grpc, http: separateHttp ? null : http });
     await this.#listenAll(config.listenClientHttpUrls, 'client', { grpc: null, http });
-    await this.#listenAll(config.listenMetricsUrls, 'metrics', { grpc: null, http });
+    await this.#listenAll(config.listenMetricsUrls, 'metrics', { grpc: null, http: pages });
   }
 
   run(parts: MemberParts, failed: PromiseWithResolvers<Error>): Member {
@@ -169,7 +176,10 @@ class RunningMember {
       onRemoved: () => removed.resolve(),
     });
     const services = registerServices(server, grpc);
-    this.#http = new ClientHttp(server, connectMetrics(server, grpc, metrics));
+    const pages = new ClientHttp(server, connectMetrics(server, grpc, metrics));
+    const front = this.#newFront(server, pages);
+    this.#pages = pages;
+    this.#front = front;
     server.start();
     this.#open('peer');
     this.#open('metrics');
@@ -189,6 +199,20 @@ class RunningMember {
         this.#security.stop();
       },
     };
+  }
+
+  #newFront(server: EtcdServer, pages: ClientHttp): ClientFront {
+    const { config, clock } = this.#options;
+    const access = new AccessControl(config, (message, fields) => this.#logger.warn(message, fields));
+    const maxBodyBytes = gatewayBodyBytes(config.maxRequestBytes);
+    const loadGateway = async (): Promise<Gateway> => {
+      const { Gateway } = await import('./gateway.ts');
+      return new Gateway({ grpc: this.#grpc, clock, maxBodyBytes });
+    };
+    const refusesCertificates = (): boolean => config.tls.client.clientCertAuth && server.auth.isEnabled;
+    return new ClientFront(access, config.enableGrpcGateway ? loadGateway : null, pages, {
+      refusesCertificates,
+    });
   }
 
   closeListeners(): void {
@@ -232,6 +256,11 @@ class RunningMember {
       this.#services.push({ listener, kind });
     }
   }
+}
+
+/** What a request may be as JSON, where bytes are base64. */
+function gatewayBodyBytes(maxRequestBytes: number): number {
+  return Math.ceil(((maxRequestBytes + GRPC_OVERHEAD_BYTES) * 4) / 3);
 }
 
 /** Keys that can't be read, or don't fit each other, end the start before anything is touched. */

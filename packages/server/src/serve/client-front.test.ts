@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { HttpExchange } from '@etcd/transport';
+import { AccessControl, type AccessRules } from './access-control.ts';
+import { ClientFront } from './client-front.ts';
+import type { Gateway } from './gateway.ts';
+import type { AnswerHeaders } from './http-call.ts';
+
+interface Asked {
+  readonly method?: string;
+  readonly host?: string;
+  readonly origin?: string;
+  readonly isSecure?: boolean;
+  readonly commonName?: string;
+}
+
+/** What a front with these rules does with a request. */
+class Front {
+  readonly warnings: string[] = [];
+  readonly asked: string[] = [];
+  loads = 0;
+  certificatesAreRefused = false;
+  readonly #front: ClientFront;
+
+  constructor(rules: Partial<AccessRules> = {}, hasGateway = true) {
+    const access = new AccessControl({ cors: ['*'], hostWhitelist: ['*'], ...rules }, (message) =>
+      this.warnings.push(message),
+    );
+    const gateway = {
+      answer: (path, call) => {
+        this.asked.push(`gateway ${path}`);
+        call.respond(200, [], Buffer.from('{}'));
+      },
+    } as Pick<Gateway, 'answer'> as Gateway;
+    const load = (): Promise<Gateway> => {
+      this.loads++;
+      return Promise.resolve(gateway);
+    };
+    const pages = {
+      onHttp1: () => assert.fail('no HTTP/1 here'),
+      onHttp2: (exchange: HttpExchange, headers: AnswerHeaders = []) => {
+        this.asked.push(`page ${exchange.path}`);
+        exchange.respond(200, headers, Buffer.from('page'));
+      },
+    };
+    const refusesCertificates = (): boolean => this.certificatesAreRefused;
+    this.#front = new ClientFront(access, hasGateway ? load : null, pages, { refusesCertificates });
+  }
+
+  async ask(
+    path: string,
+    { method = 'POST', host = 'localhost:2379', origin, isSecure = false, commonName = '' }: Asked = {},
+  ): Promise<{ status: number; headers: Record<string, string>; body: string }> {
+    return await new Promise((resolve) => {
+      const exchange = {
+        method,
+        path,
+        authority: host,
+        info: { isSecure, commonName },
+        header: (name: string) => (name === 'origin' ? (origin ?? null) : null),
+        body: new Uint8Array(0),
+        respond: (status: number, headers: AnswerHeaders, body: Uint8Array) =>
+          resolve({ status, headers: Object.fromEntries(headers), body: Buffer.from(body).toString() }),
+      };
+      this.#front.onHttp2(exchange as unknown as HttpExchange);
+    });
+  }
+}
+
+test('paths of the gateway, today and before 3.4, are its own; all others are pages', async () => {
+  const front = new Front();
+  for (const path of ['/v3/kv/put?a=b', '/v3beta/kv/put', '/health', '/v3alpha/kv/put', '/v3'])
+    await front.ask(path);
+  assert.deepEqual(front.asked, [
+    'gateway /v3/kv/put',
+    'gateway /v3/kv/put',
+    'page /health',
+    'page /v3alpha/kv/put',
+    'page /v3',
+  ]);
+  assert.equal(front.loads, 1);
+});
+
+test('without a gateway its paths are nothing special', async () => {
+  const front = new Front({}, false);
+  await front.ask('/v3/kv/put');
+  assert.deepEqual(front.asked, ['page /v3/kv/put']);
+});
+
+test('S12 a host that is not ours is refused in plain text, with what to do, and passes over TLS', async () => {
+  const front = new Front({ hostWhitelist: ['localhost', '::1'] });
+  for (const [host, status] of [
+    ['localhost:2379', 200],
+    ['localhost', 200],
+    ['[::1]:2379', 200],
+    ['evil.example:2379', 421],
+    ['localhost.evil.example', 421],
+    ['', 421],
+  ] as const) {
+    assert.equal((await front.ask('/v3/kv/put', { host })).status, status, host);
+  }
+  const { body } = await front.ask('/health', { host: 'evil.example' });
+  assert.match(body, /etcd --host-whitelist "evil.example"/);
+  assert.equal(front.warnings[0], 'rejecting HTTP request to prevent DNS rebinding attacks');
+  assert.equal((await front.ask('/v3/kv/put', { host: 'evil.example', isSecure: true })).status, 200);
+});
+
+test('S12 answers are shown to the origins that are allowed, and to no other', async () => {
+  const front = new Front({ cors: ['https://a.example'] });
+  for (const path of ['/v3/kv/put', '/health']) {
+    const allowed = await front.ask(path, { origin: 'https://a.example' });
+    assert.equal(allowed.headers['access-control-allow-origin'], 'https://a.example', path);
+    const other = await front.ask(path, { origin: 'https://b.example' });
+    assert.equal(other.headers['access-control-allow-origin'], undefined, path);
+  }
+  const everybody = await new Front().ask('/health', { origin: 'https://b.example' });
+  assert.equal(everybody.headers['access-control-allow-origin'], '*');
+});
+
+test('a browser that asks what it may do is answered, and nothing happens', async () => {
+  const front = new Front();
+  const { status, headers } = await front.ask('/v3/kv/put', { method: 'OPTIONS' });
+  assert.equal(status, 200);
+  assert.equal(headers['access-control-allow-headers'], 'accept, content-type, authorization');
+  assert.deepEqual(front.asked, []);
+});
+
+test('S07 while certificates name users, the gateway, which could not pass one on, refuses those that have a name', async () => {
+  const front = new Front();
+  const certified = { isSecure: true, commonName: 'root' };
+  assert.equal((await front.ask('/v3/kv/put', certified)).status, 200);
+  front.certificatesAreRefused = true;
+  const { status, body } = await front.ask('/v3/kv/put', certified);
+  assert.equal(status, 400);
+  assert.match(body, /^CommonName of client sending a request against gateway will be ignored/);
+  assert.equal((await front.ask('/health', certified)).status, 200);
+  assert.equal((await front.ask('/v3/kv/put', { isSecure: true })).status, 200);
+});
