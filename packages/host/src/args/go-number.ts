@@ -45,7 +45,7 @@ export function parseGoBool(text: string): boolean | null {
   }
 }
 
-/** Decimal, or with the prefixes `0x`, `0o`, `0` and `0b`; underscores between digits where there is a prefix. */
+/** Decimal, or with the prefixes `0x`, `0o`, `0` and `0b`; single underscores between digits, and behind a prefix. */
 export function parseGoInteger(text: string, type: GoIntegerType): ParsedInteger {
   const { min, max } = GO_INTEGER_RANGES[type];
   const signed = min < 0n;
@@ -60,7 +60,7 @@ export function parseGoInteger(text: string, type: GoIntegerType): ParsedInteger
 
 function parseMagnitude(text: string): bigint | null {
   if (text.length > MAX_DIGITS) return null;
-  if (/^(0|[1-9]\d*)$/.test(text)) return BigInt(text);
+  if (/^(0|[1-9](?:_?\d)*)$/.test(text)) return BigInt(text.replaceAll('_', ''));
   const match = /^0(?:([xX])(?:_?[\da-fA-F])+|([bB])(?:_?[01])+|([oO])?(?:_?[0-7])+)$/.exec(text);
   if (match === null) return null;
   const prefix = (match[1] ?? match[2] ?? match[3] ?? '').toLowerCase();

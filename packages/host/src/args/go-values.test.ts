@@ -84,9 +84,24 @@ test('S19 integers are read in every base of Go and checked against the range of
   assert.equal(parseGoInteger('0o17', 'uint').value, 15n);
   assert.equal(parseGoInteger('017', 'uint').value, 15n);
   assert.equal(parseGoInteger('0x_ff_ff', 'uint').value, 65_535n);
+  assert.equal(parseGoInteger('1_000', 'uint').value, 1000n);
   assert.equal(parseGoInteger('-5', 'int').value, -5n);
   assert.equal(parseGoInteger('+5', 'int').value, 5n);
-  for (const text of ['', 'abc', '1.5', '1e3', '1_000', '0x', '09', ' 1', '1 ', '--1', '100 # ms']) {
+  for (const text of [
+    '',
+    'abc',
+    '1.5',
+    '1e3',
+    '1__0',
+    '1_',
+    '_1',
+    '0x',
+    '09',
+    ' 1',
+    '1 ',
+    '--1',
+    '100 # ms',
+  ]) {
     assert.equal(parseGoInteger(text, 'int').problem, 'syntax', text);
   }
   assert.equal(parseGoInteger('-1', 'uint').problem, 'syntax');

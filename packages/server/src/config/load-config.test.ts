@@ -3,48 +3,13 @@ import { test } from 'node:test';
 import { urlTexts } from '@etcd/base';
 import { findDefaultHost } from '@etcd/host/net';
 import fc from 'fast-check';
-import type { Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { environmentName } from './flag-spec.ts';
 import { FLAG_TABLE } from './flag-table.ts';
 import { LEGACY_FLAGS } from './legacy-flags.ts';
-import { configLogFields, loadConfig, type StartRequest, type StartWorld } from './load-config.ts';
+import { configLogFields, loadConfig, type StartRequest } from './load-config.ts';
 import { maskArguments } from './mask-arguments.ts';
-import { nodeStartWorld } from './node-start-world.ts';
-
-function world(overrides: Partial<StartWorld> = {}): StartWorld {
-  return {
-    environment: {},
-    readFile: () => {
-      throw new Error('no such file or directory');
-    },
-    parseDocument: nodeStartWorld({}).parseDocument,
-    defaultHost: () => ({ error: 'could not find default route' }),
-    ...overrides,
-  };
-}
-
-async function config(args: readonly string[], overrides: Partial<StartWorld> = {}): Promise<Config> {
-  const request = await loadConfig(args, world(overrides));
-  assert.ok(request.kind === 'run', request.kind === 'refused' ? request.error.message : request.kind);
-  return request.config;
-}
-
-async function refusal(args: readonly string[], overrides: Partial<StartWorld> = {}): Promise<ConfigError> {
-  const request = await loadConfig(args, world(overrides));
-  assert.ok(request.kind === 'refused', `accepted: ${args.join(' ')}`);
-  return request.error;
-}
-
-async function warnings(args: readonly string[], overrides: Partial<StartWorld> = {}): Promise<string[]> {
-  const request = await loadConfig(args, world(overrides));
-  assert.ok(request.kind === 'run');
-  return request.notices.filter((notice) => notice.level === 'warn').map((notice) => notice.message);
-}
-
-function fromFile(text: string): Partial<StartWorld> {
-  return { environment: { ETCD_CONFIG_FILE: '/etc/etcd.yml' }, readFile: () => text };
-}
+import { config, fromFile, refusal, warnings, world } from './testing/starts.ts';
 
 test('without arguments everything has its default', async () => {
   const it = await config([]);
