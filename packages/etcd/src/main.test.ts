@@ -21,7 +21,7 @@ function etcd(args: readonly string[], environment: Record<string, string> = {})
   return spawnSync(process.execPath, [MAIN, ...args], {
     cwd: root,
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: 120_000,
     env: { PATH: process.env['PATH'], ...environment },
   });
 }
