@@ -65,13 +65,16 @@ const NOTHING = new Uint8Array(0);
 /** Would change who may do what, or end the member's service, if it were permitted. */
 const LAST = ['/etcdserverpb.Auth/AuthDisable'];
 
-async function withUser(size = 1): Promise<{
+async function withUser(
+  size = 1,
+  flags: readonly string[] = [],
+): Promise<{
   readonly cluster: QuietCluster;
   readonly nobody: AuthSession;
   readonly user: AuthSession;
   readonly root: AuthSession;
 }> {
-  const cluster = await QuietCluster.start({ size });
+  const cluster = await QuietCluster.start({ size, flags });
   const nobody = new AuthSession(cluster, cluster.leader);
   await nobody.addRole('own', permission(PermissionType.READWRITE, 'own', 'owo'));
   await nobody.addRole('foreign');
@@ -308,6 +311,29 @@ test('S03 leases expire although authentication is on', async () => {
   await cluster.until('it is gone', 30_000, () =>
     cluster.machines.every(({ server }) => server!.lessor.lookup(9n) === null),
   );
+});
+
+test('S08 a member that missed how a user got another password does not take its old tokens any more', async () => {
+  const { cluster, user, root } = await withUser(3, ['--snapshot-count=10', '--snapshot-catchup-entries=5']);
+  const { fabric } = cluster.world;
+  const [late] = cluster.followers;
+  const read = encode(pb.RangeRequestCodec, new pb.RangeRequest({ key: bytes('own'), serializable: true }));
+  const ask = async (): Promise<number> => (await user.at(late!).ask('/etcdserverpb.KV/Range', read)).code;
+  assert.equal(await ask(), GrpcCode.OK);
+  for (const { name } of cluster.machines) {
+    fabric.cut(name, late!.name);
+    fabric.cut(late!.name, name);
+  }
+  const change = new pb.AuthUserChangePasswordRequest({ name: 'user', password: 'other' });
+  await root.done('/etcdserverpb.Auth/UserChangePassword', pb.AuthUserChangePasswordRequestCodec, change);
+  for (let i = 0; i < 50; i++) {
+    const put = new pb.PutRequest({ key: bytes('own'), value: bytes(`value ${i}`) });
+    await root.done('/etcdserverpb.KV/Put', pb.PutRequestCodec, put);
+  }
+  assert.equal(await ask(), GrpcCode.OK, 'it has not heard of it');
+  fabric.heal();
+  await cluster.until('it has the snapshot', 30_000, () => cluster.lines('applied snapshot').length > 0);
+  assert.equal(await ask(), GrpcCode.Unauthenticated);
 });
 
 test('S09 no password is in the log, the database or what is logged, and no token in what is logged', async () => {

@@ -91,6 +91,10 @@ export class Authentication implements AuthListener {
     this.tokens.invalidateUser(name);
   }
 
+  onUsersReplaced(): void {
+    this.tokens.invalidateAll();
+  }
+
   onRevision(revision: number): void {
     for (const then of this.#onChange) then(revision);
   }

@@ -124,6 +124,8 @@ export class JwtTokens implements TokenProvider {
   /** As in etcd: what was signed stays good until it expires, or the auth revision moves. */
   invalidateUser(): void {}
 
+  invalidateAll(): void {}
+
   stop(): void {
     this.#reload?.cancel();
     this.#verified.clear();

@@ -140,6 +140,10 @@ export class SimpleTokens implements TokenProvider {
     for (const [token, entry] of this.#tokens) if (entry.name === name) this.#tokens.delete(token);
   }
 
+  invalidateAll(): void {
+    this.#tokens.clear();
+  }
+
   stop(): void {
     this.#sweep?.cancel();
     this.#sweep = null;

@@ -23,6 +23,8 @@ export interface TokenProvider {
   disable(): void;
   /** The user's tokens are void. */
   invalidateUser(name: string): void;
+  /** Everybody's are: whoever still has a password gets another. */
+  invalidateAll(): void;
   stop(): void;
 }
 
@@ -38,6 +40,7 @@ export function noTokens(refusal: InternalError): TokenProvider {
     enable: nothing,
     disable: nothing,
     invalidateUser: nothing,
+    invalidateAll: nothing,
     stop: nothing,
   };
 }

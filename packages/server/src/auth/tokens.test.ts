@@ -168,6 +168,15 @@ test('S08 tokens end with their user’s password, with their user, with authent
   assert.equal(await fixture.resolve(provider, second), null);
 });
 
+test('S08 tokens end when nobody can say what has become of their users', async () => {
+  const fixture = new Fixture();
+  const provider = fixture.provider('simple');
+  const token = await fixture.issue(provider, 'u');
+  provider.invalidateAll();
+  assert.equal(await fixture.resolve(provider, token), null);
+  assert.notEqual(await fixture.resolve(provider, await fixture.issue(provider, 'u')), null);
+});
+
 const pem = (key: KeyObject): Uint8Array =>
   Buffer.from(key.export({ type: key.type === 'private' ? 'pkcs8' : 'spki', format: 'pem' }) as string);
 

@@ -33,6 +33,7 @@ function fixture(options: Partial<AuthStoreOptions> = {}): Fixture {
     onEnabled: () => told.push('enabled'),
     onDisabled: () => told.push('disabled'),
     onUserInvalidated: (name) => told.push(`invalid ${name}`),
+    onUsersReplaced: () => told.push('replaced'),
     onRevision: () => {},
   };
   const backend = openBackend(new SimClock(), new SimDisk());
@@ -255,6 +256,24 @@ test('a snapshot’s users take the place of those that were', () => {
   assert.deepEqual(store.userNames(), ['another', 'root']);
   assert.equal(store.isEnabled, false);
   assert.deepEqual(told, ['disabled']);
+});
+
+test('S08 what a snapshot’s users have done meanwhile is not known: whoever has a token may have lost the right to it', () => {
+  const { store, told } = withRoot();
+  store.enable();
+  const other = withRoot();
+  other.store.enable();
+  told.length = 0;
+  store.recover(other.backend);
+  assert.deepEqual(told, ['enabled']);
+  const further = withRoot();
+  further.store.enable();
+  further.store.changePassword(
+    new AuthUserChangePasswordRequest({ name: 'root', hashedPassword: base64('new') }),
+  );
+  told.length = 0;
+  store.recover(further.backend);
+  assert.deepEqual(told, ['enabled', 'replaced']);
 });
 
 test('base64 is read as Go reads it', () => {

@@ -57,6 +57,8 @@ export interface AuthListener {
   onDisabled(): void;
   /** The user was deleted, or has another password: whatever was handed out to it is void. */
   onUserInvalidated(name: string): void;
+  /** Users have changed in ways that nobody has told of: what was handed out to any of them may be void. */
+  onUsersReplaced(): void;
   /** Users, roles or permissions have changed. */
   onRevision(revision: number): void;
 }
@@ -76,6 +78,7 @@ const NO_LISTENER: AuthListener = {
   onEnabled: () => {},
   onDisabled: () => {},
   onUserInvalidated: () => {},
+  onUsersReplaced: () => {},
   onRevision: () => {},
 };
 
@@ -162,10 +165,12 @@ export class AuthStore {
 
   // --- life
 
-  /** Goes on with another backend: that of a snapshot. */
+  /** Goes on with another backend: that of a snapshot. Which users were deleted meanwhile, or got another password, is not told. */
   recover(backend: BackendWriter): void {
+    const { revision } = this;
     this.#backend = backend;
     this.#load();
+    if (this.#revision !== revision) this.#listener.onUsersReplaced();
     this.#listener.onRevision(this.#revision);
   }
 
