@@ -1,5 +1,4 @@
 /** `etcdctl del`. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DeleteRangeRequest } from '@etcd/api/etcdserverpb';
 import { EMPTY_BYTES } from '@etcd/base';
 import {
@@ -44,7 +43,7 @@ async function del(invocation: Invocation): Promise<void> {
       `Warning: Keys between ${goQuote(from)} and ${goQuote(to)} will be deleted. Interrupt the command within ` +
         'the next 2 seconds to cancel; with `--range` it does not wait.',
     );
-    await sleep(WARNING_MS);
+    await new Promise((resolve) => setTimeout(resolve, WARNING_MS));
   }
   await withClient(invocation, async (client, session) => {
     session.print('del', { response: await client.kv.deleteRange(request) });
