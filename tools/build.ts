@@ -16,6 +16,7 @@ import { type BuildOptions, build } from 'esbuild';
 const PROGRAMS: Readonly<Record<string, string>> = {
   etcd: 'packages/etcd/src/main.ts',
   etcdctl: 'packages/etcdctl/src/main.ts',
+  etcdutl: 'packages/etcdutl/src/main.ts',
 };
 /** What starts from a file of its own. */
 const OTHERS: Readonly<Record<string, string>> = {

@@ -17,6 +17,7 @@ export const PACKAGES: Edges = {
   host: ['base', 'transport'],
   server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host'],
   etcd: ['base', 'host', 'server'],
+  etcdutl: ['base', 'api', 'bbolt', 'storage', 'host'],
   etcdctl: ['base', 'api', 'client', 'host'],
   testing: ['base'],
   sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host', 'server', 'testing'],

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Compare, CompareResult, CompareTarget } from '@etcd/api/etcdserverpb';
+import { drawTable, humanBytes } from '@etcd/host/cli';
 import fc from 'fast-check';
-import { humanBytes } from './printers/rows.ts';
-import { drawTable } from './printers/table.ts';
 import { splitWords } from './split-words.ts';
 import { parseCompare } from './txn-compare.ts';
 import { unquoteAt } from './unquote.ts';

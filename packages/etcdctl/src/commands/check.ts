@@ -7,12 +7,12 @@ import {
   goQuote,
   type Invocation,
   type Io,
+  Progress,
 } from '@etcd/host/cli';
 import { describeError } from '../describe-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import { GROUP } from '../groups.ts';
 import { Load } from '../load.ts';
-import { Progress } from '../progress.ts';
 import { type Session, withSession } from '../session.ts';
 
 interface PerfModel {

@@ -1,13 +1,12 @@
 /** `etcdctl snapshot save`: a copy of a member's database, which is whole or not there. */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import type { EtcdClient } from '@etcd/client';
-import { type Command, ExitError, type Invocation } from '@etcd/host/cli';
+import { type Command, ExitError, type Invocation, Progress } from '@etcd/host/cli';
 import { onlyArgument } from '../arguments.ts';
 import { describeError } from '../describe-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import { GROUP } from '../groups.ts';
 import { onInterrupt } from '../interrupt.ts';
-import { Progress } from '../progress.ts';
 import { withSession } from '../session.ts';
 
 const DIGEST_BYTES = 32;

@@ -9,8 +9,9 @@ import {
 import { type Event, EventType, type KeyValue } from '@etcd/api/mvccpb';
 import { equalBytes } from '@etcd/base';
 import { prefixEnd } from '@etcd/client';
+import type { Rows } from '@etcd/host/cli';
 import type { Printer, Results } from './printer.ts';
-import { hashRows, hexId, memberRows, type Rows, statusRows } from './rows.ts';
+import { hashRows, hexId, memberRows, statusRows } from './rows.ts';
 
 const NEWLINE = Buffer.from('\n');
 const ROOT = 'root';

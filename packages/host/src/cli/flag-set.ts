@@ -15,6 +15,8 @@ export interface FlagDefinition {
   readonly usage: string;
   /** Read, but not shown. */
   readonly isHidden?: boolean | undefined;
+  /** The command can't do without it. */
+  readonly isRequired?: boolean | undefined;
   /** Values that completion offers. */
   readonly values?: readonly string[] | undefined;
 }

@@ -2,7 +2,7 @@
 import { type Command, type Found, findCommand, flagsOf, last, pathName } from './command.ts';
 import { complete } from './complete.ts';
 import { ExitError } from './exit-error.ts';
-import { parseFlags } from './flag-set.ts';
+import { type FlagValues, parseFlags } from './flag-set.ts';
 import { helpText, usageText } from './help.ts';
 import type { Io } from './io.ts';
 
@@ -39,7 +39,8 @@ export async function runProgram(
   const parsed = parseFlags(flagsOf(found.path), found.rest);
   if (typeof parsed === 'string') return refuseUsage(found.path, parsed, io);
   if (parsed.values.bool('help') || command.run === undefined) return showHelp(found.path, io, options);
-  const problem = command.argumentProblem?.(parsed.args, pathName(found.path)) ?? null;
+  const problem =
+    command.argumentProblem?.(parsed.args, pathName(found.path)) ?? missingFlags(parsed.values) ?? null;
   if (problem !== null) return refuseUsage(found.path, problem, io);
   const { values: flags, args, dashAt } = parsed;
   try {
@@ -50,6 +51,14 @@ export async function runProgram(
     if (message !== '') io.error(`Error: ${message}`);
     return error instanceof ExitError ? error.exitCode : 1;
   }
+}
+
+/** In the words of cobra. */
+function missingFlags(flags: FlagValues): string | null {
+  const missing = flags.definitions.filter((flag) => flag.isRequired === true && !flags.isSet(flag.name));
+  if (missing.length === 0) return null;
+  const names = missing.map(({ name }) => JSON.stringify(name)).sort();
+  return `required flag(s) ${names.join(', ')} not set`;
 }
 
 function showHelp(path: readonly Command[], io: Io, { helpEnding }: ProgramOptions): number {

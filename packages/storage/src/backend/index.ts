@@ -44,4 +44,5 @@ export {
 export { RevisionList } from './revision-list.ts';
 export { RevisionLog } from './revision-log.ts';
 export { transactionReader } from './transaction-reader.ts';
+export { transactionWriter } from './transaction-writer.ts';
 export type { CommitCallback } from './write-batch.ts';

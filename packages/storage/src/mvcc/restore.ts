@@ -4,7 +4,7 @@
  */
 import { assert, type Logger } from '@etcd/base';
 import type { Cursor, ReadTransaction } from '@etcd/bbolt';
-import { type Backend, isRevision, mainOf, subOf, TOMBSTONE_REVISION_BYTES } from '../backend/index.ts';
+import { type BackendReader, isRevision, mainOf, subOf, TOMBSTONE_REVISION_BYTES } from '../backend/index.ts';
 import { KEY, readFinishedCompact, readScheduledCompact } from '../schema/index.ts';
 import type { TreeIndex } from './key-index/tree-index.ts';
 import { KeyValueView } from './key-value.ts';
@@ -14,6 +14,11 @@ import type { LeaseKeeper } from './lease-keeper.ts';
 export class RestoreError extends Error {
   override readonly name = 'RestoreError';
   readonly code = 'corrupt';
+}
+
+/** What revisions are read from. */
+export interface RevisionSource extends BackendReader {
+  beginRead(): ReadTransaction;
 }
 
 export class Restorer {
@@ -38,7 +43,7 @@ export class Restorer {
   /** Keys whose newest revision so far names a lease that is not there: an older one may, for its lease has ended since. */
   readonly #withoutLease = new Set<number>();
 
-  constructor(backend: Backend, index: TreeIndex, leases: LeaseKeeper, logger: Logger) {
+  constructor(backend: RevisionSource, index: TreeIndex, leases: LeaseKeeper, logger: Logger) {
     this.#index = index;
     this.#leases = leases;
     this.#logger = logger;

@@ -16,6 +16,9 @@ import {
 } from '../backend/index.ts';
 import { KeyValueView } from './key-value.ts';
 
+/** Without a transaction of its own, a walk also sees what is only in memory. */
+type WalkedBackend = Pick<Backend, 'revisionLog' | 'committed'>;
+
 export class RevisionWalk {
   /** Where the walk stands: the revision, and its value in `buffer[start, end)`. */
   main = 0;
@@ -26,7 +29,7 @@ export class RevisionWalk {
   end = 0;
   /** The value's parts. */
   readonly keyValue: KeyValueView = new KeyValueView();
-  readonly #backend: Backend;
+  readonly #backend: WalkedBackend;
   readonly #read: ReadTransaction | null;
   readonly #toMain: number;
   /** The first revision that has not been walked. */
@@ -39,7 +42,7 @@ export class RevisionWalk {
   #entryEnd = -1;
 
   /** From the first revision with main >= `fromMain` to the last with main <= `toMain`. */
-  constructor(backend: Backend, read: ReadTransaction | null, fromMain: number, toMain: number) {
+  constructor(backend: WalkedBackend, read: ReadTransaction | null, fromMain: number, toMain: number) {
     this.#backend = backend;
     this.#read = read;
     this.#nextMain = fromMain;

@@ -55,10 +55,12 @@ export {
 } from './meta.ts';
 export { SchemaError, type SchemaErrorCode } from './schema-error.ts';
 export {
+  clearStorageVersion,
   detectSchemaVersion,
   migrateSchema,
   readStorageVersion,
   type SchemaVersion,
+  storageVersionText,
   V3_5,
   V3_6,
   V3_7,

@@ -21,6 +21,11 @@ export const V3_7: SchemaVersion = { major: 3, minor: 7 };
 /** The version whose schema this program writes. */
 const CURRENT_SCHEMA: SchemaVersion = V3_7;
 
+/** As the file has it, for people; empty when it does not say. */
+export function storageVersionText(reader: BackendReader): string {
+  return readStorageVersion(reader) === null ? '' : utf8FromBytes(reader.get(META, META_STORAGE_VERSION)!);
+}
+
 /** null when the file does not say, or says something that is not a version. */
 export function readStorageVersion(reader: BackendReader): SchemaVersion | null {
   const value = reader.get(META, META_STORAGE_VERSION);
@@ -31,6 +36,11 @@ export function readStorageVersion(reader: BackendReader): SchemaVersion | null 
 
 export function writeStorageVersion(writer: BackendWriter, version: SchemaVersion): void {
   writer.put(META, META_STORAGE_VERSION, utf8ToBytes(formatVersion(version)));
+}
+
+/** For etcd up to 3.5, whose files do not say their version. */
+export function clearStorageVersion(writer: Pick<BackendWriter, 'delete'>): void {
+  writer.delete(META, META_STORAGE_VERSION);
 }
 
 /** null when nothing in the file tells: 3.4, or 3.5 before its first snapshot. */
@@ -62,7 +72,7 @@ export function migrateSchema(backend: BackendWriter, target: SchemaVersion): vo
   if (isSame(version, target)) return;
   // The only difference between these versions is that the newer ones say which they are.
   if (target.minor >= V3_6.minor) writeStorageVersion(backend, target);
-  else backend.delete(META, META_STORAGE_VERSION);
+  else clearStorageVersion(backend);
 }
 
 export function formatVersion({ major, minor }: SchemaVersion): string {

@@ -1,6 +1,6 @@
 /** How far something is, on stderr and only on a terminal. */
 import type { SingleBar } from 'cli-progress';
-import { humanBytes } from './printers/rows.ts';
+import { humanBytes } from './human-bytes.ts';
 
 export class Progress {
   readonly #bar: SingleBar | null;

@@ -1,0 +1,169 @@
+/** `etcdutl snapshot`: what a snapshot holds, and a data directory made of it. */
+import { lookup } from 'node:dns/promises';
+import { parseUrls, urlTexts } from '@etcd/base';
+import {
+  type Command,
+  ExitError,
+  type FlagDefinition,
+  humanBytes,
+  type Invocation,
+  Progress,
+} from '@etcd/host/cli';
+import { bootstrapProblem, type Membership, newCluster, parseInitialCluster } from '@etcd/storage/membership';
+import { EXIT } from '../exit-codes.ts';
+import { checkFormat, printColumns } from '../print-rows.ts';
+import { restoreSnapshot } from '../snapshot/restore.ts';
+import { readStatus, type SnapshotStatus } from '../snapshot/status.ts';
+import { checkExists, lockTimeoutMs, onlyArgument, openDatabase, runSteps, toolOf } from '../tool.ts';
+
+const DEFAULT_NAME = 'default';
+const DEFAULT_PEER_URLS = 'http://localhost:2380';
+
+const RESTORE_FLAGS: readonly FlagDefinition[] = [
+  { name: 'data-dir', type: 'string', usage: 'data directory to make (default <name>.etcd)' },
+  {
+    name: 'wal-dir',
+    type: 'string',
+    usage: 'directory for the log, if it is not to be in the data directory',
+  },
+  {
+    name: 'initial-cluster',
+    type: 'string',
+    default: `${DEFAULT_NAME}=${DEFAULT_PEER_URLS}`,
+    usage: 'members of the new cluster, as name=url,name=url',
+  },
+  {
+    name: 'initial-cluster-token',
+    type: 'string',
+    default: 'etcd-cluster',
+    usage: 'token of the new cluster, the same for all its members',
+  },
+  {
+    name: 'initial-advertise-peer-urls',
+    type: 'string',
+    default: DEFAULT_PEER_URLS,
+    usage: 'peer URLs of this member',
+  },
+  { name: 'name', type: 'string', default: DEFAULT_NAME, usage: 'name of this member' },
+  {
+    name: 'skip-hash-check',
+    type: 'bool',
+    usage: 'take a file without a digest, or with a wrong one, as one that was copied from a data directory',
+  },
+  {
+    name: 'initial-memory-map-size',
+    type: 'uint',
+    default: '10737418240',
+    usage: 'read for the sake of scripts: nothing is mapped here',
+  },
+  { name: 'bump-revision', type: 'uint', usage: 'how far the revision is to jump' },
+  {
+    name: 'mark-compacted',
+    type: 'bool',
+    usage: 'count everything before that as compacted (required with --bump-revision, and only then)',
+  },
+];
+
+export const STATUS: Command = {
+  name: 'status',
+  usage: '<filename>',
+  summary: 'Prints what a snapshot holds',
+  description:
+    'Checks the structure of a snapshot, and prints its hash, revision, number of keys, size and version.',
+  run: status,
+};
+
+export const RESTORE: Command = {
+  name: 'restore',
+  usage: '<filename> --data-dir {output dir} [options]',
+  summary: 'Makes a data directory of a snapshot',
+  description:
+    'Makes the data directory of a member of a new cluster from a snapshot. To restore a cluster, do so for each of its members from the same file.',
+  flags: RESTORE_FLAGS,
+  run: restore,
+};
+
+export const SNAPSHOT: Command = {
+  name: 'snapshot',
+  usage: '<subcommand>',
+  summary: 'Commands about copies of a member',
+  commands: [STATUS, RESTORE],
+};
+
+async function status(invocation: Invocation): Promise<void> {
+  const path = onlyArgument(invocation.args, 'snapshot status requires exactly one argument');
+  const tool = toolOf(invocation);
+  checkExists(tool.disk, path);
+  checkFormat(invocation);
+  const database = await openDatabase(tool, path, { readOnly: true, timeoutMs: lockTimeoutMs(invocation) });
+  try {
+    let found: SnapshotStatus | null = null;
+    const steps = (function* (): Generator<number, void, void> {
+      found = yield* readStatus(database);
+    })();
+    await runSteps(steps);
+    if (found !== null) printStatus(invocation, found);
+  } finally {
+    database.close();
+  }
+}
+
+function printStatus(invocation: Invocation, found: SnapshotStatus): void {
+  printColumns(invocation, [
+    { head: 'hash', field: 'Hash', key: 'hash', value: found.hash, text: found.hash.toString(16) },
+    { head: 'revision', field: 'Revision', key: 'revision', value: found.revision },
+    { head: 'total keys', field: 'Keys', key: 'totalKey', value: found.totalKeys },
+    {
+      head: 'total size',
+      field: 'Size',
+      key: 'totalSize',
+      value: found.totalSizeBytes,
+      text: humanBytes(found.totalSizeBytes),
+    },
+    { head: 'version', field: 'Version', key: 'version', value: found.version },
+  ]);
+}
+
+async function restore(invocation: Invocation): Promise<void> {
+  const { flags } = invocation;
+  const snapshotPath = onlyArgument(invocation.args, 'snapshot restore requires exactly one argument');
+  const bumpRevision = flags.number('bump-revision');
+  if (bumpRevision > 0 !== flags.bool('mark-compacted')) {
+    throw new ExitError(EXIT.BAD_ARGS, '--mark-compacted required if --revision-bump > 0');
+  }
+  const name = flags.text('name');
+  const tool = toolOf(invocation);
+  const cluster = await foundedCluster(invocation);
+  const progress = await Progress.start('restore', 'bytes');
+  try {
+    const options = {
+      snapshotPath,
+      dataDir: flags.text('data-dir') || `${name}.etcd`,
+      walDir: flags.text('wal-dir'),
+      name,
+      cluster,
+      skipHashCheck: flags.bool('skip-hash-check'),
+      bumpRevision,
+    };
+    const sizeBytes = tool.disk.stat(snapshotPath)?.sizeBytes ?? 0;
+    await runSteps(restoreSnapshot(tool, options), (copied) => progress.update(copied, sizeBytes));
+  } finally {
+    progress.end();
+  }
+}
+
+/** The cluster that the flags describe, of which this member must be one. */
+async function foundedCluster({ flags }: Invocation): Promise<Membership> {
+  const advertised = parseUrls(flags.text('initial-advertise-peer-urls').split(','));
+  if (advertised.error !== undefined) throw new ExitError(EXIT.ERROR, advertised.error);
+  const parsed = parseInitialCluster(flags.text('initial-cluster'));
+  if (parsed.error !== undefined) {
+    throw new ExitError(EXIT.ERROR, parsed.error.replace(/^error setting up initial cluster: /, ''));
+  }
+  const self = { name: flags.text('name'), advertisePeerUrls: advertised.urls };
+  const resolve = async (host: string): Promise<string> => (await lookup(host)).address;
+  const problem = await bootstrapProblem(parsed.cluster, self, resolve);
+  if (problem !== null) throw new ExitError(EXIT.ERROR, problem);
+  const urls = new Map([...parsed.cluster].map(([member, peerUrls]) => [member, urlTexts(peerUrls)]));
+  return newCluster(flags.text('initial-cluster-token'), urls);
+}

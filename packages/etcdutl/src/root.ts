@@ -1,0 +1,17 @@
+/** All commands of etcdutl. */
+import type { Command } from '@etcd/host/cli';
+import { COMPLETION } from './commands/completion.ts';
+import { DEFRAG } from './commands/defrag.ts';
+import { HASHKV } from './commands/hashkv.ts';
+import { MIGRATE } from './commands/migrate.ts';
+import { SNAPSHOT } from './commands/snapshot.ts';
+import { VERSION } from './commands/version.ts';
+import { GLOBAL_FLAGS } from './global-flags.ts';
+
+export const ROOT: Command = {
+  name: 'etcdutl',
+  usage: '',
+  summary: 'A tool for the files of etcd',
+  sharedFlags: GLOBAL_FLAGS,
+  commands: [COMPLETION, DEFRAG, HASHKV, MIGRATE, SNAPSHOT, VERSION],
+};

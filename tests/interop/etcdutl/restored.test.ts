@@ -1,0 +1,118 @@
+/** Members that `bin/etcdutl` has restored are started by etcd 3.5, 3.7 and ours; snapshots of ours are restored by etcd's tools. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { type Kind, programOf, QUICK_ELECTION } from '../../support/cluster.ts';
+import { EtcdServer } from '../../support/etcd-server.ts';
+import { foundedAt, needs, peer, ROOT, SUBJECT } from '../../support/programs.ts';
+import { eventually, run } from '../../support/run.ts';
+import { freePort, temporaryDirectory } from '../../support/temporary.ts';
+import { goTool, KEYS, makeFiles } from './files.ts';
+
+const OURS = `${ROOT}bin/etcdutl`;
+
+interface Founder {
+  readonly name: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+  readonly dataDir: string;
+}
+
+const urlOf = ({ peerPort }: Founder): string => `http://127.0.0.1:${peerPort}`;
+
+async function restore(
+  tool: string,
+  snapshot: string,
+  size: number,
+  more: readonly string[] = [],
+): Promise<Founder[]> {
+  const founders: Founder[] = [];
+  for (let i = 0; i < size; i++) {
+    const name = `r${i}`;
+    const dataDir = join(temporaryDirectory(), name);
+    founders.push({ name, clientPort: await freePort(), peerPort: await freePort(), dataDir });
+  }
+  const cluster = founders.map((founder) => `${founder.name}=${urlOf(founder)}`).join();
+  for (const founder of founders) {
+    const flags = [
+      `--name=${founder.name}`,
+      `--initial-cluster=${cluster}`,
+      `--initial-advertise-peer-urls=${urlOf(founder)}`,
+      '--initial-cluster-token=restored',
+      `--data-dir=${founder.dataDir}`,
+      ...more,
+    ];
+    const restored = await run(tool, ['snapshot', 'restore', snapshot, ...flags]);
+    assert.equal(restored.code, 0, restored.stderr);
+  }
+  return founders;
+}
+
+async function ctl(server: EtcdServer, ...args: string[]): Promise<string> {
+  return await eventually(`etcdctl ${args.join(' ')}`, async () => {
+    const flags = [`--endpoints=${server.address}`, '--dial-timeout=2s', ...args];
+    const { code, stdout } = await run(peer('3.5', 'etcdctl'), flags, { env: { ETCDCTL_API: '3' } });
+    return code === 0 ? stdout : null;
+  });
+}
+
+/** Starts the members, each as one kind, and looks at what they serve. */
+async function assertServes(founders: readonly Founder[], kinds: readonly Kind[]): Promise<void> {
+  const servers = await Promise.all(
+    founders.map((founder, i) =>
+      EtcdServer.launch({ ...founder, program: programOf(kinds[i] ?? 'ours'), flags: QUICK_ELECTION }),
+    ),
+  );
+  try {
+    await Promise.all(servers.map((server) => server.ready()));
+    const hashes = new Set<unknown>();
+    for (const server of servers) await ctl(server, 'put', 'written', server.address);
+    for (const server of servers) {
+      const keys = await ctl(server, 'get', 'key/', '--prefix', '--keys-only');
+      assert.equal(keys.match(/key\//g)?.length, KEYS - 1);
+      const members = await ctl(server, 'member', 'list');
+      assert.equal(members.match(/, started, r/g)?.length, founders.length, members);
+      const answer = await ctl(server, 'endpoint', 'hashkv', '-w', 'json');
+      hashes.add((JSON.parse(answer) as [{ HashKV: { hash: number } }])[0].HashKV.hash);
+    }
+    assert.equal(hashes.size, 1);
+  } finally {
+    await Promise.all(servers.map((server) => server.kill()));
+  }
+}
+
+describe('restored members', needs('etcd 3.5', 'etcd 3.7'), () => {
+  test('a snapshot of Go, restored here, is run by etcd 3.5, 3.7 and ours', async () => {
+    const { snapshot } = await makeFiles(peer('3.5', 'etcd'));
+    for (const kind of ['3.5', '3.7', 'ours'] as const) {
+      await assertServes(await restore(OURS, snapshot, 1), [kind]);
+    }
+    await assertServes(await restore(OURS, snapshot, 3), ['3.5', 'ours', '3.5']);
+    await assertServes(await restore(OURS, snapshot, 3), ['3.7', 'ours', '3.7']);
+    await assertServes(await restore(OURS, snapshot, 3), ['ours', 'ours', 'ours']);
+  });
+
+  test('a jump of the revision is seen alike by etcd 3.5, 3.7 and ours', async () => {
+    const { snapshot } = await makeFiles(peer('3.5', 'etcd'));
+    const jump = ['--bump-revision=1000000', '--mark-compacted'];
+    await assertServes(await restore(OURS, snapshot, 3, jump), ['3.5', 'ours', '3.5']);
+    await assertServes(await restore(OURS, snapshot, 3, jump), ['3.7', 'ours', '3.7']);
+    const made = await Promise.all([OURS, goTool('3.7')].map((tool) => restore(tool, snapshot, 1, jump)));
+    const hashes = await Promise.all(
+      made.flatMap(([founder]) =>
+        [OURS, goTool('3.7')].map((tool) => run(tool, ['hashkv', `${founder?.dataDir}/member/snap/db`])),
+      ),
+    );
+    assert.match(hashes[0]?.stdout ?? '', /^\d+, 10000\d\d, 10000\d\d\n$/);
+    assert.equal(new Set(hashes.map(({ stdout }) => stdout)).size, 1);
+  });
+
+  test('a snapshot of ours is restored by etcd 3.5, 3.7 and ours', async () => {
+    const { directory, snapshot } = await makeFiles(SUBJECT);
+    assert.ok(directory.length > 0 && foundedAt('3.7').length > 0);
+    for (const tool of [goTool('3.7'), OURS]) {
+      const founders = await restore(tool, snapshot, 1);
+      await assertServes(founders, [tool === OURS ? 'ours' : '3.7']);
+    }
+  });
+});
