@@ -98,7 +98,7 @@ function randomGrants(random: Random, count: number): Grant[] {
   return [...grants.values()];
 }
 
-/** Every form that a range's end has: empty, `\0`, the key's prefix, the key's successor, anything. */
+/** Every form that a range's end has: empty, `\0`, the key's prefix, the key's successor, anything behind the key. */
 function randomEnd(random: Random, key: string): string {
   switch (random.below(5)) {
     case 0:
@@ -106,11 +106,15 @@ function randomEnd(random: Random, key: string): string {
     case 1:
       return OPEN;
     case 2:
-      return key.slice(0, -1) + String.fromCharCode(Math.min(255, key.charCodeAt(key.length - 1) + 1));
-    case 3:
       return `${key}\0`;
-    default:
-      return pick(random, BOUNDS);
+    case 3: {
+      const last = key.charCodeAt(key.length - 1);
+      return last === 255 ? OPEN : key.slice(0, -1) + String.fromCharCode(last + 1);
+    }
+    default: {
+      const end = pick(random, BOUNDS);
+      return end > key ? end : '';
+    }
   }
 }
 
@@ -132,8 +136,6 @@ class Reference {
     const grants = this.#grants.filter(({ type }) => type === wanted || type === PermissionType.READWRITE);
     const isGranted = (other: string): boolean =>
       grants.some((grant) => contains(grant.key, grant.end, other));
-    const isInverted = end !== '' && end !== OPEN && end <= key;
-    if (isInverted) return isGranted(key);
     return KEYS.filter((other) => contains(key, end, other)).every(isGranted);
   }
 }
@@ -173,6 +175,22 @@ test('S01 a range is permitted exactly when every key in it is granted', () => {
       const mayDelete =
         reference.may('write', key, end) && (!request.prevKv || reference.may('read', key, end));
       assert.equal(authorizeDeleteRange(store, identity, request), verdict(mayDelete), where);
+    }
+  }
+});
+
+test('S01 an inverted range is permitted to nobody who may not have its first key', () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const random = new SeededRandom(seed);
+    const grants = randomGrants(random, random.below(8));
+    const store = withGrants(random, grants);
+    const reference = new Reference(grants);
+    const identity = { name: 'u', revision: store.revision };
+    for (let i = 0; i < 20; i++) {
+      const [key, end] = [pick(random, BOUNDS), pick(random, BOUNDS)];
+      if (end > key || end === OPEN) continue;
+      const refusal = authorizeRange(store, identity, bytes(key), bytes(end));
+      if (!reference.may('read', key, '')) assert.equal(refusal, ErrPermissionDenied, `seed ${seed}`);
     }
   }
 });

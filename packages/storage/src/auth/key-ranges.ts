@@ -3,6 +3,7 @@
  * went in. Ranges that touch or overlap are melted into one, so a request that spans two grants is covered by them together.
  */
 import { assert, compareBytes, compareRange, copyBytes } from '@etcd/base';
+import { type GrantedInterval, GrantTree } from './grant-tree.ts';
 
 /** As in requests and grants: no end is the key alone, the end `\0` is no bound. */
 export interface GrantedRange {
@@ -18,10 +19,18 @@ export class KeyRanges {
   readonly #begins: Uint8Array[] = [];
   readonly #ends: (Uint8Array | null)[] = [];
 
+  /** What was granted, for {@link GrantTree}; in the order of the roles, and of their permissions. */
+  readonly #granted: readonly GrantedInterval[];
+  #tree: GrantTree | null = null;
+
   /** Ranges that are empty or inverted, as old databases may have them, grant nothing. */
   constructor(ranges: readonly GrantedRange[]) {
-    const sorted = ranges.filter(isValidKeyRange).sort((a, b) => compareBytes(a.key, b.key));
-    for (const { key, rangeEnd } of sorted) this.#append(key, endOf(key, rangeEnd));
+    this.#granted = ranges.filter(isValidKeyRange).map(({ key, rangeEnd }) => ({
+      begin: copyBytes(key),
+      end: copyOf(endOf(key, rangeEnd)),
+    }));
+    const sorted = [...this.#granted].sort((a, b) => compareBytes(a.begin, b.begin));
+    for (const { begin, end } of sorted) this.#append(begin, end);
   }
 
   get size(): number {
@@ -34,13 +43,17 @@ export class KeyRanges {
   }
 
   /**
-   * Whether all keys of a request's range, as it was sent, are in the set. A range that is inverted holds no key; it is judged
-   * by its first, as etcd does, since a transaction with one is refused or done alike on all members.
+   * Whether all keys of a request's range, as it was sent, are in the set. A range that is inverted holds no key; on it the
+   * verdict is Go's: see {@link GrantTree}.
    */
   covers(key: Uint8Array, rangeEnd: Uint8Array): boolean {
     const place = this.#find(key, 0, key.length);
     if (place < 0) return false;
     if (rangeEnd.length === 0) return true;
+    if (!isOpenEnd(rangeEnd) && compareBytes(key, rangeEnd) >= 0) {
+      this.#tree ??= new GrantTree(this.#granted);
+      return this.#tree.permits(key, rangeEnd);
+    }
     const end = this.#ends[place]!;
     if (end === UNBOUNDED) return true;
     if (isOpenEnd(rangeEnd)) return false;
@@ -72,12 +85,12 @@ export class KeyRanges {
       assert(compareBytes(this.#begins[last]!, begin) <= 0, 'auth: ranges are not sorted');
       if (lastEnd === UNBOUNDED) return;
       if (compareBytes(begin, lastEnd) <= 0) {
-        if (end === UNBOUNDED || compareBytes(end, lastEnd) > 0) this.#ends[last] = copyOf(end);
+        if (end === UNBOUNDED || compareBytes(end, lastEnd) > 0) this.#ends[last] = end;
         return;
       }
     }
-    this.#begins.push(copyBytes(begin));
-    this.#ends.push(copyOf(end));
+    this.#begins.push(begin);
+    this.#ends.push(end);
   }
 }
 
