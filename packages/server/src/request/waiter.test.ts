@@ -108,3 +108,36 @@ test('a waiter is answered as what it is, or the process ends', () => {
   assert.equal(waiterOf(null, 'put'), null);
   assert.throws(() => waiterOf(waiter, 'txn'), InvariantError);
 });
+
+test('a request that was not proposed after all fails alone, and those around it are still waited for', () => {
+  const pending = new PendingRequests();
+  const waiters = [1, 2, 3].map((id) => {
+    const waiter = new RecordingWaiter();
+    pending.add(id, waiter, proposalOf(id), 0);
+    return waiter;
+  });
+  pending.fail(2, ErrTimeout);
+  pending.fail(2, ErrTimeout);
+  pending.fail(7, ErrTimeout);
+  assert.deepEqual(
+    waiters.map(({ failures }) => failures),
+    [0, 1, 0],
+  );
+  assert.deepEqual(
+    [pending.has(1), pending.has(2), pending.has(3), pending.has(7)],
+    [true, false, true, false],
+  );
+  assert.equal(pending.take(3, proposalOf(3)), waiters[2]);
+});
+
+test('ids that do not grow end the process: the answer of one request would be given to another', () => {
+  const pending = new PendingRequests();
+  for (const id of [5, 9]) pending.add(id, new RecordingWaiter(), proposalOf(id), 0);
+  for (const id of [9, 7, 5, 4]) {
+    assert.throws(
+      () => pending.add(id, new RecordingWaiter(), proposalOf(id), 0),
+      InvariantError,
+      String(id),
+    );
+  }
+});
