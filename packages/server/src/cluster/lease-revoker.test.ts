@@ -31,3 +31,44 @@ test('a lease that was renewed while its revocation waited is not revoked', () =
     [18n, 19n],
   );
 });
+
+function setUp(leads = true) {
+  const proposed: { id: bigint; waiter: PendingWaiter }[] = [];
+  const counts = { expired: 0, warnings: [] as string[] };
+  const revoker = new LeaseRevoker({
+    logger: { ...SILENT_LOGGER, warn: (message) => void counts.warnings.push(message) },
+    propose: (_kind, request, waiter) => {
+      assert.ok(request instanceof LeaseRevokeRequest);
+      proposed.push({ id: request.id, waiter });
+    },
+    confirmLeadership: (then) => then(leads),
+    isExpired: () => true,
+    onExpired: () => counts.expired++,
+  });
+  const apply = (i: number): void => waiterOf(proposed[i]!.waiter, 'leaseRevoke')!.onApplied({ revision: 1 });
+  return { proposed, counts, revoker, apply };
+}
+
+test('a member that does not surely lead revokes nothing', () => {
+  const { proposed, counts, revoker } = setUp(false);
+  revoker.revoke([1n, 2n]);
+  assert.deepEqual([proposed.length, counts.warnings.length], [0, 1]);
+});
+
+test('S20 sixteen revocations are under way at a time, and each that ends makes room for the next', () => {
+  const { proposed, counts, revoker, apply } = setUp();
+  revoker.revoke(Array.from({ length: 40 }, (_, i) => BigInt(i)));
+  for (let i = 0; i < 40; i++) {
+    assert.equal(proposed.length, Math.min(40, 16 + i));
+    apply(i);
+  }
+  assert.deepEqual([proposed.length, counts.expired], [40, 40]);
+});
+
+test('a revocation that fails is logged with the lease, counts as none, and makes room as well', () => {
+  const { proposed, counts, revoker } = setUp();
+  revoker.revoke(Array.from({ length: 17 }, (_, i) => BigInt(i)));
+  proposed[0]!.waiter.onFailed(INTERNAL_ERRORS.errors.ErrTimeout);
+  assert.deepEqual([proposed.length, counts.expired], [17, 0]);
+  assert.deepEqual(counts.warnings, ['failed to revoke lease']);
+});
