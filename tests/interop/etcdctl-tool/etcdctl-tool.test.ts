@@ -179,3 +179,9 @@ test('keys and values that are no text come and go as they are', needs('etcd 3.5
   }
   await server.stop();
 });
+
+test('a reader that has gone ends etcdctl without a word', async () => {
+  const script = '{ "$0" version; echo "code $?" >&2; } | true';
+  const { stderr } = await run('/bin/sh', ['-c', script, `${ROOT}bin/etcdctl`]);
+  assert.equal(stderr, 'code 141\n');
+});

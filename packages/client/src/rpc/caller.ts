@@ -5,7 +5,6 @@
  */
 import { EtcdError, encode, type Method } from '@etcd/api';
 import type { ClientCall, ClientReceiver, GrpcChannel, Metadata } from '@etcd/transport';
-import { ClientError } from '../errors.ts';
 import { type CallOptions, type ClientOptions, DEFAULT_TIMEOUT_MS, NO_OPTIONS } from '../options.ts';
 import { Balancer } from './balancer.ts';
 import { ServerStream } from './server-stream.ts';
@@ -136,10 +135,6 @@ export class Caller {
   /** What a call is told whose deadline has passed. */
   deadlineError(): Error {
     return deadlineError(this.balancer.lastError);
-  }
-
-  assertOpen(): void {
-    if (this.balancer.isClosed) throw new ClientError('closed', 'the client is closed');
   }
 
   close(): void {

@@ -1,10 +1,12 @@
 /** What a program is connected with: standard streams and environment. */
-import { fstatSync, readSync, writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 
 const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;
 const NEWLINE = 0x0a;
+/** As a shell tells the end by that signal. */
+const EXIT_AFTER_SIGPIPE = 141;
 const READ_BYTES = 64 * 1024;
 /** How long a full pipe is left to its reader before the next try. */
 const FULL_PIPE_PAUSE_MS = 1;
@@ -61,22 +63,6 @@ export class Io {
       this.#input = Buffer.concat([this.#input, chunk.subarray(0, count)]);
     }
   }
-
-  get isInputTerminal(): boolean {
-    return isTerminal(STDIN);
-  }
-
-  get isErrorTerminal(): boolean {
-    return isTerminal(STDERR);
-  }
-}
-
-function isTerminal(descriptor: number): boolean {
-  try {
-    return fstatSync(descriptor).isCharacterDevice() && process.stderr.isTTY === true;
-  } catch {
-    return false;
-  }
 }
 
 /** The number of bytes, 0 at the end. */
@@ -93,7 +79,7 @@ function readSome(target: Buffer): number {
   }
 }
 
-/** A reader that has gone ends the program, as the signal that a program of another language would get. */
+/** A reader that has gone ends the program without a word, as the signal would that Node keeps from it. */
 function write(descriptor: number, data: string | Uint8Array): void {
   const bytes = typeof data === 'string' ? Buffer.from(data) : data;
   for (let at = 0; at < bytes.length; ) {
@@ -101,8 +87,7 @@ function write(descriptor: number, data: string | Uint8Array): void {
       at += writeSync(descriptor, bytes, at);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EPIPE') process.kill(process.pid, 'SIGPIPE');
-      if (code !== 'EAGAIN') process.exit(1);
+      if (code !== 'EAGAIN') process.exit(code === 'EPIPE' ? EXIT_AFTER_SIGPIPE : 1);
       Atomics.wait(pauseCell, 0, 0, FULL_PIPE_PAUSE_MS);
     }
   }
