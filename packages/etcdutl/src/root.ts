@@ -1,5 +1,6 @@
 /** All commands of etcdutl. */
 import type { Command } from '@etcd/host/cli';
+import { BBOLT } from './commands/bbolt.ts';
 import { COMPLETION } from './commands/completion.ts';
 import { DEFRAG } from './commands/defrag.ts';
 import { HASHKV } from './commands/hashkv.ts';
@@ -13,5 +14,5 @@ export const ROOT: Command = {
   usage: '',
   summary: 'A tool for the files of etcd',
   sharedFlags: GLOBAL_FLAGS,
-  commands: [COMPLETION, DEFRAG, HASHKV, MIGRATE, SNAPSHOT, VERSION],
+  commands: [BBOLT, COMPLETION, DEFRAG, HASHKV, MIGRATE, SNAPSHOT, VERSION],
 };

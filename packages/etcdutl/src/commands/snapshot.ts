@@ -12,8 +12,10 @@ import {
 import { bootstrapProblem, type Membership, newCluster, parseInitialCluster } from '@etcd/storage/membership';
 import { EXIT } from '../exit-codes.ts';
 import { checkFormat, printColumns } from '../print-rows.ts';
+import { readSnapshot } from '../snapshot/copy-snapshot.ts';
 import { restoreSnapshot } from '../snapshot/restore.ts';
-import { readStatus, type SnapshotStatus } from '../snapshot/status.ts';
+import { checkStructure, readStatus, type SnapshotStatus } from '../snapshot/status.ts';
+import { type Verified, verifyRecords } from '../snapshot/verify.ts';
 import { checkExists, lockTimeoutMs, onlyArgument, openDatabase, runSteps, toolOf } from '../tool.ts';
 
 const DEFAULT_NAME = 'default';
@@ -83,11 +85,27 @@ export const RESTORE: Command = {
   run: restore,
 };
 
+const VERIFY: Command = {
+  name: 'verify',
+  usage: '<filename> [options]',
+  summary: 'Reads every record of a snapshot',
+  description:
+    'Compares a snapshot with its digest, checks its structure and reads every record in it, as a member would that starts with it.',
+  flags: [
+    {
+      name: 'skip-hash-check',
+      type: 'bool',
+      usage: 'do not compare with the digest, which a copied file does not have',
+    },
+  ],
+  run: verify,
+};
+
 export const SNAPSHOT: Command = {
   name: 'snapshot',
   usage: '<subcommand>',
   summary: 'Commands about copies of a member',
-  commands: [STATUS, RESTORE],
+  commands: [STATUS, RESTORE, VERIFY],
 };
 
 async function status(invocation: Invocation): Promise<void> {
@@ -121,6 +139,44 @@ function printStatus(invocation: Invocation, found: SnapshotStatus): void {
       text: humanBytes(found.totalSizeBytes),
     },
     { head: 'version', field: 'Version', key: 'version', value: found.version },
+  ]);
+}
+
+async function verify(invocation: Invocation): Promise<void> {
+  const path = onlyArgument(invocation.args, 'snapshot verify requires exactly one argument');
+  const tool = toolOf(invocation);
+  checkExists(tool.disk, path);
+  checkFormat(invocation);
+  await runSteps(readSnapshot(tool.disk, path, invocation.flags.bool('skip-hash-check'), () => {}));
+  const database = await openDatabase(tool, path, { readOnly: true, timeoutMs: lockTimeoutMs(invocation) });
+  try {
+    const read = database.beginRead();
+    try {
+      await runSteps(checkStructure(database, read));
+    } finally {
+      read.close();
+    }
+    let found: Verified | null = null;
+    const steps = (function* (): Generator<number, void, void> {
+      found = yield* verifyRecords(database);
+    })();
+    await runSteps(steps);
+    if (found !== null) printVerified(invocation, found);
+  } finally {
+    database.close();
+  }
+}
+
+function printVerified(invocation: Invocation, found: Verified): void {
+  printColumns(invocation, [
+    { head: 'revisions', field: 'Revisions', key: 'revisions', value: found.revisions },
+    { head: 'tombstones', field: 'Tombstones', key: 'tombstones', value: found.tombstones },
+    { head: 'leases', field: 'Leases', key: 'leases', value: found.leases },
+    { head: 'users', field: 'Users', key: 'users', value: found.users },
+    { head: 'roles', field: 'Roles', key: 'roles', value: found.roles },
+    { head: 'members', field: 'Members', key: 'members', value: found.members },
+    { head: 'hash', field: 'Hash', key: 'hash', value: found.hash },
+    { head: 'hash revision', field: 'Hash revision', key: 'hashRevision', value: found.hashRevision },
   ]);
 }
 

@@ -14,7 +14,7 @@ function hasDigest(sizeBytes: number): boolean {
 }
 
 /** Reads the file in order; yields how far. Throws if it is not what was sent, unless that is not to be looked at. */
-function* readSnapshot(
+export function* readSnapshot(
   disk: Disk,
   path: string,
   skipHashCheck: boolean,

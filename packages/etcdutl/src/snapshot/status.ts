@@ -42,7 +42,7 @@ export function* readStatus(database: Database): Generator<number, SnapshotStatu
   }
 }
 
-function* checkStructure(database: Database, read: ReadTransaction): Generator<number, void, void> {
+export function* checkStructure(database: Database, read: ReadTransaction): Generator<number, void, void> {
   const messages: string[] = [];
   let pages = 0;
   for (const finding of database.check(read)) {
