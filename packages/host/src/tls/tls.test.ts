@@ -472,3 +472,23 @@ test('certificates that a member makes for itself are kept, private, and encrypt
   const { port } = await serve(t, files);
   assert.equal(await echo(connectTls(await openSide(files), { host: '127.0.0.1', port }, clock)), 'hello');
 });
+
+test('S06 a session from before an authority was exchanged stands for nobody', async (t) => {
+  const next = await TestAuthority.create(join(directory, 'exchanged'), 'exchanged');
+  const client = await authority.issue('exchanged-client');
+  const trustedCaFile = join(directory, 'exchanged-ca.pem');
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    copyFileSync(authority.caFile, trustedCaFile);
+    const { port, side } = await serve(t, { trustedCaFile });
+    const options = { host: '127.0.0.1', port, ca: readFileSync(authority.caFile), maxVersion };
+    const pair = { cert: readFileSync(client.certFile), key: readFileSync(client.keyFile) };
+    const sessionOf = (): Promise<Buffer> =>
+      new Promise((resolve) => tls.connect({ ...options, ...pair }).once('session', resolve));
+    // It needs no certificate: the session stands for the one that was shown.
+    assert.equal(await echo(tls.connect({ ...options, session: await sessionOf() })), 'hello', maxVersion);
+    const session = await sessionOf();
+    copyFileSync(next.caFile, trustedCaFile);
+    await side.reload();
+    assert.notEqual(await echo(tls.connect({ ...options, session })), 'hello', maxVersion);
+  }
+});
