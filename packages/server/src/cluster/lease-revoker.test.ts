@@ -72,3 +72,19 @@ test('a revocation that fails is logged with the lease, counts as none, and make
   assert.deepEqual([proposed.length, counts.expired], [17, 0]);
   assert.deepEqual(counts.warnings, ['failed to revoke lease']);
 });
+
+test('a lease that is handed out again while its revocation waits, or is slow, is not revoked twice', () => {
+  const { proposed, revoker, apply } = setUp();
+  const ids = Array.from({ length: 20 }, (_, i) => BigInt(i));
+  for (let i = 0; i < 3; i++) revoker.revoke(ids);
+  for (let i = 0; i < proposed.length; i++) apply(i);
+  assert.deepEqual(
+    proposed.map(({ id }) => id),
+    ids,
+  );
+  // One whose revocation was lost is revoked when it is handed out the next time.
+  revoker.revoke([1n]);
+  proposed[20]!.waiter.onFailed(INTERNAL_ERRORS.errors.ErrTimeout);
+  revoker.revoke([1n]);
+  assert.equal(proposed.length, 22);
+});

@@ -25,6 +25,8 @@ const MAX_PENDING = 16;
 export class LeaseRevoker {
   readonly #options: LeaseRevokerOptions;
   readonly #queue = new RingBuffer<bigint>();
+  /** Those in the queue, and those under way: a lease is handed out again and again while its revocation is slow. */
+  readonly #known = new Set<bigint>();
   #pendingCount = 0;
   #isProposing = false;
 
@@ -39,7 +41,11 @@ export class LeaseRevoker {
         this.#options.logger.warn("Ignore the lease revoking request because current member isn't a leader");
         return;
       }
-      for (const id of leaseIds) this.#queue.push(id);
+      for (const id of leaseIds) {
+        if (this.#known.has(id)) continue;
+        this.#known.add(id);
+        this.#queue.push(id);
+      }
       this.#next();
     });
   }
@@ -56,7 +62,10 @@ export class LeaseRevoker {
     while (this.#pendingCount < MAX_PENDING) {
       const id = this.#queue.take();
       if (id === undefined) return;
-      if (!this.#options.isExpired(id)) continue;
+      if (!this.#options.isExpired(id)) {
+        this.#known.delete(id);
+        continue;
+      }
       this.#pendingCount++;
       this.#options.propose('leaseRevoke', new LeaseRevokeRequest({ id }), this.#waiter(id));
     }
@@ -64,6 +73,7 @@ export class LeaseRevoker {
 
   #waiter(id: bigint): Waiter<'leaseRevoke'> {
     const finish = (): void => {
+      this.#known.delete(id);
       this.#pendingCount--;
       this.#next();
     };
