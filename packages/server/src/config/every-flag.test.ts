@@ -49,6 +49,7 @@ const SAMPLES: readonly Sample[] = [
   ['grpc-keepalive-interval', '1m', 'grpcKeepaliveIntervalMs', 60_000],
   ['grpc-keepalive-timeout', '3s', 'grpcKeepaliveTimeoutMs', 3000],
   ['socket-reuse-port', 'true', 'socketReusePort', true],
+  ['enable-grpc-gateway', 'false', 'enableGrpcGateway', false],
   ['feature-gates', 'InitialCorruptCheck=true', 'featureGates.InitialCorruptCheck', true],
 
   ['initial-advertise-peer-urls', 'http://a:1', 'initialAdvertisePeerUrls', ['http://a:1']],
@@ -90,6 +91,8 @@ const SAMPLES: readonly Sample[] = [
   ['peer-crl-file', '/pcrl', 'tls.peer.crlFile', '/pcrl'],
   ['self-signed-cert-validity', '3', 'tls.selfSignedValidityYears', 3],
   ['cipher-suites', SUITE, 'tls.protocol.cipherSuites', [SUITE]],
+  ['cors', 'http://b:1,http://a:1', 'cors', ['http://a:1', 'http://b:1']],
+  ['host-whitelist', 'b,a,b', 'hostWhitelist', ['a', 'b']],
   ['tls-min-version', 'TLS1.3', 'tls.protocol.minVersion', 'TLS1.3'],
   ['tls-max-version', 'TLS1.2', 'tls.protocol.maxVersion', 'TLS1.2'],
 
