@@ -101,6 +101,8 @@ export class Client {
   #isAsking = false;
   okCount = 0;
   failedCount = 0;
+  /** Times that it was told, by a member that could tell, that it may not do what it asked for. */
+  deniedCount = 0;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -169,6 +171,7 @@ export class Client {
 
   #onError(asked: Asked, code: number, message: string): void {
     this.failedCount++;
+    if (code === GrpcCode.PermissionDenied) this.deniedCount++;
     this.#world.note(`${this.#options.name} fails ${asked.text}: ${code} ${message}`);
     if (NEVER_ANSWERED.has(code))
       this.#world.violate('errors', `${asked.text} failed with ${code} ${message}`);
