@@ -1,5 +1,6 @@
 /** The alarms of the cluster: which member has raised what. Kept in memory and in the backend; changed by applying alone. */
 import { AlarmMember, AlarmType } from '@etcd/api/etcdserverpb';
+import { assert } from '@etcd/base';
 import type { Backend } from '@etcd/storage/backend';
 import { createAlarmBucket, deleteAlarm, putAlarm, readAlarms } from '@etcd/storage/schema';
 
@@ -32,6 +33,7 @@ export class Alarms {
     putAlarm(this.#backend, memberId, alarm);
     this.#raised = [...this.#raised, raised];
     this.#summarize();
+    assert(alarm !== AlarmType.NOSPACE || this.hasNoSpace, 'alarms: one that was raised is not known');
     return raised;
   }
 

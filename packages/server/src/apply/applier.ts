@@ -4,6 +4,9 @@
  *
  * Every entry's effects and the index that says "applied up to here" reach the backend in the same synchronous stretch, so
  * they are committed together (S23). Entries that the backend has already are skipped.
+ *
+ * Invariants: the applied index grows by one, and its term never goes down; what the backend says is applied is never less than what was
+ * applied here; raft's configuration has a member in the place in which the membership has it.
  */
 import { DecodeError, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import {
@@ -20,7 +23,7 @@ import {
 } from '@etcd/api/etcdserverpb';
 import type { ConfChange } from '@etcd/api/raftpb';
 import { type ConfState, type Entry, EntryType } from '@etcd/api/raftpb';
-import { type Clock, InvariantError, type Logger } from '@etcd/base';
+import { assert, type Clock, InvariantError, type Logger } from '@etcd/base';
 import { decodeConfChangeEntry } from '@etcd/raft';
 import { type AuthStore, type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
@@ -129,11 +132,14 @@ export class Applier {
       if (entry.index !== this.#appliedIndex + 1) {
         throw new InvariantError(`apply: entry ${entry.index} after ${this.#appliedIndex}`);
       }
+      assert(entry.term >= this.#appliedTerm, 'apply: an entry of a former term');
       this.#applyEntry(entry);
       this.#appliedIndex = entry.index;
       this.#appliedTerm = entry.term;
     }
-    this.#options.metrics.proposalsAppliedTotal.set(this.#appliedIndex);
+    const { metrics, consistentIndex } = this.#options;
+    assert(consistentIndex.index >= this.#appliedIndex, 'apply: the backend is behind what was applied');
+    metrics.proposalsAppliedTotal.set(this.#appliedIndex);
     this.#options.host.onApplied(this.#appliedIndex);
   }
 
@@ -316,8 +322,10 @@ export class Applier {
       waiter?.onFailed(error);
       return;
     }
-    consistentIndex.setConfState(host.applyConfChange(change));
+    const confState = host.applyConfChange(change);
+    consistentIndex.setConfState(confState);
     const effect = membership.applyConfChange(change, this.#cold.membershipWriter);
+    checkPlace(confState, change.nodeId, membership);
     host.onMemberChange(effect);
     waiterOf(waiter, 'confChange')?.onApplied({ members: membership.members() });
   }
@@ -326,4 +334,17 @@ export class Applier {
 /** Of a cluster whose version is not known yet, too. */
 function isBefore35(version: SemanticVersion | null): boolean {
   return version === null || (version.major === 3 && version.minor < 5);
+}
+
+/** Raft and the membership agree on what a member is whose place has just changed. */
+function checkPlace({ voters, learners }: ConfState, id: bigint, membership: Membership): void {
+  const member = membership.member(id);
+  assert(
+    voters.includes(id) === (member?.isLearner === false),
+    'apply: a voter for raft alone, or for the members',
+  );
+  assert(
+    learners.includes(id) === (member?.isLearner === true),
+    'apply: a learner for raft alone, or for the members',
+  );
 }

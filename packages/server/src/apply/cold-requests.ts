@@ -10,7 +10,7 @@ import {
   type LeaseRevokeRequest,
   type RangeRequest,
 } from '@etcd/api/etcdserverpb';
-import { InvariantError, type Logger } from '@etcd/base';
+import { assert, InvariantError, type Logger } from '@etcd/base';
 import type { Identity } from '@etcd/storage/auth';
 import type { Lessor } from '@etcd/storage/lease';
 import { type BucketWriter, formatId, type Membership } from '@etcd/storage/membership';
@@ -154,6 +154,7 @@ function applyCompaction(
     isFinished = true;
     finish();
   });
+  assert(error !== null || store.compactRevision === revision, 'apply: compacted to another revision');
   const result = new CompactionResult(error, store.revision);
   finish = () => result.finish();
   // For a revision in the future nothing was scheduled.
@@ -173,6 +174,10 @@ function applyLeaseGrant(
   const hasRoom = quota.hasRoomFor(LEASE_COST_BYTES);
   const granted = lessor.grant(id, ttl);
   if (granted.error !== null) return refused(operation, granted.error);
+  assert(
+    lessor.has(id) && granted.ttl >= ttl,
+    'apply: a lease was granted, and is not there as it was asked for',
+  );
   context.metrics.leaseGrantedTotal.inc();
   context.metrics.leaseTtlTotal.observe(granted.ttl);
   const result = { id, ttl: granted.ttl, revision: store.revision };
@@ -186,6 +191,7 @@ function applyLeaseRevoke(
 ): Outcome {
   const error = lessor.revoke(id);
   if (error !== null) return refused(KINDS.leaseRevoke.operation, error);
+  assert(!lessor.has(id), 'apply: a lease is there after its revocation');
   metrics.leaseRevokedTotal.inc();
   return done('leaseRevoke', { revision: store.revision }, asking);
 }

@@ -1,5 +1,6 @@
 /** Counts what the store was asked to do, each operation of a transaction by itself, as etcd counts it. */
 import type { PutRequest, TxnRequest } from '@etcd/api/etcdserverpb';
+import { assert } from '@etcd/base';
 import { TXN, type TxnResult } from '@etcd/storage/mvcc';
 import type { MetricHandles } from '../metrics/index.ts';
 
@@ -22,8 +23,9 @@ function countBranch(metrics: MetricHandles, request: TxnRequest, result: TxnRes
     else if (requestPut !== null) countPut(metrics, requestPut);
     else if (requestDeleteRange !== null) metrics.deleteTotal.value++;
     else if (requestTxn !== null) {
-      const nested = result.responses[i]!;
-      if (nested.kind === TXN) count += countBranch(metrics, requestTxn, nested) - 1;
+      const nested = result.responses[i];
+      assert(nested?.kind === TXN, 'apply: a transaction was answered as something else');
+      count += countBranch(metrics, requestTxn, nested) - 1;
     }
   }
   return count;

@@ -3,6 +3,7 @@
  * steps, so the limit is a line to stop at, not an exact one. (Estimates as etcd makes them.)
  */
 import type { PutRequest, RequestOp, TxnRequest } from '@etcd/api/etcdserverpb';
+import { assert } from '@etcd/base';
 import type { Backend } from '@etcd/storage/backend';
 
 /** What a lease takes in the database. */
@@ -16,6 +17,7 @@ export class Quota {
   readonly limitBytes: number;
 
   constructor(backend: Backend, limitBytes: number) {
+    assert(limitBytes > 0, 'quota: no room for anything');
     this.#backend = backend;
     this.limitBytes = limitBytes;
   }

@@ -2,6 +2,9 @@
  * What a member has applied, and what applies it: the store with its watchers, leases, alarms, the quota and the backend behind
  * all of them. A snapshot from the leader replaces the backend and everything that was made from it; who only reads waits
  * until that is done.
+ *
+ * Invariants: there is an applier, and there are watchers, from the moment when the store is loaded; one snapshot at a time takes the
+ * backend's place, and it reaches beyond what was applied; nobody waits to read but while that goes on.
  */
 import type { Entry, Snapshot } from '@etcd/api/raftpb';
 import { assert, type Clock, type Disk, type Logger } from '@etcd/base';
@@ -138,6 +141,7 @@ export class StateMachine {
 
   /** Loads the store. Nothing is applied, watched or read before `done`. */
   restoreThen(done: (error: RestoreError | null) => void): void {
+    assert(this.#applier === null, 'state machine: loaded twice');
     this.store.restoreThen((error) => {
       if (this.#isStopped) return;
       if (error === null) {
@@ -158,6 +162,7 @@ export class StateMachine {
 
   /** After {@link stop}: commits what was applied, and lets the file go. */
   closeThen(done: () => void): void {
+    assert(this.#isStopped, 'state machine: closed before it is stopped');
     this.store.close();
     this.#backend.closeThen((error) => {
       if (error !== null) this.#options.logger.error('failed to close the database', { error });
@@ -197,7 +202,8 @@ export class StateMachine {
   // --- work
 
   apply(entries: readonly Entry[]): void {
-    this.#applier!.apply(entries);
+    assert(this.#applier !== null, 'state machine: entries before the store is loaded');
+    this.#applier.apply(entries);
   }
 
   /** Puts the position of the last applied entry among what is committed next, even if the entry has changed nothing else. */
@@ -219,6 +225,8 @@ export class StateMachine {
   replaceThen(snapshot: Snapshot, done: () => void): void {
     const { onFatal } = this.#options;
     const { index, term } = snapshot.metadata;
+    assert(this.#readers === null, 'state machine: two snapshots at a time');
+    assert(index > this.appliedIndex, 'state machine: a snapshot of what is applied');
     this.#readers = [];
     this.#options.metrics.applySnapshotInProgress.set(1);
     try {
@@ -233,7 +241,8 @@ export class StateMachine {
       this.#begin(index, term);
       this.watches.onStoreReplaced();
       this.#options.metrics.applySnapshotInProgress.set(0);
-      const readers = this.#readers ?? [];
+      const readers = this.#readers;
+      assert(readers !== null, 'state machine: a snapshot has taken its place twice');
       this.#readers = null;
       done();
       for (const reader of readers) reader.onReadable();

@@ -17,6 +17,11 @@ export class AppliedWaiters {
     this.#clock = clock;
   }
 
+  get count(): number {
+    return this.#waiting.length;
+  }
+
+  /** @param index one that is not applied yet. */
   add(index: number, timeoutMs: number, done: AppliedCallback): void {
     const waiting: Waiting = {
       index,
@@ -36,6 +41,7 @@ export class AppliedWaiters {
     if (this.#waiting.length === 0) return;
     const ready = this.#waiting.filter((waiting) => waiting.index <= index);
     this.#waiting = this.#waiting.filter((waiting) => waiting.index > index);
+    // Whoever is told may begin to wait for something else.
     for (const { done } of ready) done(true);
   }
 

@@ -5,7 +5,7 @@
 
 import type { Message } from '@etcd/api/raftpb';
 import { MessageType } from '@etcd/api/raftpb';
-import type { DiskError } from '@etcd/base';
+import { assert, type DiskError } from '@etcd/base';
 import { messageTypeName } from '@etcd/raft';
 import { type ConfChangeEffect, formatId, HEALTH_INTERVAL_MS, type Member } from '@etcd/storage/membership';
 import type { DbReceiver } from '@etcd/storage/snap';
@@ -97,6 +97,7 @@ export class ClusterLink implements PeerHost {
     const acknowledged = new Set<bigint>();
     for (let i = messages.length - 1; i >= 0; i--) {
       const message = messages[i]!;
+      assert(message.to !== this.memberId, 'cluster link: a message to the member itself');
       if (membership.isRemoved(message.to)) continue;
       if (message.type === MessageType.MsgSnap) {
         sendSnapshot(message);
@@ -156,7 +157,9 @@ export class ClusterLink implements PeerHost {
   }
 
   receiveSnapshot(message: Message): DbReceiver | DiskError {
-    return this.#options.snapshotter.receiveDb(message.snapshot!.metadata.index, MAX_SNAPSHOT_BYTES);
+    const { snapshot } = message;
+    assert(snapshot !== null, 'cluster link: a database without a snapshot');
+    return this.#options.snapshotter.receiveDb(snapshot.metadata.index, MAX_SNAPSHOT_BYTES);
   }
 
   isRemoved(id: bigint): boolean {
@@ -202,6 +205,7 @@ export class ClusterLink implements PeerHost {
   }
 
   #disconnect(id: bigint): void {
+    assert(id !== this.memberId, 'cluster link: the member parts with itself');
     if (!this.#known.delete(id)) return;
     this.#setKnown(id, 0);
     this.#options.network.removePeer(id);

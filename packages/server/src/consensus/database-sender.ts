@@ -4,6 +4,7 @@
  */
 
 import { Message, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import { assert } from '@etcd/base';
 import {
   type Backend,
   type BackendReader,
@@ -38,7 +39,8 @@ export class DatabaseSender {
     backend.snapshotThen((error, body) => {
       // The commit behind the copy is the newest: what it says about itself is what the copy says.
       if (error !== null) return reportFailure(message.to);
-      this.#sendBody(message, transactionReader(backend.committed), body!);
+      assert(body !== null, 'database sender: neither a copy nor an error');
+      this.#sendBody(message, transactionReader(backend.committed), body);
     });
   }
 
@@ -46,6 +48,8 @@ export class DatabaseSender {
     const { network, logger, memberId } = this.#options;
     const state = readMembership(membershipReader(reader));
     const { index, term } = readConsistentIndex(reader);
+    assert(index > 0 && term > 0, 'database sender: a database that does not say where it stands');
+    assert(index >= (message.snapshot?.metadata.index ?? 0), 'database sender: the database is behind raft');
     const metadata = new SnapshotMetadata({ index, term, confState: confStateOf(state) });
     const snapshot = new Snapshot({ data: encodeV2Store(state), metadata });
     logger.info('sending merged snapshot', {

@@ -1,7 +1,7 @@
 /** Hands the leadership to a member of choice, and waits until that member leads. */
 
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import type { Timer } from '@etcd/base';
+import { assert, type Timer } from '@etcd/base';
 import { formatId } from '@etcd/storage/membership';
 import type { MemberEnvironment } from './member-environment.ts';
 
@@ -30,7 +30,8 @@ export class LeaderTransfer {
   }
 
   start(transferee: bigint, done: TransferDone): void {
-    const { clock, requestTimeoutMs, transfer } = this.#options;
+    const { clock, requestTimeoutMs, transfer, memberId } = this.#options;
+    assert(transferee !== 0n && transferee !== memberId, 'leader transfer: to nobody, or to itself');
     const waiting: Waiting = {
       transferee,
       done,

@@ -4,7 +4,7 @@
  */
 
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import type { Logger } from '@etcd/base';
+import { assert, type Logger } from '@etcd/base';
 import { RaftState } from '@etcd/raft';
 import { formatId } from '@etcd/storage/membership';
 import { electionTicks, requestTimeoutMs } from '../config/index.ts';
@@ -185,7 +185,11 @@ export class Leadership {
   }
 
   #transferTo(successor: bigint, done: () => void): void {
-    const { logger } = this.#options;
+    const { logger, membership } = this.#options;
+    assert(
+      membership.member(successor)?.isLearner === false,
+      'leadership: handed over to one that may not lead',
+    );
     this.#transfer.start(successor, (error) => {
       if (error !== null) logger.warn('leadership transfer failed', { error: error.message });
       done();

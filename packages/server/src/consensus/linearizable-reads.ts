@@ -2,10 +2,13 @@
  * Linearizable reads: a read may be served once this member has applied everything that was committed when the read was
  * asked for. All reads of a turn share one question to the leader. (The question, its retries and its errors are those of
  * etcd's read loop.)
+ *
+ * A reader is in one place: it waits for the next question, belongs to the one that is under way, or to an answer that is ahead of what
+ * is applied. It leaves it before it is told, once.
  */
 
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import { equalBytes } from '@etcd/base';
+import { assert, equalBytes } from '@etcd/base';
 import type { ReadState } from '@etcd/raft';
 import type { Reader } from '../request/index.ts';
 import type { MemberEnvironment } from './member-environment.ts';
@@ -57,6 +60,12 @@ export class LinearizableReads {
     const view = new DataView(this.#process.buffer);
     view.setUint32(0, options.random.uint32());
     view.setUint32(4, options.random.uint32());
+  }
+
+  /** Readers that have had no answer yet. */
+  get waitingCount(): number {
+    const confirmed = this.#confirmed.reduce((sum, { readers }) => sum + readers.length, 0);
+    return confirmed + (this.#question?.readers.length ?? 0) + this.#waiting.length;
   }
 
   /** Tells `reader` when it may read, in this turn at the earliest. */
@@ -142,8 +151,10 @@ export class LinearizableReads {
   }
 
   #send(question: Question): void {
+    assert(question === this.#question, 'reads: a question that nobody asks any more');
     const { node, clock, wake } = this.#options;
     const id = ++this.#count;
+    assert(id < Number.MAX_SAFE_INTEGER, 'reads: no names are left for questions');
     question.ids.add(id);
     question.askedMs = clock.now();
     node.readIndex(this.#contextOf(id));

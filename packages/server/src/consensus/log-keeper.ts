@@ -4,15 +4,18 @@
  *
  * A snapshot is a `.snap` file (position, voters, and the membership in the form that etcd up to 3.5 reads) and a record in
  * the log. Both come after a commit of the backend that reaches the same position: a log must never begin behind its database.
+ *
+ * Invariants: one snapshot is written at a time; where the log begins only moves on, on disk and in memory, and never beyond what is
+ * applied; the committed database reaches to where the log is about to begin.
  */
 
 import { type ConfState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
-import type { DiskError } from '@etcd/base';
+import { assert, type DiskError } from '@etcd/base';
 import type { BoltError } from '@etcd/bbolt';
-import type { Backend } from '@etcd/storage/backend';
+import { type Backend, transactionReader } from '@etcd/storage/backend';
 import { compareVersions, encodeV2Store, formatId } from '@etcd/storage/membership';
-import { writeConsistentIndex } from '@etcd/storage/schema';
+import { readConsistentIndex, writeConsistentIndex } from '@etcd/storage/schema';
 import { FIRST_WITHOUT_V2 } from '../request/index.ts';
 import type { MemberEnvironment } from './member-environment.ts';
 import type { RaftLoop } from './raft-loop.ts';
@@ -87,6 +90,7 @@ export class LogKeeper {
 
   /** Entries of `bytes` together have been applied, up to `position`. */
   onApplied(position: AppliedPosition, bytes: number): void {
+    assert(position.index >= this.#diskIndex, 'log keeper: the log begins behind what is applied');
     this.#appliedBytes += bytes;
     this.#compactMemory(position);
     const isLong = position.index - this.#diskIndex > this.#options.snapshotCount;
@@ -98,6 +102,7 @@ export class LogKeeper {
 
   /** Everything up to `index` has come as a snapshot from the leader. */
   onInstalled(index: number): void {
+    assert(index > this.#diskIndex, 'log keeper: a snapshot of the leader that is older than our own');
     this.#diskIndex = index;
     this.#marks = [];
     this.#options.snapshotter.releaseSnapDbs(index);
@@ -120,6 +125,7 @@ export class LogKeeper {
       forgetTo,
     );
     if (keepFrom <= 0) return;
+    assert(keepFrom <= index, 'log keeper: what is not applied must not be forgotten');
     this.#marks = marks.filter((mark) => mark.index >= keepFrom);
     if (this.#isSaving) return;
     this.#isNewcomerDue = false;
@@ -157,6 +163,8 @@ export class LogKeeper {
     writeConsistentIndex(backend, position);
     backend.commitNowThen((error) => {
       if (error !== null) return onFatal(error);
+      const committed = readConsistentIndex(transactionReader(backend.committed));
+      assert(committed.index >= position.index, 'log keeper: the log would begin behind its database');
       this.#saveFiles(position, data, onForced);
     });
   }
@@ -172,6 +180,7 @@ export class LogKeeper {
       if (error !== null) return onFatal(error);
       loop.saveSnapshotRecord(new WalSnapshot({ index, term, confState }), (failed, isRecorded) => {
         if (failed !== null) return onFatal(failed);
+        assert(this.#isSaving, 'log keeper: a snapshot was recorded twice');
         this.#isSaving = false;
         for (const done of onForced) done();
         if (!isRecorded)

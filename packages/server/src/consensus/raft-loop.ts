@@ -10,6 +10,13 @@
  *
  * A snapshot from the leader is made durable like entries are. While the state machine takes it over, which may take
  * seconds, raft goes on: what is committed meanwhile is held, and applied behind it.
+ *
+ * Invariants:
+ *  - one batch, or one task, has the log at a time;
+ *  - what raft reads back (the storage) ends where the log ends, between two batches;
+ *  - what is handed over to be applied is durable here, comes in order, without a gap, and once;
+ *  - each proposal in a queue has the id of its request beside it;
+ *  - one snapshot at a time is being installed.
  */
 
 import { type Entry, EntryType, type HardState, type Message, type Snapshot } from '@etcd/api/raftpb';
@@ -111,6 +118,8 @@ export class RaftLoop {
   /** While a snapshot is being installed: what has been committed since. */
   #held: Entry[] | null = null;
   #heldBytes = 0;
+  /** The last entry that was handed over to be applied, or is held for that. */
+  #handedIndex: number;
   #onInstalled: (() => void) | null = null;
 
   constructor(options: RaftLoopOptions) {
@@ -123,6 +132,11 @@ export class RaftLoop {
     this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
     this.#heldProposals = new HeldProposals(options.clock, options.requestTimeoutMs);
     this.#durableIndex = options.wal.lastIndex;
+    this.#handedIndex = options.node.applied;
+    assert(
+      this.#durableIndex === options.storage.lastIndex(),
+      'raft loop: the log ends elsewhere than on disk',
+    );
   }
 
   /** Begins to tick, and to work. */
@@ -133,6 +147,7 @@ export class RaftLoop {
 
   /** Stops ticking and working; calls `done` when nothing is being written any more. */
   stopThen(done: () => void): void {
+    assert(this.#onIdle === null, 'raft loop: stopped twice');
     this.#isStopped = true;
     this.#timer?.cancel();
     this.#onIdle = done;
@@ -263,8 +278,10 @@ export class RaftLoop {
   #runTask(): boolean {
     if (this.#tasks.length === 0) return false;
     const [task] = this.#tasks.splice(0, 1);
+    assert(task !== undefined && !this.#isLogBusy, 'raft loop: two have the log');
     this.#isLogBusy = true;
-    task!(this.#wal, () => {
+    task(this.#wal, () => {
+      assert(this.#isLogBusy, 'raft loop: a task has given the log back twice');
       this.#isLogBusy = false;
       this.wake();
       this.#maybeIdle();
@@ -315,6 +332,7 @@ export class RaftLoop {
   #takeBatch(): [Uint8Array[], number[]] {
     const queue = this.#queue;
     const ids = this.#queueIds;
+    assert(queue.length === ids.length, 'raft loop: a proposal without the id of its request');
     let count = 0;
     let bytes = 0;
     while (count < queue.length && count < MAX_BATCH_COUNT && bytes < MAX_BATCH_BYTES) {
@@ -323,6 +341,7 @@ export class RaftLoop {
     this.#queue = queue.slice(count);
     this.#queueIds = ids.slice(count);
     this.#queuedBytes -= bytes;
+    assert(this.#queuedBytes >= 0, 'raft loop: more was proposed than was queued');
     if (this.#queue.length > 0) this.wake();
     queue.length = count;
     ids.length = count;
@@ -355,6 +374,7 @@ export class RaftLoop {
       if (snapshot !== null) this.#install(snapshot);
       const last = ready.entries.at(-1);
       if (last !== undefined) {
+        assert(last.index === this.#wal.lastIndex, 'raft loop: raft would read back what is not in the log');
         this.#storage.append(ready.entries);
         this.#durableIndex = last.index;
       }
@@ -370,17 +390,21 @@ export class RaftLoop {
 
   #install(snapshot: Snapshot): void {
     const { index } = snapshot.metadata;
+    assert(this.#held === null, 'raft loop: two snapshots are being installed');
+    assert(index > this.#handedIndex, 'raft loop: a snapshot of what was handed over already');
     this.#storage.applySnapshot(snapshot);
     this.#durableIndex = index;
+    this.#handedIndex = index;
     this.#wal.releaseTo(index);
     this.#held = [];
     this.#host.installSnapshot(snapshot, () => {
-      const entries = this.#held ?? [];
+      const entries = this.#held;
+      assert(entries !== null, 'raft loop: a snapshot was installed twice');
       const then = this.#onInstalled;
       this.#held = null;
       this.#heldBytes = 0;
       this.#onInstalled = null;
-      this.#apply(entries);
+      if (entries.length > 0) this.#host.apply(entries);
       if (then === null) return this.wake();
       this.#isLogBusy = false;
       then();
@@ -390,12 +414,14 @@ export class RaftLoop {
 
   /** No batch is written until then: what is in it depends on the snapshot. */
   #afterInstallation(then: () => void): void {
+    assert(this.#onInstalled === null && !this.#isLogBusy, 'raft loop: two wait for one snapshot');
     this.#isLogBusy = true;
     this.#onInstalled = then;
   }
 
   #saveSnapshot(snapshot: Snapshot, hardState: HardState, then: () => void): void {
     const { index, term, confState } = snapshot.metadata;
+    assert(!this.#isLogBusy, 'raft loop: two have the log');
     this.#isLogBusy = true;
     this.#host.saveSnapshotFile(snapshot, (fileError) => {
       if (fileError !== null) return this.#fail(fileError);
@@ -414,7 +440,11 @@ export class RaftLoop {
   }
 
   #apply(entries: readonly Entry[]): void {
-    if (entries.length === 0) return;
+    const last = entries.at(-1);
+    if (last === undefined) return;
+    assert(last.index <= this.#durableIndex, 'raft loop: applied before it is durable');
+    assert(last.index === this.#handedIndex + entries.length, 'raft loop: a gap between what is applied');
+    this.#handedIndex = last.index;
     if (this.#held === null) return this.#host.apply(entries);
     for (const entry of entries) {
       this.#held.push(entry);
@@ -433,6 +463,7 @@ export class RaftLoop {
 
   #saveEntries({ hardState, entries }: Ready, then: () => void): void {
     const wal = this.#wal;
+    assert(!this.#isLogBusy, 'raft loop: two have the log');
     const startMs = this.#clock.now();
     if (wal.prefersInline) {
       try {

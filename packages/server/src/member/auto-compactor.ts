@@ -5,7 +5,7 @@
 import type { InternalError } from '@etcd/api';
 import { INTERNAL_ERRORS } from '@etcd/api';
 import { CompactionRequest } from '@etcd/api/etcdserverpb';
-import type { Clock, Logger, Timer } from '@etcd/base';
+import { assert, type Clock, type Logger, type Timer } from '@etcd/base';
 import type { AutoCompaction } from '../config/index.ts';
 import type { Propose } from '../request/index.ts';
 
@@ -85,6 +85,7 @@ export class AutoCompactor {
 
   #finish(revision: number, error: InternalError | null): void {
     const { clock, logger } = this.#target;
+    assert(this.#isPending, 'auto compaction: an answer to nothing');
     this.#isPending = false;
     if (error !== null && error !== INTERNAL_ERRORS.mvcc.ErrCompacted) {
       logger.warn('failed auto compaction', { ...this.#policy.fields, revision, error: error.message });
@@ -157,7 +158,8 @@ class PeriodicPolicy implements Policy {
   }
 
   due(_revision: number, nowMs: number): number | null {
-    const oldest = this.#samples[0]!;
+    const oldest = this.#samples[0];
+    assert(oldest !== undefined, 'auto compaction: nothing was sampled');
     if (nowMs - this.#lastSuccessMs < this.#waitMs || oldest === this.#lastRevision) return null;
     if (this.#waitMs === this.#periodMs) this.#waitMs = this.#compactIntervalMs;
     return oldest;

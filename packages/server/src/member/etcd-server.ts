@@ -5,13 +5,16 @@
  *
  *   propose ──> RaftLoop ──> log ──> Applier ──> store, lessor, alarms, membership ──> waiter
  *   read    ──> LinearizableReads ──> RaftLoop ──> reader
+ *
+ * Invariants: what is applied is committed; who decides about leases leads, as far as this member knows; nobody waits for anything
+ * when the member has stopped.
  */
 import { INTERNAL_ERRORS } from '@etcd/api';
 import { AlarmAction, AlarmRequest, AlarmType } from '@etcd/api/etcdserverpb';
 import type { DowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
 import type { Clock, DiskError, Logger, Random } from '@etcd/base';
-import { urlTexts } from '@etcd/base';
+import { assert, urlTexts } from '@etcd/base';
 import { formatStatus, RaftState, type ReadState, type SoftState } from '@etcd/raft';
 import type { AuthStore, Identity } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
@@ -74,6 +77,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly memberId: bigint;
   readonly clusterId: bigint;
   readonly ids: RequestIds;
+  /** Proposals that were made and are not applied yet. */
   readonly pending = new PendingRequests();
   readonly authentication: Authentication;
   readonly proposals: Proposals;
@@ -295,6 +299,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   /** Loads the store, then joins the cluster; {@link EtcdServerOptions.onReady} follows. */
   start(): void {
+    assert(!this.#isStopped, 'member: started after its end');
     this.#state.restoreThen((error) => {
       if (error !== null) return this.#options.onFatal(error);
       this.integrity.checkThen((problem) => {
@@ -340,6 +345,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       this.#reads.stop();
       this.#appliedWaiters.stop();
       this.pending.failAll(ErrStopped);
+      const waiting = this.pending.count + this.#reads.waitingCount + this.#appliedWaiters.count;
+      assert(waiting === 0, 'member: somebody waits for one that has stopped');
       this.authentication.stop();
       this.#options.onTurnEnd();
       this.#state.closeThen(() => {
@@ -433,12 +440,12 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     return this.#parts.node.committed;
   }
 
-  /** The leader's id, 0n while there is none. */
   /** As JSON. */
   raftStatus(): string {
     return formatStatus(this.#parts.node.status());
   }
 
+  /** The leader's id, 0n while there is none. */
   get leader(): bigint {
     return this.leadership.lead;
   }
@@ -449,11 +456,6 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   get isLearner(): boolean {
     return this.membership.member(this.memberId)?.isLearner ?? false;
-  }
-
-  /** Proposals that were made and are not applied yet. */
-  get pendingCount(): number {
-    return this.pending.count;
   }
 
   // --- requests
@@ -513,11 +515,6 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#releases.askThen(() => this.proposals.propose('downgradeInfoSet', request, identity, waiter));
   }
 
-  /** A snapshot on disk is taken soon, whatever the count of entries says. */
-  forceSnapshot(): void {
-    this.#keeper.force();
-  }
-
   // --- the raft loop's host
 
   get isHeldBack(): boolean {
@@ -537,6 +534,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   onTick(): void {
+    assert(this.isLeader || !this.lessor.isPrimary, 'member: decides about leases and does not lead');
     this.#reads.onTick();
     this.leadership.onTick();
     const beforeMs = this.clock.now() - this.requestTimeoutMs;
@@ -547,6 +545,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   onSoftState({ lead, raftState }: SoftState): void {
     const { handles } = this.metrics;
+    assert(raftState !== RaftState.Leader || lead === this.memberId, 'member: leads as another');
     const isNewLeader = this.leadership.onLeader(lead);
     handles.hasLeader.set(lead === 0n ? 0 : 1);
     handles.isLeader.set(raftState === RaftState.Leader ? 1 : 0);
@@ -574,6 +573,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     let bytes = 0;
     for (const entry of entries) bytes += entry.data.length;
     const { appliedIndex: index, appliedTerm: term } = this.#state;
+    assert(index <= this.committedIndex, 'member: applied what is not committed');
     this.#keeper.onApplied({ index, term, confState: this.#confState }, bytes);
   }
 
@@ -598,13 +598,14 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
 
   installSnapshot(snapshot: Snapshot, done: () => void): void {
     const { index, term, confState } = snapshot.metadata;
+    assert(confState !== null, 'member: a snapshot without a configuration');
     this.logger.info('applying snapshot', {
       'current-applied-index': this.appliedIndex,
       'incoming-leader-snapshot-index': index,
       'incoming-leader-snapshot-term': term,
     });
     this.#state.replaceThen(snapshot, () => {
-      this.#confState = confState!;
+      this.#confState = confState;
       this.#keeper.onInstalled(index);
       this.logger.info('applied snapshot', { 'incoming-leader-snapshot-index': index });
       this.onApplied(index);
@@ -663,6 +664,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   onApplied(index: number): void {
+    assert(index === this.appliedIndex, 'member: told of another index than that which is applied');
     this.#reads.onApplied(index);
     this.#appliedWaiters.onApplied(index);
   }

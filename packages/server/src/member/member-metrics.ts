@@ -1,5 +1,6 @@
 /** Connects the metrics of a member with where their values are: most are read when somebody scrapes, not counted before. */
 
+import { assert } from '@etcd/base';
 import type { GrpcMethodMetrics } from '@etcd/host/metrics';
 import { formatId } from '@etcd/storage/membership';
 import type { WatchHub } from '@etcd/storage/mvcc';
@@ -19,7 +20,7 @@ export function connectMetrics(server: EtcdServer, grpc: GrpcServer, metrics: Me
   handles.dbTotalSizeBytes.readFrom(() => server.backend.sizeBytes);
   handles.dbTotalSizeInUseBytes.readFrom(() => server.backend.sizeInUseBytes);
   handles.proposalsCommittedTotal.readFrom(() => server.committedIndex);
-  handles.proposalsPending.readFrom(() => server.pendingCount);
+  handles.proposalsPending.readFrom(() => server.pending.count);
   handles.isLearner.readFrom(() => (server.isLearner ? 1 : 0));
   handles.currentRevision.readFrom(() => store.revision);
   handles.compactRevision.readFrom(() => store.compactRevision);
@@ -33,10 +34,11 @@ export function connectMetrics(server: EtcdServer, grpc: GrpcServer, metrics: Me
   handles.watchStreamTotal.readFrom(watching((hub) => hub.streamCount));
   handles.watcherTotal.readFrom(watching((hub) => hub.watcherCount));
   handles.slowWatcherTotal.readFrom(watching((hub) => hub.laggingCount));
-  const methods = [...grpc.methods].map((method) => ({
-    method,
-    target: metrics.grpc.register(method.service, method.name, CALL_TYPES[method.kind]!),
-  }));
+  const methods = [...grpc.methods].map((method) => {
+    const type = CALL_TYPES[method.kind];
+    assert(type !== undefined, 'metrics: a method of a kind that is not known');
+    return { method, target: metrics.grpc.register(method.service, method.name, type) };
+  });
   return () => {
     for (const { method, target } of methods) copyCounts(method, target);
     handles.clientGrpcSentBytesTotal.value = grpc.counters.bytesWritten;

@@ -2,6 +2,7 @@
  * The database follows the version of the cluster: up at once; down only when nothing is left in the log that the older release would
  * not read, so that a database that says it is for that release can be given to it.
  */
+import { assert } from '@etcd/base';
 import { compareVersions, type SemanticVersion } from '@etcd/storage/membership';
 
 export interface StorageVersionOptions {
@@ -50,6 +51,7 @@ export class StorageVersion {
     if (this.#isLowering) return;
     this.#isLowering = true;
     this.#options.forceSnapshot(() => {
+      assert(this.#isLowering, 'storage version: lowered twice for one snapshot');
       this.#isLowering = false;
       const target = this.#options.version();
       if (target !== null) this.#options.follow(target);

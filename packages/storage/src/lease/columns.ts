@@ -2,6 +2,7 @@
  * Records as columns of numbers, in chunks outside the V8 heap: a million leases are a few hundred objects to the garbage
  * collector. Rows are named by numbers from 1 on; 0 is none. Growth adds a chunk; removed rows are used again.
  */
+import { assert } from '@etcd/base';
 
 const CHUNK_BITS = 12;
 const CHUNK_ROWS = 1 << CHUNK_BITS;
@@ -33,6 +34,8 @@ export class Rows {
   }
 
   free(row: number): void {
+    assert(row > 0 && row < this.#end, 'rows: freed what was never handed out');
+    assert(this.#count > 0, 'rows: freed more than were handed out');
     this.#count--;
     this.#free.set(row, this.#firstFree);
     this.#firstFree = row;

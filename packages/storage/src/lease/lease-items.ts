@@ -3,6 +3,7 @@
  * number, the lease's items form a ring-less list through `next` and `prev`. Attaching and detaching take constant time,
  * and a key without a lease costs nothing here.
  */
+import { assert } from '@etcd/base';
 import { Int32Column, Rows } from './columns.ts';
 import type { LeaseTable } from './lease-table.ts';
 
@@ -29,6 +30,7 @@ export class LeaseItems {
 
   /** Links a key, by its ref, to a lease, by its row; returns the item. */
   attach(ref: number, lease: number): number {
+    assert(ref !== 0 && lease !== 0, 'lease items: no key, or no lease');
     const item = this.#rows.allocate();
     const first = this.#table.firstItem.get(lease);
     this.#key.set(item, ref);
@@ -45,6 +47,8 @@ export class LeaseItems {
     const lease = this.#lease.get(item);
     const next = this.#next.get(item);
     const prev = this.#prev.get(item);
+    assert(this.#table.itemCount.get(lease) > 0, 'lease items: detached twice');
+    assert((prev === 0) === (this.#table.firstItem.get(lease) === item), 'lease items: a list is broken');
     if (next !== 0) this.#prev.set(next, prev);
     if (prev !== 0) this.#next.set(prev, next);
     else this.#table.firstItem.set(lease, next);

@@ -2,6 +2,7 @@
  * Rows by time, the earliest first: a binary heap in flat arrays. A row is in it at most once, and moves when its time
  * is set anew.
  */
+import { assert } from '@etcd/base';
 import { Int32Column } from './columns.ts';
 
 export class LeaseQueue {
@@ -26,6 +27,7 @@ export class LeaseQueue {
   }
 
   set(row: number, time: number): void {
+    assert(row > 0 && time < Number.POSITIVE_INFINITY, 'lease queue: no row, or no time');
     const index = this.#places.get(row) - 1;
     if (index < 0) {
       if (this.#count === this.#rows.length) this.#grow();

@@ -1,4 +1,5 @@
 /** The leases by id, as rows of columns. */
+import { assert } from '@etcd/base';
 import { BigInt64Column, Float64Column, Int32Column, Rows } from './columns.ts';
 
 /** Maps are split, so that no single one has to grow by much at a time. */
@@ -54,6 +55,7 @@ export class LeaseTable {
 
   /** Adds a lease that is not here. Its other columns are 0. */
   add(id: bigint, ttl: number): number {
+    assert(ttl > 0, 'lease table: a lease without a TTL');
     const row = this.#rows.allocate();
     ID[0] = id;
     const shard = this.#shards[shardOf()]!;
@@ -71,6 +73,8 @@ export class LeaseTable {
   }
 
   remove(row: number): void {
+    assert(this.isUsed(row), 'lease table: removed what is not there');
+    assert(this.itemCount.get(row) === 0, 'lease table: removed a lease that has keys');
     ID[0] = this.#ids.get(row);
     const shard = this.#shards[shardOf()]!;
     const word = WORDS[0]!;

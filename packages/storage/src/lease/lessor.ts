@@ -1,6 +1,12 @@
 /**
  * The lessor: which leases there are, which keys they have, and, on the member that is primary (the leader), when they
  * expire. `index.ts` has the contract.
+ *
+ * Invariants, between two calls:
+ *  - the table has what the bucket `lease` has: a lease is put into both, or taken out of both, in one stretch;
+ *  - a key is in the list of at most one lease, the one that its record in the store's index points to;
+ *  - only the primary has anything in its queues, and only leases of the table; once a promotion has gone through the table, each
+ *    lease has its place in the queue of expiries.
  */
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import {
@@ -402,6 +408,7 @@ export class Lessor implements LeaseKeeper {
 
   /** Sets the expiry from `nowMs` on. */
   #refresh(row: number, nowMs: number, extendMs: number): void {
+    assert(this.#isPrimary, 'lessor: an expiry on a member that is not primary');
     const { ttl, remainingTtl, expiryMs, epoch } = this.#table;
     const seconds = remainingTtl.get(row) > 0 ? remainingTtl.get(row) : ttl.get(row);
     const expiry = nowMs + extendMs + seconds * 1000;
@@ -427,6 +434,7 @@ export class Lessor implements LeaseKeeper {
       spread?.count(this.#table.expiryMs.get(row) - this.#promotedMs);
     }
     if (end < this.#table.endRow) return this.#clock.defer(() => this.#refreshFrom(end, epoch, spread));
+    assert(this.#expiries.count === this.#table.count, 'lessor: a lease would never expire');
     if (spread === null) return;
     spread.plan();
     this.#spreadFrom(1, epoch, spread);
@@ -457,6 +465,7 @@ export class Lessor implements LeaseKeeper {
     const ids: bigint[] = [];
     while (ids.length < REVOKE_RATE / 2 && this.#expiries.firstTime <= now) {
       const row = this.#expiries.first;
+      assert(this.#table.isUsed(row), 'lessor: a lease that is gone is about to expire');
       // If it is still there by then, its revocation was lost.
       this.#expiries.set(row, now + this.#expiredRetryMs);
       if (this.#remainingMs(row) <= 0) ids.push(this.#table.id(row));
@@ -490,6 +499,7 @@ export class Lessor implements LeaseKeeper {
     const due: LeaseCheckpoint[] = [];
     while (due.length < MAX_CHECKPOINT_BATCH && this.#checkpoints.firstTime <= now) {
       const row = this.#checkpoints.first;
+      assert(this.#table.isUsed(row), 'lessor: a lease that is gone has a checkpoint due');
       this.#checkpoints.remove(row);
       const remainingTtl = Math.ceil(this.#remainingMs(row) / 1000);
       // One that has expired is revoked; of one that was just renewed there is nothing to record.

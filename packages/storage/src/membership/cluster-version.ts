@@ -3,6 +3,7 @@
  * the leader knows; it asks them every few seconds.
  */
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { assert } from '@etcd/base';
 import {
   clusterVersionOf,
   compareVersions,
@@ -59,7 +60,9 @@ export function decideClusterVersion(facts: ClusterVersionFacts): ClusterVersion
     // etcd's members are never more than one version ahead of their cluster; a cluster of ours may stay behind them as long as it likes.
     const isNewerEverywhere = compareVersions(clusterVersionOf(lowest), target) > 0;
     const isPossible = isOneBelow(target, clusterVersion) && isNewerEverywhere;
-    return isPossible ? setVersion(target) : INVALID_DOWNGRADE;
+    if (!isPossible) return INVALID_DOWNGRADE;
+    assert(isValidClusterVersionChange(clusterVersion, target), 'cluster version: a step that none may take');
+    return setVersion(target);
   }
   const isHigher = compareVersions(clusterVersion, lowest) < 0;
   return isHigher && isValidClusterVersionChange(clusterVersion, lowest) ? setVersion(lowest) : KEEP;

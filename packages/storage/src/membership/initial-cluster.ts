@@ -2,7 +2,7 @@
  * The membership that a cluster is founded with, or that one is joined by: made from `--initial-cluster`, which whoever
  * reads the flags has taken apart.
  */
-import { utf8ToBytes } from '@etcd/base';
+import { assert, utf8ToBytes } from '@etcd/base';
 import { NO_DOWNGRADE } from './cluster-version.ts';
 import { computeClusterId, computeMemberId, formatId, type Member, memberJson, newMember } from './member.ts';
 import { Membership } from './membership.ts';
@@ -65,6 +65,7 @@ export function joinCluster(
 
 /** What the log of a founding member begins with, the same on all of them. */
 export function bootstrapPeers(cluster: Membership): BootstrapPeer[] {
+  assert(cluster.votingMembers().length > 0, 'membership: a cluster is founded by nobody');
   return cluster.members().map((member) => ({ id: member.id, context: utf8ToBytes(memberJson(member)) }));
 }
 

@@ -3,7 +3,7 @@
  */
 import { createHash } from 'node:crypto';
 import { ConfChange, ConfChangeType } from '@etcd/api/raftpb';
-import { utf8ToBytes } from '@etcd/base';
+import { assert, utf8ToBytes } from '@etcd/base';
 import {
   boolField,
   goString,
@@ -68,6 +68,10 @@ export function parseId(text: string): bigint | null {
  * later has no token but the time, in Unix seconds, so that no identity comes twice.
  */
 export function computeMemberId(peerUrls: readonly string[], token: string, unixSeconds?: number): bigint {
+  assert(
+    unixSeconds === undefined || Number.isSafeInteger(unixSeconds),
+    'member: a time that is no number of seconds',
+  );
   const time = unixSeconds === undefined ? '' : String(unixSeconds);
   return hashId(utf8ToBytes([...peerUrls].sort().join('') + token + time));
 }
@@ -77,7 +81,10 @@ export function computeClusterId(memberIds: readonly bigint[]): bigint {
   const bytes = new Uint8Array(8 * memberIds.length);
   const view = new DataView(bytes.buffer);
   const sorted = [...memberIds].sort(compareIds);
-  for (const [i, id] of sorted.entries()) view.setBigUint64(8 * i, id);
+  for (const [i, id] of sorted.entries()) {
+    assert(i === 0 || id !== sorted[i - 1], 'member: two members of one id');
+    view.setBigUint64(8 * i, id);
+  }
   return hashId(bytes);
 }
 

@@ -2,7 +2,7 @@
  * The membership as the backend keeps it: bucket `members`, identity in hex → JSON; bucket `members_removed`, identity
  * → `removed`; bucket `cluster`, `clusterVersion` and `downgrade`. Whoever has a backend gives access to its buckets.
  */
-import { latin1FromBytes, utf8FromBytes, utf8ToBytes } from '@etcd/base';
+import { assert, latin1FromBytes, utf8FromBytes, utf8ToBytes } from '@etcd/base';
 import { type DowngradeInfo, NO_DOWNGRADE } from './cluster-version.ts';
 import { boolField, goString, parseObject, stringField } from './go-json.ts';
 import { formatId, type Member, memberJson, parseId, parseMember } from './member.ts';
@@ -37,6 +37,7 @@ export interface MembershipState {
 const VERSION_KEY = utf8ToBytes('clusterVersion');
 const DOWNGRADE_KEY = utf8ToBytes('downgrade');
 const REMOVED = utf8ToBytes('removed');
+const ID_LIMIT = 1n << 64n;
 
 export function putMember(writer: BucketWriter, member: Member): void {
   writer.put(MEMBERS_BUCKET, idKey(member.id), utf8ToBytes(memberJson(member)));
@@ -53,10 +54,13 @@ export function putRemovedMember(writer: BucketWriter, id: bigint): void {
 }
 
 export function putClusterVersion(writer: BucketWriter, version: SemanticVersion): void {
-  writer.put(CLUSTER_BUCKET, VERSION_KEY, utf8ToBytes(formatVersion(version)));
+  const text = formatVersion(version);
+  assert(parseVersion(text) !== null, 'membership: a version that could not be read again');
+  writer.put(CLUSTER_BUCKET, VERSION_KEY, utf8ToBytes(text));
 }
 
 export function putDowngrade(writer: BucketWriter, { targetVersion, enabled }: DowngradeInfo): void {
+  assert(!enabled || parseVersion(targetVersion) !== null, 'membership: a downgrade to no version');
   const json = `{"target-version":${goString(targetVersion)},"enabled":${enabled}}`;
   writer.put(CLUSTER_BUCKET, DOWNGRADE_KEY, utf8ToBytes(json));
 }
@@ -98,6 +102,7 @@ function parseDowngrade(value: Uint8Array): DowngradeInfo {
 }
 
 function idKey(id: bigint): Uint8Array {
+  assert(id >= 0n && id < ID_LIMIT, 'membership: an id that could not be read again');
   return utf8ToBytes(formatId(id));
 }
 

@@ -1,5 +1,8 @@
 /**
  * The members of a cluster: what configuration changes and attribute requests make of them.
+ *
+ * Invariants: every member stands under its own id; who was removed never becomes a member again; a member is promoted once. What is in
+ * memory and what was handed to the writer say the same after each call.
  */
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import type { Request } from '@etcd/api/etcdserverpb';
@@ -9,6 +12,7 @@ import type {
   DowngradeInfoSetRequest,
 } from '@etcd/api/membershippb';
 import { type ConfChange, ConfChangeType } from '@etcd/api/raftpb';
+import { assert } from '@etcd/base';
 import { type DowngradeInfo, NO_DOWNGRADE } from './cluster-version.ts';
 import {
   type Attributes,
@@ -182,6 +186,7 @@ export class Membership {
     const member = this.#members.get(id);
     if (member === undefined) return;
     const { name, clientUrls } = attributes;
+    assert(member.id === id, 'membership: a member stands under the id of another');
     this.#put('updated', { ...member, name, clientUrls }, writer);
   }
 
@@ -244,6 +249,8 @@ export class Membership {
   }
 
   #put(kind: 'added' | 'promoted' | 'updated', member: Member, writer: BucketWriter): ConfChangeEffect {
+    assert(this.#members.has(member.id) === (kind !== 'added'), 'membership: added twice, or changed before');
+    assert(kind !== 'added' || !this.#removedIds.has(member.id), 'membership: a removed member comes back');
     this.#members.set(member.id, member);
     putMember(writer, member);
     return { kind, member };
@@ -252,10 +259,12 @@ export class Membership {
   #promote(id: bigint, writer: BucketWriter): ConfChangeEffect {
     const member = this.#members.get(id);
     if (member === undefined) return { kind: 'ignored', id };
+    assert(member.isLearner, 'membership: a voter is promoted');
     return this.#put('promoted', { ...member, isLearner: false }, writer);
   }
 
   #remove(id: bigint, writer: BucketWriter): ConfChangeEffect {
+    assert(!this.#removedIds.has(id), 'membership: removed twice');
     const member = this.#members.get(id) ?? null;
     this.#members.delete(id);
     this.#removedIds.add(id);
@@ -272,7 +281,11 @@ type V2Change =
 function readV2Request({ method, path, val }: Request): V2Change | null {
   if (method !== 'PUT') return null;
   const match = MEMBER_ATTRIBUTES_PATH.exec(path);
-  if (match !== null) return { id: parseId(match[1]!)!, attributes: parseAttributes(val) };
+  if (match !== null) {
+    const id = parseId(match[1]!);
+    assert(id !== null, 'membership: the path of a member names no id');
+    return { id, attributes: parseAttributes(val) };
+  }
   return path === CLUSTER_VERSION_PATH ? { version: mustParseVersion(val) } : null;
 }
 

@@ -6,7 +6,7 @@
  * change tells: names and client URLs, the cluster's version.
  */
 import { type ConfChange, type ConfState, type Entry, EntryType } from '@etcd/api/raftpb';
-import { equalBytes, utf8ToBytes } from '@etcd/base';
+import { assert, equalBytes, utf8ToBytes } from '@etcd/base';
 import { decodeConfChangeEntry } from '@etcd/raft';
 import { compareIds, formatId, type Member, memberJson, newMember } from './member.ts';
 import { Membership } from './membership.ts';
@@ -80,6 +80,7 @@ export function recoverMembership(logged: LoggedMembership): MembershipState {
   const described = new Map(database.members.map((member) => [member.id, member]));
   const members = membership.members().map((member) => describedMember(member, described.get(member.id)));
   const ids = new Set(members.map(({ id }) => id));
+  assert(ids.size === members.length, 'membership: two members of one id');
   const removedIds = new Set([...membership.state().removedIds, ...database.removedIds]);
   return {
     members,

@@ -7,7 +7,7 @@
  *     /0/version                       3.5.0
  *     /1                               the keys of v2 clients
  */
-import { utf8ToBytes } from '@etcd/base';
+import { assert, utf8ToBytes } from '@etcd/base';
 import { NO_DOWNGRADE } from './cluster-version.ts';
 import { goString, isObject, type JsonObject, parseObject } from './go-json.ts';
 import {
@@ -85,17 +85,20 @@ class TreeWriter {
   }
 
   put(path: string, value: string): void {
+    assert(path.startsWith('/0/'), 'v2 store: a path outside of the namespace of members');
     const names = path.slice(1).split('/');
     const name = names.pop()!;
     this.#index++;
     let node = this.#root;
     for (const part of names) {
       const parentPath = node.path === '/' ? '' : node.path;
-      const child = node.children!.get(part) ?? directory(`${parentPath}/${part}`, this.#index);
-      node.children!.set(part, child);
+      assert(node.children !== null, 'v2 store: a value has something below it');
+      const child = node.children.get(part) ?? directory(`${parentPath}/${part}`, this.#index);
+      node.children.set(part, child);
       node = child;
     }
-    node.children!.set(name, { path, index: this.#index, value, children: null });
+    assert(node.children?.has(name) === false, 'v2 store: a key is written twice');
+    node.children.set(name, { path, index: this.#index, value, children: null });
   }
 
   finish(): string {

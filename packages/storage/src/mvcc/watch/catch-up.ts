@@ -55,12 +55,15 @@ export class CatchUp implements PreviousPair {
   begin(watchers: readonly Watcher[]): void {
     assert(this.#walk === null && this.#group.count === 0, 'catch-up: begun twice');
     let from = Number.MAX_SAFE_INTEGER;
+    const { revision, compactRevision } = this.#store;
     for (const watcher of watchers) {
+      const { minRevision } = watcher;
+      assert(minRevision <= revision && minRevision >= compactRevision, 'catch-up: nothing to be read');
       this.#group.add(watcher);
       from = Math.min(from, watcher.minRevision);
     }
     this.#startAt(from);
-    this.#compactRevision = this.#store.compactRevision;
+    this.#compactRevision = compactRevision;
   }
 
   /** Takes out a watcher that is here, with how far it has come. */
@@ -155,6 +158,7 @@ export class CatchUp implements PreviousPair {
 
   /** Delivers the batch, which is complete up to `revision`. */
   #deliver(revision: number): void {
+    assert(revision >= this.#deliveredUpTo, 'catch-up: what was delivered is delivered again');
     if (this.#batch.count > 0) this.#outcome.deliver(this.#batch, this.#group);
     this.#batch.clear();
     this.#deliveredUpTo = revision;
@@ -170,6 +174,7 @@ export class CatchUp implements PreviousPair {
   }
 
   #end(): void {
+    assert(this.#group.count === 0, 'catch-up: ended with watchers in it');
     this.#batch.clear();
     this.#walk = null;
   }

@@ -552,3 +552,21 @@ test('what is sent to many watchers of one key is one list', () => {
   putText(member, 'k', '1');
   assert.equal(lists.size, 2);
 });
+
+test('streams whose watchers are behind, being caught up or parked can be closed after the hub', () => {
+  const member = newMember({ recentBytes: 0 });
+  const hub = new WatchHub(member.store, 1);
+  for (let i = 0; i < 10; i++) putText(member, `k${i}`, 'x');
+  const [served, parked, waiting] = [connect(hub), connect(hub), connect(hub)];
+  watch(served, watchRequest('k', { end: bytes('l'), startRevision: 2 }));
+  parked.patience = 1;
+  watch(parked, watchRequest('k', { end: bytes('l'), startRevision: 2 }));
+  // The first turns deliver a part, and pause one of them.
+  member.clock.advance(4);
+  watch(waiting, watchRequest('k', { end: bytes('l'), startRevision: 2 }));
+  assert.equal(hub.laggingCount, 3);
+  hub.close();
+  for (const { stream } of [served, parked, waiting]) stream!.close();
+  assert.equal(hub.laggingCount, 0);
+  assert.equal(hub.streamCount, 0);
+});

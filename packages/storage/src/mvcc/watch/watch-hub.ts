@@ -105,6 +105,7 @@ export class WatchHub implements PreviousPair {
     this.#store.setObserver(null);
     this.#near.abort();
     this.#far.abort();
+    for (const watcher of this.#waiting) watcher.waitingIndex = -1;
     this.#waiting = [];
   }
 
@@ -137,7 +138,8 @@ export class WatchHub implements PreviousPair {
       this.#laggingCount--;
       if (this.#near.has(watcher)) this.#near.remove(watcher);
       else if (this.#far.has(watcher)) this.#far.remove(watcher);
-      else this.#unlist(watcher);
+      else if (watcher.waitingIndex >= 0) this.#unlist(watcher);
+      else assert(this.#isClosed, 'watch hub: a watcher is nowhere');
     }
     watcher.state = CANCELLED;
   }
@@ -151,13 +153,15 @@ export class WatchHub implements PreviousPair {
     }
   }
 
-  remove(_stream: WatchStream): void {
+  remove(stream: WatchStream): void {
+    assert(stream.parked.length === 0, 'watch hub: a stream leaves a watcher behind');
     this.#streamCount--;
   }
 
   // --- telling the up-to-date
 
   #notify(revision: number, changes: Changes): void {
+    assert(revision > this.#notifiedRevision, 'watch hub: a revision is told twice');
     if (this.#synced.count > 0) {
       if (changes.count > MAX_CHANGES_AT_ONCE) this.#leaveBehind(revision);
       else this.#tell(revision, changes);
@@ -264,6 +268,7 @@ export class WatchHub implements PreviousPair {
   }
 
   #becomeSynced(watcher: Watcher): void {
+    assert(watcher.state === LAGGING && watcher.waitingIndex < 0, 'watch hub: a watcher is in two places');
     watcher.state = SYNCED;
     watcher.minRevision = Math.max(watcher.minRevision, this.#store.revision + 1);
     this.#laggingCount--;
@@ -271,6 +276,7 @@ export class WatchHub implements PreviousPair {
   }
 
   #becomeCompacted(watcher: Watcher): void {
+    assert(watcher.state === LAGGING && watcher.node === null, 'watch hub: a watcher is in two places');
     watcher.state = COMPACTED;
     this.#laggingCount--;
     this.#isDelivering = true;
@@ -282,6 +288,7 @@ export class WatchHub implements PreviousPair {
 
   /** Lists a watcher that is behind: with the waiting, or with its paused stream. */
   #wait(watcher: Watcher): void {
+    assert(watcher.node === null && watcher.waitingIndex < 0, 'watch hub: a watcher is in two places');
     const list = watcher.stream.isPaused ? watcher.stream.parked : this.#waiting;
     watcher.waitingIndex = list.length;
     list.push(watcher);

@@ -52,6 +52,7 @@ export class WatcherGroup {
       node !== null && node.watchers[nodeIndex] === watcher,
       'watcher group: watcher is not in the group',
     );
+    assert(node.group === this, 'watcher group: watcher is in another group');
     const last = node.watchers.pop()!;
     if (last !== watcher) {
       node.watchers[nodeIndex] = last;
@@ -62,6 +63,7 @@ export class WatcherGroup {
     if (watcher.wantsPrevKv) node.prevKvCount--;
     this.#count--;
     if (node.watchers.length > 0) return;
+    assert(node.prevKvCount === 0, 'watcher group: nobody is left who could want previous pairs');
     if (node.end === null) this.#keys.delete(node.key);
     else this.#ranges.remove(node.key, node.end);
   }
