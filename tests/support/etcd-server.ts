@@ -74,7 +74,7 @@ export class EtcdServer {
     this.#child = spawn(command!, args, {
       // A relative path that a server makes up (say, a default data-dir) must not land in the checkout.
       cwd: tmpdir(),
-      env: cleanEnvironment(options.env),
+      env: cleanEnvironment({ ...(this.program === SUBJECT ? verification() : {}), ...options.env }),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     adopt(this.#child);
@@ -236,6 +236,12 @@ export class EtcdServer {
   #notify(): void {
     for (const watcher of [...this.#logWatchers]) watcher();
   }
+}
+
+/** Whether the server looks at its data at its start and its end, as whoever runs the tests has it. */
+function verification(): Record<string, string> {
+  const { ETCD_VERIFY: value } = process.env;
+  return value === undefined ? {} : { ETCD_VERIFY: value };
 }
 
 /** A line of the JSON log; a line that is not JSON (a panic's, a runtime's) has only its text. */

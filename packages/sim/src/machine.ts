@@ -4,7 +4,7 @@
  */
 
 import type { Message } from '@etcd/api/raftpb';
-import { type Logger, type LogLevel, type SeededRandom, SILENT_LOGGER } from '@etcd/base';
+import { InvariantError, type Logger, type LogLevel, type SeededRandom, SILENT_LOGGER } from '@etcd/base';
 import type { MemoryStorage } from '@etcd/raft';
 import {
   bootstrap,
@@ -359,7 +359,7 @@ class MemberRun {
   }
 
   async #start(): Promise<void> {
-    const config = await memberConfig(this.#flags);
+    const config = await memberConfig(this.#flags, this.#world.plant === null);
     this.#machine.config = config;
     const { process } = this;
     const machine = this.#machine;
@@ -471,7 +471,8 @@ class MemberRun {
 
   #onError(error: unknown): void {
     if (!this.process.isAlive || error instanceof SimulatedCrash) return;
-    if (this.#isStopping) return;
+    // What else happens to one that is about to end anyway is nobody's concern.
+    if (this.#isStopping && !(error instanceof InvariantError)) return;
     this.#world.onProcessFailed(this.#machine, error);
   }
 
@@ -480,9 +481,10 @@ class MemberRun {
   }
 }
 
-async function memberConfig(flags: readonly string[]): Promise<Config> {
+/** @param verifies the data are looked at at every start and orderly stop: not where a bug is planted, which others are to find. */
+async function memberConfig(flags: readonly string[], verifies: boolean): Promise<Config> {
   const request = await loadConfig(flags, {
-    environment: {},
+    environment: { ETCD_VERIFY: verifies ? 'all' : '' },
     readFile: (path) => {
       throw new Error(`no file ${path} in a simulated world`);
     },

@@ -23,13 +23,7 @@ import {
   recoverMembership,
   type SemanticVersion,
 } from '@etcd/storage/membership';
-import {
-  type RestoreError,
-  type RevisionObserver,
-  type SliceSizes,
-  Store,
-  WatchHub,
-} from '@etcd/storage/mvcc';
+import { RestoreError, type RevisionObserver, type SliceSizes, Store, WatchHub } from '@etcd/storage/mvcc';
 import {
   ConsistentIndex,
   createMemberBuckets,
@@ -51,6 +45,7 @@ import { AuthAccess } from './auth-access.ts';
 import { observeCompactions } from './compaction-metrics.ts';
 import { openMemberBackend } from './member-backend.ts';
 import { Quota } from './quota.ts';
+import { openedProblem, verifyLeft } from './verification.ts';
 
 /** What a data directory gives to the state machine. */
 export interface StateMachineParts {
@@ -99,6 +94,8 @@ export class StateMachine {
   /** While the backend is being replaced: who wants to read what there is. */
   #readers: Reader[] | null = null;
   #isStopped = false;
+  /** All that was applied has been committed. */
+  #isWhole = true;
 
   constructor(options: StateMachineOptions) {
     const { config, parts, clock, logger, metrics, onRevision } = options;
@@ -149,8 +146,16 @@ export class StateMachine {
         this.#watches = new WatchHub(this.store);
         this.#begin(snapshotIndex, snapshotTerm);
       }
+      if (error === null && this.#options.config.verify) return done(this.#verifyOpened());
       done(error);
     });
+  }
+
+  #verifyOpened(): RestoreError | null {
+    const { store, lessor } = this;
+    const logger = this.#options.logger.child({ caller: 'server/verify' });
+    const problem = openedProblem({ backend: this.#backend, logger, store, lessor });
+    return problem === null ? null : new RestoreError(problem);
   }
 
   /** No timers and no watchers any more; what was applied stays to be committed. */
@@ -166,8 +171,19 @@ export class StateMachine {
     this.store.close();
     this.#backend.closeThen((error) => {
       if (error !== null) this.#options.logger.error('failed to close the database', { error });
+      this.#isWhole &&= error === null;
       done();
     });
+  }
+
+  /** After {@link closeThen}, and with the log closed: looks at what is left behind, if that is wanted. A fault ends the process. */
+  verifyLeft(): void {
+    const { config, disk } = this.#options;
+    // In the middle of a replacement, memory and file are not of one state.
+    const isLoaded = this.#applier !== null && this.#readers === null;
+    if (!config.verify || !this.#isWhole || !isLoaded || this.#alarms.hasCorrupt) return;
+    const logger = this.#options.logger.child({ caller: 'server/verify' });
+    verifyLeft({ config, disk, logger, store: this.store, lessor: this.lessor });
   }
 
   // --- facts

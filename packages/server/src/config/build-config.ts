@@ -64,7 +64,8 @@ export interface DerivedUrls {
   readonly initialCluster: string;
 }
 
-export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]): Config {
+/** What flags, or a file in their place, decide. */
+export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]): Omit<Config, 'verify'> {
   checkLogging(flags);
   checkUrls(flags, urls, notices);
   checkTiming(flags);

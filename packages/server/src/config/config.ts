@@ -39,6 +39,8 @@ export interface Config {
   readonly initialCluster: string;
   readonly initialClusterState: InitialClusterState;
   readonly initialClusterToken: string;
+  /** `ETCD_VERIFY`: the member checks its data at its start and at its end. */
+  readonly verify: boolean;
   /** `--force-new-cluster`: go on alone with the data of a member of a cluster that is lost. */
   readonly forceNewCluster: boolean;
   readonly strictReconfigCheck: boolean;

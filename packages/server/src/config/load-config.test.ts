@@ -182,6 +182,18 @@ test('variables that nobody recognizes are named, but not what is in them', asyn
   assert.equal(text.includes('ETCD_NODE_OPTIONS'), false);
 });
 
+test('ETCD_VERIFY has a member check its data, under the names that etcd has for that', async () => {
+  const verifies = async (value: string | undefined): Promise<boolean> => {
+    const request = await loadConfig([], world({ environment: { ETCD_VERIFY: value } }));
+    assert.ok(request.kind === 'run');
+    assert.equal(JSON.stringify(request.notices).includes('ETCD_VERIFY'), false);
+    return request.config.verify;
+  };
+  for (const value of ['all', 'ALL', 'storage_wal']) assert.equal(await verifies(value), true, value);
+  for (const value of [undefined, '', 'assert', 'lock', 'true'])
+    assert.equal(await verifies(value), false, value);
+});
+
 test('listening explicitly means advertising explicitly', async () => {
   const expected = '--advertise-client-urls is required when --listen-client-urls is set explicitly';
   assert.equal((await refusal(['--listen-client-urls=http://127.0.0.1:1'])).message, expected);

@@ -39,8 +39,12 @@ const DEFAULT_PEER_URL = 'http://localhost:2380';
 const DEFAULT_CLIENT_URL = 'http://localhost:2379';
 const DEFAULT_NAME = 'default';
 
-/** Names that begin like a flag's environment name but belong to the launcher and the test suites. */
-const OTHER_ENVIRONMENT_NAMES: ReadonlySet<string> = new Set(['ETCD_NODE_OPTIONS', 'ETCD_VERIFY']);
+/** No flag, as in etcd: what a member checks of its data at its start and at its end. */
+const VERIFY_ENVIRONMENT_NAME = 'ETCD_VERIFY';
+/** Etcd's name for those checks, and that for all there are. Its other names are of checks inside its own locks. */
+const VERIFY_VALUES: ReadonlySet<string> = new Set(['all', 'storage_wal']);
+/** Names that begin like a flag's environment name but are none's. */
+const OTHER_ENVIRONMENT_NAMES: ReadonlySet<string> = new Set(['ETCD_NODE_OPTIONS', VERIFY_ENVIRONMENT_NAME]);
 
 /** etcd warns about this one by itself: it would mean the flag --version. */
 const VERSION_ENVIRONMENT_NAME = 'ETCD_VERSION';
@@ -132,9 +136,13 @@ function finish(flags: FlagSet, world: StartWorld, notices: Notice[], noAdvertis
   }
   applySupport(flags, notices);
   const urls = deriveUrls(flags, world, notices, noAdvertised);
-  const config = buildConfig(flags, urls, notices);
+  const config = { ...buildConfig(flags, urls, notices), verify: isVerifying(world) };
   addConfigNotices(flags, config, notices);
   return config;
+}
+
+function isVerifying({ environment }: StartWorld): boolean {
+  return VERIFY_VALUES.has((environment[VERIFY_ENVIRONMENT_NAME] ?? '').toLowerCase());
 }
 
 function readEnvironment(

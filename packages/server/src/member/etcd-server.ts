@@ -351,6 +351,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       this.#options.onTurnEnd();
       this.#state.closeThen(() => {
         this.#parts.wal.close();
+        this.#state.verifyLeft();
         done();
       });
     });

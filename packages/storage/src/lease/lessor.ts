@@ -316,6 +316,22 @@ export class Lessor implements LeaseKeeper {
     return Array.from(order, (place) => this.#table.id(place % ROW_SPAN));
   }
 
+  /** What of a backend's leases is not what is known here, the first finding; null if nothing is. For checks. */
+  differenceFrom(reader: BackendReader): string | null {
+    let count = 0;
+    let problem: string | null = null;
+    forEachLease(reader, ({ id, ttl, remainingTtl }) => {
+      count++;
+      const row = this.#table.find(id);
+      if (row === 0) problem ??= `lease ${id} is not known`;
+      else if (this.#table.ttl.get(row) !== Math.max(ttl, this.#minTtl))
+        problem ??= `lease ${id} has another TTL`;
+      else if (remainingTtl > ttl) problem ??= `lease ${id} has more left than it was given`;
+    });
+    if (problem !== null || count === this.#table.count) return problem;
+    return `${this.#table.count} leases are known, and ${count} are there`;
+  }
+
   // --- the primary
 
   /** This member decides about expiry from now on. Every lease gets its (remaining) TTL anew, plus `extendMs`. */

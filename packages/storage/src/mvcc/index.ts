@@ -69,6 +69,7 @@ export {
   put,
   type TxnOptions,
 } from './txn.ts';
+export { indexProblem, type VerifiedStore } from './verify-index.ts';
 export { WatchHub } from './watch/watch-hub.ts';
 export type {
   WatchRequest,

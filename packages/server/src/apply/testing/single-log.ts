@@ -3,7 +3,14 @@
  * returns, by the production applier, on a simulated disk. A test may put its own {@link Access} in the place of the open one.
  */
 import type { InternalError } from '@etcd/api';
-import { type ConfChange, ConfState, Entry, EntryType, encodeConfChange } from '@etcd/api/raftpb';
+import {
+  type ConfChange,
+  ConfChangeType,
+  ConfState,
+  Entry,
+  EntryType,
+  encodeConfChange,
+} from '@etcd/api/raftpb';
 import { SILENT_LOGGER } from '@etcd/base';
 import { AuthStore, type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import { Backend } from '@etcd/storage/backend';
@@ -63,6 +70,7 @@ export class SingleLog implements ApplierHost {
   rules: Access = OPEN_ACCESS;
   readonly #encoder: RequestEncoder;
   readonly #applier: Applier;
+  #confState: ConfState;
 
   constructor(options: SingleLogOptions = {}) {
     const { clock, disk, metrics } = this;
@@ -83,6 +91,7 @@ export class SingleLog implements ApplierHost {
     this.quota = new Quota(this.backend, options.quotaBytes ?? Number.POSITIVE_INFINITY);
     this.membership = newCluster('token', options.members ?? new Map([['m1', ['http://localhost:2380']]]));
     this.memberId = this.membership.members()[0]!.id;
+    this.#confState = new ConfState({ voters: this.membership.members().map(({ id }) => id) });
     this.ids = new RequestIds(this.memberId, 1);
     this.#encoder = new RequestEncoder(this.ids);
     this.lessor = new Lessor({ backend: this.backend, clock, minTtl: 1 });
@@ -170,9 +179,17 @@ export class SingleLog implements ApplierHost {
 
   // --- the applier's host
 
-  applyConfChange(change: ConfChange): ConfState {
-    this.told.push(`conf change for ${change.nodeId.toString(16)}`);
-    return new ConfState({ voters: [change.nodeId] });
+  /** Raft's configuration, as far as changes of one member at a time go. */
+  applyConfChange({ type, nodeId }: ConfChange): ConfState {
+    this.told.push(`conf change for ${nodeId.toString(16)}`);
+    if (nodeId !== 0n && type !== ConfChangeType.ConfChangeUpdateNode) {
+      const voters = this.#confState.voters.filter((id) => id !== nodeId);
+      const learners = this.#confState.learners.filter((id) => id !== nodeId);
+      if (type === ConfChangeType.ConfChangeAddNode) voters.push(nodeId);
+      if (type === ConfChangeType.ConfChangeAddLearnerNode) learners.push(nodeId);
+      this.#confState = new ConfState({ voters, learners });
+    }
+    return this.#confState;
   }
 
   onMemberChange(): void {
