@@ -1,0 +1,310 @@
+/** The raft loop with production raft and log, on a simulated clock and disk; the member around it only takes notes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  ConfState,
+  Entry,
+  EntryType,
+  Message,
+  MessageType,
+  Snapshot,
+  SnapshotMetadata,
+} from '@etcd/api/raftpb';
+import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
+import { DiskError, SeededRandom, SILENT_LOGGER } from '@etcd/base';
+import { MemoryStorage, RawNode } from '@etcd/raft';
+import { createWal, readWal, type Wal } from '@etcd/storage/wal';
+import { SimClock, SimDisk } from '@etcd/testing';
+import { RaftLoop, type RaftLoopHost } from './raft-loop.ts';
+
+const SELF = 1n;
+const LEADER = 2n;
+const HEARTBEAT_MS = 100;
+const REQUEST_TIMEOUT_MS = 5000;
+
+class Member implements RaftLoopHost {
+  readonly clock = new SimClock();
+  readonly disk: SimDisk;
+  readonly storage = new MemoryStorage();
+  readonly node: RawNode;
+  readonly wal: Wal;
+  readonly loop: RaftLoop;
+  isHeldBack = false;
+  /** The data of what was applied, one list for each time. */
+  readonly applied: string[][] = [];
+  readonly dropped: number[] = [];
+  readonly sent: Message[] = [];
+  readonly fatal: DiskError[] = [];
+  turns = 0;
+  /** Ends the installation of the snapshot that has come. */
+  installed: (() => void) | null = null;
+  /** The next write fails. */
+  breaks = false;
+
+  constructor(voters: readonly bigint[] = [SELF]) {
+    const { clock, storage } = this;
+    this.disk = new SimDisk({
+      schedule: (_operation, complete) => clock.setTimer(1, complete),
+      onOperation: ({ kind, path }) => {
+        if (this.breaks && kind === 'write') throw new DiskError('EIO', path, 'write error');
+      },
+    });
+    const metadata = new SnapshotMetadata({ confState: new ConfState({ voters: [...voters] }) });
+    storage.applySnapshot(new Snapshot({ metadata }));
+    this.node = new RawNode({
+      id: SELF,
+      storage,
+      random: new SeededRandom(1),
+      electionTicks: 10,
+      heartbeatTicks: 1,
+      maxInflightMsgs: 16,
+    });
+    this.wal = createWal(
+      { disk: this.disk, clock, directory: '/wal', segmentSizeBytes: 65_536 },
+      Buffer.from('m'),
+    );
+    this.loop = new RaftLoop({
+      node: this.node,
+      storage,
+      wal: this.wal,
+      clock,
+      logger: SILENT_LOGGER,
+      host: this,
+      heartbeatIntervalMs: HEARTBEAT_MS,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    });
+  }
+
+  /** Leads, alone. */
+  lead(): this {
+    this.loop.start();
+    this.node.campaign();
+    this.loop.wake();
+    this.clock.settle();
+    this.applied.length = 0;
+    return this;
+  }
+
+  propose(...texts: string[]): void {
+    for (const text of texts) this.loop.propose(Buffer.from(text), text.charCodeAt(0));
+  }
+
+  stop(): boolean {
+    let isStopped = false;
+    this.loop.stopThen(() => {
+      isStopped = true;
+    });
+    this.clock.settle();
+    return isStopped;
+  }
+
+  /** What the next start would find. */
+  logged(): string[] {
+    const entries: Entry[] = [];
+    const sink = { append: (entry: Entry) => void entries.push(entry), reset: () => {} };
+    readWal({ disk: this.disk, directory: '/wal' }, { index: 0, term: 0 }, sink);
+    return entries.map(({ data }) => Buffer.from(data).toString());
+  }
+
+  onTurnStart(): void {}
+  onTick(): void {}
+  onSoftState(): void {}
+  onReadState(): void {}
+  onProposalDropped(idSuffix: number): void {
+    this.dropped.push(idSuffix);
+  }
+  apply(entries: readonly Entry[]): void {
+    for (const { index } of entries)
+      assert.ok(index <= this.wal.lastIndex, 'nothing is applied before it is logged');
+    this.applied.push(entries.map(({ data }) => Buffer.from(data).toString()));
+  }
+  saveSnapshotFile(_snapshot: Snapshot, done: (error: DiskError | null) => void): void {
+    this.clock.setTimer(1, () => done(null));
+  }
+  installSnapshot(_snapshot: Snapshot, done: () => void): void {
+    this.installed = done;
+  }
+  send(messages: readonly Message[]): void {
+    this.sent.push(...messages);
+  }
+  onSaved(): void {}
+  onTurnEnd(): void {
+    this.turns++;
+  }
+  onFatal(error: DiskError): void {
+    this.fatal.push(error);
+  }
+}
+
+test('what is proposed in one turn is one batch: logged, then applied together and in order', () => {
+  const member = new Member().lead();
+  member.propose('a', 'b', 'c');
+  assert.deepEqual(member.applied, [], 'nothing happens within the call');
+  assert.equal(member.loop.queuedCount, 3);
+  member.clock.settle();
+  assert.deepEqual(member.applied, [['a', 'b', 'c']]);
+  assert.deepEqual(member.logged().slice(-3), ['a', 'b', 'c']);
+});
+
+test('a member that is held back takes nothing on until it is not', () => {
+  const member = new Member().lead();
+  member.isHeldBack = true;
+  member.propose('a');
+  member.clock.settle();
+  assert.deepEqual(member.applied, []);
+  member.isHeldBack = false;
+  member.loop.wake();
+  member.clock.settle();
+  assert.deepEqual(member.applied, [['a']]);
+});
+
+test('a task has the log for itself until it gives it back', () => {
+  const member = new Member().lead();
+  let giveBack: () => void = () => {};
+  member.loop.withLog((_wal, done) => {
+    giveBack = done;
+  });
+  member.propose('a');
+  member.clock.settle();
+  assert.deepEqual(member.applied, [], 'a batch waits for the task');
+  giveBack();
+  member.clock.settle();
+  assert.deepEqual(member.applied, [['a']]);
+});
+
+test('a task that gives the log back twice ends the process: two would have it', () => {
+  const member = new Member().lead();
+  let giveBack: () => void = () => {};
+  member.loop.withLog((_wal, done) => {
+    giveBack = done;
+  });
+  member.clock.settle();
+  giveBack();
+  assert.throws(() => giveBack(), /given the log back twice/);
+});
+
+test('stopping waits for whoever has the log, and nothing is taken on afterwards', () => {
+  const member = new Member().lead();
+  let giveBack: () => void = () => {};
+  member.loop.withLog((_wal, done) => {
+    giveBack = done;
+  });
+  member.clock.settle();
+  let isStopped = false;
+  member.loop.stopThen(() => {
+    isStopped = true;
+  });
+  member.propose('late');
+  member.clock.settle();
+  assert.equal(isStopped, false);
+  giveBack();
+  assert.equal(isStopped, true);
+  member.clock.advance(10 * HEARTBEAT_MS);
+  assert.deepEqual(member.applied, []);
+});
+
+test('a log that can not be written ends the member: nothing of the batch is applied or sent', () => {
+  const member = new Member().lead();
+  member.sent.length = 0;
+  member.breaks = true;
+  member.propose('a');
+  member.clock.settle();
+  assert.equal(member.fatal.length, 1);
+  assert.equal(member.fatal[0]!.code, 'EIO');
+  assert.deepEqual([member.applied, member.sent], [[], []]);
+});
+
+test('without a leader proposals wait, and those that nobody awaits any more are forgotten', () => {
+  const member = new Member([SELF, LEADER]);
+  member.loop.start();
+  member.propose('a', 'b', 'c');
+  member.clock.settle();
+  assert.equal(member.loop.queuedCount, 3);
+  member.loop.forget((id) => id === 'b'.charCodeAt(0));
+  assert.equal(member.loop.queuedCount, 1);
+  assert.deepEqual(member.dropped, [], 'their proposers were told when they timed out');
+});
+
+test('what only a leader may decide is dropped by a member that does not lead', () => {
+  const member = new Member([SELF, LEADER]);
+  member.loop.start();
+  member.loop.proposeAsLeader(Buffer.from('a'), 7);
+  member.clock.settle();
+  assert.deepEqual(member.dropped, [7]);
+});
+
+test('a snapshot is recorded once: one that is not newer than what the log has is not', () => {
+  const member = new Member().lead();
+  member.propose('a', 'b');
+  member.clock.settle();
+  const outcomes: boolean[] = [];
+  const record = (index: number): void => {
+    const confState = new ConfState({ voters: [SELF] });
+    member.loop.saveSnapshotRecord(new WalSnapshot({ index, term: 1, confState }), (error, isRecorded) => {
+      assert.equal(error, null);
+      outcomes.push(isRecorded);
+    });
+    member.clock.advance(10);
+  };
+  record(2);
+  record(2);
+  record(1);
+  record(3);
+  assert.deepEqual(outcomes, [true, false, false, true]);
+  assert.equal(member.wal.snapshotIndex, 3);
+});
+
+/** A follower to which the leader has sent a snapshot at index 10. */
+function withSnapshot(): Member {
+  const member = new Member([SELF, LEADER]);
+  member.loop.start();
+  const confState = new ConfState({ voters: [SELF, LEADER] });
+  const snapshot = new Snapshot({ metadata: new SnapshotMetadata({ index: 10, term: 3, confState }) });
+  member.loop.step(new Message({ type: MessageType.MsgSnap, from: LEADER, to: SELF, term: 3, snapshot }));
+  member.clock.advance(20);
+  return member;
+}
+
+function append(member: Member, index: number, entry: Partial<Entry> = {}): void {
+  const entries = [new Entry({ index, term: 3, data: Buffer.from(`e${index}`), ...entry })];
+  const base = { type: MessageType.MsgApp, from: LEADER, to: SELF, term: 3, logTerm: 3 };
+  member.loop.step(new Message({ ...base, index: index - 1, commit: index, entries }));
+  member.clock.advance(20);
+}
+
+test('what is committed while a snapshot is being installed is logged, and applied behind it', () => {
+  const member = withSnapshot();
+  assert.notEqual(member.installed, null, 'the snapshot is durable, and being installed');
+  append(member, 11);
+  append(member, 12);
+  assert.equal(member.wal.lastIndex, 12);
+  assert.deepEqual(member.applied, []);
+  member.installed!();
+  assert.deepEqual(member.applied, [['e11', 'e12']]);
+  append(member, 13);
+  assert.deepEqual(member.applied.slice(1), [['e13']]);
+});
+
+test('a change of the configuration waits until the snapshot before it is installed', () => {
+  const member = withSnapshot();
+  append(member, 11, { type: EntryType.EntryConfChange, data: new Uint8Array(0) });
+  assert.equal(member.wal.lastIndex, 10, 'its batch is not even logged');
+  member.installed!();
+  member.clock.advance(20);
+  assert.deepEqual([member.wal.lastIndex, member.applied], [11, [['']]]);
+});
+
+test('a member can stop while a snapshot is being installed and a batch waits for that', () => {
+  const member = withSnapshot();
+  append(member, 11, { type: EntryType.EntryConfChange, data: new Uint8Array(0) });
+  assert.equal(member.stop(), true);
+  assert.deepEqual(member.applied, []);
+});
+
+test('a process that was paused ticks once, not once for each interval that it missed', () => {
+  const member = new Member([SELF, LEADER]);
+  member.loop.start();
+  const { turns } = member;
+  member.clock.advance(HEARTBEAT_MS * 3);
+  assert.equal(member.turns - turns, 4, 'the first turn, and one for each tick');
+});
