@@ -80,7 +80,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: 'a candidate with a shorter log gets votes',
     file: 'election.ts',
-    from: 'raft.log.isUpToDate(message.logTerm, message.index)',
+    from: 'raft.log.isUpToDate(logTerm, index)',
     to: 'true',
     world: GENERAL,
     seed: 1,

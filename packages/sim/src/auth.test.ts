@@ -19,6 +19,10 @@ const DENIED = 'etcdserver: permission denied';
 
 /** Requests that name something foreign, where an empty one would need nothing. */
 const SAMPLES: Readonly<Record<string, Uint8Array>> = {
+  '/etcdserverpb.Auth/UserAdd': encode(
+    pb.AuthUserAddRequestCodec,
+    new pb.AuthUserAddRequest({ name: 'new' }),
+  ),
   '/etcdserverpb.KV/Range': encode(pb.RangeRequestCodec, new pb.RangeRequest({ key: bytes('foreign') })),
   '/etcdserverpb.KV/RangeStream': encode(
     pb.RangeRequestCodec,
