@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Kind, programOf, QUICK_ELECTION } from '../../support/cluster.ts';
 import { EtcdServer } from '../../support/etcd-server.ts';
-import { foundedAt, needs, peer, ROOT, SUBJECT } from '../../support/programs.ts';
+import { needs, peer, ROOT, SUBJECT } from '../../support/programs.ts';
 import { eventually, run } from '../../support/run.ts';
 import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 import { goTool, KEYS, makeFiles } from './files.ts';
@@ -107,9 +107,8 @@ describe('restored members', needs('etcd 3.5', 'etcd 3.7'), () => {
     assert.equal(new Set(hashes.map(({ stdout }) => stdout)).size, 1);
   });
 
-  test('a snapshot of ours is restored by etcd 3.5, 3.7 and ours', async () => {
-    const { directory, snapshot } = await makeFiles(SUBJECT);
-    assert.ok(directory.length > 0 && foundedAt('3.7').length > 0);
+  test('a snapshot of ours is restored by etcd 3.7 and ours', async () => {
+    const { snapshot } = await makeFiles(SUBJECT);
     for (const tool of [goTool('3.7'), OURS]) {
       const founders = await restore(tool, snapshot, 1);
       await assertServes(founders, [tool === OURS ? 'ours' : '3.7']);
