@@ -32,6 +32,11 @@ const FAST_FORWARD_MS = 5000;
 /** Members that notice the end of their leader campaign after this long, and up to so much longer: rarely two at a time. */
 const SUCCESSION_MS = 10;
 const SUCCESSION_SPREAD_MS = 150;
+/**
+ * So often a split vote is followed by a campaign at once. Each one makes the others wait anew, so whoever can't win for another reason
+ * (its log is behind, a voter is missing) must leave the next try to those whose own time comes.
+ */
+const MAX_REPEATS = 2;
 /** Who has led for less than this, in election timeouts, does not hand over because of a slow disk: so the cluster has a rest. */
 const SLOW_DISK_PAUSE = 10;
 
@@ -49,6 +54,8 @@ export class Leadership {
   #lead = 0n;
   /** The last term in which the vote was seen to be split. */
   #splitTerm = 0;
+  /** Campaigns that followed a split vote at once since there was a leader. */
+  #repeatCount = 0;
   /** When the leader that is known now was first heard of. */
   #leaderSinceMs = Number.NEGATIVE_INFINITY;
 
@@ -86,6 +93,7 @@ export class Leadership {
     this.#log(lead);
     this.#lead = lead;
     if (lead === 0n) return false;
+    this.#repeatCount = 0;
     this.#leaderSinceMs = this.#options.clock.now();
     this.#transfer.onLeader(lead);
     return true;
@@ -151,11 +159,13 @@ export class Leadership {
     const { node, clock, link, random, logger, wake } = this.#options;
     const { term } = node;
     if (node.raftState !== RaftState.Candidate || term === this.#splitTerm) return;
+    if (this.#repeatCount >= MAX_REPEATS) return;
     if (node.unansweredVoters().some((id) => link.isActive(id))) return;
     this.#splitTerm = term;
     clock.setTimer(random.below(SUCCESSION_SPREAD_MS), () => {
       if (node.raftState !== RaftState.Candidate || node.term !== term) return;
       logger.info('the vote was split: campaigning again', { term });
+      this.#repeatCount++;
       node.campaign();
       wake();
     });

@@ -76,7 +76,7 @@ export class WatchHub implements PreviousPair {
   }
 
   newStream(sink: WatchSink): WatchStream {
-    assert(!this.#isClosed, 'watch hub: used after close');
+    // Of a hub that is closed, too: whoever comes while the member stops hears nothing until its stream is ended.
     this.#streamCount++;
     return new WatchStream(this, sink);
   }
