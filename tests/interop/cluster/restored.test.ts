@@ -13,7 +13,7 @@ import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 
 const KEYS = 20;
 const FLAGS = [...QUICK_ELECTION, '--snapshot-count=50'];
-const options = needs('etcd 3.4', 'etcd 3.5');
+const options = needs('etcd 3.4', 'etcd 3.5', 'etcd 3.6', 'etcd 3.7');
 const API = { env: { ETCDCTL_API: '3' } };
 
 interface Founder {
@@ -92,7 +92,7 @@ async function assertWhole(servers: readonly EtcdServer[], names: readonly strin
   }
 }
 
-for (const kind of ['3.4', '3.5'] as const) {
+for (const kind of ['3.4', '3.5', '3.6', '3.7'] as const) {
   test(`a cluster restored by ${kind} becomes one of ours, member by member`, options, async () => {
     const founders = await restore(kind, await savedSnapshot(kind), 3);
     const names = founders.map(({ name }) => name);
