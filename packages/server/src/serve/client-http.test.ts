@@ -37,14 +37,19 @@ class FakeMember {
       },
       membership: { version: parseVersion('3.6.0') },
       backend: { get: () => null, forEach: () => {} },
-      logger: { error: () => {}, warn: (message) => void this.warnings.push(message) },
+      logger: { error: (...line) => this.#keep(...line), warn: (...line) => this.#keep(...line) },
       read: (reader) => {
         if (this.readError === null) reader.onReadable();
         else reader.onUnreadable(this.readError);
       },
       ...changes,
     };
-    this.#http = new ClientHttp(this.facts, () => void this.scrapes++);
+    this.#http = new ClientHttp(this.facts, 'client', () => void this.scrapes++);
+  }
+
+  #keep(message: string, fields: object = {}): void {
+    const { reason: _, output: __, ...short } = fields as Record<string, unknown>;
+    this.warnings.push(`${message} ${JSON.stringify(short)}`);
   }
 
   get(target: string, method = 'GET'): HttpAnswer {
@@ -88,7 +93,7 @@ test('without a leader a member is not healthy, but for those who read what it h
   assert.equal(member.health('/health'), unhealthy('RAFT NO LEADER'));
   assert.equal(member.health('/health?serializable=true'), HEALTHY);
   assert.equal(member.metrics.handles.healthFailures.value, 1);
-  assert.deepEqual(member.warnings, ['/health error']);
+  assert.deepEqual(member.warnings, ['/health error {"status-code":503}']);
 });
 
 test('a member that can not read says why', () => {
@@ -141,6 +146,31 @@ test('checks can be asked for one by one, left out, and told in full', () => {
   assert.equal(member.get('/livez/serializable_read/more').status, 404);
 });
 
+test('what went wrong is in the log, and so are checks that there are not', () => {
+  const member = new FakeMember({ isLearner: true });
+  member.get('/readyz');
+  member.get('/livez', 'POST');
+  member.get('/readyz?exclude=non_learner&exclude=nothing&exclude=');
+  assert.deepEqual(member.warnings, [
+    'Health check error {"path":"/readyz","status-code":503}',
+    'Health request error {"path":"/livez","status-code":405}',
+    'some health checks cannot be excluded {"missing-health-checks":"\\"nothing\\""}',
+  ]);
+});
+
+test('a listener for metrics has health and metrics only', () => {
+  const { facts } = new FakeMember();
+  const http = new ClientHttp(facts, 'metrics', () => {});
+  const statuses = ['/health', '/livez', '/readyz', '/version', '/debug/vars'].map((target) => {
+    let status = 0;
+    http.answer({ method: 'GET', target, acceptsGzip: false }, (answer) => {
+      status = answer.status;
+    });
+    return status;
+  });
+  assert.deepEqual(statuses, [200, 200, 200, 404, 404]);
+});
+
 test('each check is counted by its outcome', () => {
   const member = new FakeMember({ isLearner: true });
   member.get('/readyz');
@@ -154,7 +184,7 @@ test('each check is counted by its outcome', () => {
 
 test('health is asked for with GET, of paths that there are', () => {
   const member = new FakeMember();
-  for (const path of ['/health', '/livez', '/readyz', '/version', '/metrics', '/debug/vars']) {
+  for (const path of ['/health', '/livez', '/readyz', '/version', '/debug/vars']) {
     const { status, headers } = member.get(path, 'POST');
     assert.equal(status, 405, path);
     assert.deepEqual(headers[0], ['allow', 'GET'], path);
@@ -183,7 +213,7 @@ test('the version is that of the program, of its cluster and of its database', (
 
 test('a scrape is told beforehand, and gets what was counted', async () => {
   const member = new FakeMember();
-  const http = new ClientHttp(member.facts, () => void member.scrapes++);
+  const http = new ClientHttp(member.facts, 'client', () => void member.scrapes++);
   const { status, body } = await scrape(http, false);
   assert.deepEqual([status, member.scrapes], [200, 1]);
   assert.match(String(body), /^etcd_server_health_success 0$/m);
@@ -197,7 +227,7 @@ test('a scrape that fails is an error of the server, and nothing else', async ()
     handles: new FakeMember().metrics.handles,
     render: () => Promise.reject(new Error('no registry')),
   };
-  const http = new ClientHttp(new FakeMember({ metrics: failing }).facts, () => {});
+  const http = new ClientHttp(new FakeMember({ metrics: failing }).facts, 'client', () => {});
   const { status, body } = await scrape(http, true);
   assert.deepEqual([status, body], [500, 'failed to render metrics\n']);
 });

@@ -20,33 +20,30 @@ interface ClientQuestion extends HttpQuestion {
   readonly acceptsGzip: boolean;
 }
 
+/** Which listener the pages are on: those for metrics have fewer, as in etcd. */
+export type PagesListener = 'client' | 'metrics';
+
 type ClientAnswering = (answer: Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Array }) => void;
 
 export class ClientHttp {
   readonly #member: HealthFacts;
+  readonly #listener: PagesListener;
   /** Refreshes what is only counted when somebody looks. */
   readonly #beforeScrape: () => void;
 
-  constructor(member: HealthFacts, beforeScrape: () => void) {
+  constructor(member: HealthFacts, listener: PagesListener, beforeScrape: () => void) {
     this.#member = member;
+    this.#listener = listener;
     this.#beforeScrape = beforeScrape;
   }
 
   answer({ method, target, acceptsGzip }: ClientQuestion, done: ClientAnswering): void {
     const { path, query } = splitTarget(target);
-    switch (path) {
-      case '/debug/vars':
-        if (method !== 'GET') return done(methodNotAllowed('GET'));
-        return done(httpJson(debugVars(this.#member)));
-      case '/health':
-        return answerHealth(this.#member, method, query, done);
-      case '/version':
-        return this.#version(method, done);
-      case '/metrics':
-        return this.#metrics(method, acceptsGzip, done);
-      default:
-        if (!answerChecks(this.#member, method, path, query, done)) done(NOT_FOUND);
-    }
+    if (path === '/health') return answerHealth(this.#member, method, query, done);
+    if (path === '/metrics') return this.#metrics(acceptsGzip, done);
+    if (answerChecks(this.#member, method, path, query, done)) return;
+    if (this.#listener === 'client' && this.#answerFacts(path, method, done)) return;
+    done(NOT_FOUND);
   }
 
   /** For `node:http`. */
@@ -73,13 +70,16 @@ export class ClientHttp {
     });
   }
 
-  #version(method: string, done: Answering): void {
-    if (method !== 'GET') return done(methodNotAllowed('GET'));
-    done(httpJson(versionJson(this.#member)));
+  /** What only clients are told; false for any other path. */
+  #answerFacts(path: string, method: string, done: Answering): boolean {
+    const read = path === '/version' ? versionJson : path === '/debug/vars' ? debugVars : null;
+    if (read === null) return false;
+    done(method === 'GET' ? httpJson(read(this.#member)) : methodNotAllowed('GET'));
+    return true;
   }
 
-  #metrics(method: string, acceptsGzip: boolean, done: ClientAnswering): void {
-    if (method !== 'GET' && method !== 'HEAD') return done(methodNotAllowed('GET'));
+  /** Whatever the method is, as in etcd. */
+  #metrics(acceptsGzip: boolean, done: ClientAnswering): void {
     this.#beforeScrape();
     this.#member.metrics.render().then(
       ({ contentType, text }) => {

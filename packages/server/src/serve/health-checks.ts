@@ -54,16 +54,32 @@ export function answerChecks(
   const isKnown = name === undefined || checks.has(name);
   if (!isKnown) return false;
   if (method !== 'GET') {
+    member.logger.warn('Health request error', { path, 'status-code': 405 });
     done(methodNotAllowed('GET'));
     return true;
   }
-  const excluded = new Set(query.getAll('exclude'));
-  const names = name === undefined ? [...checks.keys()].filter((check) => !excluded.has(check)) : [name];
+  const names = name === undefined ? chosenChecks(member, checks, query) : [name];
   runChecks(member, group, names, (isHealthy, report) => {
-    if (!isHealthy) done(httpError(503, report));
-    else done(httpText(query.has('verbose') ? `${report}ok\n` : 'ok\n'));
+    if (isHealthy) return done(httpText(query.has('verbose') ? `${report}ok\n` : 'ok\n'));
+    member.logger.error('Health check error', { path, reason: report, 'status-code': 503 });
+    done(httpError(503, report));
   });
   return true;
+}
+
+/** All but those that are left out. A probe may be older or newer than the member, so unknown names are no error. */
+function chosenChecks(
+  member: HealthFacts,
+  checks: ReadonlyMap<string, Check>,
+  query: URLSearchParams,
+): string[] {
+  const excluded = new Set(query.getAll('exclude').filter((name) => name !== ''));
+  const unknown = [...excluded].filter((name) => !checks.has(name)).map((name) => JSON.stringify(name));
+  if (unknown.length > 0) {
+    const missing = { 'missing-health-checks': unknown.join() };
+    member.logger.warn('some health checks cannot be excluded', missing);
+  }
+  return [...checks.keys()].filter((name) => !excluded.has(name));
 }
 
 function runChecks(
@@ -95,7 +111,10 @@ export function answerHealth(
   query: URLSearchParams,
   done: Answering,
 ): void {
-  if (method !== 'GET') return done(methodNotAllowed('GET'));
+  if (method !== 'GET') {
+    member.logger.warn('/health error', { 'status-code': 405 });
+    return done(methodNotAllowed('GET'));
+  }
   const { healthSuccess, healthFailures } = member.metrics.handles;
   const finish = (reason: string): void => {
     const body = JSON.stringify({ health: String(reason === ''), reason });

@@ -106,7 +106,7 @@ class RunningMember {
   readonly #authentication: Authentication;
   readonly #security: Security;
   #front: ClientFront | null = null;
-  #pages: ClientHttp | null = null;
+  #metricsPages: ClientHttp | null = null;
 
   constructor(
     options: MemberOptions,
@@ -139,7 +139,7 @@ class RunningMember {
     const { config } = this.#options;
     type Http1 = Parameters<ClientHttp['onHttp1']>;
     const http = { onHttp1: (...call: Http1) => this.#front!.onHttp1(...call) };
-    const pages = { onHttp1: (...call: Http1) => this.#pages!.onHttp1(...call) };
+    const pages = { onHttp1: (...call: Http1) => this.#metricsPages!.onHttp1(...call) };
     const grpc = this.#grpc;
     const separateHttp = config.listenClientHttpUrls.length > 0;
     await this.#listenAll(config.listenPeerUrls, 'peer', { grpc: null, http: this.#network.http });
@@ -176,10 +176,9 @@ class RunningMember {
       onRemoved: () => removed.resolve(),
     });
     const services = registerServices(server, grpc);
-    const pages = new ClientHttp(server, connectMetrics(server, grpc, metrics));
-    const front = this.#newFront(server, pages);
-    this.#pages = pages;
-    this.#front = front;
+    const beforeScrape = connectMetrics(server, grpc, metrics);
+    this.#metricsPages = new ClientHttp(server, 'metrics', beforeScrape);
+    this.#front = this.#newFront(server, new ClientHttp(server, 'client', beforeScrape));
     server.start();
     this.#open('peer');
     this.#open('metrics');
