@@ -18,7 +18,7 @@ export const PACKAGES: Edges = {
   server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host'],
   etcd: ['base', 'host', 'server'],
   etcdutl: ['base', 'api', 'bbolt', 'storage', 'host'],
-  etcdctl: ['base', 'api', 'client', 'host'],
+  etcdctl: ['base', 'api', 'client', 'host', 'etcdutl'],
   testing: ['base'],
   sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host', 'server', 'testing'],
 };

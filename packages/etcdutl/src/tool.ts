@@ -76,10 +76,10 @@ export function removeFile(disk: Disk, path: string): void {
 }
 
 /** Lets signals in between two steps of long work: whoever presses ^C gets what was begun tidied up. */
-export async function runSteps<T>(
-  steps: Generator<T, void, void>,
+export async function runSteps<T, R>(
+  steps: Generator<T, R, void>,
   onStep: (value: T) => void = () => {},
-): Promise<void> {
+): Promise<R> {
   let isInterrupted = false;
   const interrupt = (): void => {
     isInterrupted = true;
@@ -87,11 +87,13 @@ export async function runSteps<T>(
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
   try {
-    for (const value of steps) {
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) return value;
       onStep(value);
       await new Promise((resolve) => setImmediate(resolve));
-      if (isInterrupted)
-        throw new ExitError(EXIT.INTERRUPTED, 'interrupted; what was begun has been removed');
+      if (!isInterrupted) continue;
+      throw new ExitError(EXIT.INTERRUPTED, 'interrupted; what was begun has been removed');
     }
   } finally {
     process.off('SIGINT', interrupt);

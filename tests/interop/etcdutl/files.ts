@@ -15,12 +15,12 @@ export interface Files {
   readonly snapshot: string;
 }
 
-/** Makes a member with puts, deletes, a lease and a compaction; `program` is run for the server. */
-export async function makeFiles(program: string): Promise<Files> {
+/** Makes a member with puts, deletes, a lease and a compaction; `program` is run for the server, with `flags` of its own. */
+export async function makeFiles(program: string, flags: readonly string[] = []): Promise<Files> {
   const directory = temporaryDirectory();
   const dataDir = join(directory, 'member');
   const snapshot = join(directory, 'snapshot.db');
-  const server = await EtcdServer.start({ program, dataDir, flags: FAST_ELECTION });
+  const server = await EtcdServer.start({ program, dataDir, flags: [...FAST_ELECTION, ...flags] });
   try {
     const ctl = async (...args: string[]): Promise<void> => {
       const tool = peer('3.5', 'etcdctl');

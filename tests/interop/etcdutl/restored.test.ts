@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Kind, programOf, QUICK_ELECTION } from '../../support/cluster.ts';
 import { EtcdServer } from '../../support/etcd-server.ts';
-import { needs, peer, ROOT, SUBJECT } from '../../support/programs.ts';
+import { foundedAt, needs, peer, ROOT, SUBJECT } from '../../support/programs.ts';
 import { eventually, run } from '../../support/run.ts';
 import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 import { goTool, KEYS, makeFiles } from './files.ts';
@@ -113,5 +113,18 @@ describe('restored members', needs('etcd 3.5', 'etcd 3.7'), () => {
       const founders = await restore(tool, snapshot, 1);
       await assertServes(founders, [tool === OURS ? 'ours' : '3.7']);
     }
+  });
+
+  test('a snapshot of ours, of a cluster at version 3.5, is read and restored by the tools of etcd 3.5', async () => {
+    const { snapshot } = await makeFiles(SUBJECT, foundedAt('3.5'));
+    const tools = [goTool('3.5'), peer('3.5', 'etcdctl'), `${ROOT}bin/etcdctl`];
+    const statuses = await Promise.all(tools.map((each) => run(each, ['snapshot', 'status', snapshot])));
+    assert.match(statuses[0]?.stdout ?? '', /^[0-9a-f]+, \d+, \d+, .+B\n$/);
+    assert.equal(new Set(statuses.map(({ stdout }) => stdout)).size, 1);
+    for (const each of tools.slice(0, 2)) {
+      await assertServes(await restore(each, snapshot, 1), ['3.5']);
+      await assertServes(await restore(each, snapshot, 1), ['ours']);
+    }
+    await assertServes(await restore(goTool('3.5'), snapshot, 3), ['3.5', 'ours', '3.5']);
   });
 });

@@ -1,6 +1,10 @@
-/** `etcdctl snapshot save`: a copy of a member's database, which is whole or not there. */
+/**
+ * `etcdctl snapshot save`: a copy of a member's database, which is whole or not there. The other two commands are etcdutl's by now;
+ * documents and scripts name them here.
+ */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import type { EtcdClient } from '@etcd/client';
+import { RESTORE_FLAGS } from '@etcd/etcdutl/restore-flags';
 import { type Command, ExitError, type Invocation, Progress } from '@etcd/host/cli';
 import { onlyArgument } from '../arguments.ts';
 import { describeError } from '../describe-error.ts';
@@ -23,12 +27,39 @@ const SAVE: Command = {
   run: save,
 };
 
+const STATUS: Command = {
+  name: 'status',
+  usage: '<filename>',
+  summary: 'Prints what a snapshot holds (deprecated: etcdutl snapshot status)',
+  async run(invocation) {
+    sayMoved(invocation, 'status');
+    const { runStatus } = await import('@etcd/etcdutl/snapshot');
+    await runStatus(invocation);
+  },
+};
+
+const RESTORE: Command = {
+  name: 'restore',
+  usage: '<filename> [options]',
+  summary: 'Makes a data directory of a snapshot (deprecated: etcdutl snapshot restore)',
+  flags: RESTORE_FLAGS,
+  async run(invocation) {
+    sayMoved(invocation, 'restore');
+    const { runRestore } = await import('@etcd/etcdutl/snapshot');
+    await runRestore(invocation);
+  },
+};
+
+function sayMoved({ io }: Invocation, name: string): void {
+  io.error(`Deprecated: Use \`etcdutl snapshot ${name}\` instead.\n`);
+}
+
 export const SNAPSHOT: Command = {
   name: 'snapshot',
   usage: '<subcommand>',
   summary: 'Commands about copies of a member',
   group: GROUP.CLUSTER,
-  commands: [SAVE],
+  commands: [SAVE, STATUS, RESTORE],
 };
 
 async function save(invocation: Invocation): Promise<void> {

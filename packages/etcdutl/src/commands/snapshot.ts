@@ -1,72 +1,18 @@
 /** `etcdutl snapshot`: what a snapshot holds, and a data directory made of it. */
 import { lookup } from 'node:dns/promises';
 import { parseUrls, urlTexts } from '@etcd/base';
-import {
-  type Command,
-  ExitError,
-  type FlagDefinition,
-  humanBytes,
-  type Invocation,
-  Progress,
-} from '@etcd/host/cli';
+import { type Command, ExitError, humanBytes, type Invocation, Progress } from '@etcd/host/cli';
 import { bootstrapProblem, type Membership, newCluster, parseInitialCluster } from '@etcd/storage/membership';
 import { EXIT } from '../exit-codes.ts';
-import { checkFormat, printColumns } from '../print-rows.ts';
+import { type Column, checkFormat, printColumns } from '../print-rows.ts';
 import { readSnapshot } from '../snapshot/copy-snapshot.ts';
 import { restoreSnapshot } from '../snapshot/restore.ts';
+import { RESTORE_FLAGS } from '../snapshot/restore-flags.ts';
 import { checkStructure, readStatus, type SnapshotStatus } from '../snapshot/status.ts';
 import { type Verified, verifyRecords } from '../snapshot/verify.ts';
 import { checkExists, lockTimeoutMs, onlyArgument, openDatabase, runSteps, toolOf } from '../tool.ts';
 
-const DEFAULT_NAME = 'default';
-const DEFAULT_PEER_URLS = 'http://localhost:2380';
-
-const RESTORE_FLAGS: readonly FlagDefinition[] = [
-  { name: 'data-dir', type: 'string', usage: 'data directory to make (default <name>.etcd)' },
-  {
-    name: 'wal-dir',
-    type: 'string',
-    usage: 'directory for the log, if it is not to be in the data directory',
-  },
-  {
-    name: 'initial-cluster',
-    type: 'string',
-    default: `${DEFAULT_NAME}=${DEFAULT_PEER_URLS}`,
-    usage: 'members of the new cluster, as name=url,name=url',
-  },
-  {
-    name: 'initial-cluster-token',
-    type: 'string',
-    default: 'etcd-cluster',
-    usage: 'token of the new cluster, the same for all its members',
-  },
-  {
-    name: 'initial-advertise-peer-urls',
-    type: 'string',
-    default: DEFAULT_PEER_URLS,
-    usage: 'peer URLs of this member',
-  },
-  { name: 'name', type: 'string', default: DEFAULT_NAME, usage: 'name of this member' },
-  {
-    name: 'skip-hash-check',
-    type: 'bool',
-    usage: 'take a file without a digest, or with a wrong one, as one that was copied from a data directory',
-  },
-  {
-    name: 'initial-memory-map-size',
-    type: 'uint',
-    default: '10737418240',
-    usage: 'read for the sake of scripts: nothing is mapped here',
-  },
-  { name: 'bump-revision', type: 'uint', usage: 'how far the revision is to jump' },
-  {
-    name: 'mark-compacted',
-    type: 'bool',
-    usage: 'count everything before that as compacted (required with --bump-revision, and only then)',
-  },
-];
-
-export const STATUS: Command = {
+const STATUS: Command = {
   name: 'status',
   usage: '<filename>',
   summary: 'Prints what a snapshot holds',
@@ -75,7 +21,7 @@ export const STATUS: Command = {
   run: status,
 };
 
-export const RESTORE: Command = {
+const RESTORE: Command = {
   name: 'restore',
   usage: '<filename> --data-dir {output dir} [options]',
   summary: 'Makes a data directory of a snapshot',
@@ -109,28 +55,37 @@ export const SNAPSHOT: Command = {
 };
 
 async function status(invocation: Invocation): Promise<void> {
+  const found = await statusOf(invocation);
+  printColumns(invocation, [
+    ...statusColumns(found, found.totalKeys),
+    { head: 'version', field: 'Version', key: 'version', value: found.version },
+  ]);
+}
+
+/** As the tools of etcd up to 3.5 print it: whatever is in any bucket counts as a key. */
+export async function printOldStatus(invocation: Invocation): Promise<void> {
+  const found = await statusOf(invocation);
+  printColumns(invocation, statusColumns(found, found.totalEntries));
+}
+
+async function statusOf(invocation: Invocation): Promise<SnapshotStatus> {
   const path = onlyArgument(invocation.args, 'snapshot status requires exactly one argument');
   const tool = toolOf(invocation);
   checkExists(tool.disk, path);
   checkFormat(invocation);
   const database = await openDatabase(tool, path, { readOnly: true, timeoutMs: lockTimeoutMs(invocation) });
   try {
-    let found: SnapshotStatus | null = null;
-    const steps = (function* (): Generator<number, void, void> {
-      found = yield* readStatus(database);
-    })();
-    await runSteps(steps);
-    if (found !== null) printStatus(invocation, found);
+    return await runSteps(readStatus(database));
   } finally {
     database.close();
   }
 }
 
-function printStatus(invocation: Invocation, found: SnapshotStatus): void {
-  printColumns(invocation, [
+function statusColumns(found: SnapshotStatus, keys: number): Column[] {
+  return [
     { head: 'hash', field: 'Hash', key: 'hash', value: found.hash, text: found.hash.toString(16) },
     { head: 'revision', field: 'Revision', key: 'revision', value: found.revision },
-    { head: 'total keys', field: 'Keys', key: 'totalKey', value: found.totalKeys },
+    { head: 'total keys', field: 'Keys', key: 'totalKey', value: keys },
     {
       head: 'total size',
       field: 'Size',
@@ -138,8 +93,7 @@ function printStatus(invocation: Invocation, found: SnapshotStatus): void {
       value: found.totalSizeBytes,
       text: humanBytes(found.totalSizeBytes),
     },
-    { head: 'version', field: 'Version', key: 'version', value: found.version },
-  ]);
+  ];
 }
 
 async function verify(invocation: Invocation): Promise<void> {
@@ -156,12 +110,7 @@ async function verify(invocation: Invocation): Promise<void> {
     } finally {
       read.close();
     }
-    let found: Verified | null = null;
-    const steps = (function* (): Generator<number, void, void> {
-      found = yield* verifyRecords(database);
-    })();
-    await runSteps(steps);
-    if (found !== null) printVerified(invocation, found);
+    printVerified(invocation, await runSteps(verifyRecords(database)));
   } finally {
     database.close();
   }
@@ -180,7 +129,7 @@ function printVerified(invocation: Invocation, found: Verified): void {
   ]);
 }
 
-async function restore(invocation: Invocation): Promise<void> {
+export async function restore(invocation: Invocation): Promise<void> {
   const { flags } = invocation;
   const snapshotPath = onlyArgument(invocation.args, 'snapshot restore requires exactly one argument');
   const bumpRevision = flags.number('bump-revision');

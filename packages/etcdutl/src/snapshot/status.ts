@@ -10,6 +10,8 @@ export interface SnapshotStatus {
   readonly revision: number;
   /** Keys that are there at the newest revision. */
   readonly totalKeys: number;
+  /** Everything in all buckets. */
+  readonly totalEntries: number;
   readonly totalSizeBytes: number;
   /** Empty where the file does not say. */
   readonly version: string;
@@ -56,6 +58,7 @@ export function* checkStructure(database: Database, read: ReadTransaction): Gene
 
 class StatusWalk {
   byteCount = 0;
+  #entries = 0;
   #crc = 0;
   #isKeys = false;
   #revision = 0;
@@ -71,6 +74,7 @@ class StatusWalk {
   /** Takes in what the cursor stands on; true once in a while, for a pause. */
   take(cursor: Cursor): boolean {
     const { bytes, keyStart, keyEnd, valueStart, valueEnd } = cursor;
+    this.#entries++;
     this.#crc = crc32cUpdate(this.#crc, bytes, keyStart, keyEnd);
     // Of a nested bucket, which etcd has none of, the name counts alone.
     if (!cursor.isBucket) this.#crc = crc32cUpdate(this.#crc, bytes, valueStart, valueEnd);
@@ -81,8 +85,13 @@ class StatusWalk {
     return true;
   }
 
-  result(): Pick<SnapshotStatus, 'hash' | 'revision' | 'totalKeys'> {
-    return { hash: this.#crc, revision: this.#revision, totalKeys: this.#keys.size };
+  result(): Pick<SnapshotStatus, 'hash' | 'revision' | 'totalKeys' | 'totalEntries'> {
+    return {
+      hash: this.#crc,
+      revision: this.#revision,
+      totalKeys: this.#keys.size,
+      totalEntries: this.#entries,
+    };
   }
 
   #takeRevision({ bytes, keyStart, keyEnd, valueStart, valueEnd }: Cursor): void {
