@@ -3,10 +3,11 @@
  * white space.
  */
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
 import { needs, peer, SUBJECT, tool } from '../../support/programs.ts';
-import { run } from '../../support/run.ts';
+import { eventually, run } from '../../support/run.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const KEY = base64('foo');
@@ -53,6 +54,11 @@ const ASKS: readonly Ask[] = [
   ask('/v3/kv/range', '{"key":tru}'),
   ask('/v3/kv/range', '{,}'),
   ask('/v3/kv/range', '[1 2]'),
+  ask('/v3/kv/range', '{"limit":1.}'),
+  ask('/v3/kv/range', '{"limit":1e}'),
+  ask('/v3/kv/range', '{"limit":1.5E+x}'),
+  ask('/v3/kv/range', '{"limit":-}'),
+  ask('/v3/kv/range', '{"limit":01}'),
   ask('/v3/kv/range', ''),
   ask('/v3/kv/range', '[]'),
   ask('/v3/kv/range', 'null'),
@@ -170,6 +176,35 @@ test('every request gets the answer of real etcd', needs('etcd 3.5', 'etcd 3.7')
 function comparable({ status, type }: Answer): unknown {
   return { status, type };
 }
+
+/** What a stream of the gateway is answered, as far as that comes within a while behind each piece of the request. */
+async function converse(server: EtcdServer, path: string, pieces: readonly string[]): Promise<string> {
+  const { hostname, port } = new URL(server.clientUrl);
+  const socket = connect(Number(port), hostname);
+  const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n`;
+  let answered = '';
+  socket.on('data', (bytes) => (answered += bytes.toString()));
+  socket.on('error', (error) => (answered += error.message));
+  socket.write(head);
+  for (const piece of pieces) {
+    socket.write(`${piece.length.toString(16)}\r\n${piece}\r\n`);
+    await answerOf(server, ask('/v3/kv/put', { key: base64('stream') }));
+  }
+  await eventually('an answer', () => answered.includes('\r\n\r\n'));
+  socket.destroy();
+  return answered;
+}
+
+test('S17 a stream whose JSON is none has its answer, and the member goes on', async () => {
+  const server = servers.get('ours')!;
+  for (const path of ['/v3/watch', '/v3/lease/keepalive']) {
+    const answered = await converse(server, path, ['{bad', '{bad']);
+    assert.match(answered, /^HTTP\/1.1 400 /, path);
+    assert.match(answered, /invalid character 'b' looking for beginning of object key string/, path);
+  }
+  const created = JSON.stringify({ create_request: { key: base64('stream') } });
+  assert.match(await converse(server, '/v3/watch', [created, '{bad', created]), /"created":true/);
+});
 
 test(
   'a watch is a line for each event, over both versions of HTTP, until the client goes',

@@ -6,7 +6,7 @@ import { encode } from '../codec.ts';
 import { MESSAGES } from '../gen/descriptors.ts';
 import { Compare, PutRequest, RangeRequest, TxnRequest } from '../gen/etcdserverpb.ts';
 import { randomMessage } from '../testing/index.ts';
-import { JsonError, messageFromJson, messageToJson } from './index.ts';
+import { JsonError, jsonValueEnd, messageFromJson, messageToJson } from './index.ts';
 
 /** Any message of a type. */
 const messageArbitrary = (name: string): fc.Arbitrary<object> =>
@@ -101,6 +101,24 @@ for (const [text, message] of [
 ] as const) {
   test(`what is wrong with ${text}`, () => assert.equal(refusal(RANGE, text), message));
 }
+
+test('a value that is cut off anywhere is not there yet, and not wrong', () => {
+  const text = '{"a":[-1.25e+10,0.5,1E9,"\\u00fc\\n",true,null],"b":{"c":-0}}';
+  for (let end = 0; end < text.length; end++) assert.equal(jsonValueEnd(text.slice(0, end), 0), -1, `${end}`);
+  assert.equal(jsonValueEnd(`${text} x`, 0), text.length);
+  assert.equal(jsonValueEnd('  {}{}', 4), 6);
+});
+
+test('a number without the digits that it needs is refused in the words of Go', () => {
+  for (const [number, where] of [
+    ['1.}', 'after decimal point in numeric literal'],
+    ['1e}', 'in exponent of numeric literal'],
+    ['1.5E+}', 'in exponent of numeric literal'],
+    ['-}', 'in numeric literal'],
+  ]) {
+    assert.equal(refusal(RANGE, `{"limit":${number}`), `invalid character '}' ${where}`);
+  }
+});
 
 test('a oneof is set once', () => {
   const text = '{"compare":[{"key":"Zm9v","target":"VERSION","version":"0","value":"AAA="}]}';

@@ -150,7 +150,21 @@ class Parser {
       this.#fail(isSign ? 'in numeric literal' : 'looking for beginning of value');
     }
     this.#at += raw.length;
+    this.#refuseUnfinished();
     return { kind: 'number', at, raw };
+  }
+
+  /** A point or an exponent behind a number that has no digits, or none yet. */
+  #refuseUnfinished(): void {
+    const next = this.#text[this.#at];
+    if (next === '.') {
+      this.#at++;
+      this.#fail('after decimal point in numeric literal');
+    }
+    if (next !== 'e' && next !== 'E') return;
+    this.#at++;
+    if ('+-'.includes(this.#text[this.#at] ?? ' ')) this.#at++;
+    this.#fail('in exponent of numeric literal');
   }
 
   #literal(word: 'true' | 'false' | 'null'): JsonNode {

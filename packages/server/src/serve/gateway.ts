@@ -6,7 +6,7 @@
  * the caller's token and never an identity of the member's own (S07): what comes from here is marked as such.
  */
 import type { Method, MethodKind } from '@etcd/api';
-import { JsonError, jsonValueEnd, messageFromJson, messageToJson } from '@etcd/api/json';
+import { JsonError, messageFromJson, messageToJson } from '@etcd/api/json';
 import { SERVICES } from '@etcd/api/services';
 import { type Clock, GrpcCode, utf8FromBytes, utf8ToBytes } from '@etcd/base';
 import {
@@ -18,6 +18,7 @@ import {
   memoryDuplexPair,
 } from '@etcd/transport';
 import type { AnswerHeaders, HttpCall } from './http-call.ts';
+import { JsonValues } from './json-values.ts';
 
 type AnyMethod = Method<MethodKind, object, object>;
 
@@ -66,47 +67,60 @@ export class Gateway {
         if (body.isTooLong) return refuse(call, GrpcCode.ResourceExhausted, body.complaint);
         const request = decode(method, body.text(), call);
         if (request === null) return;
-        const upstream = this.#open(method, call);
+        const answer =
+          method.kind === 'unary' ? new UnaryAnswer(method, call) : new StreamAnswer(method, call);
+        const upstream = this.#open(method, call, answer);
         upstream.write(request);
         upstream.halfClose();
       },
     );
   }
 
-  /** As many requests as there are values in the body, each sent when it is there. */
+  /**
+   * As many requests as there are values in the body, each sent when it is there. As in etcd, a value that is none ends what the client
+   * sends, and the stream goes on; but if it is the first one, the client is told.
+   */
   #converse(method: AnyMethod, call: HttpCall): void {
-    const body = new Body(this.#options.maxBodyBytes);
-    const upstream = this.#open(method, call);
-    let taken = 0;
-    const takeAll = (text: string): void => {
-      for (;;) {
-        const end = jsonValueEnd(text, taken);
-        if (end < 0) return;
-        upstream.write(encodeRequest(method, text.slice(taken, end)));
-        taken = end;
-      }
-    };
-    const fail = (error: unknown): void => {
-      if (!(error instanceof JsonError)) throw error;
+    const { maxBodyBytes } = this.#options;
+    const values = new JsonValues();
+    const answer = new StreamAnswer(method, call);
+    const upstream = this.#open(method, call, answer);
+    let bodyBytes = 0;
+    let hasSent = false;
+    let isOver = false;
+    const stop = (code: number, message: string): void => {
+      isOver = true;
+      if (hasSent) return upstream.halfClose();
+      answer.refuse(code, message);
       upstream.cancel();
-      refuse(call, GrpcCode.InvalidArgument, error.message);
+    };
+    const take = (texts: () => readonly string[]): void => {
+      try {
+        for (const text of texts()) {
+          upstream.write(encodeRequest(method, text));
+          hasSent = true;
+        }
+      } catch (error) {
+        if (!(error instanceof JsonError)) throw error;
+        stop(GrpcCode.InvalidArgument, error.message);
+      }
     };
     call.readBody(
       (bytes) => {
-        body.add(bytes);
-        if (body.isTooLong) return upstream.cancel();
-        try {
-          takeAll(body.text());
-        } catch (error) {
-          fail(error);
-        }
+        if (isOver) return;
+        bodyBytes += bytes.length;
+        if (bodyBytes > maxBodyBytes) stop(GrpcCode.ResourceExhausted, tooLong(maxBodyBytes));
+        else take(() => values.add(bytes));
       },
-      () => upstream.halfClose(),
+      () => {
+        if (isOver) return;
+        take(() => [values.rest()].filter((text) => text !== ''));
+        upstream.halfClose();
+      },
     );
   }
 
-  #open(method: AnyMethod, call: HttpCall): ClientCall {
-    const receiver = method.kind === 'unary' ? new UnaryAnswer(method, call) : new StreamAnswer(method, call);
+  #open(method: AnyMethod, call: HttpCall, receiver: ClientReceiver): ClientCall {
     const upstream = this.#connected().call(method.path, receiver, { metadata: metadataOf(call) });
     call.onCancel(() => upstream.cancel());
     return upstream;
@@ -142,7 +156,7 @@ class Body {
   }
 
   get complaint(): string {
-    return `request body is longer than ${this.#limit} bytes`;
+    return tooLong(this.#limit);
   }
 
   add(bytes: Uint8Array): void {
@@ -154,6 +168,10 @@ class Body {
     if (this.#pieces.length > 1) this.#pieces.splice(0, this.#pieces.length, Buffer.concat(this.#pieces));
     return this.#pieces.length === 0 ? '' : utf8FromBytes(this.#pieces[0]!);
   }
+}
+
+function tooLong(limitBytes: number): string {
+  return `request body is longer than ${limitBytes} bytes`;
 }
 
 function decode(method: AnyMethod, text: string, call: HttpCall): Uint8Array | null {
@@ -199,13 +217,22 @@ class StreamAnswer implements ClientReceiver {
   readonly #method: AnyMethod;
   readonly #call: HttpCall;
   #hasStarted = false;
+  #isOver = false;
 
   constructor(method: AnyMethod, call: HttpCall) {
     this.#method = method;
     this.#call = call;
   }
 
+  /** Answers in the place of the member, which has not been asked anything. */
+  refuse(code: number, message: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    refuse(this.#call, code, message);
+  }
+
   onMessage(upstream: ClientCall, bytes: Uint8Array, start: number, end: number): void {
+    if (this.#isOver) return;
     if (!this.#hasStarted) {
       this.#hasStarted = true;
       this.#call.start(200, ANSWER_HEADERS);
@@ -217,6 +244,8 @@ class StreamAnswer implements ClientReceiver {
   }
 
   onEnd(_upstream: ClientCall, code: number, message: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
     const line = utf8ToBytes(`{"error":${statusJson(code, message)}}`);
     if (this.#hasStarted) {
       if (code !== GrpcCode.OK) this.#call.write(line);

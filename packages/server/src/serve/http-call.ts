@@ -1,4 +1,7 @@
-/** A plain HTTP request with its body, and its answer, whatever version of HTTP they travel by. */
+/**
+ * A plain HTTP request with its body, and its answer, whatever version of HTTP they travel by. There is one answer: what is answered too
+ * late, or twice, goes nowhere.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { HttpExchange } from '@etcd/transport';
@@ -46,22 +49,29 @@ export function http1Call(request: IncomingMessage, response: ServerResponse): H
       request.on('end', onEnd);
     },
     respond: (status, answerHeaders, body) => {
+      if (response.headersSent) return;
       // What nobody has read is read away, so that the connection can be used again.
       request.resume();
       response.writeHead(status, [...answerHeaders.flat(), 'content-length', String(body.length)]);
       response.end(body);
     },
     start: (status, answerHeaders) => {
+      if (response.headersSent) return;
       response.writeHead(status, answerHeaders.flat());
       response.flushHeaders();
     },
-    write: (bytes) => response.write(bytes),
+    write: (bytes) => !response.writableEnded && response.write(bytes),
     end: () => {
       request.resume();
       response.end();
     },
     onWritable: (then) => response.on('drain', then),
-    onCancel: (then) => response.on('close', () => (response.writableFinished ? undefined : then())),
+    onCancel: (then) => {
+      const gone = (): void => (response.writableFinished ? undefined : then());
+      // Whoever was found to be gone before this is asked is not told of again.
+      if (response.closed) gone();
+      else response.on('close', gone);
+    },
   };
 }
 

@@ -74,6 +74,7 @@ export class FakeMember implements ServedMember {
   /** What a reader is told instead of that it may read. */
   readError: InternalError | null = null;
   readonly services: RunningServices;
+  readonly grpc: GrpcServer;
   readonly #onFenced: (() => void)[] = [];
   readonly #channel: GrpcChannel;
 
@@ -130,8 +131,8 @@ export class FakeMember implements ServedMember {
         done(null);
       },
     };
-    const grpc = new GrpcServer({ clock });
-    this.services = registerServices(this, grpc, {
+    this.grpc = new GrpcServer({ clock });
+    this.services = registerServices(this, this.grpc, {
       identify: (call) => {
         const token = call.metadata('token');
         return token === null ? NO_IDENTITY : (this.users.get(token) ?? null);
@@ -139,7 +140,7 @@ export class FakeMember implements ServedMember {
       resolveThen: (_call, done) => done(null),
     });
     const [ours, theirs] = memoryDuplexPair({ clock });
-    grpc.accept(theirs);
+    this.grpc.accept(theirs);
     this.#channel = new GrpcChannel(ours, { clock, authority: 'member' });
     clock.settle();
   }

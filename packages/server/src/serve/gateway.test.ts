@@ -1,0 +1,321 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { INTERNAL_ERRORS, RPC_ERRORS } from '@etcd/api';
+import { PutRequest } from '@etcd/api/etcdserverpb';
+import { KvService } from '@etcd/api/services';
+import { SimClock } from '@etcd/testing';
+import { GrpcServer, type Metadata } from '@etcd/transport';
+import { FakeMember } from '../rpc/testing/served-member.ts';
+import { Gateway } from './gateway.ts';
+import type { AnswerHeaders, HttpCall } from './http-call.ts';
+
+const KEY = Buffer.from('k');
+const WATCH = '/v3/watch';
+const KEEP_ALIVE = '/v3/lease/keepalive';
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const WATCHED = JSON.stringify({ create_request: { key: base64('k') } });
+
+/** Metadata that a client of gRPC sends by itself. */
+const OF_ITS_OWN = new Set(['user-agent', 'grpc-accept-encoding']);
+
+interface Asked {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A client of the gateway: one request, whose body a test sends in pieces, and its one answer. */
+class FakeCall implements HttpCall {
+  readonly method: string;
+  readonly target = '';
+  readonly isSecure = false;
+  readonly commonName = '';
+  status = 0;
+  answerHeaders: Readonly<Record<string, string>> = {};
+  body = '';
+  isEnded = false;
+  /** Whether it takes what is written. */
+  isReading = true;
+  readonly #headers: Readonly<Record<string, string>>;
+  #onPiece: ((bytes: Uint8Array) => void) | null = null;
+  #onEnd: (() => void) | null = null;
+  #onWritable: (() => void) | null = null;
+  #onCancel: (() => void) | null = null;
+
+  constructor({ method = 'POST', headers = {} }: Asked = {}) {
+    this.method = method;
+    this.#headers = headers;
+  }
+
+  send(text: string): void {
+    this.#onPiece?.(Buffer.from(text));
+  }
+
+  finish(): void {
+    this.#onEnd?.();
+  }
+
+  leave(): void {
+    this.#onCancel?.();
+  }
+
+  readAgain(): void {
+    this.isReading = true;
+    this.#onWritable?.();
+  }
+
+  header(name: string): string | null {
+    return this.#headers[name] ?? null;
+  }
+
+  readBody(onPiece: (bytes: Uint8Array) => void, onEnd: () => void): void {
+    this.#onPiece = onPiece;
+    this.#onEnd = onEnd;
+  }
+
+  respond(status: number, headers: AnswerHeaders, body: Uint8Array): void {
+    this.start(status, headers);
+    this.write(body);
+    this.end();
+  }
+
+  start(status: number, headers: AnswerHeaders): void {
+    assert.equal(this.status, 0, 'answered twice');
+    this.status = status;
+    this.answerHeaders = Object.fromEntries(headers);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    assert.ok(!this.isEnded, 'written behind the end');
+    this.body += Buffer.from(bytes).toString();
+    return this.isReading;
+  }
+
+  end(): void {
+    assert.ok(!this.isEnded, 'ended twice');
+    this.isEnded = true;
+  }
+
+  onWritable(then: () => void): void {
+    this.#onWritable = then;
+  }
+
+  onCancel(then: () => void): void {
+    this.#onCancel = then;
+  }
+
+  get lines(): Record<string, Record<string, unknown>>[] {
+    return this.body
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  }
+}
+
+class Fixture {
+  readonly member = new FakeMember();
+  readonly #gateway: Gateway;
+
+  constructor(maxBodyBytes = 10_000) {
+    const { grpc, clock } = this.member;
+    this.#gateway = new Gateway({ grpc, clock, maxBodyBytes });
+  }
+
+  /** A request whose body has not come yet. */
+  open(path: string, asked: Asked = {}): FakeCall {
+    const call = new FakeCall(asked);
+    this.#gateway.answer(path, call);
+    return call;
+  }
+
+  /** Sends these pieces; everything has come to rest behind each. */
+  send(call: FakeCall, ...pieces: string[]): FakeCall {
+    for (const piece of pieces) {
+      call.send(piece);
+      this.member.clock.settle();
+    }
+    return call;
+  }
+
+  finish(call: FakeCall): FakeCall {
+    call.finish();
+    this.member.clock.settle();
+    return call;
+  }
+
+  ask(path: string, body: object | string, asked: Asked = {}): FakeCall {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    return this.finish(this.send(this.open(path, asked), text));
+  }
+
+  put(value: string): void {
+    this.member.ask(KvService.methods.put, new PutRequest({ key: KEY, value: Buffer.from(value) }));
+  }
+}
+
+test('a request is a call of the method, and its answer the message', () => {
+  const fixture = new Fixture();
+  const put = fixture.ask('/v3/kv/put', { key: base64('k'), value: base64('v') });
+  assert.equal(put.status, 200);
+  assert.deepEqual(put.answerHeaders, {
+    'content-type': 'application/json',
+    'grpc-metadata-content-type': 'application/grpc',
+  });
+  assert.equal(JSON.parse(put.body).header.revision, '2');
+  const range = fixture.open('/v3/kv/range');
+  // Its body in pieces, one of which ends within a character.
+  const bytes = JSON.stringify({ key: base64('k'), ü: 1 });
+  for (const piece of [bytes.slice(0, 4), bytes.slice(4)]) range.send(piece);
+  fixture.finish(range);
+  assert.equal(JSON.parse(range.body).kvs[0].value, base64('v'));
+});
+
+test('paths that are none and methods but POST are refused, whatever comes with them', () => {
+  const fixture = new Fixture();
+  assert.equal(fixture.open('/v3/kv/nothing').status, 404);
+  const get = fixture.open('/v3/kv/range', { method: 'GET' });
+  assert.deepEqual([get.status, JSON.parse(get.body).message], [501, 'Method Not Allowed']);
+});
+
+test('an error of a method has its code and the status that stands for it', () => {
+  const fixture = new Fixture();
+  const missing = fixture.ask('/v3/kv/put', {});
+  assert.equal(missing.status, 400);
+  assert.deepEqual(JSON.parse(missing.body), { code: 3, message: RPC_ERRORS.ErrGRPCEmptyKey.message });
+  fixture.member.readError = INTERNAL_ERRORS.errors.ErrTimeout;
+  assert.equal(fixture.ask('/v3/kv/range', { key: base64('k') }).status, 503);
+});
+
+test('a body that is no request is told why, and nothing is asked of the member', () => {
+  const fixture = new Fixture();
+  for (const body of ['', '{bad', '{"key":5}', '[]', `{"key":"${base64('k')}"`]) {
+    const { status, body: answer } = fixture.ask('/v3/kv/put', body);
+    assert.equal(status, 400, body);
+    assert.ok(JSON.parse(answer).message !== '', body);
+  }
+  assert.equal(fixture.member.store.revision, 1);
+});
+
+test('S17 a body that is too long is refused, of one request and of a stream', () => {
+  const fixture = new Fixture(1000);
+  const long = `{"key":"${'A'.repeat(1200)}"}`;
+  for (const path of ['/v3/kv/put', WATCH]) {
+    const { status, body } = fixture.ask(path, long);
+    assert.equal(status, 429, path);
+    assert.equal(JSON.parse(body).message, 'request body is longer than 1000 bytes');
+  }
+  const fits = fixture.ask('/v3/kv/put', `{"key":"${base64('k')}"${' '.repeat(900)}}`);
+  assert.equal(fits.status, 200);
+});
+
+test('S17 nonsense in a stream is told once when nothing was asked before, and does not end the member', () => {
+  const fixture = new Fixture();
+  for (const path of [WATCH, KEEP_ALIVE]) {
+    const call = fixture.send(fixture.open(path), '{bad', '{bad', '{"create_request":{}}');
+    assert.equal(call.status, 400, path);
+    assert.deepEqual(JSON.parse(call.body), {
+      code: 3,
+      message: "invalid character 'b' looking for beginning of object key string",
+    });
+    fixture.finish(call);
+    const unfinished = fixture.ask(path, '{"create_request":');
+    assert.equal(JSON.parse(unfinished.body).message, 'unexpected EOF', path);
+  }
+});
+
+test('nonsense behind a good request ends what is sent, and what was asked for goes on, as in etcd', () => {
+  const fixture = new Fixture();
+  const call = fixture.send(fixture.open(WATCH), WATCHED, '{bad', WATCHED);
+  assert.equal(call.lines.length, 1, 'the first watcher was created, and no other');
+  fixture.put('v');
+  assert.equal(call.lines.length, 2);
+  assert.ok(!call.isEnded);
+});
+
+test('each value of a stream is a request when it is there, and each message of the answer a line', () => {
+  const fixture = new Fixture();
+  const other = JSON.stringify({ create_request: { key: base64('other'), watch_id: '7' } });
+  const call = fixture.send(fixture.open(WATCH), WATCHED.slice(0, 9));
+  assert.equal(call.status, 0, 'there is no request yet');
+  fixture.send(call, `${WATCHED.slice(9)}${other}`);
+  assert.deepEqual(
+    call.lines.map(({ result }) => [result!['created'], result!['watch_id']]),
+    [
+      [true, undefined],
+      [true, '7'],
+    ],
+  );
+  fixture.put('v');
+  const events = call.lines[2]!.result!['events'] as { kv: { value: string } }[];
+  assert.equal(events[0]!.kv.value, base64('v'));
+});
+
+test('a stream that ends well has nothing behind its last line, one that fails says why', () => {
+  const fixture = new Fixture();
+  const keepAlive = fixture.ask(KEEP_ALIVE, { ID: '5' });
+  assert.deepEqual(keepAlive.lines.length, 1);
+  assert.ok(keepAlive.isEnded);
+  const watch = fixture.send(fixture.open(WATCH), WATCHED);
+  fixture.member.services.stop();
+  fixture.member.clock.settle();
+  assert.equal(watch.lines.at(-1)!.error!['message'], RPC_ERRORS.ErrGRPCStopped.message);
+  assert.ok(watch.isEnded);
+  fixture.member.isFenced = true;
+  const refused = fixture.ask(WATCH, WATCHED);
+  assert.equal(refused.lines[0]!.error!['message'], RPC_ERRORS.ErrGRPCCorrupt.message);
+});
+
+test('a client that does not read is sent no more than it has room for, and nothing is lost', () => {
+  const fixture = new Fixture();
+  const call = fixture.send(fixture.open(WATCH), WATCHED);
+  call.isReading = false;
+  const value = 'x'.repeat(1000);
+  for (let i = 0; i < 500; i++) fixture.put(value);
+  fixture.member.clock.settle();
+  const paused = call.lines.length;
+  assert.ok(paused < 300, `${paused} lines were written to a client that takes none`);
+  call.readAgain();
+  fixture.member.clock.settle();
+  const revisions = call.lines.slice(1).flatMap(({ result }) => result!['events'] as unknown[]);
+  assert.equal(revisions.length, 500);
+});
+
+test('a client that leaves takes its stream along', () => {
+  const fixture = new Fixture();
+  const call = fixture.send(fixture.open(WATCH), WATCHED);
+  assert.equal(fixture.member.watches.watcherCount, 1);
+  call.leave();
+  fixture.member.clock.settle();
+  assert.equal(fixture.member.watches.watcherCount, 0);
+});
+
+test('S07 a call has the token of its client, is marked as coming from here, and has nothing else of its headers', () => {
+  const clock = new SimClock();
+  const grpc = new GrpcServer({ clock });
+  const seen: Metadata[] = [];
+  grpc.unary(KvService.methods.range.path, (call) => {
+    seen.push(call.allMetadata());
+    call.respond(new Uint8Array(0));
+  });
+  const gateway = new Gateway({ grpc, clock, maxBodyBytes: 1000 });
+  for (const headers of [
+    { authorization: 'a', 'grpc-metadata-token': 't', accept: 'x', cookie: 'c' },
+    { 'grpc-metadata-hasleader': 'true', host: 'h', token: 'stray' },
+  ]) {
+    const call = new FakeCall({ headers });
+    gateway.answer('/v3/kv/range', call);
+    call.finish();
+    clock.settle();
+    assert.equal(call.status, 200);
+  }
+  assert.deepEqual(
+    seen.map((metadata) => metadata.filter(([name]) => !OF_ITS_OWN.has(name))),
+    [
+      [
+        ['grpcgateway-accept', 'x'],
+        ['authorization', 'a'],
+        ['token', 't'],
+      ],
+      [['grpcgateway-accept', '']],
+    ],
+  );
+});
