@@ -1,13 +1,16 @@
 /**
- * Ours and real etcd in one cluster, either leading, while authentication is switched on, users and roles change and tokens
- * end, with writes under way all the time. Every member has to come to the same verdict on every entry: at the end all have the same data.
+ * Ours and real etcd in one cluster that speaks TLS among its members, either leading, while authentication is switched on, users and roles
+ * change and tokens end, with writes under way all the time. Every member has to come to the same verdict on every entry: at the end all have
+ * the same data.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TestAuthority } from '@etcd/host/testing';
 import { type Cluster, type Kind, QUICK_ELECTION, withCluster } from '../../support/cluster.ts';
 import { EtcdRpc } from '../../support/etcd-rpc.ts';
 import { needs } from '../../support/programs.ts';
 import { eventually } from '../../support/run.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 import { checkVerdicts, makeUsers, readUsers, UserRpc } from './users.ts';
 
 /** What a writer may be told while users and roles change. */
@@ -106,29 +109,48 @@ const MIXES: readonly (readonly Kind[])[] = [
 ];
 
 for (const kinds of MIXES) {
-  test(`${kinds.join(' + ')}: users and roles change under load`, needs('etcd 3.5', 'etcd 3.7'), (t) =>
-    withCluster(kinds, { flags: () => QUICK_ELECTION }, async (cluster) => {
-      await makeUsers(cluster.at(1).rpc);
-      const writers = cluster.members.map(({ address, name }) => new Writer(address, name));
-      try {
-        await cluster.at(0).rpc.call('Auth.AuthEnable', {});
-        for (const leader of [0, 1]) {
-          await changeUsers(cluster, leader * ROUNDS, ROUNDS);
-          await moveLeader(cluster, leader);
+  test(
+    `${kinds.join(' + ')} over TLS: users and roles change under load`,
+    needs('etcd 3.5', 'etcd 3.7'),
+    async (t) => {
+      const flags = await peerTlsFlags();
+      const place = (): { peerScheme: 'https' } => ({ peerScheme: 'https' });
+      await withCluster(kinds, { flags: () => flags, place }, async (cluster) => {
+        await makeUsers(cluster.at(1).rpc);
+        const writers = cluster.members.map(({ address, name }) => new Writer(address, name));
+        try {
+          await cluster.at(0).rpc.call('Auth.AuthEnable', {});
+          for (const leader of [0, 1]) {
+            await changeUsers(cluster, leader * ROUNDS, ROUNDS);
+            await moveLeader(cluster, leader);
+          }
+        } finally {
+          for (const writer of writers) {
+            await writer.stop();
+            t.diagnostic([...writer.outcomes].map(([outcome, count]) => `${count} × ${outcome}`).join(', '));
+          }
         }
-      } finally {
-        for (const writer of writers) {
-          await writer.stop();
-          t.diagnostic([...writer.outcomes].map(([outcome, count]) => `${count} × ${outcome}`).join(', '));
-        }
-      }
-      for (const { outcomes } of writers) assert(outcomes.get('ok')! > 0);
-      await tokensAreGoodEverywhere(cluster);
-      await sameUsers(cluster);
-      for (const { address } of cluster.members) await checkVerdicts(address);
-      await sameData(cluster);
-    }),
+        for (const { outcomes } of writers) assert(outcomes.get('ok')! > 0);
+        await tokensAreGoodEverywhere(cluster);
+        await sameUsers(cluster);
+        for (const { address } of cluster.members) await checkVerdicts(address);
+        await sameData(cluster);
+      });
+    },
   );
+}
+
+/** Each member shows a certificate to the others, and asks for theirs. */
+async function peerTlsFlags(): Promise<string[]> {
+  const authority = await TestAuthority.create(temporaryDirectory());
+  const { certFile, keyFile } = await authority.issue('member', { hosts: ['127.0.0.1'] });
+  return [
+    ...QUICK_ELECTION,
+    `--peer-cert-file=${certFile}`,
+    `--peer-key-file=${keyFile}`,
+    `--peer-trusted-ca-file=${authority.caFile}`,
+    '--peer-client-cert-auth',
+  ];
 }
 
 async function moveLeader(cluster: Cluster, position: number): Promise<void> {

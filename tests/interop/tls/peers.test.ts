@@ -32,15 +32,17 @@ function peerFlags({ certFile, keyFile, caFile }: PeerFiles): string[] {
   ];
 }
 
-const MIXES: readonly (readonly Kind[])[] = [
-  ['3.5', 'ours', 'ours'],
-  ['3.5', '3.5', 'ours'],
-];
+const MIXES = [
+  { go: '3.5', kinds: ['3.5', 'ours', 'ours'] },
+  { go: '3.5', kinds: ['3.5', '3.5', 'ours'] },
+  { go: '3.7', kinds: ['3.7', 'ours', 'ours'] },
+  { go: '3.7', kinds: ['3.7', '3.7', 'ours'] },
+] as const satisfies readonly { readonly go: Kind; readonly kinds: readonly Kind[] }[];
 
-for (const kinds of MIXES) {
+for (const { go, kinds } of MIXES) {
   test(
     `${kinds.join(' + ')} over TLS: each side leads, a member comes back, contents are the same`,
-    needs('etcd 3.5'),
+    needs(`etcd ${go}`),
     async () => {
       const directory = temporaryDirectory();
       const authority = await TestAuthority.create(directory);
@@ -49,7 +51,7 @@ for (const kinds of MIXES) {
       await withCluster(kinds, { flags: () => flags, place: () => TLS_PLACE }, async (cluster) => {
         const workload = new ClusterWorkload(() => cluster.addresses, { writers: 2, readers: 1 });
         await workload.start();
-        for (const kind of ['ours', '3.5'] as const) {
+        for (const kind of ['ours', go] as const) {
           await cluster.moveLeader(cluster.members.find((member) => member.kind === kind)!);
           await workload.progress();
         }
@@ -65,21 +67,23 @@ for (const kinds of MIXES) {
   );
 }
 
-test(
-  'certificates that members make themselves: with real etcd in one cluster',
-  needs('etcd 3.5'),
-  async () => {
-    const flags = [...QUICK_ELECTION, '--peer-auto-tls'];
-    await withCluster(
-      ['3.5', 'ours', 'ours'],
-      { flags: () => flags, place: () => TLS_PLACE },
-      async (cluster) => {
-        await cluster.at(1).rpc.call('KV.Put', { key: 'a', value: 'b' });
-        await cluster.assertSameContents();
-      },
-    );
-  },
-);
+for (const go of ['3.5', '3.7'] as const) {
+  test(
+    `certificates that members make themselves: with etcd ${go} in one cluster`,
+    needs(`etcd ${go}`),
+    async () => {
+      const flags = [...QUICK_ELECTION, '--peer-auto-tls'];
+      await withCluster(
+        [go, 'ours', 'ours'],
+        { flags: () => flags, place: () => TLS_PLACE },
+        async (cluster) => {
+          await cluster.at(1).rpc.call('KV.Put', { key: 'a', value: 'b' });
+          await cluster.assertSameContents();
+        },
+      );
+    },
+  );
+}
 
 test('a member with a certificate of another authority gets nowhere, and the cluster goes on', async () => {
   const directory = temporaryDirectory();

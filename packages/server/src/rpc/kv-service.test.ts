@@ -13,6 +13,7 @@ import {
 } from '@etcd/api/etcdserverpb';
 import { KvService } from '@etcd/api/services';
 import { GrpcCode } from '@etcd/base';
+import { OPEN_ACCESS } from '../apply/access.ts';
 import { FakeMember } from './testing/served-member.ts';
 
 const { compact, deleteRange, put, range, rangeStream, txn } = KvService.methods;
@@ -79,6 +80,46 @@ test('a streamed range has the same pairs, in parts', () => {
   const keys = stream.responses.flatMap((part) => part.rangeResponse!.kvs.map((kv) => text(kv.key)));
   assert.equal(keys.length, 3000);
   assert.deepEqual(keys, [...keys].sort());
+});
+
+/** Judges ranges like a member whose users change after so many verdicts. */
+function changingAfter(member: FakeMember, verdicts: number): void {
+  let left = verdicts;
+  const { ErrAuthOldRevision } = INTERNAL_ERRORS.auth;
+  member.users.set('alice', { name: 'alice', revision: 1 });
+  const judge = (): typeof ErrAuthOldRevision | null => (left-- > 0 ? null : ErrAuthOldRevision);
+  member.log.rules = { ...OPEN_ACCESS, isEnabled: true, range: judge };
+}
+
+test('S01 a streamed range is judged before each part, and ends where its owner may not read any more', () => {
+  const member = withKeys(3000, 'x'.repeat(1000));
+  const parts = (verdicts: number): [parts: number, end: string | undefined] => {
+    changingAfter(member, verdicts);
+    const stream = member.open(rangeStream, [['token', 'alice']]);
+    stream.send(new RangeRequest(ALL));
+    stream.halfClose();
+    return [stream.responses.length, stream.end?.message];
+  };
+  const [all, end] = parts(1000);
+  assert.ok(all > 3, 'several parts');
+  assert.equal(end, '');
+  const { message } = RPC_ERRORS.ErrGRPCAuthOldRevision;
+  // The first verdict is that before there is anything to be sent.
+  assert.deepEqual(parts(0), [0, message]);
+  assert.deepEqual(parts(1), [0, message]);
+  assert.deepEqual(parts(3), [2, message]);
+  assert.deepEqual(parts(all), [all - 1, message], 'the last part is judged, too');
+});
+
+test('S01 a large range that takes several turns is judged again before it is answered', () => {
+  const member = withKeys(3000, 'x'.repeat(1000));
+  const answered = (verdicts: number): string => {
+    changingAfter(member, verdicts);
+    return member.call(range, new RangeRequest(ALL), [['token', 'alice']])!.message;
+  };
+  assert.equal(answered(0), RPC_ERRORS.ErrGRPCAuthOldRevision.message);
+  assert.equal(answered(1), RPC_ERRORS.ErrGRPCAuthOldRevision.message);
+  assert.equal(answered(2), '');
 });
 
 test('a streamed range is refused what it can not do', () => {

@@ -40,7 +40,7 @@ import {
 } from './kv-answers.ts';
 import { checkDelete, checkPut, checkRange, checkRangeStream, checkTxn } from './kv-checks.ts';
 import type { MemberFacts, Requests } from './member.ts';
-import { answerRange, type RangeListener, streamRange } from './range-answer.ts';
+import { answerRange, type RangeOwner, streamRange } from './range-answer.ts';
 import { RequestTimes, type RequestType } from './request-times.ts';
 import type { ResponseHeaderWriter } from './response-header.ts';
 import type { Call } from './row.ts';
@@ -153,7 +153,7 @@ export class KvService {
   }
 }
 
-class RangeCall implements Reader, RangeListener {
+class RangeCall implements Reader, RangeOwner {
   readonly #call: ServerCall;
   readonly #request: RangeRequest;
   readonly #identity: Identity;
@@ -183,7 +183,7 @@ class RangeCall implements Reader, RangeListener {
   onReadable(): void {
     if (!this.#call.isAlive) return;
     const { member, header } = this.#context;
-    const refusal = this.#context.judgeRead(READS_RANGE, this.#identity, this.#request);
+    const refusal = this.refusal();
     if (refusal !== null) return this.onUnreadable(refusal);
     const { store, config } = member;
     this.#times.metrics.rangeTotal.value++;
@@ -193,6 +193,10 @@ class RangeCall implements Reader, RangeListener {
     } else {
       answerRange(this.#call, store, this.#request, header, this);
     }
+  }
+
+  refusal(): InternalError | null {
+    return this.#context.judgeRead(READS_RANGE, this.#identity, this.#request);
   }
 
   onRanged(success: boolean): void {

@@ -6,6 +6,8 @@
  * Both hold a view of the store between two slices, so that no compaction and no snapshot from the leader cuts them short. A
  * large range goes as fast as the event loop lets it and is practically always done before its view would be ended; a stream may not
  * be, and then ends with ErrCompacted (etcd's does as soon as it is overtaken), or with ErrStopped when the store was replaced.
+ *
+ * What takes several turns is judged again before anything of it is sent: users and roles may have changed meanwhile.
  */
 import type { InternalError } from '@etcd/api';
 import type { RangeRequest } from '@etcd/api/etcdserverpb';
@@ -29,8 +31,11 @@ const SLICE_BYTES = 4 * 1024 * 1024;
 /** A complete answer up to this size goes straight into the connection's output. */
 const MAX_INLINE_BYTES = 64 * 1024;
 
-/** Told once when a range has been answered, or refused; not when its client has gone before. */
-export interface RangeListener {
+/** Whose range it is. */
+export interface RangeOwner {
+  /** Why its client must not be told (any more) what the range holds; null where it may be. */
+  refusal(): InternalError | null;
+  /** Told once when the range has been answered, or refused; not when its client has gone before. */
   onRanged(success: boolean): void;
 }
 
@@ -39,31 +44,31 @@ export function answerRange(
   store: Store,
   request: RangeRequest,
   header: ResponseHeaderWriter,
-  listener: RangeListener,
+  owner: RangeOwner,
 ): void {
   if (request.rangeEnd.length === 0 || request.countOnly) {
-    return answerWhole(call, executeRange(store, request), header, listener);
+    return answerWhole(call, executeRange(store, request), header, owner);
   }
   const scan = new RangeScan(store, request);
-  if (scan.step(store.slices.rangeKeys)) return answerWhole(call, scan.result, header, listener);
+  if (scan.step(store.slices.rangeKeys)) return answerWhole(call, scan.result, header, owner);
   scan.hold(store);
-  new LargeRange(call, store, scan, header, listener).next();
+  new LargeRange(call, store, scan, header, owner).next();
 }
 
 function answerWhole(
   call: ServerCall,
   result: RangeResult,
   header: HeaderWriter,
-  listener: RangeListener,
+  owner: RangeOwner,
 ): void {
-  if (result.error !== null) return refuseRange(call, result.error, listener);
+  if (result.error !== null) return refuseRange(call, result.error, owner);
   writeWhole(call, result, header);
-  listener.onRanged(true);
+  owner.onRanged(true);
 }
 
-function refuseRange(call: ServerCall, error: InternalError, listener: RangeListener): void {
+function refuseRange(call: ServerCall, error: InternalError, owner: RangeOwner): void {
   refuseInternal(call, error);
-  listener.onRanged(false);
+  owner.onRanged(false);
 }
 
 function writeWhole(call: ServerCall, result: RangeResult, header: HeaderWriter): void {
@@ -83,7 +88,7 @@ class LargeRange {
   readonly #store: Store;
   readonly #scan: RangeScan;
   readonly #body: Body;
-  readonly #listener: RangeListener;
+  readonly #owner: RangeOwner;
   /** Pairs of a sorted answer that are in the body. */
   #taken = 0;
 
@@ -93,9 +98,9 @@ class LargeRange {
     store: Store,
     scan: RangeScan,
     header: HeaderWriter,
-    listener: RangeListener,
+    owner: RangeOwner,
   ) {
-    this.#listener = listener;
+    this.#owner = owner;
     this.#call = call;
     this.#store = store;
     this.#scan = scan;
@@ -111,7 +116,7 @@ class LargeRange {
     const { result, isInOrder } = this.#scan;
     if (result.error !== null) {
       this.#body.discard();
-      return refuseRange(this.#call, result.error, this.#listener);
+      return refuseRange(this.#call, result.error, this.#owner);
     }
     if (isInOrder) this.#take();
     if (!isDone) this.#store.clock.defer(this.next);
@@ -147,9 +152,14 @@ class LargeRange {
   };
 
   #finish(): void {
+    const refusal = this.#owner.refusal();
+    if (refusal !== null) {
+      this.#body.discard();
+      return refuseRange(this.#call, refusal, this.#owner);
+    }
     appendRangeEnd(this.#scan.result, this.#body);
     this.#call.respondBody(this.#body);
-    this.#listener.onRanged(true);
+    this.#owner.onRanged(true);
   }
 }
 
@@ -166,9 +176,9 @@ export function streamRange(
   request: RangeRequest,
   header: ResponseHeaderWriter,
   targetBytes: number,
-  listener: RangeListener,
+  owner: RangeOwner,
 ): void {
-  const stream = new RangeStream(call, store, request, header, targetBytes, listener);
+  const stream = new RangeStream(call, store, request, header, targetBytes, owner);
   call.receiver = stream;
   stream.next();
 }
@@ -181,7 +191,7 @@ class RangeStream implements CallReceiver {
   readonly #header: HeaderWriter;
   readonly #targetBytes: number;
   readonly #isCountOnly: boolean;
-  readonly #listener: RangeListener;
+  readonly #owner: RangeOwner;
   #chunkKeys = FIRST_CHUNK_KEYS;
 
   constructor(
@@ -190,9 +200,9 @@ class RangeStream implements CallReceiver {
     request: RangeRequest,
     header: HeaderWriter,
     targetBytes: number,
-    listener: RangeListener,
+    owner: RangeOwner,
   ) {
-    this.#listener = listener;
+    this.#owner = owner;
     this.#call = call;
     this.#store = store;
     this.#scan = new RangeScan(store, request);
@@ -215,10 +225,11 @@ class RangeStream implements CallReceiver {
     const { rangeKeys } = this.#store.slices;
     const isDone = this.#scan.step(Math.max(1, Math.min(rangeKeys, this.#chunkKeys - kvs.count)));
     const { error } = this.#scan.result;
-    if (error !== null) return refuseRange(this.#call, error, this.#listener);
+    if (error !== null) return refuseRange(this.#call, error, this.#owner);
     if (isDone) return this.#finish();
     this.#scan.hold(this.#store);
     if (kvs.count < this.#chunkKeys) return this.#store.clock.defer(this.next);
+    if (!this.#isPermitted()) return;
     const body = this.#begin(sizeRangePairs(kvs));
     appendRangePairs(kvs, body, 0, kvs.count);
     kvs.clear();
@@ -226,7 +237,17 @@ class RangeStream implements CallReceiver {
     if (this.#call.writeBody(body)) this.#store.clock.defer(this.next);
   };
 
+  /** Ends the stream otherwise. */
+  #isPermitted(): boolean {
+    const refusal = this.#owner.refusal();
+    if (refusal === null) return true;
+    this.#scan.close();
+    refuseRange(this.#call, refusal, this.#owner);
+    return false;
+  }
+
   #finish(): void {
+    if (!this.#isPermitted()) return;
     const { result } = this.#scan;
     // A count alone is all in one chunk anyway; otherwise pairs, header and count make the last one.
     if (this.#isCountOnly) result.more = false;
@@ -234,7 +255,7 @@ class RangeStream implements CallReceiver {
     appendRangeAnswer(result, this.#header, body);
     this.#call.writeBody(body);
     this.#call.end();
-    this.#listener.onRanged(true);
+    this.#owner.onRanged(true);
   }
 
   /** A message whose RangeResponse, to be appended, has `size` bytes. */
