@@ -2,8 +2,10 @@
  * A raw etcd client on `@grpc/grpc-js`: no retries, no reconnection logic of its own, nothing hidden. A request is a
  * plain object with the field names of the `.proto` texts, an answer likewise (see `proto.ts`).
  */
+import { readFileSync } from 'node:fs';
 import {
   type CallOptions,
+  type ChannelCredentials,
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
@@ -32,14 +34,31 @@ export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly code: number; readonly details: string };
 
+/** Files of a client that speaks TLS. */
+export interface RpcFiles {
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
+
+function credentialsOf(files: RpcFiles | null): ChannelCredentials {
+  if (files === null) return credentials.createInsecure();
+  const { caFile, keyFile, certFile } = files;
+  return credentials.createSsl(readFileSync(caFile), readFileSync(keyFile), readFileSync(certFile));
+}
 
 export class EtcdRpc {
   readonly #client: Client;
   readonly #metadata: Metadata;
 
-  constructor(address: string, metadata: Readonly<Record<string, string>> = {}) {
-    this.#client = new Client(address, credentials.createInsecure(), {
+  constructor(
+    address: string,
+    metadata: Readonly<Record<string, string>> = {},
+    files: RpcFiles | null = null,
+  ) {
+    this.#client = new Client(address, credentialsOf(files), {
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
       // Every client of a test has a connection of its own.

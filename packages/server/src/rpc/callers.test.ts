@@ -17,10 +17,11 @@ function callers(byCertificate = false): TokenCallers {
   return new TokenCallers(tokens, { revision: 3 }, byCertificate);
 }
 
-function call(metadata: Readonly<Record<string, string>>, commonName = ''): ServerCall {
+/** @param commonName that of the client's certificate; null: the connection is plain. */
+function call(metadata: Readonly<Record<string, string>>, commonName: string | null = null): ServerCall {
   return {
     metadata: (name: string) => metadata[name] ?? null,
-    info: { commonName },
+    info: { commonName: commonName ?? '', isSecure: commonName !== null },
   } as unknown as ServerCall;
 }
 
@@ -52,5 +53,7 @@ test('S07 a certificate names its client only where that is asked for, a token g
   assert.equal(callers(true).identify(call({ token: 'good' }, 'cn')), U);
   assert.equal(callers(true).identify(call({ token: 'bad' }, 'cn')), null);
   assert.equal(callers(true).identify(call({ 'grpcgateway-accept': '*/*' }, 'cn')), NO_IDENTITY);
-  assert.equal(callers(true).identify(call({}, '')), NO_IDENTITY);
+  assert.equal(callers(true).identify(call({})), NO_IDENTITY);
+  assert.deepEqual(callers(true).identify(call({}, '')), { name: '', revision: 3 }, 'a user without a name');
+  assert.equal(callers(true).identify(call({ 'grpcgateway-accept': '*/*' }, '')), NO_IDENTITY);
 });

@@ -52,9 +52,10 @@ export class TokenCallers implements Callers {
     else this.#tokens.resolveThen(token, this.#revision, done);
   }
 
+  /** A certificate without a name is that of a user without one, who is told the same as one that does not exist. */
   #certifiedBy(call: ServerCall): Identity {
-    const name = this.#byCertificate ? call.info.commonName : '';
-    if (name === '' || call.metadata(GATEWAY_FIELD) !== null) return NO_IDENTITY;
+    const { commonName: name, isSecure } = call.info;
+    if (!this.#byCertificate || !isSecure || call.metadata(GATEWAY_FIELD) !== null) return NO_IDENTITY;
     const revision = this.#revision();
     if (this.#certified.name !== name || this.#certified.revision !== revision) {
       this.#certified = { name, revision };

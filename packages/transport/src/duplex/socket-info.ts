@@ -18,9 +18,9 @@ function address(host: string | undefined, port: number | undefined): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Only of a certificate that was verified. */
+/** Only of a certificate that was verified; of several names the last one stands, as in Go. */
 function commonName(socket: TLSSocket): string {
   if (!socket.authorized) return '';
-  const name = socket.getPeerCertificate()?.subject?.CN;
-  return typeof name === 'string' ? name : '';
+  const name: string | string[] = socket.getPeerCertificate()?.subject?.CN ?? '';
+  return typeof name === 'string' ? name : (name.at(-1) ?? '');
 }

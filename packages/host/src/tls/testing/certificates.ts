@@ -12,6 +12,7 @@ import * as x509 from '@peculiar/x509';
 export type KeyKind = 'ec' | 'rsa' | 'ed25519';
 
 export interface CertificateOptions {
+  /** The name of the certificate unless told; '': the subject has none. */
   readonly commonName?: string;
   readonly hosts?: readonly string[];
   readonly keyKind?: KeyKind;
@@ -96,7 +97,7 @@ export class TestAuthority {
     const serialNumber = newSerial();
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber,
-      subject: `CN=${options.commonName ?? name}`,
+      subject: options.commonName === '' ? `O=${name}` : `CN=${options.commonName ?? name}`,
       issuer: this.#certificate.subject,
       notBefore: options.notBefore ?? new Date(Date.now() - YEAR_MS),
       notAfter: options.notAfter ?? new Date(Date.now() + YEAR_MS),
