@@ -34,6 +34,7 @@ import {
   writeUser,
 } from '../schema/index.ts';
 import { bytesFromBase64 } from './base64.ts';
+import { withGrant } from './grant-order.ts';
 import { isValidKeyRange } from './key-ranges.ts';
 import { UserPermissions } from './user-permissions.ts';
 
@@ -333,13 +334,13 @@ export class AuthStore {
     const { permType } = perm;
     const key = copyBytes(perm.key);
     const rangeEnd = copyBytes(perm.rangeEnd);
-    const permissions = [...role.keyPermission];
+    const { keyPermission: before } = role;
     // Only the first permission of the key is looked at, as etcd does: the records are the same, byte by byte.
-    const place = permissions.findIndex((other) => compareBytes(other.key, key) >= 0);
+    const place = before.findIndex((other) => compareBytes(other.key, key) >= 0);
     const granted = new Permission({ permType, key, rangeEnd });
-    if (place >= 0 && isSameRange(permissions[place]!, granted)) permissions[place] = granted;
-    else permissions.splice(...placeOf(permissions, key), granted);
-    writeRole(this.#backend, new Role({ name: role.name, keyPermission: permissions }));
+    const isKnown = place >= 0 && isSameRange(before[place]!, granted);
+    const keyPermission = isKnown ? before.with(place, granted) : withGrant(before, granted);
+    writeRole(this.#backend, new Role({ name: role.name, keyPermission }));
     this.#advance();
     this.#logger.info('granted/updated a permission to a user', {
       'user-name': name,
@@ -402,12 +403,6 @@ function isSameRange(
   b: Pick<Permission, 'key' | 'rangeEnd'>,
 ): boolean {
   return equalBytes(a.key, b.key) && equalBytes(a.rangeEnd, b.rangeEnd);
-}
-
-/** Where a new permission of `key` goes, as arguments of `splice`: behind those of the same key. */
-function placeOf(permissions: readonly Permission[], key: Uint8Array): [number, number] {
-  const behind = permissions.findIndex((other) => compareBytes(other.key, key) > 0);
-  return [behind < 0 ? permissions.length : behind, 0];
 }
 
 function permissionName(type: number): string {
