@@ -2,10 +2,13 @@
  * Bugs to be put into simulated members from outside, each a way in which a real one could be wrong: what they break must be
  * found by the checks, or the checks are worth nothing.
  */
+import type { InternalError } from '@etcd/api';
+import { PutRequest, TxnRequest } from '@etcd/api/etcdserverpb';
 import { Message, MessageType } from '@etcd/api/raftpb';
 import type { Disk, DiskFile } from '@etcd/base';
 import type { RawNode } from '@etcd/raft';
 import { EtcdServer, type MemberParts } from '@etcd/server';
+import type { Identity } from '@etcd/storage/auth';
 import type { WatchHub, WatchSink } from '@etcd/storage/mvcc';
 
 export interface Plant {
@@ -141,6 +144,40 @@ const compactsUnderReaders: Plant = {
   },
 };
 
+/** What its user may do now is all that an entry is judged by, whatever it was when the entry was made. */
+const ignoresAuthRevision: Plant = {
+  member: ({ access, auth }) => {
+    const current = ({ name, revision }: Identity): Identity => ({
+      name,
+      revision: revision === 0 ? 0 : auth.revision,
+    });
+    const put = access.put.bind(access);
+    const txn = access.txn.bind(access);
+    access.put = (identity, request) => put(current(identity), request);
+    access.txn = (identity, request) => txn(current(identity), request);
+  },
+};
+
+/** A member takes for the verdict on an entry of its own that which it came to when it proposed it. */
+const judgesWhenProposing: Plant = {
+  member: ({ access, proposals }) => {
+    const verdicts = new WeakMap<object, InternalError | null>();
+    const put = access.put.bind(access);
+    const txn = access.txn.bind(access);
+    const proposeBytes = proposals.proposeBytes.bind(proposals);
+    proposals.proposeBytes = (kind, bytes, start, end, identity, waiter) => {
+      const { request } = waiter;
+      if (request instanceof PutRequest) verdicts.set(request, put(identity, request));
+      if (request instanceof TxnRequest) verdicts.set(request, txn(identity, request));
+      proposeBytes(kind, bytes, start, end, identity, waiter);
+    };
+    access.put = (identity, request) =>
+      verdicts.has(request) ? (verdicts.get(request) ?? null) : put(identity, request);
+    access.txn = (identity, request) =>
+      verdicts.has(request) ? (verdicts.get(request) ?? null) : txn(identity, request);
+  },
+};
+
 /** A leader proposes while it hands over, which raft refuses. */
 const proposesMeanwhile: Plant = {
   node: (node) => Object.defineProperty(node, 'transferee', { get: () => 0n }),
@@ -154,6 +191,8 @@ export const PLANTS = {
   findsRequestsById,
   forgetsEvents,
   goesOnInTheNewStore,
+  ignoresAuthRevision,
+  judgesWhenProposing,
   readsWithoutAsking,
   recordsSnapshotsBlindly,
   trustsWhatItFinds,

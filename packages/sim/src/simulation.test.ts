@@ -64,6 +64,10 @@ const EXPECTED: Readonly<Record<keyof typeof PLANTS, readonly string[]>> = {
   forgetsEvents: ['watch', 'progress'],
   // A member that looks for what is gone ends; one that finds too little says so.
   goesOnInTheNewStore: ['linearizability', 'reads', 'no failure'],
+  // All members do the same, and not what the log says.
+  ignoresAuthRevision: ['linearizability', 'refusal', 'reads', 'watch', 'equal states'],
+  // The others come to another verdict.
+  judgesWhenProposing: ['equal states', 'linearizability', 'reads', 'watch', 'refusal'],
   compactsUnderReaders: ['linearizability', 'reads', 'no failure'],
   readsWithoutAsking: ['linearizability'],
   // The log itself refuses it.
@@ -92,6 +96,8 @@ const FOCUS: Readonly<
     faults: ['isolation', 'one-way isolation', 'single link cut', 'healed network', 'kill'],
     traits: { hasTwins: true, countsAlike: true },
   },
+  ignoresAuthRevision: { traits: { hasUsers: true } },
+  judgesWhenProposing: { traits: { hasUsers: true } },
   recordsSnapshotsBlindly: { faults: ['left behind'], limits: { snapshotCount: 5, catchUpEntries: 5 } },
   trustsWhatItFinds: {
     faults: ['kill at an operation'],
