@@ -55,12 +55,7 @@ export function answerRange(
   new LargeRange(call, store, scan, header, owner).next();
 }
 
-function answerWhole(
-  call: ServerCall,
-  result: RangeResult,
-  header: HeaderWriter,
-  owner: RangeOwner,
-): void {
+function answerWhole(call: ServerCall, result: RangeResult, header: HeaderWriter, owner: RangeOwner): void {
   if (result.error !== null) return refuseRange(call, result.error, owner);
   writeWhole(call, result, header);
   owner.onRanged(true);
@@ -93,13 +88,7 @@ class LargeRange {
   #taken = 0;
 
   /** @param scan has made its first step. */
-  constructor(
-    call: ServerCall,
-    store: Store,
-    scan: RangeScan,
-    header: HeaderWriter,
-    owner: RangeOwner,
-  ) {
+  constructor(call: ServerCall, store: Store, scan: RangeScan, header: HeaderWriter, owner: RangeOwner) {
     this.#owner = owner;
     this.#call = call;
     this.#store = store;
