@@ -77,43 +77,40 @@ function streamHandler({ row }: StreamRpc, context: RpcContext, services: Servic
     if (needs === 'nothing' || !access.isEnabled) return run(services, call);
     const identity = callers.identify(call);
     if (identity !== null) return runFor(call, identity);
-    const waiting = new WaitingStream();
-    call.receiver = waiting;
+    const waiting = new WaitingStream(call);
     callers.resolveThen(call, (resolved) => {
       if (!call.isAlive) return;
       // Whoever has a token that is none is told so with each message, as in etcd: the stream may be used with another.
       if (resolved === null) run(services, call);
       else runFor(call, resolved);
-      waiting.handOver(call);
+      waiting.handOver();
     });
   };
 }
 
-/** Keeps what a client sends while it is found out who it is. */
+/** Holds a stream while it is found out who calls: what its client sends meanwhile stays with the transport, as much as its window allows. */
 class WaitingStream implements CallReceiver {
-  readonly #messages: (readonly [bytes: Uint8Array, start: number, end: number])[] = [];
+  readonly #call: ServerCall;
   #isHalfClosed = false;
 
-  onMessage(call: ServerCall, bytes: Uint8Array, start: number, end: number): void {
-    this.#messages.push([bytes, start, end]);
-    if (this.#messages.length >= MAX_WAITING_MESSAGES) call.pause();
+  constructor(call: ServerCall) {
+    this.#call = call;
+    call.receiver = this;
+    call.pause();
   }
 
+  /** The client has nothing to say at all: messages would have held this back. */
   onHalfClose(): void {
     this.#isHalfClosed = true;
   }
 
-  /** To whoever has taken the call over. */
-  handOver(call: ServerCall): void {
-    if (call.receiver === this) return;
-    if (this.#messages.length >= MAX_WAITING_MESSAGES) call.resume();
-    for (const message of this.#messages) call.receiver?.onMessage?.(call, ...message);
-    if (this.#isHalfClosed) call.receiver?.onHalfClose?.(call);
+  /** To whoever has taken the call over, all of it and in order. */
+  handOver(): void {
+    const call = this.#call;
+    call.resume();
+    if (this.#isHalfClosed && call.receiver !== this) call.receiver?.onHalfClose?.(call);
   }
 }
-
-/** Before a client is told to wait. */
-const MAX_WAITING_MESSAGES = 16;
 
 type RunFor = (
   call: ServerCall,

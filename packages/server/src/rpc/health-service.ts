@@ -18,7 +18,10 @@ export class HealthService implements CallReceiver {
   readonly #context: RpcContext;
   readonly #stopsOnDefragment: boolean;
   readonly #watching = new Set<Call<HealthCheckResponse>>();
+  /** Of services that are not known. */
+  readonly #waiting = new Set<ServerCall>();
   #status: number = ServingStatus.SERVING;
+  #isStopped = false;
 
   constructor(context: RpcContext) {
     this.#context = context;
@@ -36,6 +39,11 @@ export class HealthService implements CallReceiver {
     call.receiver = this;
     sendStatus(call, isKnown ? this.#status : ServingStatus.SERVICE_UNKNOWN);
     if (isKnown) this.#watching.add(call);
+    else this.#waiting.add(call);
+  }
+
+  get streamCount(): number {
+    return this.#watching.size + this.#waiting.size;
   }
 
   /** Whether a defragmentation is under way: by the feature gate, the member says meanwhile that it does not serve. */
@@ -50,17 +58,21 @@ export class HealthService implements CallReceiver {
 
   onCancel(call: ServerCall): void {
     this.#watching.delete(call);
+    this.#waiting.delete(call);
   }
 
-  /** Ends all streams: the member is about to stop. */
+  /** Ends all streams: the member is about to stop, and serves no more, whatever ends meanwhile. */
   stop(): void {
     this.#setStatus(ServingStatus.NOT_SERVING);
-    for (const call of this.#watching) refuse(call, RPC_ERRORS.ErrGRPCStopped);
-    this.#watching.clear();
+    this.#isStopped = true;
+    for (const calls of [this.#watching, this.#waiting]) {
+      for (const call of calls) refuse(call, RPC_ERRORS.ErrGRPCStopped);
+      calls.clear();
+    }
   }
 
   #setStatus(status: number): void {
-    if (this.#status === status) return;
+    if (this.#isStopped || this.#status === status) return;
     this.#status = status;
     for (const call of this.#watching) sendStatus(call, status);
   }

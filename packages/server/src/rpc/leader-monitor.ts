@@ -28,7 +28,10 @@ export class LeaderMonitor {
   add(call: ServerCall): void {
     if (call.metadata('hasleader') !== 'true') return;
     this.#calls.add(call);
-    if (this.#timer === null) this.#schedule();
+    if (this.#timer !== null) return;
+    // What was counted before belongs to streams that are gone.
+    this.#missed = 0;
+    this.#schedule();
   }
 
   remove(call: ServerCall): void {

@@ -162,3 +162,30 @@ test('S05 names of keys are told to those only who may read them', () => {
   assert.equal(without?.code, GrpcCode.OK);
   assert.deepEqual(asked, ['read 5']);
 });
+
+test('a stream that ends, for whatever reason, is forgotten', () => {
+  const member = withLease(5n);
+  member.users.set('alice', { name: 'alice', revision: 1 });
+  const open = () => member.open(leaseKeepAlive, [['token', 'alice']]);
+  const ends: (() => void)[] = [
+    () => open().cancel(),
+    () => open().halfClose(),
+    () => open().sendBytes(Uint8Array.of(0xff)),
+    () => {
+      member.leader = 0n;
+      member.lessor.demote();
+      open().send(new LeaseKeepAliveRequest({ id: 5n }));
+      member.clock.advance(1000);
+    },
+    () => {
+      const stream = open();
+      member.log.rules = { ...OPEN_ACCESS, isEnabled: true };
+      member.users.delete('alice');
+      stream.send(new LeaseKeepAliveRequest({ id: 5n }));
+    },
+  ];
+  for (const [i, end] of ends.entries()) {
+    end();
+    assert.equal(member.services.streamCount, 0, `end ${i}`);
+  }
+});

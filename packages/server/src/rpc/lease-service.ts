@@ -1,5 +1,5 @@
 /** The Lease service. Granting and revoking go through the log; keeping alive and asking are the leader's own business. */
-import { INTERNAL_ERRORS, RPC_ERRORS, type RpcError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
 import {
   type LeaseGrantRequest,
   LeaseGrantResponse,
@@ -94,6 +94,11 @@ export class LeaseService {
     answer(call, LeaseLeasesResponseCodec, new LeaseLeasesResponse({ header, leases }));
   }
 
+  /** Streams of keepalives that are open. */
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
   keepAlive(call: Call<LeaseKeepAliveResponse>): void {
     this.#streams.add(call);
     this.#monitor.add(call);
@@ -134,13 +139,10 @@ class KeepAliveStream implements CallReceiver {
     if (request === null) {
       const { serverStreamFailuresTotal } = this.#context.member.metrics.handles;
       serverStreamFailuresTotal.labels('receive', 'lease-keepalive').inc();
-      return;
-    }
-    const refusal = this.#context.judgeMessage(call, RENEWS_LEASE, request);
-    if (refusal !== null) {
-      refuseInternal(call, refusal);
       return this.#onClosed();
     }
+    const refusal = this.#context.judgeMessage(call, RENEWS_LEASE, request);
+    if (refusal !== null) return this.#fail(call, refusal);
     if (this.#isBusy) {
       this.#waiting.push(request.id);
       call.pause();
@@ -150,6 +152,11 @@ class KeepAliveStream implements CallReceiver {
   onHalfClose(call: ServerCall): void {
     this.#isHalfClosed = true;
     this.#next(call);
+  }
+
+  #fail(call: ServerCall, error: InternalError): void {
+    refuseInternal(call, error);
+    this.#onClosed();
   }
 
   #next(call: Call<LeaseKeepAliveResponse>): void {
@@ -170,7 +177,7 @@ class KeepAliveStream implements CallReceiver {
     requests.leases.renew(id, (error, ttl) => {
       this.#isBusy = false;
       if (!call.isAlive) return;
-      if (error !== null && error !== ErrLeaseNotFound) return void refuseInternal(call, error);
+      if (error !== null && error !== ErrLeaseNotFound) return this.#fail(call, error);
       const response = new LeaseKeepAliveResponse({ header, id, ttl: error === null ? ttl : 0 });
       send(call, LeaseKeepAliveResponseCodec, response);
       this.#next(call);

@@ -35,6 +35,8 @@ export interface ServedMember extends MemberFacts, Requests {
 }
 
 export interface RunningServices {
+  /** Streams that are open and have no end of their own. */
+  readonly streamCount: number;
   /** Ends the streams that would otherwise go on for ever. */
   stop(): void;
 }
@@ -57,6 +59,9 @@ export function registerServices(
     health.onFenced();
   });
   return {
+    get streamCount(): number {
+      return watch.streamCount + lease.streamCount + health.streamCount;
+    },
     stop(): void {
       watch.stop();
       lease.stop();

@@ -52,6 +52,10 @@ export class WatchService {
     call.receiver = new WatchCall(call, this);
   }
 
+  get streamCount(): number {
+    return this.#calls.size;
+  }
+
   /** Users or roles have changed: what a watcher's owner may not read any more it is not told any more (S01). */
   judgeAgain(): void {
     for (const call of [...this.#calls]) (call.receiver as WatchCall).judgeAgain();

@@ -16,7 +16,7 @@ import { AuthStore, type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import { Backend } from '@etcd/storage/backend';
 import { Lessor } from '@etcd/storage/lease';
 import { type Membership, newCluster } from '@etcd/storage/membership';
-import { Store } from '@etcd/storage/mvcc';
+import { type SliceSizes, Store } from '@etcd/storage/mvcc';
 import { ConsistentIndex, createMemberBuckets, createMetaBucket } from '@etcd/storage/schema';
 import { SimClock, SimDisk } from '@etcd/testing';
 import type { Authentication } from '../../auth/index.ts';
@@ -33,12 +33,16 @@ import {
 import { type Access, OPEN_ACCESS } from '../access.ts';
 import { Alarms } from '../alarms.ts';
 import { Applier, type ApplierHost } from '../applier.ts';
+import { AuthAccess } from '../auth-access.ts';
 import { Quota } from '../quota.ts';
 
 export interface SingleLogOptions {
   readonly quotaBytes?: number;
   /** Peer URLs of the founding members by name; the first is this one. */
   readonly members?: ReadonlyMap<string, readonly string[]>;
+  /** Users and roles count, once authentication is enabled: {@link SingleLog.rules} are theirs. */
+  readonly hasUsers?: boolean;
+  readonly slices?: SliceSizes;
 }
 
 /** What came of a request: one of the two. */
@@ -63,6 +67,8 @@ export class SingleLog implements ApplierHost {
   readonly memberId: bigint;
   readonly ids: RequestIds;
   readonly pending = new PendingRequests();
+  /** What was put into the log. */
+  readonly entries: Uint8Array[] = [];
   /** What the applier told its host. */
   readonly told: string[] = [];
   /** Judges as {@link rules} do: the same object all the time. */
@@ -82,8 +88,11 @@ export class SingleLog implements ApplierHost {
     createMemberBuckets(this.backend);
     this.authentication = testAuthentication(clock);
     this.auth = new AuthStore({ backend: this.backend, listener: this.authentication });
+    const log = this;
     this.authentication.attach({
-      appliedIndex: 0,
+      get appliedIndex(): number {
+        return log.appliedIndex;
+      },
       requestTimeoutMs: 0,
       whenApplied: (_index, _timeoutMs, done) => done(false),
     });
@@ -95,7 +104,8 @@ export class SingleLog implements ApplierHost {
     this.ids = new RequestIds(this.memberId, 1);
     this.#encoder = new RequestEncoder(this.ids);
     this.lessor = new Lessor({ backend: this.backend, clock, minTtl: 1 });
-    this.store = new Store({ backend: this.backend, clock, leases: this.lessor });
+    this.store = new Store({ backend: this.backend, clock, leases: this.lessor, slices: options.slices });
+    if (options.hasUsers === true) this.rules = new AuthAccess(this.auth, this.lessor);
     this.lessor.setStore(this.store);
     this.store.restoreThen((error) => {
       if (error !== null) throw error;
@@ -136,6 +146,7 @@ export class SingleLog implements ApplierHost {
 
   /** Applies `data` as the next entry of the log. */
   append(data: Uint8Array, type: number = EntryType.EntryNormal): void {
+    this.entries.push(data);
     this.#applier.apply([new Entry({ type, term: TERM, index: this.appliedIndex + 1, data })]);
   }
 

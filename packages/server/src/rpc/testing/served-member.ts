@@ -22,6 +22,7 @@ import { SingleLog, type SingleLogOptions } from '../../apply/testing/single-log
 import { LeaseRequests, Proposals } from '../../cluster/index.ts';
 import { parseFeatureGates } from '../../config/feature-gates.ts';
 import type { Reader } from '../../request/index.ts';
+import type { Callers } from '../callers.ts';
 import type { MemberFacts, Requests } from '../member.ts';
 import { type RunningServices, registerServices, type ServedMember } from '../services.ts';
 
@@ -68,6 +69,8 @@ export class FakeMember implements ServedMember {
   readonly movedTo: bigint[] = [];
   /** Who calls, by the token that comes with the call. */
   readonly users = new Map<string, Identity>();
+  /** Calls with a token that is not known yet: whoever is told decides whose it is. Null: a token that is not known is none. */
+  resolving: ((identity: Identity | null) => void)[] | null = null;
   leader: bigint;
   isLearner = false;
   isFenced = false;
@@ -132,17 +135,25 @@ export class FakeMember implements ServedMember {
       },
     };
     this.grpc = new GrpcServer({ clock });
-    this.services = registerServices(this, this.grpc, {
-      identify: (call) => {
-        const token = call.metadata('token');
-        return token === null ? NO_IDENTITY : (this.users.get(token) ?? null);
-      },
-      resolveThen: (_call, done) => done(null),
-    });
+    this.services = registerServices(this, this.grpc, options.hasUsers === true ? undefined : this.#named());
     const [ours, theirs] = memoryDuplexPair({ clock });
     this.grpc.accept(theirs);
     this.#channel = new GrpcChannel(ours, { clock, authority: 'member' });
     clock.settle();
+  }
+
+  /** Callers are those of {@link users}. */
+  #named(): Callers {
+    return {
+      identify: (call) => {
+        const token = call.metadata('token');
+        return token === null ? NO_IDENTITY : (this.users.get(token) ?? null);
+      },
+      resolveThen: (_call, done) => {
+        if (this.resolving === null) done(null);
+        else this.resolving.push(done);
+      },
+    };
   }
 
   get clock(): SingleLog['clock'] {
@@ -222,6 +233,12 @@ export class FakeMember implements ServedMember {
 
   setDowngrade(...[request, identity, waiter]: Parameters<Requests['setDowngrade']>): void {
     this.proposals.propose('downgradeInfoSet', request, identity, waiter);
+  }
+
+  /** Says whose the tokens are that were waited for. */
+  resolve(identity: Identity | null): void {
+    for (const done of this.resolving?.splice(0) ?? []) done(identity);
+    this.clock.settle();
   }
 
   fence(): void {
