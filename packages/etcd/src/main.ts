@@ -43,13 +43,15 @@ import {
   versionText,
 } from '@etcd/server/config';
 import { Metrics } from '@etcd/server/metrics';
-import { startMember } from '@etcd/server/serve';
+import { isStorageFailure, startMember } from '@etcd/server/serve';
 
 /** What a stop may take beyond the requests that are under way. */
 const SHUTDOWN_SLACK_MS = 5000;
 
 /** What the operator can set right. */
 const START_ERRORS = [DataDirectoryError, ListenError, MemberStartError];
+
+const MEMBER_FAILED = 'member failed';
 
 const SUBCOMMANDS = new Set(['gateway', 'grpc-proxy']);
 
@@ -89,7 +91,8 @@ async function run(args: readonly string[], request: StartRequest & { kind: 'run
   const root = newLogger(config.logLevel, sink);
   const logger = root.child({ caller: 'server/main' });
   const shutdownLimitMs = requestTimeoutMs(config) + SHUTDOWN_SLACK_MS;
-  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs });
+  const failureOf = (error: unknown): string | null => (isStorageFailure(error) ? MEMBER_FAILED : null);
+  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs, failureOf });
   lifecycle.install();
   const wrongUmask = repairUmask();
   if (wrongUmask !== null) logger.warn('umask took our own files away; corrected it', { umask: wrongUmask });
@@ -137,10 +140,10 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
     lifecycle.end();
   });
   const failure = await Promise.race([member.ready, member.failed]);
-  if (failure instanceof Error) lifecycle.die('member failed', { error: failure });
+  if (failure instanceof Error) lifecycle.die(MEMBER_FAILED, { error: failure });
   notifySystemd({ socketPath: process.env['NOTIFY_SOCKET'], logger, send: sendUnixDatagram });
   const error = await member.failed;
-  lifecycle.die('member failed', { error });
+  lifecycle.die(MEMBER_FAILED, { error });
 }
 
 /** One line for whoever started the program, in the form that etcd gives it. */

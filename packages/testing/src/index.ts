@@ -2,6 +2,7 @@
  * The fake world for tests and simulation: a disk that loses what was not synced, a clock that moves only when
  * told. All of it is deterministic: what happens depends on the calls and on a seed alone.
  */
+export { damageLeaves } from './damage-leaves.ts';
 export type { ScriptArgument, ScriptResult, ScriptStep } from './script.ts';
 export { parseScript, runScript, ScriptError } from './script.ts';
 export { SimClock } from './sim-clock.ts';

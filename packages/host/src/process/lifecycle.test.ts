@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { InvariantError } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
 import { createLogger, MemorySink } from '../logging/index.ts';
-import { ignoreSignals, Lifecycle, type ProcessLike } from './lifecycle.ts';
+import { ignoreSignals, Lifecycle, type LifecycleOptions, type ProcessLike } from './lifecycle.ts';
 
 class FakeProcess implements ProcessLike {
   pid = 4242;
@@ -38,12 +38,12 @@ class FakeProcess implements ProcessLike {
   }
 }
 
-function setUp() {
+function setUp(more: Pick<LifecycleOptions, 'failureOf'> = {}) {
   const clock = new SimClock();
   const sink = new MemorySink();
   const world = new FakeProcess();
   const logger = createLogger({ level: 'info', sink, clock });
-  const lifecycle = new Lifecycle({ process: world, logger, clock, shutdownLimitMs: 10_000 });
+  const lifecycle = new Lifecycle({ process: world, logger, clock, shutdownLimitMs: 10_000, ...more });
   lifecycle.install();
   return { clock, sink, world, lifecycle };
 }
@@ -157,6 +157,23 @@ test('what nobody caught is one fatal line with its stack, and code 2', () => {
   assert.equal(record['level'], 'fatal');
   assert.equal(record['error'], 'TypeError: x is not a function');
   assert.match(String(record['stacktrace']), /lifecycle.test/);
+});
+
+test('what nobody caught and is no fault of the program ends it as an expected failure does', async () => {
+  const { world, sink, lifecycle } = setUp({
+    failureOf: (error) => (error instanceof RangeError ? 'member failed' : null),
+  });
+  world.emit('uncaughtException', new RangeError('page 7 is damaged'));
+  world.emit('uncaughtException', new TypeError('x is not a function'));
+  lifecycle.onShutdown(() => {
+    throw new InvariantError('closed twice');
+  });
+  world.emit('SIGTERM');
+  await settled();
+  assert.deepEqual(world.ends, ['exit 1', 'exit 2', 'exit 2']);
+  const [first, second] = sink.records();
+  assert.deepEqual([first!['msg'], first!['error']], ['member failed', 'page 7 is damaged']);
+  assert.equal(second!['msg'], 'uncaught exception');
 });
 
 test('an expected failure is one fatal line and code 1', () => {

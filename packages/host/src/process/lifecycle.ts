@@ -9,7 +9,8 @@
  *  - SIGHUP has certificates read again, once a member runs.
  *  - An exception that nobody caught, a broken invariant above all, is logged as fatal with its stack and ends the process with
  *    code 2, as a panic does: going on could write wrong data.
- *  - {@link Lifecycle.die} is for the failures that are expected: one fatal line, code 1.
+ *  - {@link Lifecycle.die} is for the failures that are expected: one fatal line, code 1. So end those, too, that nobody caught
+ *    and that are the machine's: a disk that can't be read, a page that is damaged.
  *
  * Every way out writes the log first.
  */
@@ -36,6 +37,8 @@ export interface LifecycleOptions {
   readonly clock: Clock;
   /** How long the handlers may take together. */
   readonly shutdownLimitMs: number;
+  /** The line for an error that is the machine's and not the program's; null: it is the program's. */
+  readonly failureOf?: ((error: unknown) => string | null) | undefined;
 }
 
 type StopSignal = 'SIGTERM' | 'SIGINT';
@@ -71,6 +74,7 @@ export class Lifecycle {
   readonly #logger: EtcdLogger;
   readonly #clock: Clock;
   readonly #shutdownLimitMs: number;
+  readonly #failureOf: (error: unknown) => string | null;
   readonly #handlers: (() => Promise<void> | void)[] = [];
   #stopping: StopSignal | 'end' | null = null;
 
@@ -79,6 +83,7 @@ export class Lifecycle {
     this.#logger = options.logger;
     this.#clock = options.clock;
     this.#shutdownLimitMs = options.shutdownLimitMs;
+    this.#failureOf = options.failureOf ?? (() => null);
   }
 
   /** Takes over signals, uncaught exceptions and Node's own warnings. Once, early. */
@@ -172,6 +177,8 @@ export class Lifecycle {
   }
 
   #onUncaught(error: unknown): void {
+    const failure = this.#failureOf(error);
+    if (failure !== null) return this.die(failure, { error });
     const message = error instanceof InvariantError ? 'invariant broken' : 'uncaught exception';
     this.#logger.fatal(message, { error: errorText(error), stacktrace: stackOf(error) });
     this.#process.exit(EXIT_PANIC);

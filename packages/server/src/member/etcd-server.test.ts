@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import { AlarmType, LeaseGrantRequest, PutRequest } from '@etcd/api/etcdserverpb';
+import { BoltError } from '@etcd/bbolt';
+import { revisionBytes } from '@etcd/storage/backend';
+import { damageLeaves } from '@etcd/testing';
 import { SingleMember } from './testing/single-member.ts';
 
 const { ErrStopped } = INTERNAL_ERRORS.errors;
@@ -109,6 +112,20 @@ test('what ETCD_VERIFY finds ends the process', async () => {
     () => member.stop(),
     /verification of persisted state failed: .*the index has 2 keys, and the database 1/,
   );
+});
+
+test('a page that a start finds damaged behind the first ones ends the member, which still stops in order', async () => {
+  const member = await SingleMember.start();
+  for (let i = 0; i < 100; i++) member.ask('put', put(`k${i}`, 'x'.repeat(500)));
+  member.stop();
+  const { disk } = member.world;
+  const isFirst = (key: Uint8Array): boolean => Buffer.compare(key, revisionBytes(3)) < 0;
+  assert.ok(damageLeaves(disk, '/data/member/snap/db', isFirst) > 5);
+  const again = await SingleMember.start([], disk);
+  const [error] = again.fatal;
+  assert.ok(error instanceof BoltError);
+  assert.match(error.message, /^\/data\/member\/snap\/db: page \d+ \(offset \d+\): /);
+  assert.deepEqual([again.isReady, again.fatal.length, again.stop()], [false, 1, true]);
 });
 
 async function started(): Promise<{

@@ -3,3 +3,4 @@
  * first, so that a start which can't serve touches no data; they are served when the member is ready.
  */
 export { type Member, type MemberOptions, startMember } from './start.ts';
+export { isStorageFailure } from './storage-failure.ts';

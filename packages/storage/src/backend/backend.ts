@@ -12,7 +12,7 @@
 import { assert, type Clock, type Logger, SILENT_LOGGER, type Timer } from '@etcd/base';
 import {
   type Bucket as BoltBucket,
-  type BoltError,
+  BoltError,
   type Cursor,
   Database,
   type Defragmentation,
@@ -300,7 +300,7 @@ export class Backend implements BackendWriter {
 
   /** The same on the spot, for tools and tests: no commit is under way. Throws `BoltError`. */
   close(): void {
-    assert(this.#committing === null, 'backend: close during a commit');
+    assert(this.#committing === null || this.#failed !== null, 'backend: close during a commit');
     if (!this.#gathering.isEmpty && this.#failed === null) {
       const batch = this.#seal();
       const feed = this.#feedOf(batch);
@@ -355,7 +355,7 @@ export class Backend implements BackendWriter {
 
   /**
    * Commits, then takes the CRC-32C of all buckets (name, then each key and value) but for the keys that `isIgnored` names,
-   * in slices.
+   * in slices. Not told: whoever asks when the backend is closed meanwhile, or a page is damaged, which is fatal.
    */
   hashThen(
     isIgnored: (bucketName: string, key: Uint8Array) => boolean,
@@ -363,8 +363,22 @@ export class Backend implements BackendWriter {
   ): void {
     this.commitNowThen((error) => {
       if (error !== null) return done(error, 0);
-      hashThen(this.#database.beginRead(), this.#clock, isIgnored, (hash) => done(null, hash));
+      hashThen(this, this.#clock, isIgnored, (hash) => done(null, hash));
     });
+  }
+
+  /**
+   * Does what reads pages in a turn of its own, where nobody waits who could be told: a page that is damaged, or can't be read, is as
+   * fatal as a commit that fails.
+   */
+  inTurn(turn: () => void): void {
+    try {
+      turn();
+    } catch (error) {
+      if (!(error instanceof BoltError)) throw error;
+      this.#logger.error('failed to read a page', { error: error.message });
+      this.#onFatal(error);
+    }
   }
 
   /**
@@ -425,7 +439,7 @@ export class Backend implements BackendWriter {
     const batch = this.#seal();
     if (batch.isEmpty && this.#defragmentation === null) return this.#callBack(batch, null);
     this.#committing = batch;
-    this.#step(batch, this.#feedOf(batch));
+    this.#gather(batch, null);
   }
 
   #seal(): WriteBatch {
@@ -447,9 +461,25 @@ export class Backend implements BackendWriter {
     return new CommitFeed(this.#database.beginWrite(), batch, this.#log, fromMain);
   }
 
-  #step(batch: WriteBatch, feed: CommitFeed): void {
-    if (!feed.step()) return this.#clock.defer(() => this.#step(batch, feed));
-    const defragmented = this.#defragment(feed);
+  /** Puts a slice of `batch` into its transaction, which begins with the first; behind the last comes the commit. */
+  #gather(batch: WriteBatch, begun: CommitFeed | null): void {
+    let feed = begun;
+    let defragmented: CommitCallback[];
+    try {
+      feed ??= this.#feedOf(batch);
+      const same = feed;
+      if (!feed.step()) return this.#clock.defer(() => this.#gather(batch, same));
+      defragmented = this.#defragment(feed);
+    } catch (error) {
+      if (!(error instanceof BoltError)) throw error;
+      // A page that has to be read is damaged, or can't be read.
+      feed?.transaction.rollback();
+      return this.#fail(batch, error);
+    }
+    this.#commit(batch, feed, defragmented);
+  }
+
+  #commit(batch: WriteBatch, feed: CommitFeed, defragmented: readonly CommitCallback[]): void {
     const startMs = this.#clock.now();
     feed.transaction.commitThen((error) => {
       if (error === null) {
@@ -488,6 +518,7 @@ export class Backend implements BackendWriter {
   }
 
   #fail(batch: WriteBatch, error: BoltError): void {
+    assert(this.#failed === null, 'backend: a commit after one that failed');
     this.#failed = error;
     this.#logger.error('failed to commit tx', { error: error.message });
     const waiting = this.#gathering.callbacks.splice(0);

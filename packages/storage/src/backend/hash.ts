@@ -6,20 +6,30 @@ import type { Cursor, ReadTransaction } from '@etcd/bbolt';
 const SLICE_BYTES = 1024 * 1024;
 const SLICE_KEYS = 10_000;
 
-/** Walks the buckets of `transaction`, which it closes at the end, and calls `done` with their CRC-32C. */
+/** What is hashed: a backend. */
+interface HashedFile {
+  readonly isOpen: boolean;
+  beginRead(): ReadTransaction;
+  inTurn(turn: () => void): void;
+}
+
+/** Walks the buckets of the newest commit, and calls `done` with their CRC-32C; not if the backend is closed before. */
 export function hashThen(
-  transaction: ReadTransaction,
+  file: HashedFile,
   clock: Clock,
   isIgnored: (bucketName: string, key: Uint8Array) => boolean,
   done: (hash: number) => void,
 ): void {
+  const transaction = file.beginRead();
   const walk = new HashWalk(transaction, isIgnored);
   const slice = (): void => {
-    if (!walk.step()) return clock.defer(slice);
+    if (!file.isOpen) return;
+    if (!walk.step()) return clock.defer(next);
     transaction.close();
     done(walk.hash);
   };
-  slice();
+  const next = (): void => file.inTurn(slice);
+  next();
 }
 
 class HashWalk {

@@ -79,10 +79,10 @@ export class Compactor {
     return untold;
   }
 
-  #inThisLife(callback: () => void): () => void {
+  #inThisLife(turn: () => void): () => void {
     const life = this.#life;
     return () => {
-      if (this.#life === life) callback();
+      if (this.#life === life) this.#store.backend.inTurn(turn);
     };
   }
 
@@ -100,8 +100,9 @@ export class Compactor {
     assert(this.#running === null && this.#queue[0] === job, 'compactor: jobs run in order');
     if (!this.#keepsHashes || !job.wasFinished) return this.#run(job, null);
     // Revisions that are not in the file yet would be missing from the hash.
+    const run = this.#inThisLife(() => this.#runIfAlive(job));
     this.#store.backend.commitNowThen((error) => {
-      if (error === null) this.#runIfAlive(job);
+      if (error === null) run();
     });
   }
 

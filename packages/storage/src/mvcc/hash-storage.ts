@@ -6,6 +6,7 @@
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import type { Logger } from '@etcd/base';
 import type { ReadTransaction } from '@etcd/bbolt';
+import type { Backend } from '../backend/index.ts';
 import { KeyHasher, type KeyValueHash } from './key-hasher.ts';
 import { RevisionWalk } from './revision-walk.ts';
 import type { Store } from './store.ts';
@@ -105,11 +106,16 @@ export class HashStorage {
     backend.commitNowThen((error) => {
       if (error !== null || !this.#running.has(run)) return;
       run.read = backend.beginRead();
-      this.#slice(run, new RevisionWalk(backend, run.read, 0, run.revision));
+      const walk = new RevisionWalk(backend, run.read, 0, run.revision);
+      this.#turn(run, walk, backend);
     });
   }
 
-  #slice(run: Running, walk: RevisionWalk): void {
+  #turn(run: Running, walk: RevisionWalk, backend: Backend): void {
+    backend.inTurn(() => this.#slice(run, walk, backend));
+  }
+
+  #slice(run: Running, walk: RevisionWalk, backend: Backend): void {
     if (!this.#running.has(run)) return;
     if (run.view.error !== null) return this.#fail(run, run.view.error);
     const { clock, slices } = this.#store;
@@ -121,7 +127,7 @@ export class HashStorage {
       run.hasher.add(walk);
       bytes += walk.end - walk.start;
     }
-    const next = (): void => this.#slice(run, walk);
+    const next = (): void => this.#turn(run, walk, backend);
     if (run.pace === 'fast') return clock.defer(next);
     clock.setTimer(Math.max(MIN_REST_MS, GENTLE_REST * (clock.now() - startMs)), next);
   }

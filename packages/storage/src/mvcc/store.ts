@@ -138,17 +138,21 @@ export class Store implements ReadView {
     createMetaBucket(this.#backend);
     this.#index = new TreeIndex();
     this.leases.setIndex(this.#index);
-    const restorer = new Restorer(this.#backend, this.#index, this.leases, this.#logger);
-    this.#restorer = restorer;
-    const slice = (): void => {
-      if (this.#restorer !== restorer) return;
-      if (restorer.error === null && !restorer.step(this.slices.restoreRevisions))
-        return this.clock.defer(slice);
-      this.#restorer = null;
-      if (restorer.error === null) this.#onRestored(restorer);
-      done(restorer.error);
-    };
-    slice();
+    this.#backend.inTurn(() => {
+      this.#restorer = new Restorer(this.#backend, this.#index, this.leases, this.#logger);
+      this.#restoreSlice(this.#restorer, done);
+    });
+  }
+
+  #restoreSlice(restorer: Restorer, done: (error: RestoreError | null) => void): void {
+    if (this.#restorer !== restorer) return;
+    if (restorer.error === null && !restorer.step(this.slices.restoreRevisions)) {
+      const next = (): void => this.#restoreSlice(restorer, done);
+      return this.clock.defer(() => this.#backend.inTurn(next));
+    }
+    this.#restorer = null;
+    if (restorer.error === null) this.#onRestored(restorer);
+    done(restorer.error);
   }
 
   /**

@@ -53,6 +53,8 @@ export class BootWorld {
   readonly config: Config;
   readonly random = new SeededRandom(1);
   readonly logger = SILENT_LOGGER;
+  /** What the backend could not go on after. */
+  readonly backendFailures: Error[] = [];
 
   private constructor(config: Config, disk: SimDisk | null) {
     this.config = config;
@@ -84,9 +86,7 @@ export class BootWorld {
       metrics: this.metrics.handles,
       walSegmentBytes: SEGMENT_BYTES,
       resolveHost: (host) => Promise.resolve(host),
-      onBackendFatal: (error) => {
-        throw error;
-      },
+      onBackendFatal: (error) => this.backendFailures.push(error),
     });
     let isOver = false;
     const settled = booting.then(

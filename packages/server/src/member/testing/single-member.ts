@@ -10,11 +10,12 @@ import { EtcdServer } from '../etcd-server.ts';
 export class SingleMember {
   readonly world: BootWorld;
   readonly server: EtcdServer;
-  readonly fatal: Error[] = [];
+  readonly fatal: Error[];
   isReady = false;
 
   private constructor(world: BootWorld, parts: Awaited<ReturnType<BootWorld['boot']>>) {
     this.world = world;
+    this.fatal = world.backendFailures;
     const { config, clock, logger } = world;
     this.server = new EtcdServer({
       ...world,

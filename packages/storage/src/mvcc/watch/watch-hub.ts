@@ -312,7 +312,7 @@ export class WatchHub implements PreviousPair {
     this.#isScheduled = true;
     this.#store.clock.defer(() => {
       this.#isScheduled = false;
-      this.#turn();
+      this.#store.backend.inTurn(() => this.#turn());
     });
   }
 
