@@ -44,8 +44,9 @@ export interface AppliedPosition {
   readonly confState: ConfState;
 }
 
-/** How often the log in memory is looked at, in entries; more often where fewer are kept. */
+/** How often the log in memory is looked at, in entries and in bytes; more often where fewer entries are kept. */
 const COMPACT_STEP = 256;
+const COMPACT_STEP_BYTES = 8 * 1024 * 1024;
 /** Entries in memory are let go earlier when they are large: a bound on memory that their number alone does not give. */
 const MAX_RETAINED_BYTES = 64 * 1024 * 1024;
 /** And this bound holds even for what a member that is catching up still needs: beyond it, it gets another snapshot. */
@@ -61,7 +62,7 @@ export class LogKeeper {
   /** Entries up to here are not for members that come now: one of them is of a release, or for one, that is no more. */
   #unreadableTo: number;
   #isNewcomerDue = false;
-  /** Applied bytes in all, and for every {@link COMPACT_STEP} entries where they stood. */
+  /** Applied bytes in all, and for every step where they stood. */
   #appliedBytes = 0;
   #marks: { readonly index: number; readonly bytes: number }[] = [];
 
@@ -113,7 +114,11 @@ export class LogKeeper {
     const marks = this.#marks;
     const last = marks.at(-1);
     const forgetTo = this.#isNewcomerDue ? this.#unreadableTo : 0;
-    if (last !== undefined && index < last.index + this.#compactStep && forgetTo === 0) return;
+    const isStep =
+      last === undefined ||
+      index >= last.index + this.#compactStep ||
+      this.#appliedBytes >= last.bytes + COMPACT_STEP_BYTES;
+    if (!isStep && forgetTo === 0) return;
     marks.push({ index, bytes: this.#appliedBytes });
     let keepFrom = index - this.#options.catchUpEntries;
     const tooOld = marks.findLast(({ bytes }) => this.#appliedBytes - bytes > MAX_RETAINED_BYTES);
