@@ -1,5 +1,6 @@
 /** All commands of etcdutl. */
 import type { Command } from '@etcd/host/cli';
+import { BACKUP } from './commands/backup.ts';
 import { BBOLT } from './commands/bbolt.ts';
 import { COMPLETION } from './commands/completion.ts';
 import { DEFRAG } from './commands/defrag.ts';
@@ -14,5 +15,5 @@ export const ROOT: Command = {
   usage: '',
   summary: 'A tool for the files of etcd',
   sharedFlags: GLOBAL_FLAGS,
-  commands: [BBOLT, COMPLETION, DEFRAG, HASHKV, MIGRATE, SNAPSHOT, VERSION],
+  commands: [BACKUP, BBOLT, COMPLETION, DEFRAG, HASHKV, MIGRATE, SNAPSHOT, VERSION],
 };

@@ -93,7 +93,8 @@ export async function runSteps<T, R>(
       onStep(value);
       await new Promise((resolve) => setImmediate(resolve));
       if (!isInterrupted) continue;
-      throw new ExitError(EXIT.INTERRUPTED, 'interrupted; what was begun has been removed');
+      // Inside it, so that it tidies up; it comes out again here.
+      steps.throw(new ExitError(EXIT.INTERRUPTED, 'interrupted; what was begun has been removed'));
     }
   } finally {
     process.off('SIGINT', interrupt);

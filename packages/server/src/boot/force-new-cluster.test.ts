@@ -85,12 +85,12 @@ test('changes that are committed but not applied count', () => {
 
 test('a member that was removed, or only learned, becomes the one voter', () => {
   const removed = logOfNewCluster(lost({ members: [member(2n)] }));
-  assert.deepEqual(describe(removed.added), ['remove 2', 'add 1']);
-  const { changes, context } = toConfChangeV2(decodeConfChangeEntry(removed.added[1]!)!);
+  assert.deepEqual(describe(removed.added), ['add 1', 'remove 2']);
+  const { changes, context } = toConfChangeV2(decodeConfChangeEntry(removed.added[0]!)!);
   assert.equal(changes.length, 1);
   assert.deepEqual(parseMember(context).peerUrls, PEER_URLS);
   const learner = logOfNewCluster(lost({ members: [member(SELF, true), member(2n)] }));
-  assert.deepEqual(describe(learner.added), ['remove 2', 'add 1']);
+  assert.deepEqual(describe(learner.added), ['add 1', 'remove 2']);
 });
 
 test('a log without entries goes on behind its snapshot', () => {

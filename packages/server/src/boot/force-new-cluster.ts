@@ -2,7 +2,7 @@
  * `--force-new-cluster`: a member of a cluster that is lost goes on alone, with the data that it has. Committed entries are kept;
  * behind them come configuration changes that remove everybody else, as if they had been agreed on.
  */
-import { ConfChangeType, type Entry, EntryType, HardState } from '@etcd/api/raftpb';
+import { type ConfChange, ConfChangeType, type Entry, EntryType, HardState } from '@etcd/api/raftpb';
 import { confChangeEntry, decodeConfChangeEntry, toConfChangeV2 } from '@etcd/raft';
 import {
   addMemberChange,
@@ -39,11 +39,9 @@ export function logOfNewCluster(lost: LogOfLostCluster): LogOfNewCluster {
   const committed = Math.max(hardState.commit, consistentIndex);
   const kept = entries.filter((entry) => entry.index <= committed);
   const ids = memberIdsAfter(lost, kept);
-  const changes = [...ids].filter((id) => id !== memberId).map((id) => removeMemberChange(id));
-  const self = lost.members.find(({ id }) => id === memberId);
-  if (!ids.has(memberId)) {
-    changes.push(addMemberChange(newMember(memberId, { peerUrls: lost.peerUrls, isLearner: false })));
-  } else if (self?.isLearner === true) changes.push(promoteMemberChange(memberId));
+  const others = [...ids].filter((id) => id !== memberId);
+  // Itself first: raft can't be without a voter in between.
+  const changes = [...ownChanges(lost, ids), ...others.map((id) => removeMemberChange(id))];
   let index = kept.at(-1)?.index ?? Math.max(snapshotIndex, 0);
   const added = changes.map((change) => {
     const entry = confChangeEntry(change);
@@ -56,6 +54,16 @@ export function logOfNewCluster(lost: LogOfLostCluster): LogOfNewCluster {
     kept,
     added,
   };
+}
+
+/** What makes the member a voter, if it is none. */
+function ownChanges(
+  { members, memberId, peerUrls }: LogOfLostCluster,
+  ids: ReadonlySet<bigint>,
+): ConfChange[] {
+  if (!ids.has(memberId)) return [addMemberChange(newMember(memberId, { peerUrls, isLearner: false }))];
+  const self = members.find(({ id }) => id === memberId);
+  return self?.isLearner === true ? [promoteMemberChange(memberId)] : [];
 }
 
 /** Members as of the last committed entry: those of the database, and what has changed since. */

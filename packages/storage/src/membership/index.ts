@@ -104,4 +104,4 @@ export {
   parseVersion,
   type SemanticVersion,
 } from './semantic-version.ts';
-export { decodeV2Store, encodeV2Store, type V2Store } from './v2-store.ts';
+export { decodeV2Store, encodeV2Store, type V2Store, withMembers } from './v2-store.ts';

@@ -46,6 +46,17 @@ export function encodeV2Store(state: MembershipState): Uint8Array {
   return utf8ToBytes(writer.finish());
 }
 
+/** A store with other members, and none that were removed: its version and the keys of v2 clients stay. */
+export function withMembers(data: Uint8Array, members: readonly Member[]): Uint8Array {
+  const { state } = decodeV2Store(data);
+  const store = parseObject(data, WHAT);
+  const made = parseObject(encodeV2Store({ ...state, members, removedIds: [] }), WHAT);
+  const root = store['Root'];
+  assert(isObject(root) && isObject(root['Children']), 'v2 store: it has been decoded');
+  const children = { ...root['Children'], '0': childrenOf(made['Root'])['0'] };
+  return utf8ToBytes(JSON.stringify({ ...store, Root: { ...root, Children: children } }));
+}
+
 /** Throws {@link MembershipError}. A downgrade is not in it. */
 export function decodeV2Store(data: Uint8Array): V2Store {
   const root = childrenOf(parseObject(data, WHAT)['Root']);

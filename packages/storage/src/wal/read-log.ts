@@ -209,7 +209,9 @@ export class LogReading {
       const problem = `snapshot mismatch: index ${snapshot.index} has term ${snapshot.term}, not ${this.#position.term}`;
       throw this.#reader.error('snapshot-mismatch', problem);
     }
-    if (!this.#snapshotFound && snapshot.term !== this.#positionTerm) this.#dropReplaced();
+    // A log that has entries behind the position but none at it was made from the snapshot on: etcd's backups are so.
+    const isOther = this.#positionTerm !== 0 && this.#positionTerm !== snapshot.term;
+    if (!this.#snapshotFound && isOther) this.#dropReplaced();
     this.#snapshotFound = true;
   }
 
