@@ -40,6 +40,7 @@ export type RequirementName =
   | 'python3'
   | 'python3-grpcio'
   | 'h2spec'
+  | 'bbolt'
   | 'iproute2';
 
 interface Requirement {
@@ -124,6 +125,12 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: 'the HTTP/2 conformance suite',
     find: () => (isExecutable(`${peersDir()}/h2spec`) ? `${peersDir()}/h2spec` : findOnPath('h2spec')),
     bring: bringH2spec,
+  },
+  {
+    name: 'bbolt',
+    purpose: "bbolt's own tool, which prints single pages",
+    find: () => (isExecutable(`${peersDir()}/bbolt`) ? `${peersDir()}/bbolt` : null),
+    bring: bringBbolt,
   },
   {
     name: 'iproute2',
@@ -328,8 +335,6 @@ function bringGo(moduleFile: string): void {
 
 /** Builds h2spec with dependencies pinned to versions that the Go of a current Debian compiles. */
 function bringH2spec(): void {
-  if (findOnPath('go') === null) installPackages('golang-go', 'ca-certificates');
-  const work = mkdtempSync(join(tmpdir(), 'h2spec-'));
   const manifest = `module h2spec-build
 
 go 1.17
@@ -341,13 +346,33 @@ require (
 	golang.org/x/net v0.17.0
 )
 `;
+  buildTool('h2spec', manifest, 'github.com/summerwind/h2spec/cmd/h2spec');
+}
+
+function bringBbolt(): void {
+  const manifest = `module bbolt-build
+
+go 1.23
+
+require (
+	github.com/spf13/cobra v1.8.1
+	github.com/spf13/pflag v1.0.6
+	go.etcd.io/bbolt v1.4.3
+)
+`;
+  buildTool('bbolt', manifest, 'go.etcd.io/bbolt/cmd/bbolt');
+}
+
+function buildTool(name: string, manifest: string, path: string): void {
+  if (findOnPath('go') === null) installPackages('golang-go', 'ca-certificates');
+  const work = mkdtempSync(join(tmpdir(), `${name}-`));
   try {
     writeFileSync(`${work}/go.mod`, manifest);
-    runOrThrow('go', ['build', '-o', `${work}/h2spec`, 'github.com/summerwind/h2spec/cmd/h2spec'], {
+    runOrThrow('go', ['build', '-o', `${work}/${name}`, path], {
       cwd: work,
       env: { GOFLAGS: '-mod=mod', CGO_ENABLED: '0' },
     });
-    installPrograms(work, peersDir(), ['h2spec']);
+    installPrograms(work, peersDir(), [name]);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

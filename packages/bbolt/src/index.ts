@@ -42,3 +42,4 @@ export { compact } from './compact.ts';
 export { Database } from './database.ts';
 export type { Defragmentation, DefragmentationProgress } from './defragment.ts';
 export { checkDatabaseFile } from './open-file.ts';
+export { type MetaFields, type PageElement, PageFile, PageImage, type PageType } from './page-file.ts';

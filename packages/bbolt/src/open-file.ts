@@ -130,7 +130,7 @@ function writeEmptyDatabase(file: DiskFile, options: DatabaseOptions): void {
 }
 
 /** The valid meta page with the highest transaction. */
-function readMetas(file: DiskFile, path: string): { meta: Meta; olderHighWaterPgid: number } {
+export function readMetas(file: DiskFile, path: string): { meta: Meta; olderHighWaterPgid: number } {
   const first = readMeta(file, 0);
   const second = isMetaFault(first) ? findSecondMeta(file) : readMeta(file, first.pageSizeBytes);
   const valid = [first, second].filter((meta): meta is Meta => !isMetaFault(meta));

@@ -8,6 +8,7 @@ import { HASHKV } from './commands/hashkv.ts';
 import { MIGRATE } from './commands/migrate.ts';
 import { SNAPSHOT } from './commands/snapshot.ts';
 import { VERSION } from './commands/version.ts';
+import { WAL } from './commands/wal.ts';
 import { GLOBAL_FLAGS } from './global-flags.ts';
 
 export const ROOT: Command = {
@@ -15,5 +16,5 @@ export const ROOT: Command = {
   usage: '',
   summary: 'A tool for the files of etcd',
   sharedFlags: GLOBAL_FLAGS,
-  commands: [BACKUP, BBOLT, COMPLETION, DEFRAG, HASHKV, MIGRATE, SNAPSHOT, VERSION],
+  commands: [BACKUP, BBOLT, COMPLETION, DEFRAG, HASHKV, MIGRATE, SNAPSHOT, VERSION, WAL],
 };

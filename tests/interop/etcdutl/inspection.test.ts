@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
-import { needs, peer, ROOT } from '../../support/programs.ts';
+import { NodeDisk } from '@etcd/base/node';
+import { Database } from '@etcd/bbolt';
+import { needs, peer, ROOT, tool } from '../../support/programs.ts';
 import { run } from '../../support/run.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 import { type Files, goTool, makeFiles } from './files.ts';
 
 const OURS = `${ROOT}bin/etcdutl`;
@@ -70,5 +73,56 @@ describe('etcdutl', needs('etcd 3.7'), () => {
     assert.equal((await utl('bbolt', 'compact', 'snapshot.db', '-o', 'compact.db')).code, 1);
     assert.equal((await utl('bbolt', 'compact', 'truncated.db', '-o', 'other.db')).code, 1);
     assert.equal(existsSync(join(files.directory, 'other.db')), false);
+  });
+
+  test('bbolt page and dump print what the tool of bbolt prints', needs('bbolt'), async () => {
+    const cwd = temporaryDirectory();
+    const large = join(cwd, 'large.db');
+    const database = Database.open({ disk: new NodeDisk(), path: large, freelist: 'stored' });
+    for (let round = 0; round < 3; round++) {
+      const write = database.beginWrite();
+      const bucket = write.createBucketIfNotExists(Buffer.from('many'));
+      for (let i = 0; i < 2000; i++) {
+        const key = i % 5 === 0 ? Buffer.from([0xff, i >> 8, i & 0xff]) : Buffer.from(`key "${i}" é\\`);
+        const value = i % 7 === 0 ? Buffer.from([1, 2, 0xfe]) : Buffer.from(`text ${i} "quoted" ☃ ${round}`);
+        bucket.put(key, value);
+      }
+      bucket.put(Buffer.from('long'), Buffer.alloc(20_000, 'x'));
+      write.createBucketIfNotExists(Buffer.from('empty'));
+      write.commit();
+    }
+    database.close();
+    const snapshot = join(files.directory, 'snapshot.db');
+    const lines = [
+      ...['auto', 'ascii-encoded', 'hex', 'bytes', 'redacted'].flatMap((format) =>
+        [snapshot, large].map((path) => `page --all --format-value=${format} ${path}`),
+      ),
+      `page ${snapshot} 0 1 4`,
+      `dump ${snapshot} 0`,
+      `dump ${large} 1 3 2`,
+      `dump ${snapshot} 99999`,
+      `dump ${snapshot}`,
+      `page ${snapshot}`,
+      `page ${snapshot} x`,
+      'page',
+      'page nothing.db 1',
+      `page ${join(files.directory, 'empty.db')} 1`,
+    ];
+    for (const line of lines) {
+      const words = line.split(' ');
+      const options = { cwd, encoding: 'latin1' } as const;
+      const [ours, theirs] = await Promise.all([
+        run(OURS, ['bbolt', ...words], options),
+        run(tool('bbolt'), words, options),
+      ]);
+      // What can't be printed is told in words of our own.
+      const shown = (text: string): string =>
+        text.replace(/^(Prining|Page \d+ can not).*/gm, 'can not be printed');
+      // Its tool ends well even where it could print nothing, and tells on stdout what is wrong.
+      if (line.includes('empty.db')) assert.equal(ours.code, 1);
+      else assert.equal(ours.code, theirs.code, line);
+      if (ours.code === 0) assert.equal(shown(ours.stdout), shown(theirs.stdout), line);
+      else assert.match(ours.stderr, /^Error: [^\n]+\n$/);
+    }
   });
 });

@@ -12,6 +12,7 @@ import {
   type Tool,
   toolOf,
 } from '../tool.ts';
+import { DUMP, PAGE } from './bbolt-pages.ts';
 
 const HEX_FLAG = { name: 'hex', type: 'bool', usage: 'names and values in hexadecimal' } as const;
 
@@ -24,6 +25,8 @@ export const BBOLT: Command = {
     command('buckets', '<filename>', 'Lists the buckets', 1, buckets),
     command('keys', '<filename> <bucket>', 'Lists the keys of a bucket', 2, keys),
     command('get', '<filename> <bucket> <key>', 'Prints the value of a key', 3, get),
+    PAGE,
+    DUMP,
     command('stats', '<filename>', 'Prints counts and sizes', 1, stats),
     {
       ...command(

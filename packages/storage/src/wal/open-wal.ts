@@ -24,6 +24,8 @@ export interface ReadOptions {
   readonly disk: Disk;
   readonly directory: string;
   readonly logger?: Logger | undefined;
+  /** Told of a last write that is incomplete, where that ends the log. */
+  readonly onTorn?: ((error: WalError) => void) | undefined;
 }
 
 export interface OpenedWal extends LogContents {
@@ -112,7 +114,7 @@ export function readWal(
 ): LogContents {
   return withReader(options, position.index, sink !== null, (reader) => {
     const log = new LogReading(reader, position, sink);
-    forEachIntact(reader, () => log.take());
+    forEachIntact(reader, () => log.take(), options.onTorn);
     return log.finish();
   });
 }

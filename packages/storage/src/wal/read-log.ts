@@ -79,11 +79,16 @@ export function readSnapshots(reader: RecordReader): Snapshot[] {
 }
 
 /** Calls `visit` for every record; one that an interrupted write left incomplete ends the log. */
-export function forEachIntact(reader: RecordReader, visit: () => void): void {
+export function forEachIntact(
+  reader: RecordReader,
+  visit: () => void,
+  onTorn?: (error: WalError) => void,
+): void {
   try {
     while (reader.next()) visit();
   } catch (error) {
     if (!(error instanceof WalError) || error.code !== 'torn') throw error;
+    onTorn?.(error);
   }
 }
 
