@@ -77,10 +77,13 @@ test('an output that can not be opened ends the start', () => {
   assert.match(String(lines(stderr).at(-1)!['error']), /^open sink "\/nonexistent\/x.log": /);
 });
 
-test('a part that is not there yet says so', () => {
-  const { status, stderr } = etcd(['gateway', 'start']);
-  assert.equal(status, 1);
-  assert.equal(lines(stderr).at(-1)!['error'], 'etcd gateway is not supported yet');
+test('the commands beside the server have flags and help of their own', () => {
+  const { status, stdout } = etcd(['gateway', 'start', '--help']);
+  assert.equal(status, 0);
+  assert.match(stdout, /^start the gateway\n\nUsage:\n {2}etcd gateway start \[flags\]\n/);
+  const mistaken = etcd(['gateway', 'start', '--nonsense']);
+  assert.equal(mistaken.status, 1);
+  assert.match(mistaken.stderr, /^Error: unknown flag: --nonsense\nUsage:\n/);
 });
 
 test('a directory of something else ends the start with one fatal line, and is not touched', () => {

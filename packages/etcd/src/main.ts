@@ -60,10 +60,7 @@ const clock = new NodeClock();
 async function main(args: readonly string[]): Promise<void> {
   setProcessName('etcd');
   ignoreSignals(process, process.execArgv);
-  if (SUBCOMMANDS.has(args[0] ?? '')) {
-    const error = `etcd ${args[0]} is not supported yet`;
-    return refuse(args, new ConfigError('invalid', error), []);
-  }
+  if (SUBCOMMANDS.has(args[0] ?? '')) return await runCommand(args);
   const request = await loadConfig(args, nodeStartWorld(process.env));
   switch (request.kind) {
     case 'help':
@@ -77,6 +74,13 @@ async function main(args: readonly string[]): Promise<void> {
     case 'run':
       return await run(args, request);
   }
+}
+
+/** One of the commands beside the server. */
+async function runCommand(args: readonly string[]): Promise<void> {
+  const { Io, runProgram } = await import('@etcd/host/cli');
+  const { PROXY_COMMANDS } = await import('@etcd/proxy/commands');
+  process.exit(await runProgram(PROXY_COMMANDS, args, new Io()));
 }
 
 async function run(args: readonly string[], request: StartRequest & { kind: 'run' }): Promise<void> {
