@@ -35,6 +35,7 @@ export { GRPC_CODE_NAMES, GrpcCode, grpcCodeFrom, grpcCodeName } from './grpc-co
 export { Heap } from './heap.ts';
 export type { LogFields, Logger, LogLevel } from './logger.ts';
 export { SILENT_LOGGER } from './logger.ts';
+export { poisonMemory, poisonReleased } from './poison.ts';
 export type { Random } from './random.ts';
 export { SeededRandom } from './random.ts';
 export { RingBuffer } from './ring-buffer.ts';

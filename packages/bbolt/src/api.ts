@@ -1,10 +1,10 @@
 /**
  * The shapes that a consumer of this package works with; `index.ts` tells the story around them.
  *
- * Bytes. Every `Uint8Array` handed out, and {@link Cursor.bytes}, lies in a page buffer that is never written to again:
- * it stays as it is for as long as it is held, past the end of the transaction too. Holding it keeps its whole slab
- * (64 KiB for pages of 4 KiB) alive, so what is kept for long is copied. Nobody writes into it. Bytes passed in are copied
- * before the call returns.
+ * Bytes. Every `Uint8Array` handed out by a read transaction, and {@link Cursor.bytes}, lies in a page buffer that is never
+ * written to again: it stays as it is for as long as it is held, past the end of the transaction too. Holding it keeps its whole
+ * slab (64 KiB for pages of 4 KiB) alive, so what is kept for long is copied. What a write transaction hands out stays as it is
+ * until that is committed or rolled back. Nobody writes into either. Bytes passed in are copied before the call returns.
  */
 import type { Clock, Disk, Logger } from '@etcd/base';
 import type { BoltError } from './bolt-error.ts';

@@ -1,8 +1,9 @@
 /**
  * A stretch of memory outside the V8 heap that holds pages, or keys and values that a write transaction was given. What has
- * been written into it and made known is never written over, so views of it stay valid for as long as they are held; the
- * garbage collector frees it when neither the cache nor a view needs it.
+ * been written into it and made known is not written over while anybody may hold a view of it. The garbage collector frees it when
+ * neither the cache nor a view needs it; where it is known that there is no view, its owner uses it again.
  */
+import { poisonReleased } from '@etcd/base';
 
 /** Not part of any workspace. */
 const NO_STAMP = -1;
@@ -19,6 +20,11 @@ export class PageBuffer {
     const bytes = Buffer.allocUnsafeSlow(sizeBytes);
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, sizeBytes);
+  }
+
+  /** Its owner is about to use it again. */
+  poison(): void {
+    poisonReleased(this.bytes);
   }
 }
 

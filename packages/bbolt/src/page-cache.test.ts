@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LEAF_PAGE, readUint64, writePageHeader } from './format.ts';
-import { PageCache, WRITTEN } from './page-cache.ts';
+import { PageCache, type Slab, WRITTEN } from './page-cache.ts';
 
 const PAGE_BYTES = 4096;
 
@@ -104,4 +104,55 @@ test('a page that comes back soon after its eviction is kept longer', () => {
   let survived = 0;
   for (let pgid = 10_000; cache.has(7) && survived < 2000; pgid++, survived++) use(cache, pgid);
   assert.ok(survived > 500, `${survived} pages later it was gone`);
+});
+
+/** Commits of `pages` pages each that write all pages anew; returns the slabs that they took. */
+function commitOverAndOver(
+  cache: PageCache,
+  commits: number,
+  pages: number,
+  afterEach: () => void,
+): Set<Slab> {
+  const slabs = new Set<Slab>();
+  for (let txid = 1; txid <= commits; txid++) {
+    for (let i = 0; i < pages; i++) {
+      const pgid = 2 + ((txid * pages + i) % (8 * pages));
+      const slab = cache.openSlab(WRITTEN, 1);
+      slabs.add(slab);
+      writePageHeader(slab.view, slab.usedPages * PAGE_BYTES, pgid, LEAF_PAGE, 0, 0);
+      slab.lastTxid = txid;
+      cache.publish(slab, WRITTEN, pgid, 1, 0);
+    }
+    cache.unpin(txid);
+    afterEach();
+  }
+  return slabs;
+}
+
+test('commits that nobody reads are built in the memory of those before', () => {
+  const cache = new PageCache(PAGE_BYTES, 1 << 20);
+  const slabs = commitOverAndOver(cache, 1000, 64, () => cache.recycle());
+  assert.ok(slabs.size <= 40, `${slabs.size} slabs for 1,000 commits of four`);
+});
+
+test('a slab is not used again while a workspace may have it as a source', () => {
+  const cache = new PageCache(PAGE_BYTES, 1 << 20);
+  const slabs = commitOverAndOver(cache, 100, 64, () => {});
+  assert.equal(slabs.size, 400);
+});
+
+test('a page that was handed out stays as it is, however often the memory of others is used again', () => {
+  const cache = new PageCache(PAGE_BYTES, 1 << 20);
+  const lent = new Map<Slab, Uint8Array>();
+  let commits = 0;
+  commitOverAndOver(cache, 300, 64, () => {
+    const place = cache.find(2 + ((++commits * 64 + 63) % (8 * 64)));
+    if (place >= 0 && commits % 7 === 0) {
+      const slab = cache.slabAt(place);
+      lent.set(slab, slab.bytes.slice());
+    }
+    cache.recycle();
+  });
+  assert.ok(lent.size > 20);
+  for (const [slab, bytes] of lent) assert.deepEqual(slab.bytes, bytes);
 });

@@ -1,9 +1,13 @@
 /**
  * The page cache: which pages are in memory, and where.
  *
- * Pages lie in slabs, 16 to a slab, filled from front to back and never written over. So views of pages stay valid after
- * eviction, a cached page costs no object of its own, and memory is given back slab by slab: dropping a slab first
- * copies its hot pages to the slab that is being filled.
+ * Pages lie in slabs, 16 to a slab, filled from front to back and not written over while anybody may look at them. So views of
+ * pages stay valid after eviction, a cached page costs no object of its own, and memory is given back slab by slab: dropping a
+ * slab first copies its hot pages to the slab that is being filled.
+ *
+ * Most slabs of a member that writes much are never looked at: pages are built, written, and replaced by the next commit. Such a
+ * slab is used again once no workspace can have it as a source. One that was {@link PageCache.slabAt | lent} is left to the
+ * garbage collector, since nobody says when he is done with a view.
  *
  *     read ───> probation (FIFO, 1/8) ───────────────────hot──> main (FIFO, hot pages go round again)
  *     written ─ pinned until durable ─ settled (FIFO, 1/8) ─hot──^   │
@@ -45,6 +49,9 @@ const PATIENCE_SLABS = 4;
 /** The longest run that {@link PageCache.openRun} takes. */
 export const MAX_RUN_PAGES = SLOTS_PER_SLAB;
 
+/** Slabs that wait to be used again: the pages of a commit or two. */
+const MAX_SPARE_SLABS = 32;
+
 const UNREGISTERED = -1;
 
 /** Which slab a page goes to. */
@@ -64,6 +71,8 @@ export class Slab extends PageBuffer {
   usedPages = 0;
   /** The last transaction that wrote a page of it. */
   lastTxid = 0;
+  /** Whether there may be views of it that nobody keeps account of. */
+  isLent = false;
 
   constructor(pageCapacity: number, pageSizeBytes: number) {
     super(pageCapacity * pageSizeBytes);
@@ -71,6 +80,16 @@ export class Slab extends PageBuffer {
     const slots = Math.min(pageCapacity, SLOTS_PER_SLAB);
     this.ids = new Int32Array(slots);
     this.uses = new Uint8Array(slots);
+  }
+
+  /** Makes it as new. */
+  reset(): void {
+    this.index = UNREGISTERED;
+    this.ids.fill(0);
+    this.uses.fill(0);
+    this.usedPages = 0;
+    this.lastTxid = 0;
+    this.poison();
   }
 }
 
@@ -89,6 +108,9 @@ export class PageCache {
   readonly #pinned = new RingBuffer<Slab>();
   /** Those of them that are durable by now. */
   readonly #settled = new RingBuffer<Slab>();
+  /** Slabs given up that nobody but a workspace can know; those that no workspace knows either. */
+  readonly #retired: Slab[] = [];
+  readonly #spare: Slab[] = [];
   readonly #ghost: Int32Array;
   #heldBytes = 0;
   #settledBytes = 0;
@@ -135,7 +157,15 @@ export class PageCache {
     return this.#table.get(pgid) !== ABSENT;
   }
 
+  /** The slab, for a caller who may keep views of it for as long as he likes. */
   slabAt(place: number): Slab {
+    const slab = this.#slabs[place >>> SLOT_BITS]!;
+    slab.isLent = true;
+    return slab;
+  }
+
+  /** The slab, for a workspace: it keeps no view beyond its own end, which {@link recycle} follows. */
+  sourceAt(place: number): Slab {
     return this.#slabs[place >>> SLOT_BITS]!;
   }
 
@@ -213,6 +243,16 @@ export class PageCache {
     while (this.#settledBytes > this.#capacityBytes * SETTLED_SHARE)
       this.#evict(this.#takeSettled()!, true, 0);
     this.#makeRoom(0);
+  }
+
+  /** No workspace is left: what only such could know may be used again. */
+  recycle(): void {
+    for (const slab of this.#retired) {
+      if (this.#spare.length >= MAX_SPARE_SLABS) break;
+      slab.reset();
+      this.#spare.push(slab);
+    }
+    this.#retired.length = 0;
   }
 
   #takeSettled(): Slab | undefined {
@@ -301,6 +341,7 @@ export class PageCache {
     this.#freeIndexes.push(slab.index);
     this.#slabs[slab.index] = GONE;
     this.#heldBytes -= slab.bytes.length;
+    if (!slab.isLent && slab.pageCapacity === this.#slabPages) this.#retired.push(slab);
   }
 
   /** {@link openSlab} for main while room is being made: may exceed the bound until that is done. */
@@ -314,7 +355,8 @@ export class PageCache {
   #replaceOpen(area: Area, capacity: number): Slab {
     const open = this.#open[area]!;
     if (open !== null) this.#enqueue(open, area);
-    const slab = new Slab(capacity, this.#pageSizeBytes);
+    const spare = capacity === this.#slabPages ? this.#spare.pop() : undefined;
+    const slab = spare ?? new Slab(capacity, this.#pageSizeBytes);
     this.#register(slab);
     this.#open[area] = slab;
     return slab;

@@ -37,9 +37,11 @@ export const OFFSET = 1;
 export const KEY_BYTES = 2;
 export const TAIL = 3;
 
-const ARENA_BYTES = 1 << 16;
+const ARENA_BYTES = 1 << 17;
 /** What is longer gets a buffer of its own, so that the rest of the arena is not lost. */
-const MAX_ARENA_ITEM_BYTES = ARENA_BYTES / 8;
+const MAX_ARENA_ITEM_BYTES = ARENA_BYTES / 4;
+/** Arenas that one workspace leaves to the next: what a batch of some 100 objects needs. */
+const MAX_KEPT_ARENAS = 16;
 /** Room for elements that a node gets beyond those of its page. */
 const SPARE_ELEMENTS = 4;
 const POOL_ELEMENTS = 1024;
@@ -78,8 +80,8 @@ export class TreeNode {
 /** The memory that one workspace leaves to the next. */
 export class WorkspaceMemory {
   pool: Int32Array = new Int32Array(POOL_ELEMENTS * STRIDE);
-  arena: PageBuffer = new PageBuffer(ARENA_BYTES);
-  arenaUsed = 0;
+  /** Of {@link ARENA_BYTES} each; a workspace takes one after the other. */
+  readonly arenas: PageBuffer[] = [new PageBuffer(ARENA_BYTES)];
   /** Tells workspaces apart where buffers remember theirs. */
   stamp = 0;
 }
@@ -95,13 +97,16 @@ export class Workspace {
   /** The buffer of the last {@link reserve}. */
   reserved: PageBuffer;
   #poolUsed = 0;
+  /** The arena that is being filled, and how far. */
+  #arena = 0;
+  #arenaUsed = 0;
 
   constructor(pager: Pager, memory: WorkspaceMemory) {
     this.pager = pager;
     this.#memory = memory;
     this.#stamp = ++memory.stamp;
     this.pool = memory.pool;
-    this.reserved = memory.arena;
+    this.reserved = memory.arenas[0]!;
   }
 
   node(index: number): TreeNode {
@@ -123,10 +128,18 @@ export class Workspace {
     return buffer.sourceIndex;
   }
 
-  /** Ends the workspace: the next one may use its memory. Nodes and elements mean nothing any more. */
+  /**
+   * Ends the workspace: the next one may use its memory. Nodes and elements mean nothing any more, nor do the values that its
+   * transaction gave out.
+   */
   release(): void {
+    if (this.pool === RELEASED) return;
     if (this.pool.length <= MAX_KEPT_POOL_INTS) this.#memory.pool = this.pool;
     this.pool = RELEASED;
+    const { arenas } = this.#memory;
+    if (arenas.length > MAX_KEPT_ARENAS) arenas.length = MAX_KEPT_ARENAS;
+    for (let i = 0; i <= this.#arena && i < arenas.length; i++) arenas[i]!.poison();
+    this.pager.cache.recycle();
   }
 
   /** Room for `bytes` of key and value, in {@link reserved} from the returned offset on. */
@@ -135,14 +148,15 @@ export class Workspace {
       this.reserved = new PageBuffer(bytes);
       return 0;
     }
-    const memory = this.#memory;
-    if (memory.arenaUsed + bytes > ARENA_BYTES) {
-      memory.arena = new PageBuffer(ARENA_BYTES);
-      memory.arenaUsed = 0;
+    const { arenas } = this.#memory;
+    if (this.#arenaUsed + bytes > ARENA_BYTES) {
+      this.#arena++;
+      this.#arenaUsed = 0;
+      if (this.#arena === arenas.length) arenas.push(new PageBuffer(ARENA_BYTES));
     }
-    this.reserved = memory.arena;
-    const offset = memory.arenaUsed;
-    memory.arenaUsed += bytes;
+    this.reserved = arenas[this.#arena]!;
+    const offset = this.#arenaUsed;
+    this.#arenaUsed += bytes;
     return offset;
   }
 
@@ -166,7 +180,7 @@ export class Workspace {
   /** A node with the elements of a page. */
   openPage(pgid: number): TreeNode {
     const place = this.pager.page(pgid);
-    const buffer = this.pager.cache.slabAt(place);
+    const buffer = this.pager.cache.sourceAt(place);
     const base = this.pager.cache.baseAt(place);
     const isLeaf = pageFlags(buffer.view, base) !== BRANCH_PAGE;
     const node = new TreeNode(this.#nodes.length, isLeaf, pgid, 1 + pageOverflow(buffer.view, base));

@@ -7,7 +7,7 @@
  * backend's place, and it reaches beyond what was applied; nobody waits to read but while that goes on.
  */
 import type { Entry, Snapshot } from '@etcd/api/raftpb';
-import { assert, type Clock, type Disk, type Logger } from '@etcd/base';
+import { assert, type Clock, type Disk, type Logger, poisonMemory } from '@etcd/base';
 import { AuthStore } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
 import { membershipReader, membershipWriter, takeReceivedDatabase } from '@etcd/storage/data';
@@ -100,6 +100,7 @@ export class StateMachine {
   constructor(options: StateMachineOptions) {
     const { config, parts, clock, logger, metrics, onRevision } = options;
     this.#options = options;
+    if (config.verify) poisonMemory();
     this.#backend = parts.backend;
     this.#consistentIndex = parts.consistentIndex;
     this.#quota = this.#newQuota();
