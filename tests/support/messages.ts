@@ -138,6 +138,18 @@ export interface AuthPermission {
   readonly range_end: Buffer;
 }
 
+export interface LeaderKey {
+  readonly name: Buffer;
+  readonly key: Buffer;
+  readonly rev: bigint;
+  readonly lease: bigint;
+}
+
+export interface LeaderResponse {
+  readonly header: Header;
+  readonly kv: KeyValue;
+}
+
 /** Method name to response. Methods that tests call without looking into the answer have only a header. */
 export interface Responses {
   readonly 'KV.Range': RangeResponse;
@@ -186,6 +198,13 @@ export interface Responses {
   readonly 'Auth.UserList': { readonly header: Header; readonly users: readonly string[] };
   readonly 'Auth.RoleList': { readonly header: Header; readonly roles: readonly string[] };
   readonly 'Auth.RoleGet': { readonly header: Header; readonly perm: readonly AuthPermission[] };
+  readonly 'v3lockpb.Lock.Lock': { readonly header: Header; readonly key: Buffer };
+  readonly 'v3lockpb.Lock.Unlock': { readonly header: Header };
+  readonly 'v3electionpb.Election.Campaign': { readonly header: Header; readonly leader: LeaderKey };
+  readonly 'v3electionpb.Election.Proclaim': { readonly header: Header };
+  readonly 'v3electionpb.Election.Leader': LeaderResponse;
+  readonly 'v3electionpb.Election.Observe': LeaderResponse;
+  readonly 'v3electionpb.Election.Resign': { readonly header: Header };
   readonly 'grpc.health.v1.Health.Check': { readonly status: string };
 }
 

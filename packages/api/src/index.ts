@@ -42,6 +42,7 @@ export type { MessageDescriptor } from './descriptor.ts';
 export { EtcdError } from './errors/etcd-error.ts';
 export { INTERNAL_ERRORS, type InternalError } from './errors/internal-errors.ts';
 export { RPC_ERRORS, type RpcError } from './errors/rpc-errors.ts';
+export { contenderKey, prefixEnd, queuePrefix } from './queue-key.ts';
 export type { Method, MethodKind, Service } from './service.ts';
 export { DecodeError, type DecodeErrorCode, MAX_MESSAGE_DEPTH } from './wire/decode-error.ts';
 export { UnknownFields } from './wire/unknown-fields.ts';

@@ -25,7 +25,7 @@
  * This module is free of Node's sockets and clocks: `@etcd/client/node` has {@link connect}; elsewhere an {@link EtcdClient} is made
  * with a {@link Connector} that gives it byte streams.
  */
-export { EtcdError, RPC_ERRORS } from '@etcd/api';
+export { EtcdError, prefixEnd, RPC_ERRORS } from '@etcd/api';
 export { GrpcCode } from '@etcd/base';
 export { Auth, type PermissionKind } from './admin/auth.ts';
 export { Cluster } from './admin/cluster.ts';
@@ -36,7 +36,7 @@ export { Lock, type LockOptions } from './concurrency/lock.ts';
 export type { LeaseLike } from './concurrency/queue.ts';
 export { DEFAULT_CLIENT_PORT, type Endpoint, parseEndpoint } from './endpoint.ts';
 export { ClientError, type ClientErrorCode, CompactedError, isError } from './errors.ts';
-export { type Bytes, prefixEnd, type RangeOptions } from './keys.ts';
+export type { Bytes, RangeOptions } from './keys.ts';
 export { type CompareOperator, compare } from './kv/compare.ts';
 export { KV, type PageOptions } from './kv/kv.ts';
 export { type DeleteOptions, type GetOptions, op, type PutOptions, type SortKey } from './kv/operations.ts';

@@ -2,6 +2,7 @@
  * Keys and ranges of keys. A range is `[key, rangeEnd)` in byte order; an empty end means the key alone, and an end of one
  * zero byte means that there is none.
  */
+import { prefixEnd } from '@etcd/api';
 import { EMPTY_BYTES, utf8ToBytes } from '@etcd/base';
 
 /** A key or value: text is taken as UTF-8. */
@@ -23,23 +24,9 @@ export interface KeyRange {
 }
 
 const ZERO: Uint8Array = new Uint8Array(1);
-const MAX_BYTE = 0xff;
 
 export function toBytes(value: Bytes): Uint8Array {
   return typeof value === 'string' ? utf8ToBytes(value) : value;
-}
-
-/** The first key behind all that begin with `prefix`; one zero byte, no end, where there is none. */
-export function prefixEnd(prefix: Uint8Array): Uint8Array {
-  for (let last = prefix.length - 1; last >= 0; last--) {
-    const byte = prefix[last] ?? 0;
-    if (byte === MAX_BYTE) continue;
-    // A Buffer's own slice would share its memory.
-    const end = new Uint8Array(prefix.subarray(0, last + 1));
-    end[last] = byte + 1;
-    return end;
-  }
-  return ZERO;
 }
 
 /** The range that `options` make of `key`. */

@@ -5,6 +5,7 @@
  *     await using leadership = await election.campaign('host-a');
  *     for await (const { pair } of election.observe()) console.log(pair.value);
  */
+import { contenderKey, queuePrefix } from '@etcd/api';
 import type { Compare, ResponseHeader } from '@etcd/api/etcdserverpb';
 import { EventType, type KeyValue } from '@etcd/api/mvccpb';
 import { equalBytes } from '@etcd/base';
@@ -16,15 +17,7 @@ import type { HeldLease } from '../lease/held-lease.ts';
 import type { Leases } from '../lease/leases.ts';
 import type { CallOptions } from '../options.ts';
 import { DEFAULT_SESSION_TTL_SECONDS } from './lock.ts';
-import {
-  anySignal,
-  contenderKey,
-  firstInQueue,
-  type LeaseLike,
-  queuePrefix,
-  type Store,
-  waitForTurn,
-} from './queue.ts';
+import { anySignal, firstInQueue, type LeaseLike, type Store, waitForTurn } from './queue.ts';
 
 /** Who leads, and what he says. */
 export interface ObservedLeader {
@@ -48,7 +41,7 @@ export class Election {
 
   constructor(store: ElectionStore, name: Bytes, options: ElectionOptions = {}) {
     this.#store = store;
-    this.#prefix = queuePrefix(name);
+    this.#prefix = queuePrefix(toBytes(name));
     this.#options = options;
   }
 

@@ -8,15 +8,16 @@
  * must be able to refuse it: in this store by {@link Lock.isOwner} in each transaction, elsewhere by
  * {@link Lock.revision}, a fencing token: refuse whoever comes with a smaller one than was seen before.
  */
+import { contenderKey, queuePrefix } from '@etcd/api';
 import type { Compare } from '@etcd/api/etcdserverpb';
 import { ClientError } from '../errors.ts';
-import type { Bytes } from '../keys.ts';
+import { type Bytes, toBytes } from '../keys.ts';
 import { compare } from '../kv/compare.ts';
 import { op } from '../kv/operations.ts';
 import type { HeldLease } from '../lease/held-lease.ts';
 import type { Leases } from '../lease/leases.ts';
 import type { CallOptions } from '../options.ts';
-import { anySignal, contenderKey, type LeaseLike, queuePrefix, type Store, waitForTurn } from './queue.ts';
+import { anySignal, type LeaseLike, type Store, waitForTurn } from './queue.ts';
 
 export const DEFAULT_SESSION_TTL_SECONDS = 60;
 
@@ -87,7 +88,7 @@ export class Lock {
       options.lease === undefined ? await store.leases.hold(ttlSeconds, { signal, timeoutMs }) : null;
     const lease = options.lease ?? ownLease;
     if (lease === null) throw new ClientError('lease-lost', 'a lock needs a lease');
-    const prefix = queuePrefix(name);
+    const prefix = queuePrefix(toBytes(name));
     const key = contenderKey(prefix, lease.id);
     try {
       const { revision, isFirst, atRevision } = await enter(store, prefix, key, lease.id, {

@@ -7,9 +7,8 @@
 import type { RangeResponse } from '@etcd/api/etcdserverpb';
 import type { KeyValue } from '@etcd/api/mvccpb';
 import { EventType } from '@etcd/api/mvccpb';
-import { utf8ToBytes } from '@etcd/base';
 import { ClientError } from '../errors.ts';
-import { type Bytes, concatBytes, toBytes } from '../keys.ts';
+import type { Bytes } from '../keys.ts';
 import type { KV } from '../kv/kv.ts';
 import type { CallOptions } from '../options.ts';
 import type { Watcher, WatchOptions } from '../watch/watcher.ts';
@@ -25,16 +24,6 @@ export interface LeaseLike {
 export interface Store {
   readonly kv: KV;
   watch(key: Bytes, options: WatchOptions): Watcher;
-}
-
-/** `name/`, under which the contenders' keys are. */
-export function queuePrefix(name: Bytes): Uint8Array {
-  return concatBytes(toBytes(name), utf8ToBytes('/'));
-}
-
-/** A contender's key. */
-export function contenderKey(prefix: Uint8Array, lease: bigint): Uint8Array {
-  return concatBytes(prefix, utf8ToBytes(BigInt.asUintN(64, lease).toString(16)));
 }
 
 /** The pair that owns the place, or null. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { prefixEnd } from '@etcd/api';
 import {
   type PutRequest,
   PutResponse,
@@ -15,7 +16,7 @@ import { KeyValue } from '@etcd/api/mvccpb';
 import { KvService } from '@etcd/api/services';
 import { latin1FromBytes, utf8ToBytes } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
-import { keyRange, prefixEnd } from '../keys.ts';
+import { keyRange } from '../keys.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import { compare } from './compare.ts';
 import { op, rangeRequest } from './operations.ts';

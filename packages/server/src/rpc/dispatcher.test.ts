@@ -8,7 +8,15 @@ import {
   WatchCreateRequest,
   WatchRequest,
 } from '@etcd/api/etcdserverpb';
-import { KvService, LeaseService, MaintenanceService, WatchService } from '@etcd/api/services';
+import {
+  ElectionService,
+  KvService,
+  LeaseService,
+  LockService,
+  MaintenanceService,
+  WatchService,
+} from '@etcd/api/services';
+import { LeaderKey } from '@etcd/api/v3electionpb';
 import { GrpcCode } from '@etcd/base';
 import type { Identity } from '@etcd/storage/auth';
 import type { Access } from '../apply/index.ts';
@@ -72,7 +80,11 @@ function codeOf(
 /** A request that passes the checks of its form. */
 function requestOf({ path, request }: Method<MethodKind, object, object>): object {
   const { range, put, deleteRange, rangeStream } = KvService.methods;
-  const hasKey = [range, put, deleteRange, rangeStream].some((method) => method.path === path);
+  const { unlock } = LockService.methods;
+  const hasKey = [range, put, deleteRange, rangeStream, unlock].some((method) => method.path === path);
+  const { proclaim, resign } = ElectionService.methods;
+  const hasLeader = [proclaim, resign].some((method) => method.path === path);
+  if (hasLeader) return Object.assign(request.create(), { leader: new LeaderKey({ key: KEY }) });
   return hasKey ? Object.assign(request.create(), { key: KEY }) : request.create();
 }
 
@@ -91,6 +103,9 @@ test('S04 whoever has no name is refused everything that needs one, and a token 
     const byForger = codeOf(strictMember(), rpc.method, 'forged');
     if (needsNothing) {
       assert.ok(!REFUSALS.has(byNobody) && !REFUSALS.has(byForger), path);
+    } else if (path === ElectionService.methods.observe.path) {
+      // As in etcd: the stream of whoever may not be told ends without a word.
+      assert.deepEqual([byNobody, byForger], ['', ''], path);
     } else {
       assert.equal(byNobody, RPC_ERRORS.ErrGRPCUserEmpty.message, path);
       assert.equal(byForger, RPC_ERRORS.ErrGRPCInvalidAuthToken.message, path);

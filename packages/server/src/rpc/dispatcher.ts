@@ -41,6 +41,7 @@ function messageHandler(
 ): MessageHandler {
   const codec = method.request;
   const { needs, run } = row;
+  const isNamed = needs !== 'nothing' && (typeof needs === 'string' || needs.when !== 'steps');
   const { access, callers } = context;
   const tooDeep: RpcError | null = row.tooDeep ?? null;
   const judge = judgeOf(row);
@@ -52,7 +53,7 @@ function messageHandler(
   return (call, bytes, start, end) => {
     const request = decodeRequest(call, codec, bytes, start, end, tooDeep);
     if (request === null || !context.admit(call, row, request)) return;
-    if (needs === 'nothing' || !access.isEnabled) {
+    if (!isNamed || !access.isEnabled) {
       return run(services, call, request, NO_IDENTITY, bytes, start, end);
     }
     const identity = callers.identify(call);

@@ -21,7 +21,7 @@ import type { Services } from './services.ts';
  */
 export type Needs<Request> = 'nothing' | 'user' | 'admin' | Verdict<Request>;
 
-export type Verdict<Request> = JudgedVerdict<Request> | AppliedVerdict;
+export type Verdict<Request> = JudgedVerdict<Request> | AppliedVerdict | StepsVerdict;
 
 export interface JudgedVerdict<Request> {
   /**
@@ -37,6 +37,15 @@ export interface JudgedVerdict<Request> {
 /** Judged by the applier, on every member alike, when the request comes out of the log (S08). */
 export interface AppliedVerdict {
   readonly when: 'applied';
+  readonly words: string;
+}
+
+/**
+ * Judged step by step: the method is made of others, which it calls in its caller's name, and each is judged as if the caller had called
+ * it. Who calls is found out for each of them, too.
+ */
+export interface StepsVerdict {
+  readonly when: 'steps';
   readonly words: string;
 }
 

@@ -49,6 +49,7 @@ const WHEN = {
   message: 'judged for each message',
   read: 'judged when it is read',
   applied: 'judged when it is applied',
+  steps: 'judged step by step',
 } as const;
 const YES_NO = { served: 'yes', refused: 'no' } as const;
 

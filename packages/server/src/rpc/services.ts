@@ -7,6 +7,8 @@ import type { MetricHandles } from '../metrics/index.ts';
 import { AuthService } from './auth-service.ts';
 import { ANYBODY, type Callers, TokenCallers } from './callers.ts';
 import { ClusterService } from './cluster-service.ts';
+import { ElectionService } from './concurrency/election-service.ts';
+import { LockService } from './concurrency/lock-service.ts';
 import { registerRpcs } from './dispatcher.ts';
 import { HealthService } from './health-service.ts';
 import { KvService } from './kv-service.ts';
@@ -25,6 +27,8 @@ export interface Services {
   readonly cluster: ClusterService;
   readonly maintenance: MaintenanceService;
   readonly auth: AuthService;
+  readonly lock: LockService;
+  readonly election: ElectionService;
   readonly health: HealthService;
 }
 
@@ -51,11 +55,13 @@ export function registerServices(
   const context = new RpcContext(member, member, callers);
   const services = newServices(context, authentication);
   registerRpcs(RPC_TABLE, grpc, context, services);
-  const { watch, lease, health } = services;
+  const { watch, lease, lock, election, health } = services;
   authentication.whenChanged(() => watch.judgeAgain());
   member.integrity.fence.whenRaised(() => {
     watch.stop(RPC_ERRORS.ErrGRPCCorrupt);
     lease.stop(RPC_ERRORS.ErrGRPCCorrupt);
+    lock.stop(RPC_ERRORS.ErrGRPCCorrupt);
+    election.stop(RPC_ERRORS.ErrGRPCCorrupt);
     health.onFenced();
   });
   return {
@@ -65,6 +71,8 @@ export function registerServices(
     stop(): void {
       watch.stop();
       lease.stop();
+      lock.stop(RPC_ERRORS.ErrGRPCStopped);
+      election.stop(RPC_ERRORS.ErrGRPCStopped);
       health.stop();
     },
   };
@@ -89,6 +97,8 @@ function newServices(context: RpcContext, authentication: ServedMember['authenti
     cluster: new ClusterService(context),
     maintenance: new MaintenanceService(context, health),
     auth: new AuthService(context, authentication),
+    lock: new LockService(context),
+    election: new ElectionService(context),
     health,
   };
 }

@@ -19,11 +19,15 @@ import { type AnyRpc, NOT_SERVED, type Rows, rpcsOf } from './row.ts';
 import {
   ASKS_FOR_LEASE,
   CHANGES_AUTH,
+  DELETES_LOCK_KEY,
   DELETES_RANGE,
   DOES_TXN,
+  ENTERS_QUEUE,
   LISTS_LEASES,
+  PUTS_LEADER_KEY,
   READS_AUTH,
   READS_OR_SETS_ALARM,
+  READS_QUEUE,
   READS_RANGE,
   READS_ROLE,
   READS_USER,
@@ -253,14 +257,41 @@ const AUTH: Rows<typeof AuthService> = {
   },
 };
 
-const LOCK: Rows<typeof LockService> = { lock: NOT_SERVED, unlock: NOT_SERVED };
+const LOCK: Rows<typeof LockService> = {
+  lock: { needs: ENTERS_QUEUE, ...REFUSED, run: ({ lock }, call, request) => lock.lock(call, request) },
+  unlock: {
+    needs: DELETES_LOCK_KEY,
+    ...REFUSED,
+    run: ({ lock }, call, request) => lock.unlock(call, request),
+  },
+};
 
 const ELECTION: Rows<typeof ElectionService> = {
-  campaign: NOT_SERVED,
-  proclaim: NOT_SERVED,
-  leader: NOT_SERVED,
-  observe: NOT_SERVED,
-  resign: NOT_SERVED,
+  campaign: {
+    needs: ENTERS_QUEUE,
+    ...REFUSED,
+    run: ({ election }, call, request) => election.campaign(call, request),
+  },
+  proclaim: {
+    needs: PUTS_LEADER_KEY,
+    ...REFUSED,
+    run: ({ election }, call, request) => election.proclaim(call, request),
+  },
+  leader: {
+    needs: READS_QUEUE,
+    ...REFUSED,
+    run: ({ election }, call, request) => election.leader(call, request),
+  },
+  observe: {
+    needs: READS_QUEUE,
+    ...REFUSED,
+    run: ({ election }, call, request) => election.observe(call, request),
+  },
+  resign: {
+    needs: PUTS_LEADER_KEY,
+    ...REFUSED,
+    run: ({ election }, call, request) => election.resign(call, request),
+  },
 };
 
 const HEALTH: Rows<typeof HealthService> = {

@@ -14,7 +14,7 @@ import {
   type WatchRequest,
 } from '@etcd/api/etcdserverpb';
 import { EMPTY_BYTES } from '@etcd/base';
-import type { AppliedVerdict, JudgedVerdict } from './row.ts';
+import type { AppliedVerdict, JudgedVerdict, StepsVerdict } from './row.ts';
 
 /** The range as the client wrote it (S01). */
 export const READS_RANGE: JudgedVerdict<RangeRequest> = {
@@ -125,3 +125,18 @@ export const READS_OR_SETS_ALARM: JudgedVerdict<AlarmRequest> = {
   judge: (access, identity, { action }) =>
     action === AlarmAction.GET ? access.user(identity) : access.admin(identity),
 };
+
+/** The lease that is made where none is given included. */
+export const ENTERS_QUEUE: StepsVerdict = {
+  when: 'steps',
+  words: "WRITE on the key of the caller's lease under the name, READ on all keys under it",
+};
+
+export const PUTS_LEADER_KEY: StepsVerdict = {
+  when: 'steps',
+  words: 'WRITE on the key, READ for its condition',
+};
+
+export const DELETES_LOCK_KEY: StepsVerdict = { when: 'steps', words: 'WRITE on the key' };
+
+export const READS_QUEUE: StepsVerdict = { when: 'steps', words: 'READ on all keys under the name' };

@@ -340,6 +340,11 @@ export class TestStream<Request, Response> implements ClientReceiver {
     this.#call.pause();
   }
 
+  resumeReading(): void {
+    this.#call.resume();
+    this.#member.clock.settle();
+  }
+
   cancel(): void {
     this.#call.cancel();
     this.#member.clock.settle();

@@ -1,0 +1,202 @@
+/**
+ * What a service asks of its own member for a caller: requests such as the caller could send, with the same checks, and in the
+ * caller's name as it is when each is made. Answers come in a turn of their own, when state may be changed again, and also when the
+ * call is over by then.
+ */
+import { INTERNAL_ERRORS, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
+import {
+  DeleteRangeRequest,
+  LeaseGrantRequest,
+  type RangeRequest,
+  type TxnRequest,
+} from '@etcd/api/etcdserverpb';
+import { decodeKeyValue, type KeyValue } from '@etcd/api/mvccpb';
+import { EMPTY_BYTES } from '@etcd/base';
+import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
+import { RANGE, RangeScan, type Slices, type TxnResult } from '@etcd/storage/mvcc';
+import type { ServerCall } from '@etcd/transport';
+import { LEASE_COST_BYTES, txnCost } from '../../apply/index.ts';
+import { checkDelete, checkRange, checkTxn } from '../kv-checks.ts';
+import type { MemberFacts } from '../member.ts';
+import type { RpcContext } from '../rpc-context.ts';
+import { READS_RANGE } from '../verdicts.ts';
+
+/** Of a lease that is made for a caller who has none, as etcd's sessions have it. */
+const SESSION_TTL_SECONDS = 60;
+
+const { ErrInvalidAuthToken } = INTERNAL_ERRORS.auth;
+
+export interface TxnOutcome {
+  readonly revision: number;
+  readonly succeeded: boolean;
+  /** For each operation the first pair that it has read. */
+  readonly pairs: readonly (KeyValue | null)[];
+}
+
+export class Errand {
+  readonly #context: RpcContext;
+  readonly #call: ServerCall;
+  readonly #onRefused: (error: RpcError) => void;
+  /** Whose name the last request had. */
+  #name = '';
+
+  /** @param onRefused what was asked for last has been refused; nothing else is told of it. */
+  constructor(context: RpcContext, call: ServerCall, onRefused: (error: RpcError) => void) {
+    this.#context = context;
+    this.#call = call;
+    this.#onRefused = onRefused;
+  }
+
+  get member(): MemberFacts {
+    return this.#context.member;
+  }
+
+  /** The lease `id`, which need not exist; where that is 0 a new one. */
+  lease(id: bigint, then: (lease: bigint) => void): void {
+    if (id !== 0n) return then(id);
+    const { member, requests, access } = this.#context;
+    this.#identify((identity) => {
+      const refusal = access.isEnabled ? access.user(identity) : null;
+      if (refusal !== null) return this.#refuse(refusal.rpc);
+      if (!member.quota.hasRoomFor(LEASE_COST_BYTES)) return this.#refuseForSpace();
+      const request = new LeaseGrantRequest({ id: requests.leases.newId(), ttl: SESSION_TTL_SECONDS });
+      requests.proposals.propose('leaseGrant', request, identity, {
+        kind: 'leaseGrant',
+        request: null,
+        onApplied: (granted) => member.clock.defer(() => then(granted.id)),
+        onFailed: (error) => this.#refuse(error.rpc),
+      });
+    });
+  }
+
+  txn(request: TxnRequest, then: (outcome: TxnOutcome) => void): void {
+    const { member } = this.#context;
+    this.#identify((identity) => {
+      if (!member.quota.hasRoomFor(txnCost(request))) return this.#refuseForSpace();
+      const error = checkTxn(request, member.config.maxTxnOps);
+      if (error !== null) return this.#refuse(error);
+      this.#proposeTxn(request, identity, then, (failure) => this.#refuse(failure.rpc));
+    });
+  }
+
+  /**
+   * Puts right what an earlier request has left, whatever has become of its caller: in the name that it was made in. `done` is called in any
+   * case.
+   */
+  tidyUp(request: TxnRequest, done: () => void): void {
+    const identity = { name: this.#name, revision: this.member.auth.revision };
+    this.#proposeTxn(request, identity, done, () => this.member.clock.defer(done));
+  }
+
+  /** Gives the revision at which the key is gone. */
+  delete(key: Uint8Array, then: (revision: number) => void): void {
+    const { member, requests } = this.#context;
+    this.#identify((identity) => {
+      const request = new DeleteRangeRequest({ key });
+      const error = checkDelete(request);
+      if (error !== null) return this.#refuse(error);
+      requests.proposals.propose('deleteRange', request, identity, {
+        kind: 'deleteRange',
+        request,
+        onApplied: ({ revision }) => member.clock.defer(() => then(revision)),
+        onFailed: (failure) => this.#refuse(failure.rpc),
+      });
+    });
+  }
+
+  /** The first pair of a range, and the revision at which it was read. */
+  first(request: RangeRequest, then: (pair: KeyValue | null, revision: number) => void): void {
+    const { requests } = this.#context;
+    this.#identify((identity) => {
+      const error = checkRange(request);
+      if (error !== null) return this.#refuse(error);
+      requests.read({
+        onReadable: () => {
+          const refusal = this.#context.judgeRead(READS_RANGE, identity, request);
+          if (refusal !== null) return this.#refuse(refusal.rpc);
+          this.#scan(request, then);
+        },
+        onUnreadable: (failure) => this.#refuse(failure.rpc),
+      });
+    });
+  }
+
+  /** Whether who asked last may read the key, as things are now. */
+  mayRead(key: Uint8Array): boolean {
+    const { access, member } = this.#context;
+    const identity = { name: this.#name, revision: member.auth.revision };
+    return !access.isEnabled || access.range(identity, key, EMPTY_BYTES) === null;
+  }
+
+  #identify(then: (identity: Identity) => void): void {
+    const { access, callers } = this.#context;
+    const go = (identity: Identity): void => {
+      this.#name = identity.name;
+      then(identity);
+    };
+    if (!access.isEnabled) return go(NO_IDENTITY);
+    const identity = callers.identify(this.#call);
+    if (identity !== null) return go(identity);
+    callers.resolveThen(this.#call, (resolved) => {
+      if (!access.isEnabled) go(NO_IDENTITY);
+      else if (resolved === null) this.#refuse(ErrInvalidAuthToken.rpc);
+      else go(resolved);
+    });
+  }
+
+  #proposeTxn(
+    request: TxnRequest,
+    identity: Identity,
+    then: (outcome: TxnOutcome) => void,
+    onFailed: (error: InternalError) => void,
+  ): void {
+    const { requests, member } = this.#context;
+    requests.proposals.propose('txn', request, identity, {
+      kind: 'txn',
+      request,
+      onApplied: (result) => {
+        if (result.error !== null) return onFailed(result.error);
+        const outcome = outcomeOf(result);
+        member.clock.defer(() => then(outcome));
+      },
+      onFailed,
+    });
+  }
+
+  /** In steps, since a queue may be as long as its owner likes. */
+  #scan(request: RangeRequest, then: (pair: KeyValue | null, revision: number) => void): void {
+    const { store, clock } = this.member;
+    const scan = new RangeScan(store, request);
+    const step = (): void => {
+      const isDone = scan.step(store.slices.rangeKeys);
+      const { error, kvs, revision } = scan.result;
+      if (error !== null) return this.#refuse(error.rpc);
+      if (!isDone) {
+        scan.hold(store);
+        return clock.defer(step);
+      }
+      const pair = firstPair(kvs);
+      clock.defer(() => then(pair, revision));
+    };
+    step();
+  }
+
+  #refuseForSpace(): void {
+    this.#context.requests.onNoSpace(() => this.#refuse(RPC_ERRORS.ErrGRPCNoSpace));
+  }
+
+  #refuse(error: RpcError): void {
+    this.member.clock.defer(() => this.#onRefused(error));
+  }
+}
+
+function outcomeOf({ revision, succeeded, responses }: TxnResult): TxnOutcome {
+  const pairs = responses.map((response) => (response.kind === RANGE ? firstPair(response.kvs) : null));
+  return { revision, succeeded, pairs };
+}
+
+/** Copied: what a store answers lies in memory that others share. */
+function firstPair(kvs: Slices): KeyValue | null {
+  if (kvs.count === 0) return null;
+  return decodeKeyValue(new Uint8Array(kvs.buffer(0).subarray(kvs.start(0), kvs.end(0))));
+}
