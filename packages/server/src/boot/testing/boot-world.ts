@@ -1,6 +1,6 @@
 /** A machine on which a member can be started from nothing, or from what a former run has left, for tests: simulated clock and disk. */
 import { SeededRandom, SILENT_LOGGER } from '@etcd/base';
-import { SimClock, SimDisk, type SimDiskOptions } from '@etcd/testing';
+import { type DiskOperation, SimClock, SimDisk, type SimDiskOptions } from '@etcd/testing';
 import { type Config, loadConfig } from '../../config/index.ts';
 import { Metrics } from '../../metrics/index.ts';
 import type { PeerNetwork, PeerRequest, PeerResponse } from '../../peer/index.ts';
@@ -55,11 +55,16 @@ export class BootWorld {
   readonly logger = SILENT_LOGGER;
   /** What the backend could not go on after. */
   readonly backendFailures: Error[] = [];
+  /** Sees what the disk is about to do; throws to make it fail. */
+  onOperation: (operation: DiskOperation) => void = () => {};
 
   private constructor(config: Config, disk: SimDisk | null) {
     this.config = config;
     const { clock } = this;
-    const options: SimDiskOptions = { schedule: (_operation, complete) => clock.setTimer(1, complete) };
+    const options: SimDiskOptions = {
+      schedule: (_operation, complete) => clock.setTimer(1, complete),
+      onOperation: (operation) => this.onOperation(operation),
+    };
     this.disk = disk === null ? new SimDisk(options) : disk.afterKill(options);
     this.network = new TestNetwork(clock);
     this.metrics = new Metrics({ detail: config.metrics, featureGates: config.featureGates });
