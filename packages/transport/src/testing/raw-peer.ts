@@ -34,6 +34,13 @@ export function grpcRequest(path: string, more: Fields = []): Fields {
   ];
 }
 
+/** The same fields with another value for one of them; null: without it. */
+export function replaceField(fields: Fields, name: string, value: string | null): Fields {
+  return fields.flatMap(([n, v]) =>
+    n !== name ? [[n, v] as const] : value === null ? [] : [[name, value] as const],
+  );
+}
+
 /** A message with its prefix. */
 export function grpcMessage(body: Uint8Array | string, flag = 0): Buffer {
   const bytes = Buffer.from(body as string);
