@@ -11,11 +11,20 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { build } from 'esbuild';
 
 /** In the order in which each has only those before it. */
 const PUBLISHED = ['base', 'api', 'raft', 'bbolt', 'transport', 'client'] as const;
+/** Packed as one file each, for what they stand on is not published: entry points by the file that they become. */
+const BUNDLED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'test-server': {
+    index: 'packages/test-server/src/index.ts',
+    // A thread of the server's, found beside it.
+    'bcrypt-worker': 'packages/server/src/auth/bcrypt-worker.ts',
+  },
+};
 /** What some code in a package loads when it is needed, and runs without where it is not there. */
-const OPTIONAL: Readonly<Record<string, readonly string[]>> = { base: ['koffi'] };
+const OPTIONAL: Readonly<Record<string, readonly string[]>> = { base: ['koffi'], 'test-server': ['koffi'] };
 
 const root = new URL('..', import.meta.url).pathname;
 
@@ -98,17 +107,69 @@ function stage(name: string, modules: string): string {
   return target;
 }
 
-function pack(target: string, names: readonly string[]): void {
+/** {@link stage} of a package that is one file, with the types of what it exports. */
+async function stageBundle(
+  name: string,
+  modules: string,
+  entries: Readonly<Record<string, string>>,
+): Promise<string> {
+  const target = join(modules, '@etcd', name);
+  for (const [file, entry] of Object.entries(entries)) {
+    const isIndex = file === 'index';
+    await build({
+      absWorkingDir: root,
+      entryPoints: [entry],
+      outfile: join(target, 'dist', isIndex ? 'index.js' : `${file}.mjs`),
+      bundle: true,
+      platform: 'node',
+      target: 'node24',
+      format: 'esm',
+      legalComments: 'eof',
+      external: ['koffi'],
+      logLevel: 'warning',
+      // CommonJS dependencies inside an ES module bundle still call require().
+      banner: {
+        js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+      },
+    });
+  }
+  const types = join(modules, 'types');
+  const flags = [
+    '--ignoreConfig',
+    '--declaration',
+    '--emitDeclarationOnly',
+    '--rootDir',
+    root,
+    '--outDir',
+    types,
+  ];
+  const options = ['--target', 'es2024', '--lib', 'es2024,esnext', '--module', 'nodenext', '--types', 'node'];
+  const more = ['--allowImportingTsExtensions', '--skipLibCheck', '--strict', '--erasableSyntaxOnly'];
+  run(root, `${root}node_modules/.bin/tsc`, [...flags, ...options, ...more, `packages/${name}/src/index.ts`]);
+  cpSync(join(types, `packages/${name}/src/index.d.ts`), `${target}/dist/index.d.ts`);
+  cpSync(`${root}packages/${name}/README.md`, `${target}/README.md`);
+  const manifest = JSON.parse(readFileSync(`${root}packages/${name}/package.json`, 'utf8')) as Manifest;
+  const published = {
+    ...publishedManifest({ ...manifest, dependencies: {} }, OPTIONAL[name] ?? []),
+    exports: { '.': { types: './dist/index.d.ts', default: './dist/index.js' } },
+    files: ['dist', 'README.md'],
+  };
+  writeFileSync(`${target}/package.json`, `${JSON.stringify(published, null, 2)}\n`);
+  return target;
+}
+
+async function pack(target: string, names: readonly string[]): Promise<void> {
   mkdirSync(target, { recursive: true });
   const staging = mkdtempSync(join(tmpdir(), 'etcd-pack-'));
   try {
     const modules = join(staging, 'node_modules');
     mkdirSync(modules);
-    for (const each of Object.values(OPTIONAL).flat())
+    for (const each of new Set(Object.values(OPTIONAL).flat()))
       symlinkSync(`${root}node_modules/${each}`, join(modules, each));
-    for (const name of PUBLISHED) {
-      if (!names.includes(name)) continue;
-      const staged = stage(name, modules);
+    for (const name of [...PUBLISHED, ...Object.keys(BUNDLED)]) {
+      if (names.length > 0 && !names.includes(name)) continue;
+      const entries = BUNDLED[name];
+      const staged = entries === undefined ? stage(name, modules) : await stageBundle(name, modules, entries);
       process.stdout.write(run(staged, 'npm', ['pack', '--silent', `--pack-destination=${target}`]));
     }
   } finally {
@@ -118,4 +179,4 @@ function pack(target: string, names: readonly string[]): void {
 
 const [directory, ...names] = process.argv.slice(2);
 if (directory === undefined) throw new Error('usage: node tools/pack.ts <directory> [package …]');
-pack(resolve(directory), names.length === 0 ? PUBLISHED : names);
+await pack(resolve(directory), names);

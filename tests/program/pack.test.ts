@@ -12,11 +12,15 @@ const TIMEOUT_MS = 240_000;
 
 /** An application, as its author would write it. */
 const APPLICATION = `
+import { startTestEtcd, type TestEtcd } from '@etcd/test-server';
 import { compare, EtcdError, isError, op, RPC_ERRORS, type WatchBatch } from '@etcd/client';
 import { connect } from '@etcd/client/node';
 
-const endpoint = process.argv[2] ?? '';
+const flags = ['--bcrypt-cost=4'];
+await using etcd: TestEtcd = await startTestEtcd({ flags });
+const endpoint = process.argv[2] ?? etcd.endpoint;
 await using client = connect({ endpoints: [endpoint], timeoutMs: 10_000 });
+await client.auth.userAdd('joe', 'secret');
 await client.kv.put('greeting', 'hello');
 const { succeeded } = await client.kv
   .txn()
@@ -46,7 +50,7 @@ test('packages for npm are installed, compile, and run without this repository',
   const pack = await run(process.execPath, [`${ROOT}tools/pack.ts`, packed], { timeoutMs: TIMEOUT_MS });
   assert.equal(pack.code, 0, pack.stderr);
   const tarballs = readdirSync(packed);
-  assert.equal(tarballs.length, 6);
+  assert.equal(tarballs.length, 7);
 
   const home = temporaryDirectory();
   writeFileSync(
@@ -59,10 +63,10 @@ test('packages for npm are installed, compile, and run without this repository',
     timeoutMs: TIMEOUT_MS,
   });
   assert.equal(install.code, 0, install.stderr);
-  for (const name of ['client', 'raft']) {
+  for (const name of ['client', 'raft', 'test-server']) {
     const files = readdirSync(join(home, 'node_modules/@etcd', name), { recursive: true, encoding: 'utf8' });
     assert.deepEqual(
-      files.filter((file) => /test|tsconfig/.test(file)),
+      files.filter((file) => /\.test\.|testing|tsconfig/.test(file)),
       [],
     );
   }
@@ -90,18 +94,27 @@ test('packages for npm are installed, compile, and run without this repository',
   });
   assert.equal(compile.code, 0, compile.stdout);
 
+  // Against the server that is packed too, and against the program.
   const server = await EtcdServer.start({ flags: FAST_ELECTION });
-  const { code, stdout, stderr } = await run(process.execPath, ['application.js', server.address], {
-    cwd: home,
-  });
+  for (const addresses of [[], [server.address]]) {
+    const { code, stdout, stderr } = await run(process.execPath, ['application.js', ...addresses], {
+      cwd: home,
+    });
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(JSON.parse(stdout), [
+      true,
+      'hello',
+      'goodbye',
+      'etcdserver: key is not provided',
+      'true',
+    ]);
+  }
   await server.stop();
-  assert.equal(code, 0, stderr);
-  assert.deepEqual(JSON.parse(stdout), [true, 'hello', 'goodbye', 'etcdserver: key is not provided', 'true']);
-  for (const name of ['base', 'api', 'raft', 'bbolt', 'transport', 'client']) {
+  for (const name of ['base', 'api', 'raft', 'bbolt', 'transport', 'client', 'test-server']) {
     const manifest = JSON.parse(
       readFileSync(join(home, 'node_modules/@etcd', name, 'package.json'), 'utf8'),
     ) as {
-      exports: Record<string, { source: string; types: string; default: string }>;
+      exports: Record<string, { source?: string; types: string; default: string }>;
     };
     for (const target of Object.values(manifest.exports).flatMap((each) => Object.values(each))) {
       readFileSync(join(home, 'node_modules/@etcd', name, target));
