@@ -36,7 +36,7 @@ export const ROOMS: Readonly<Record<string, Edges>> = {
     peer: ['config', 'metrics'],
     integrity: ['config', 'metrics', 'peer'],
     consensus: ['config', 'metrics', 'request', 'peer'],
-    cluster: ['config', 'request', 'peer', 'consensus'],
+    cluster: ['config', 'metrics', 'request', 'peer', 'consensus'],
     boot: ['config', 'metrics', 'apply', 'peer'],
     member: [
       'config',

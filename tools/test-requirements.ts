@@ -41,7 +41,8 @@ export type RequirementName =
   | 'python3-grpcio'
   | 'h2spec'
   | 'bbolt'
-  | 'iproute2';
+  | 'iproute2'
+  | 'promtool';
 
 interface Requirement {
   readonly name: RequirementName;
@@ -137,6 +138,12 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: 'network namespaces, in which packets between members are lost',
     find: () => findOnPath('ip'),
     bring: () => installPackages('iproute2'),
+  },
+  {
+    name: 'promtool',
+    purpose: "Prometheus's judge of metrics and rules",
+    find: () => findOnPath('promtool'),
+    bring: () => installPackages('prometheus'),
   },
 ];
 

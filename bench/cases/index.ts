@@ -7,6 +7,7 @@ import { killStorm } from './kill-storm.ts';
 import { range10k, rangeStream10k } from './large-range.ts';
 import { memory1m } from './memory.ts';
 import { requestCases, secureRequestCases } from './requests.ts';
+import { scrape100k } from './scrape.ts';
 import { stall5m } from './stall.ts';
 import { start } from './start.ts';
 import { kubernetesDay, watch200 } from './watch.ts';
@@ -22,6 +23,7 @@ export const CASES: readonly BenchCase[] = [
   range10k,
   rangeStream10k,
   start,
+  scrape100k,
   memory1m,
   stall5m,
   ...clusterCases,

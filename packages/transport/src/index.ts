@@ -48,7 +48,14 @@ export {
   type GrpcChannelOptions,
   type UnaryCallback,
 } from './grpc/grpc-channel.ts';
-export { GrpcMethod, type MessageHandler, MethodKind, type StreamHandler } from './grpc/grpc-method.ts';
+export {
+  type CallObserver,
+  type CallTrace,
+  GrpcMethod,
+  type MessageHandler,
+  MethodKind,
+  type StreamHandler,
+} from './grpc/grpc-method.ts';
 export {
   DEFAULT_MAX_HTTP_BODY_BYTES,
   DEFAULT_MAX_RECEIVE_MESSAGE_BYTES,

@@ -4,7 +4,7 @@
  */
 import { PerformanceObserver } from 'node:perf_hooks';
 import { threadCount } from '../process/index.ts';
-import type { MetricFamily } from './series.ts';
+import { type MetricFamily, type Series, seriesFamily } from './series.ts';
 
 /** Go remembers as many pauses for its quantiles. */
 const MAX_PAUSES = 256;
@@ -17,8 +17,10 @@ class GcPauses {
   #count = 0;
   #sum = 0;
   #observer: PerformanceObserver | null = null;
+  /** Unix time at which the last one ended; 0 before the first. */
+  lastSeconds = 0;
 
-  read(name: string): ReturnType<MetricFamily['read']> {
+  read(name: string): Series[] {
     this.#observe();
     const sorted = this.#recent.toSorted((a, b) => a - b);
     const quantiles = QUANTILES.map((quantile) => ({
@@ -42,6 +44,7 @@ class GcPauses {
   }
 
   #add(seconds: number): void {
+    this.lastSeconds = Date.now() / 1000;
     this.#count++;
     this.#sum += seconds;
     this.#recent[this.#next++ % MAX_PAUSES] = seconds;
@@ -60,20 +63,13 @@ export function memoryStatistics(): Readonly<
 
 export function goFamilies(): MetricFamily[] {
   const pauses = new GcPauses();
-  const gauge = (name: string, help: string, read: () => number): MetricFamily => ({
-    name,
-    type: 'gauge',
-    help,
-    read: () => [{ metricName: name, labels: {}, value: read() }],
-  });
+  const gauge = (name: string, help: string, read: () => number): MetricFamily =>
+    seriesFamily(name, 'gauge', help, () => [{ metricName: name, labels: {}, value: read() }]);
   const gc = 'go_gc_duration_seconds';
   return [
-    {
-      name: gc,
-      type: 'summary',
-      help: 'Pauses for garbage collection, since the first scrape.',
-      read: () => pauses.read(gc),
-    },
+    seriesFamily(gc, 'summary', 'Pauses for garbage collection, since the first scrape.', () =>
+      pauses.read(gc),
+    ),
     gauge(
       'go_memstats_alloc_bytes',
       'Bytes in use, in the heap and outside.',
@@ -88,6 +84,20 @@ export function goFamilies(): MetricFamily[] {
     ),
     gauge('go_memstats_heap_sys_bytes', 'Bytes of the heap and outside.', () => memoryStatistics().heapSys),
     gauge('go_memstats_sys_bytes', 'Resident bytes.', () => memoryStatistics().sys),
+    gauge(
+      'go_memstats_last_gc_time_seconds',
+      'Unix time of the last pause for garbage collection, since the first scrape.',
+      () => pauses.lastSeconds,
+    ),
+    gauge(
+      'go_goroutines',
+      'What keeps the event loop waiting: sockets, timers, files, requests to the system.',
+      () => process.getActiveResourcesInfo().length,
+    ),
+    seriesFamily('go_info', 'gauge', 'The runtime; the value is 1.', () => [
+      { metricName: 'go_info', labels: { version: `node ${process.version}` }, value: 1 },
+    ]),
+    gauge('go_sched_gomaxprocs_threads', 'Threads that run the program itself: always 1.', () => 1),
     gauge('go_threads', 'Threads of the process.', () => threadCount() ?? 0),
   ];
 }

@@ -24,5 +24,5 @@ export {
 } from './grpc-metrics.ts';
 export { Counter, Family, Gauge, Histogram, OVERFLOW_LABEL } from './metric.ts';
 export { type ProcessHandles, readProcessFacts } from './process-metrics.ts';
-export { createRegistry } from './registry.ts';
+export { createRegistry, type ScrapeRegistry } from './registry.ts';
 export { formatBound, grpcFamilies, handleFamily, type MetricFamily } from './series.ts';

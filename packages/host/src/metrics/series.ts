@@ -1,4 +1,7 @@
-/** From handles to the series that a scrape shows, in the form in which prom-client prints them. */
+/**
+ * From handles to the lines of a scrape. What stays the same from scrape to scrape (names, labels, bounds) is made once per series, so
+ * that a scrape puts numbers behind texts, and little else.
+ */
 
 import { GRPC_CODE_NAMES } from '@etcd/base';
 import type { Definition, Handle, MetricType } from './definition.ts';
@@ -8,61 +11,112 @@ import { Family, Histogram } from './metric.ts';
 /** One line of a scrape. */
 export interface Series {
   readonly metricName: string;
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
   readonly value: number;
 }
+
+export type Labels = Readonly<Record<string, string>>;
 
 /** All lines of one metric. */
 export interface MetricFamily {
   readonly name: string;
   readonly type: MetricType;
   readonly help: string;
-  read(): Series[];
+  /** The lines, each with its newline. */
+  text(): string;
 }
 
-type Labels = Readonly<Record<string, string>>;
+/** A family of which nothing is known beforehand. */
+export function seriesFamily(
+  name: string,
+  type: MetricType,
+  help: string,
+  read: () => Series[],
+): MetricFamily {
+  const text = (): string => {
+    const lines = read().map(
+      ({ metricName, labels, value }) => `${lineHead(metricName, labels)}${formatValue(value)}\n`,
+    );
+    return lines.join('');
+  };
+  return { name, type, help, text };
+}
+
+export function handleFamily({ name, type, help }: Definition, handle: Handle): MetricFamily {
+  const heads = new WeakMap<object, readonly string[]>();
+  const headsOf = (metric: Histogram | { value: number }, labels: () => Labels): readonly string[] => {
+    const known = heads.get(metric);
+    if (known !== undefined) return known;
+    const made = metricHeads(name, labels(), metric);
+    heads.set(metric, made);
+    return made;
+  };
+  if (!(handle instanceof Family)) {
+    return {
+      name,
+      type,
+      help,
+      text: () =>
+        metricText(
+          headsOf(handle, () => NO_LABELS),
+          handle,
+        ),
+    };
+  }
+  const text = (): string => {
+    let lines = '';
+    for (const { labelValues, metric } of handle.series()) {
+      lines += metricText(
+        headsOf(metric, () => labelsOf(handle.labelNames, labelValues)),
+        metric,
+      );
+    }
+    return lines;
+  };
+  return { name, type, help, text };
+}
 
 const NO_LABELS: Labels = {};
 
-export function handleFamily({ name, type, help }: Definition, handle: Handle): MetricFamily {
-  return { name, type, help, read: () => readHandle(name, handle) };
+/** Sorted by name, as Go's client library prints them. */
+function labelsOf(names: readonly string[], values: readonly string[]): Labels {
+  const pairs = names.map((label, i): [string, string] => [label, values[i]!]);
+  return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function readHandle(name: string, handle: Handle): Series[] {
-  const series: Series[] = [];
-  if (!(handle instanceof Family)) {
-    readMetric(name, NO_LABELS, handle, series);
-    return series;
-  }
-  for (const { labelValues, metric } of handle.series()) {
-    const pairs = handle.labelNames.map((label, i): [string, string] => [label, labelValues[i]!]);
-    // Sorted by name, as Go's client library prints them.
-    pairs.sort(([a], [b]) => (a < b ? -1 : 1));
-    readMetric(name, Object.fromEntries(pairs), metric, series);
-  }
-  return series;
+/** What the lines of a metric begin with, in their order. */
+function metricHeads(name: string, labels: Labels, metric: Histogram | { value: number }): string[] {
+  if (!(metric instanceof Histogram)) return [lineHead(name, labels)];
+  const bounds = [...metric.bounds].map(formatBound);
+  const buckets = [...bounds, '+Inf'].map((le) => lineHead(`${name}_bucket`, { ...labels, le }));
+  return [...buckets, lineHead(`${name}_sum`, labels), lineHead(`${name}_count`, labels)];
 }
 
-function readMetric(
-  name: string,
-  labels: Labels,
-  metric: { value: number } | Histogram,
-  into: Series[],
-): void {
-  if (metric instanceof Histogram) readHistogram(name, labels, metric, into);
-  else into.push({ metricName: name, labels, value: metric.value });
-}
-
-function readHistogram(name: string, labels: Labels, histogram: Histogram, into: Series[]): void {
-  const { bounds, counts } = histogram;
+function metricText(heads: readonly string[], metric: Histogram | { value: number }): string {
+  if (!(metric instanceof Histogram)) return `${heads[0]!}${formatValue(metric.value)}\n`;
+  const { counts, sum } = metric;
   let total = 0;
+  let text = '';
   for (let i = 0; i < counts.length; i++) {
     total += counts[i]!;
-    const le = i < bounds.length ? formatBound(bounds[i]!) : '+Inf';
-    into.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: total });
+    text += `${heads[i]!}${total}\n`;
   }
-  into.push({ metricName: `${name}_sum`, labels, value: histogram.sum });
-  into.push({ metricName: `${name}_count`, labels, value: total });
+  return `${text}${heads.at(-2)!}${formatValue(sum)}\n${heads.at(-1)!}${total}\n`;
+}
+
+/** A line up to its value. */
+function lineHead(name: string, labels: Labels): string {
+  const pairs = Object.entries(labels).map(([label, value]) => `${label}="${escapeLabel(value)}"`);
+  return pairs.length === 0 ? `${name} ` : `${name}{${pairs.join()}} `;
+}
+
+function escapeLabel(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}
+
+function formatValue(value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return '+Inf';
+  return value === Number.NEGATIVE_INFINITY ? '-Inf' : String(value);
 }
 
 /**
@@ -82,17 +136,11 @@ export function grpcFamilies(grpc: GrpcServerMetrics): MetricFamily[] {
     name: string,
     help: string,
     value: (metrics: GrpcMethodMetrics) => number,
-  ): MetricFamily => ({
-    name,
-    type: 'counter',
-    help,
-    read: () =>
-      [...grpc.methods()].map((method) => ({
-        metricName: name,
-        labels: methodLabels(method),
-        value: value(method),
-      })),
-  });
+  ): MetricFamily => {
+    const heads = new MethodHeads((labels) => [lineHead(name, labels)]);
+    const line = (method: GrpcMethodMetrics): string => `${heads.of(method)[0]!}${value(method)}\n`;
+    return { name, type: 'counter', help, text: () => [...grpc.methods()].map(line).join('') };
+  };
   const families = [
     perMethod('grpc_server_started_total', 'Calls begun.', (method) => method.started),
     perMethod(
@@ -109,32 +157,47 @@ export function grpcFamilies(grpc: GrpcServerMetrics): MetricFamily[] {
 
 function handledFamily(grpc: GrpcServerMetrics): MetricFamily {
   const name = 'grpc_server_handled_total';
-  const read = (): Series[] => {
-    const series: Series[] = [];
+  const heads = new MethodHeads((labels) =>
+    GRPC_CODE_NAMES.map((grpc_code) => lineHead(name, { grpc_code, ...labels })),
+  );
+  const text = (): string => {
+    let lines = '';
     for (const method of grpc.methods()) {
-      for (const [code, grpc_code] of GRPC_CODE_NAMES.entries()) {
-        const labels = { grpc_code, ...methodLabels(method) };
-        series.push({ metricName: name, labels, value: method.handled[code]! });
-      }
+      const known = heads.of(method);
+      for (let code = 0; code < known.length; code++) lines += `${known[code]!}${method.handled[code]!}\n`;
     }
-    return series;
+    return lines;
   };
-  return { name, type: 'counter', help: 'Calls ended, by status.', read };
+  return { name, type: 'counter', help: 'Calls ended, by status.', text };
 }
 
 function handlingFamily(grpc: GrpcServerMetrics): MetricFamily {
   const name = 'grpc_server_handling_seconds';
-  const read = (): Series[] => {
-    const series: Series[] = [];
-    for (const method of grpc.methods()) {
-      if (method.handlingSeconds !== null)
-        readHistogram(name, methodLabels(method), method.handlingSeconds, series);
-    }
-    return series;
-  };
-  return { name, type: 'histogram', help: 'Seconds from the start of a call to its end.', read };
+  const heads = new MethodHeads((labels, method) => metricHeads(name, labels, method.handlingSeconds!));
+  const text = (): string =>
+    [...grpc.methods()]
+      .map((method) =>
+        method.handlingSeconds === null ? '' : metricText(heads.of(method), method.handlingSeconds),
+      )
+      .join('');
+  return { name, type: 'histogram', help: 'Seconds from the start of a call to its end.', text };
 }
 
-function methodLabels(method: GrpcMethodMetrics): Record<string, string> {
-  return { grpc_method: method.method, grpc_service: method.service, grpc_type: method.type };
+/** What the lines of each method begin with. */
+class MethodHeads {
+  readonly #known = new Map<GrpcMethodMetrics, readonly string[]>();
+  readonly #make: (labels: Labels, method: GrpcMethodMetrics) => string[];
+
+  constructor(make: (labels: Labels, method: GrpcMethodMetrics) => string[]) {
+    this.#make = make;
+  }
+
+  of(method: GrpcMethodMetrics): readonly string[] {
+    const known = this.#known.get(method);
+    if (known !== undefined) return known;
+    const { method: grpc_method, service: grpc_service, type: grpc_type } = method;
+    const made = this.#make({ grpc_method, grpc_service, grpc_type }, method);
+    this.#known.set(method, made);
+    return made;
+  }
 }

@@ -643,7 +643,7 @@ function walOptions(options: BootstrapOptions): WalOptions {
     unsafeNoFsync: config.unsafeNoFsync,
     onSync: (durationMs) => metrics.walFsyncDurationSeconds.observe(durationMs / 1000),
     onWrite: (sizeBytes, durationMs) => {
-      metrics.walWriteBytesTotal.set(sizeBytes);
+      metrics.walWriteBytesTotal.add(sizeBytes);
       metrics.walWriteDurationSeconds.observe(durationMs / 1000);
     },
   };

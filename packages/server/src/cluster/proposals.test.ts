@@ -10,6 +10,7 @@ import {
   parseVersion,
 } from '@etcd/storage/membership';
 import { SimClock } from '@etcd/testing';
+import { createHandles } from '../metrics/index.ts';
 import {
   ENTRY_KINDS,
   KINDS,
@@ -58,6 +59,7 @@ function proposer(clusterVersion: string | null, others: readonly (string | null
     ids: new RequestIds(memberId, 1),
     pending: new PendingRequests(),
     clock,
+    metrics: createHandles(),
     queue: {
       hasRoom: true,
       propose: (data) => void proposed.push(data),

@@ -23,6 +23,7 @@ import {
   V2_FIELD,
   type Waiter,
 } from '../request/index.ts';
+import { ProposalTimes } from './proposal-times.ts';
 import type { Releases } from './releases.ts';
 
 const { ErrStopped, ErrTooManyRequests, ErrRequestTooLarge } = INTERNAL_ERRORS.errors;
@@ -35,7 +36,8 @@ export interface ProposalQueue {
   proposeConfChange(change: ConfChange, idSuffix: number): void;
 }
 
-export interface ProposalsOptions extends Pick<MemberEnvironment, 'clock' | 'ids' | 'membership'> {
+export interface ProposalsOptions
+  extends Pick<MemberEnvironment, 'clock' | 'ids' | 'membership' | 'metrics'> {
   readonly pending: PendingRequests;
   readonly queue: ProposalQueue;
   readonly releases: Pick<Releases, 'whoCanNotRead'>;
@@ -50,10 +52,12 @@ export interface ProposalsOptions extends Pick<MemberEnvironment, 'clock' | 'ids
 export class Proposals {
   readonly #options: ProposalsOptions;
   readonly #encoder: RequestEncoder;
+  readonly #times: ProposalTimes;
 
   constructor(options: ProposalsOptions) {
     this.#options = options;
     this.#encoder = new RequestEncoder(options.ids);
+    this.#times = new ProposalTimes(options);
   }
 
   /**
@@ -69,7 +73,8 @@ export class Proposals {
     const refusal = this.#refusal(kind);
     if (refusal !== null) return waiter.onFailed(refusal);
     const idSuffix = this.#options.ids.next();
-    this.#leave(idSuffix, this.#encoder.encode(kind, request, identity, idSuffix), waiter);
+    const data = this.#encoder.encode(kind, request, identity, idSuffix);
+    this.#leave(idSuffix, data, this.#times.measured(kind, waiter));
   }
 
   /** {@link propose} for a request that is at hand as its client has encoded it: `bytes[start, end)`. */
@@ -97,7 +102,7 @@ export class Proposals {
     assert(isReadByAll(KINDS[kind].field), 'proposals: a leader decides about leases only');
     const idSuffix = ids.next();
     const data = this.#encoder.encode(kind, request, leaderIdentity(), idSuffix);
-    this.#await(idSuffix, waiter, data);
+    this.#await(idSuffix, this.#times.measured(kind, waiter), data);
     queue.proposeAsLeader(data, idSuffix);
   };
 

@@ -62,6 +62,7 @@ export class ClusterLink implements PeerHost {
   /** @param others members that the log does not know yet: those of the cluster that this one joins. */
   start(others: readonly Member[]): void {
     this.#options.network.start(this);
+    this.#setKnown(this.memberId, 1);
     for (const member of others) this.#connect(member);
     this.synchronize();
   }

@@ -1,10 +1,10 @@
 /** Connects the metrics of a member with where their values are: most are read when somebody scrapes, not counted before. */
 
-import { assert } from '@etcd/base';
-import type { GrpcMethodMetrics } from '@etcd/host/metrics';
+import { assert, type Clock } from '@etcd/base';
+import type { GrpcMethodMetrics, Histogram } from '@etcd/host/metrics';
 import { formatId } from '@etcd/storage/membership';
 import type { WatchHub } from '@etcd/storage/mvcc';
-import type { GrpcMethod, GrpcServer } from '@etcd/transport';
+import type { CallObserver, CallTrace, GrpcMethod, GrpcServer } from '@etcd/transport';
 import type { Metrics } from '../metrics/index.ts';
 import type { EtcdServer } from './etcd-server.ts';
 
@@ -37,13 +37,39 @@ export function connectMetrics(server: EtcdServer, grpc: GrpcServer, metrics: Me
   const methods = [...grpc.methods].map((method) => {
     const type = CALL_TYPES[method.kind];
     assert(type !== undefined, 'metrics: a method of a kind that is not known');
-    return { method, target: metrics.grpc.register(method.service, method.name, type) };
+    const target = metrics.grpc.register(method.service, method.name, type);
+    const { handlingSeconds } = target;
+    if (handlingSeconds !== null) method.observer = new HandlingTimes(server.clock, handlingSeconds);
+    return { method, target };
   });
   return () => {
-    for (const { method, target } of methods) copyCounts(method, target);
-    handles.clientGrpcSentBytesTotal.value = grpc.counters.bytesWritten;
-    handles.clientGrpcReceivedBytesTotal.value = grpc.counters.bytesRead;
+    let sent = 0;
+    let received = 0;
+    for (const { method, target } of methods) {
+      copyCounts(method, target);
+      sent += method.bytesSent;
+      received += method.bytesReceived;
+    }
+    handles.clientGrpcSentBytesTotal.value = sent;
+    handles.clientGrpcReceivedBytesTotal.value = received;
   };
+}
+
+/** `--metrics=extensive`: how long each call takes, from its head to its status. */
+class HandlingTimes implements CallObserver {
+  readonly #clock: Clock;
+  readonly #seconds: Histogram;
+
+  constructor(clock: Clock, seconds: Histogram) {
+    this.#clock = clock;
+    this.#seconds = seconds;
+  }
+
+  begin(): CallTrace {
+    const clock = this.#clock;
+    const startMs = clock.now();
+    return { onEnd: () => this.#seconds.observe((clock.now() - startMs) / 1000) };
+  }
 }
 
 function copyCounts(method: GrpcMethod, target: GrpcMethodMetrics): void {

@@ -3,8 +3,10 @@ import { test } from 'node:test';
 import { type Definition, exponentialBounds, Family, Histogram } from '@etcd/host/metrics';
 import { parseFeatureGates } from '../config/feature-gates.ts';
 import { FEATURE_NAMES, FEATURES } from '../config/index.ts';
+import { ABSENT_METRICS } from './absent-metrics.ts';
 import { createHandles, METRIC_TABLE } from './metric-table.ts';
 import { Metrics } from './metrics.ts';
+import { metricsDocument } from './metrics-document.ts';
 
 /** etcd's metrics by name: type, labels, and start, factor and number of the bounds of a histogram. */
 const ETCD_METRICS = `
@@ -36,8 +38,12 @@ etcd_debugging_server_lease_expired_total counter
 etcd_debugging_snap_save_marshalling_duration_seconds histogram 0.001*2^14
 etcd_debugging_snap_save_total_duration_seconds histogram 0.001*2^14
 etcd_debugging_store_expires_total counter
+etcd_debugging_store_reads_failed_total counter {action}
+etcd_debugging_store_reads_total counter {action}
 etcd_debugging_store_watch_requests_total counter
 etcd_debugging_store_watchers gauge
+etcd_debugging_store_writes_failed_total counter {action}
+etcd_debugging_store_writes_total counter {action}
 etcd_disk_backend_commit_duration_seconds histogram 0.001*2^14
 etcd_disk_backend_defrag_duration_seconds histogram 0.1*2^13
 etcd_disk_backend_snapshot_duration_seconds histogram 0.01*2^17
@@ -118,6 +124,55 @@ promhttp_metric_handler_requests_in_flight gauge
 promhttp_metric_handler_requests_total counter {code}
 `;
 
+/** The others that etcd has: of its gRPC server and client, of its runtime, its process; of parts that it alone has. */
+const OTHER_METRICS = `
+etcd_debugging_server_watch_send_loop_control_stream_duration_seconds histogram
+etcd_debugging_server_watch_send_loop_progress_duration_seconds histogram
+etcd_debugging_server_watch_send_loop_watch_stream_duration_per_event_seconds histogram
+etcd_debugging_server_watch_send_loop_watch_stream_duration_seconds histogram
+go_gc_duration_seconds summary {quantile}
+go_gc_gogc_percent gauge
+go_gc_gomemlimit_bytes gauge
+go_goroutines gauge
+go_info gauge {version}
+go_memstats_alloc_bytes gauge
+go_memstats_alloc_bytes_total counter
+go_memstats_buck_hash_sys_bytes gauge
+go_memstats_frees_total counter
+go_memstats_gc_sys_bytes gauge
+go_memstats_heap_alloc_bytes gauge
+go_memstats_heap_idle_bytes gauge
+go_memstats_heap_inuse_bytes gauge
+go_memstats_heap_objects gauge
+go_memstats_heap_released_bytes gauge
+go_memstats_heap_sys_bytes gauge
+go_memstats_last_gc_time_seconds gauge
+go_memstats_mallocs_total counter
+go_memstats_mcache_inuse_bytes gauge
+go_memstats_mcache_sys_bytes gauge
+go_memstats_mspan_inuse_bytes gauge
+go_memstats_mspan_sys_bytes gauge
+go_memstats_next_gc_bytes gauge
+go_memstats_other_sys_bytes gauge
+go_memstats_stack_inuse_bytes gauge
+go_memstats_stack_sys_bytes gauge
+go_memstats_sys_bytes gauge
+go_sched_gomaxprocs_threads gauge
+go_threads gauge
+grpc_client_* counter {grpc_method,grpc_service,grpc_type}
+grpc_server_handled_total counter {grpc_code,grpc_method,grpc_service,grpc_type}
+grpc_server_handling_seconds histogram {grpc_method,grpc_service,grpc_type}
+grpc_server_msg_received_total counter {grpc_method,grpc_service,grpc_type}
+grpc_server_msg_sent_total counter {grpc_method,grpc_service,grpc_type}
+grpc_server_started_total counter {grpc_method,grpc_service,grpc_type}
+process_cpu_seconds_total counter
+process_max_fds gauge
+process_open_fds gauge
+process_resident_memory_bytes gauge
+process_start_time_seconds gauge
+process_virtual_memory_bytes gauge
+`;
+
 /** What other releases do not have, because they do not do it. */
 const OWN_METRICS = [
   'etcd_network_certificate_expires_in_seconds',
@@ -164,6 +219,32 @@ test('every metric of etcd is there under its name, with its type, labels and bo
     assert.deepEqual(labelNames.toSorted(), labels.toSorted(), name);
     const one = handle instanceof Family ? handle.labels(...labels.map(() => 'x')) : handle;
     assert.deepEqual(one instanceof Histogram ? [...one.bounds] : null, bounds, name);
+  }
+});
+
+test('every other metric of etcd is served with its type and labels, or the document says why not', async () => {
+  const metrics = new Metrics({ detail: 'extensive', featureGates });
+  metrics.grpc.register('a.Service', 'Method', 'unary');
+  const lines = await scrape(metrics);
+  const document = metricsDocument();
+  for (const { name, type, labels } of OTHER_METRICS.trim().split('\n').map(parseLine)) {
+    const isServed = lines.includes(`# TYPE ${name} ${type}`);
+    assert.notEqual(isServed, name in ABSENT_METRICS, name);
+    if (!isServed) assert.ok(document.includes(`| \`${name}\` `), `${name} is not in the document`);
+    if (!isServed || labels.length === 0) continue;
+    const series = lines.find((line) => line.startsWith(`${name}{`) || line.startsWith(`${name}_bucket{`));
+    const found = [...series!.matchAll(/(\w+)="/g)]
+      .map(([, label]) => label!)
+      .filter((label) => label !== 'le');
+    assert.deepEqual(found.toSorted(), labels, name);
+  }
+});
+
+test('what is said to be absent is', async () => {
+  const lines = await scrape(new Metrics({ detail: 'extensive', featureGates }));
+  for (const name of Object.keys(ABSENT_METRICS)) {
+    const isServed = lines.some((line) => line.startsWith(`# TYPE ${name.replace('*', '')}`));
+    assert.equal(isServed, false, name);
   }
 });
 

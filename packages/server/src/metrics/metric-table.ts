@@ -272,11 +272,11 @@ const DISK = {
 const NETWORK = {
   clientGrpcSentBytesTotal: counter(
     'etcd_network_client_grpc_sent_bytes_total',
-    'Bytes of answers to gRPC clients.',
+    'Bytes of messages to gRPC clients.',
   ),
   clientGrpcReceivedBytesTotal: counter(
     'etcd_network_client_grpc_received_bytes_total',
-    'Bytes of requests of gRPC clients.',
+    'Bytes of messages from gRPC clients.',
   ),
   serverStreamFailuresTotal: counters(
     'etcd_network_server_stream_failures_total',
@@ -364,6 +364,22 @@ const PROCESS = {
 } as const;
 
 const ABSENT_PARTS = {
+  storeReadsTotal: counters('etcd_debugging_store_reads_total', 'No series: there is no v2 store.', [
+    'action',
+  ]),
+  storeReadsFailedTotal: counters(
+    'etcd_debugging_store_reads_failed_total',
+    'No series: there is no v2 store.',
+    ['action'],
+  ),
+  storeWritesTotal: counters('etcd_debugging_store_writes_total', 'No series: there is no v2 store.', [
+    'action',
+  ]),
+  storeWritesFailedTotal: counters(
+    'etcd_debugging_store_writes_failed_total',
+    'No series: there is no v2 store.',
+    ['action'],
+  ),
   storeExpiresTotal: counter('etcd_debugging_store_expires_total', 'Always 0: there is no v2 store.'),
   storeWatchRequestsTotal: counter(
     'etcd_debugging_store_watch_requests_total',

@@ -4,8 +4,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import type { Definition } from '@etcd/host/metrics';
-import { Family } from '@etcd/host/metrics';
+import { Family, goFamilies } from '@etcd/host/metrics';
 import { markdownTable } from '../config/index.ts';
+import { ABSENT_METRICS } from './absent-metrics.ts';
 import { METRIC_TABLE } from './metric-table.ts';
 
 export function metricsDocument(): string {
@@ -20,15 +21,14 @@ members and these are added up; the help texts are our own.
 - A metric with labels shows its series from the first event on, as in etcd. Values of labels that clients choose are
   bounded: after 1000 series of a metric, further ones are counted together as \`other\`.
 - \`grpc_server_handling_seconds\` is there with \`--metrics=extensive\` only.
-- \`etcd_debugging_server_watch_send_loop_*\` are not here: there is no such loop. Events are written into the connection
-  as they happen, and measuring each write would cost as much as the write.
-- A scrape costs about 3 ms of CPU. Nothing is measured for it between scrapes but what the process would count anyway.
+- \`etcd_mvcc_range_total\` counts what clients and health checks read. etcd adds what it reads for itself: to compare, to give
+  previous pairs, after a compaction.
+- A scrape costs about 3 ms of CPU, and is made in slices, between which requests have their turns. Nothing is measured for it between scrapes but what the process would count anyway.
 
 ## In place of Go's own
 
 \`go_*\` metrics describe a runtime that is not there. Those that mean something here all the same, and that dashboards read, are there under
-their names: \`go_memstats_alloc_bytes\`, \`go_memstats_heap_alloc_bytes\`, \`go_memstats_heap_inuse_bytes\`, \`go_memstats_heap_idle_bytes\`,
-\`go_memstats_heap_sys_bytes\`, \`go_memstats_sys_bytes\`, \`go_gc_duration_seconds\` and \`go_threads\`. These tell the rest of Node:
+their names: ${goNames()}. These tell the rest of Node:
 
 ${goReplacements()}
 
@@ -43,14 +43,29 @@ ${grpcTable()}
 ## etcd
 
 ${etcdTable()}
+
+## What is not here
+
+${absentTable()}
 `;
+}
+
+function goNames(): string {
+  return goFamilies()
+    .map(({ name }) => `\`${name}\``)
+    .join(', ');
+}
+
+function absentTable(): string {
+  const rows = Object.entries(ABSENT_METRICS).map(([name, reason]) => [`\`${name}\``, reason]);
+  return markdownTable(['metric', 'why'], rows).join('\n');
 }
 
 function goReplacements(): string {
   const rows = [
     ['`go_info`', '`nodejs_version_info`'],
     ['`go_memstats_heap_objects`', '`nodejs_heap_size_used_bytes`: bytes of objects'],
-    ['`go_goroutines`', '`nodejs_active_resources_total`'],
+    ['`go_goroutines`, by kind', '`nodejs_active_resources`'],
     ['scheduler latency', '`nodejs_eventloop_lag_p99_seconds`, `nodejs_eventloop_lag_max_seconds`'],
   ];
   return markdownTable(['Go', 'here'], rows).join('\n');

@@ -1,5 +1,5 @@
 /**
- * The metrics of one member, and their text for Prometheus. prom-client prints them and adds those of the Node process; it
+ * The metrics of one member, and their text for Prometheus. prom-client adds those of the Node process; it
  * is loaded by the first scrape, because a member that nobody scrapes should not pay for it when it starts.
  */
 
@@ -11,8 +11,8 @@ import {
   handleFamily,
   type MetricFamily,
   readProcessFacts,
+  type ScrapeRegistry,
 } from '@etcd/host/metrics';
-import type { Registry } from 'prom-client';
 import type { FeatureGates } from '../config/index.ts';
 import { ETCD_VERSION, FEATURE_NAMES, FEATURES, IMPLEMENTATION_NAME } from '../config/index.ts';
 import { createHandles, METRIC_TABLE, type MetricHandles } from './metric-table.ts';
@@ -26,7 +26,7 @@ export interface MetricsOptions {
 export class Metrics {
   readonly handles: MetricHandles = createHandles();
   readonly grpc: GrpcServerMetrics;
-  #registry: Promise<Registry> | null = null;
+  #registry: Promise<ScrapeRegistry> | null = null;
   #clusterVersion = '';
 
   constructor({ detail, featureGates }: MetricsOptions) {

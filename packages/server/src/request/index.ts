@@ -19,5 +19,6 @@ export {
   type LeaseGrantResult,
   type MembersResult,
 } from './results.ts';
+export { isUndecided } from './undecided.ts';
 export { lastV2Index } from './v2-entries.ts';
 export { PendingRequests, type PendingWaiter, type Propose, type Waiter, waiterOf } from './waiter.ts';

@@ -205,7 +205,7 @@ class RangeCall implements Reader, RangeOwner {
 
   onUnreadable(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, 'Range', this.#startMs, false, this.#request);
+    this.#times.failed(this.#call, 'Range', this.#startMs, error, this.#request);
   }
 }
 
@@ -237,7 +237,7 @@ class PutCall implements Waiter<'put'> {
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, 'Put', this.#startMs, false, this.request);
+    this.#times.failed(this.#call, 'Put', this.#startMs, error, this.request);
   }
 }
 
@@ -280,7 +280,7 @@ class DeleteCall implements Waiter<'deleteRange'> {
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, 'DeleteRange', this.#startMs, false, this.request);
+    this.#times.failed(this.#call, 'DeleteRange', this.#startMs, error, this.request);
   }
 }
 
@@ -331,7 +331,7 @@ class TxnCall implements Waiter<'txn'>, Reader {
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, this.#type, this.#startMs, false, this.request);
+    this.#times.failed(this.#call, this.#type, this.#startMs, error, this.request);
   }
 
   onReadable(): void {
@@ -389,7 +389,7 @@ class CompactCall implements Waiter<'compaction'> {
 
   onFailed(error: InternalError): void {
     refuseInternal(this.#call, error);
-    this.#times.answered(this.#call, 'Compaction', this.#startMs, false, null);
+    this.#times.failed(this.#call, 'Compaction', this.#startMs, error, null);
   }
 
   #finish({ error }: CompactionResult): void {

@@ -2,14 +2,19 @@
  * How long requests of the KV service take, from their arrival to their answer: for the metrics, and for a line in the log
  * when one was slow.
  */
+import type { InternalError } from '@etcd/api';
 import type { Clock, Logger } from '@etcd/base';
 import { formatGoDuration } from '@etcd/host/args';
 import type { Histogram } from '@etcd/host/metrics';
 import type { ServerCall } from '@etcd/transport';
 import { requestText } from '../apply/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
+import { isUndecided } from '../request/index.ts';
 
 export type RequestType = 'Range' | 'ReadonlyTxn' | 'Put' | 'DeleteRange' | 'Txn' | 'Compaction';
+
+/** The proposal measures these; see `cluster/proposal-times.ts`. */
+const MEASURED_ELSEWHERE: RequestType = 'Compaction';
 
 export interface RequestTimesOptions {
   readonly clock: Clock;
@@ -25,10 +30,9 @@ export class RequestTimes {
   /** Where requests of the service are counted. */
   readonly metrics: MetricHandles;
   readonly #options: RequestTimesOptions;
-  readonly #succeeded: ReadonlyMap<RequestType, Histogram>;
-  readonly #failed: ReadonlyMap<RequestType, Histogram>;
-  readonly #rangeSucceeded: Histogram;
-  readonly #rangeFailed: Histogram;
+  readonly #succeeded = new Map<RequestType, Histogram>();
+  readonly #failed = new Map<RequestType, Histogram>();
+  #ranges: Histogram | null = null;
   #lastMs = 0;
   /** {@link #lastMs} was read in this turn. */
   #isFresh = false;
@@ -39,14 +43,6 @@ export class RequestTimes {
   constructor(options: RequestTimesOptions) {
     this.#options = options;
     this.metrics = options.metrics;
-    const { requestDurationSeconds, rangeDurationSeconds } = options.metrics;
-    const types: RequestType[] = ['Range', 'ReadonlyTxn', 'Put', 'DeleteRange', 'Txn', 'Compaction'];
-    const handles = (success: boolean): Map<RequestType, Histogram> =>
-      new Map(types.map((type) => [type, requestDurationSeconds.labels(type, String(success))]));
-    this.#succeeded = handles(true);
-    this.#failed = handles(false);
-    this.#rangeSucceeded = rangeDurationSeconds.labels('true');
-    this.#rangeFailed = rangeDurationSeconds.labels('false');
   }
 
   /**
@@ -65,8 +61,23 @@ export class RequestTimes {
   /** {@link answered} for a range, which began to be read at `readMs`. */
   ranged(call: ServerCall, startMs: number, readMs: number, success: boolean, request: object): void {
     this.answered(call, 'Range', startMs, success, request);
-    const histogram = success ? this.#rangeSucceeded : this.#rangeFailed;
-    histogram.observe((this.#lastMs - readMs) / 1000);
+    const seconds = (this.#lastMs - readMs) / 1000;
+    const { rangeDurationSeconds } = this.metrics;
+    if (!success) return rangeDurationSeconds.labels('false').observe(seconds);
+    this.#ranges ??= rangeDurationSeconds.labels('true');
+    this.#ranges.observe(seconds);
+  }
+
+  /** {@link answered} for one that failed. What the cluster has decided against is a success of the member. */
+  failed(
+    call: ServerCall,
+    type: RequestType,
+    startMs: number,
+    error: InternalError,
+    request: object | null,
+  ): void {
+    const isRead = READ_PREFIXES.has(type);
+    this.#took(call, type, startMs, !isRead && !isUndecided(error), false, request);
   }
 
   /** The request that arrived at `startMs` has its answer. */
@@ -77,9 +88,29 @@ export class RequestTimes {
     success: boolean,
     request: object | null,
   ): void {
+    this.#took(call, type, startMs, success, success, request);
+  }
+
+  #handle(type: RequestType, success: boolean): Histogram {
+    const handles = success ? this.#succeeded : this.#failed;
+    const known = handles.get(type);
+    if (known !== undefined) return known;
+    const created = this.metrics.requestDurationSeconds.labels(type, String(success));
+    handles.set(type, created);
+    return created;
+  }
+
+  #took(
+    call: ServerCall,
+    type: RequestType,
+    startMs: number,
+    isDecided: boolean,
+    success: boolean,
+    request: object | null,
+  ): void {
     this.#lastMs = this.#options.clock.now();
     const durationMs = this.#lastMs - startMs;
-    (success ? this.#succeeded : this.#failed).get(type)!.observe(durationMs / 1000);
+    if (type !== MEASURED_ELSEWHERE) this.#handle(type, isDecided).observe(durationMs / 1000);
     const { warningMs, warningApplyMs, logger, metrics } = this.#options;
     const prefix = READ_PREFIXES.get(type);
     if (prefix !== undefined && durationMs > warningApplyMs) {

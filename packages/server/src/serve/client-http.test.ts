@@ -9,6 +9,7 @@ import { parseVersion } from '@etcd/storage/membership';
 import { parseFeatureGates } from '../config/feature-gates.ts';
 import { ETCD_VERSION } from '../config/index.ts';
 import { Metrics } from '../metrics/index.ts';
+import { FakeMember as ServedMember } from '../rpc/testing/served-member.ts';
 import { ClientHttp } from './client-http.ts';
 import type { HealthFacts } from './health-facts.ts';
 
@@ -16,6 +17,7 @@ type Changes = { -readonly [Name in keyof HealthFacts]?: HealthFacts[Name] };
 
 /** A member that is well, but for what a test says. */
 class FakeMember {
+  readonly #state = new ServedMember();
   readonly metrics = new Metrics({ detail: 'basic', featureGates: parseFeatureGates('').gates! });
   readonly warnings: string[] = [];
   raised: AlarmMember[] = [];
@@ -27,6 +29,8 @@ class FakeMember {
   constructor(changes: Changes = {}) {
     this.facts = {
       metrics: this.metrics,
+      clock: this.#state.log.clock,
+      store: this.#state.log.store,
       isStopped: false,
       raftStatus: () => '{"term":7}',
       isFenced: false,
@@ -42,6 +46,7 @@ class FakeMember {
         if (this.readError === null) reader.onReadable();
         else reader.onUnreadable(this.readError);
       },
+      readLocally: (reader) => reader.onReadable(),
       ...changes,
     };
     this.#http = new ClientHttp(this.facts, 'client', () => void this.scrapes++);
@@ -86,6 +91,7 @@ test('a member that is well says so', () => {
   assert.equal(member.health('/readyz'), '200 ok');
   const { handles } = member.metrics;
   assert.deepEqual([handles.healthSuccess.value, handles.healthFailures.value], [2, 0]);
+  assert.equal(handles.rangeTotal.value, 5, 'each of them reads, and the last one twice');
 });
 
 test('without a leader a member is not healthy, but for those who read what it has', () => {

@@ -16,6 +16,9 @@ import { debugVars } from './debug-vars.ts';
 import { answerChecks, answerHealth } from './health-checks.ts';
 import type { HealthFacts } from './health-facts.ts';
 
+/** The fastest: nine tenths of what there is to be saved, in a third of the time. */
+const GZIP_LEVEL = 1;
+
 interface ClientQuestion extends HttpQuestion {
   readonly acceptsGzip: boolean;
 }
@@ -85,7 +88,7 @@ export class ClientHttp {
       ({ contentType, text }) => {
         const headers: HttpAnswer['headers'] = [['content-type', contentType]];
         if (!acceptsGzip) return done({ status: 200, headers, body: text });
-        gzip(text, (error, body) => {
+        gzip(text, { level: GZIP_LEVEL }, (error, body) => {
           if (error !== null) return done({ status: 200, headers, body: text });
           done({ status: 200, headers: [...headers, ['content-encoding', 'gzip']], body });
         });

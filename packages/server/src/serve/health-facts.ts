@@ -6,8 +6,8 @@ import type { MemberFacts, Requests } from '../rpc/index.ts';
 
 export interface HealthFacts
   extends VersionFacts,
-    Pick<MemberFacts, 'alarms' | 'isFenced' | 'isLearner' | 'leader'>,
-    Pick<Requests, 'read'> {
+    Pick<MemberFacts, 'alarms' | 'clock' | 'isFenced' | 'isLearner' | 'leader' | 'store'>,
+    Pick<Requests, 'read' | 'readLocally'> {
   readonly isStopped: boolean;
   /** Raft's view of the cluster, as JSON. */
   raftStatus(): string;

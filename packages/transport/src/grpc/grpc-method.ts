@@ -12,6 +12,18 @@ export type MessageHandler = (call: ServerCall, bytes: Uint8Array, start: number
 /** Called when the call begins; sets {@link ServerCall.receiver} to get its messages. */
 export type StreamHandler = (call: ServerCall) => void;
 
+/** Follows the calls of a method. Hot where there is one: whoever wants to know pays for it, nobody else. */
+export interface CallObserver {
+  /** A call begins. Null: it is not followed. */
+  begin(call: ServerCall): CallTrace | null;
+}
+
+/** Follows one call. */
+export interface CallTrace {
+  /** The call is over, with this status; called once. */
+  onEnd(code: number): void;
+}
+
 export const MethodKind = { UNARY: 0, SERVER_STREAM: 1, CLIENT_STREAM: 2, BIDI: 3 } as const;
 
 export class GrpcMethod {
@@ -30,6 +42,8 @@ export class GrpcMethod {
   /** Bytes of those messages, decompressed, without their prefixes. */
   bytesReceived = 0;
   bytesSent = 0;
+  /** Follows the calls; null: nobody does. */
+  observer: CallObserver | null = null;
   /** How many calls ended with each status code. */
   readonly handled = new Float64Array(GRPC_CODE_NAMES.length);
 

@@ -23,7 +23,7 @@ import {
 import type { AnswerBlocks } from './answer-blocks.ts';
 import type { Deadlines, Expiring } from './deadlines.ts';
 import { NO_SLOT } from './deadlines.ts';
-import type { GrpcMethod } from './grpc-method.ts';
+import type { CallTrace, GrpcMethod } from './grpc-method.ts';
 import { MethodKind } from './grpc-method.ts';
 import type { GrpcRoute, Refusal } from './grpc-route.ts';
 import { DEADLINE_PASSED, refusalByTimeout } from './grpc-route.ts';
@@ -82,6 +82,8 @@ export class ServerCall extends GrpcStream implements Expiring {
   receiver: CallReceiver | null = null;
   /** Whatever the handler wants to find again in its receiver. */
   data: unknown = null;
+  /** Who follows the call, if anybody does. */
+  trace: CallTrace | null = null;
   /** The memory that the last {@link reserve} or {@link reserveMessage} gave room in. */
   output: Uint8Array = DEAD_LETTERS;
 
@@ -269,6 +271,7 @@ export class ServerCall extends GrpcStream implements Expiring {
     if (timeout !== null && !this.#setDeadline(timeout.value)) return;
     const method = this.method!;
     method.started++;
+    if (method.observer !== null) this.trace = method.observer.begin(this);
     if (method.kind >= MethodKind.CLIENT_STREAM) {
       this.#isDispatched = true;
       method.onCall(this);
@@ -561,6 +564,7 @@ export class ServerCall extends GrpcStream implements Expiring {
 
   #count(code: number): void {
     if (this.method !== null && code < GRPC_CODE_NAMES.length) this.method.handled[code]!++;
+    if (this.trace !== null) this.trace.onEnd(code);
   }
 }
 

@@ -90,6 +90,7 @@ export class FakeMember implements ServedMember {
     this.watches = new WatchHub(log.store);
     lessor.promote(0);
     this.proposals = new Proposals({
+      metrics: this.metrics.handles,
       ids,
       clock,
       membership,
