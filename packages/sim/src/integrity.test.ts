@@ -46,7 +46,7 @@ function realEtcd(...names: readonly string[]): Plant {
 
 const fenced = ({ server }: Machine): boolean => server?.isFenced === true;
 
-test('a follower that applies something else is found by the next exchange, with its revision, and fences itself', async () => {
+test('S27 a follower that applies something else is found by the next exchange, with its revision, and fences itself', async () => {
   const cluster = await QuietCluster.start({ size: 3 });
   const [victim, other] = cluster.followers as [Machine, Machine];
   await cluster.put(cluster.leader, 'one');
@@ -75,7 +75,7 @@ test('a follower that applies something else is found by the next exchange, with
   assert.deepEqual(other.server!.alarms.list(AlarmType.NONE), []);
 });
 
-test('a leader that applies something else fences itself and lets another lead, and its fence outlives its process', async () => {
+test('S27 a leader that applies something else fences itself and lets another lead, and its fence outlives its process', async () => {
   const cluster = await QuietCluster.start({ size: 3 });
   const victim = cluster.leader;
   damageNext(victim.server!, 'before');
@@ -146,7 +146,7 @@ test('beside two real etcds a member that differs from both fences itself', asyn
   assert.equal(one.server!.integrity.fence.facts!.foundIn, 'store');
 });
 
-test('what changed on the disk is found by comparing whole stores', async () => {
+test('S27 what changed on the disk is found by comparing whole stores', async () => {
   const cluster = await QuietCluster.start({ size: 3 });
   const [victim] = cluster.followers as [Machine];
   damageNext(victim.server!, 'after');

@@ -29,7 +29,7 @@ function keepPutting(cluster: QuietCluster, machine: Machine, goesOn: () => bool
   next();
 }
 
-test('a leader whose disk stays slow hands the leadership over to one with a faster disk, and does not take it back', async () => {
+test('S24 a leader whose disk stays slow hands the leadership over to one with a faster disk, and does not take it back', async () => {
   const cluster = await QuietCluster.start({ size: 3 });
   await cluster.world.run(REST_MS);
   const slow = cluster.leader;
@@ -136,7 +136,7 @@ test('a leader that proposes while it hands over is found', async () => {
   assert.notDeepEqual(await endsOfPuts(RARE_PLANTS.proposesMeanwhile), new Set(['0 ']));
 });
 
-test('while the disk of the leader stalls, another member leads; when it answers again, nothing was lost', async () => {
+test('S24 while the disk of the leader stalls, another member leads; when it answers again, nothing was lost', async () => {
   const cluster = await QuietCluster.start({ size: 3 });
   const stalled = cluster.leader;
   const [follower] = cluster.followers;

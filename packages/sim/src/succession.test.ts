@@ -62,7 +62,7 @@ async function outlived(plant?: Plant): Promise<number> {
   return world.clock.now() - renewals.renewedMs - TTL_MS;
 }
 
-test('a lease lives as long as its last confirmed renewal says, whoever confirmed it', async () => {
+test('S24 a lease lives as long as its last confirmed renewal says, whoever confirmed it', async () => {
   assert.ok((await outlived()) >= 0);
 });
 

@@ -10,4 +10,5 @@
  */
 export { type AuthenticatedMember, Authentication, type AuthenticationOptions } from './authentication.ts';
 export type { Bcrypt, Passwords } from './passwords.ts';
+export { tokenFingerprint } from './token-fingerprint.ts';
 export type { TokenCallback, TokenProvider } from './token-provider.ts';

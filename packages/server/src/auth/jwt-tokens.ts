@@ -108,7 +108,8 @@ export class JwtTokens implements TokenProvider {
       },
       (error: unknown) => {
         this.#verifying--;
-        logger.warn('failed to parse a JWT token', {
+        // Whoever asked for it says that it was refused; why, is for who looks closely.
+        logger.debug('failed to parse a JWT token', {
           'token-fingerprint': tokenFingerprint(token),
           error: reasonOf(error),
         });

@@ -139,7 +139,10 @@ export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]
   };
 }
 
-type AccessConfig = Pick<Config, 'authToken' | 'authTokenTtlMs' | 'bcryptCost' | 'cors' | 'hostWhitelist'>;
+type AccessConfig = Pick<
+  Config,
+  'authToken' | 'authTokenTtlMs' | 'bcryptCost' | 'cors' | 'hostWhitelist' | 'minPasswordLength'
+>;
 
 function accessConfig(flags: FlagSet): AccessConfig {
   return {
@@ -148,6 +151,7 @@ function accessConfig(flags: FlagSet): AccessConfig {
     authToken: flags.string('auth-token'),
     authTokenTtlMs: flags.number('auth-token-ttl') * 1000,
     bcryptCost: flags.number('bcrypt-cost'),
+    minPasswordLength: flags.number('auth-min-password-length'),
   };
 }
 

@@ -95,6 +95,8 @@ export interface Config {
   readonly authToken: string;
   readonly authTokenTtlMs: number;
   readonly bcryptCost: number;
+  /** Of a new password, in characters. */
+  readonly minPasswordLength: number;
 
   /** `['*']`: all. */
   readonly cors: readonly string[];

@@ -98,6 +98,7 @@ const SAMPLES: readonly Sample[] = [
 
   ['auth-token', 'jwt,sign-method=RS256', 'authToken', 'jwt,sign-method=RS256'],
   ['bcrypt-cost', '5', 'bcryptCost', 5],
+  ['auth-min-password-length', '12', 'minPasswordLength', 12],
   ['auth-token-ttl', '60', 'authTokenTtlMs', 60_000],
 
   ['metrics', 'extensive', 'metrics', 'extensive'],

@@ -426,6 +426,12 @@ const AUTH: readonly Row[] = [
   ['auth-token', 'string', 'simple', "Kind of auth tokens: 'simple' or 'jwt,<options>'."],
   ['bcrypt-cost', 'uint', '10', 'Cost factor of the password hash.'],
   ['auth-token-ttl', 'uint', '300', 'Lifetime of a simple token in seconds.'],
+  [
+    'auth-min-password-length',
+    'uint',
+    '0',
+    'Characters that a new password must have; a hash that a client sends is taken as it is.',
+  ],
 ];
 
 const MONITORING: readonly Row[] = [

@@ -177,6 +177,7 @@ process_virtual_memory_bytes gauge
 const OWN_METRICS = [
   'etcd_network_certificate_expires_in_seconds',
   'etcd_network_rejected_connections_total',
+  'etcd_server_auth_refusals_total',
   'etcd_server_cluster_version_kept',
   'etcd_server_integrity_compared_revisions_total',
   'etcd_server_integrity_differing_members',

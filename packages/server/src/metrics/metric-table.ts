@@ -128,6 +128,11 @@ const SERVER = {
   alarms: gauges('etcd_debugging_server_alarms', 'Alarms: 1 when raised.', ['server_id', 'alarm_type']),
   leaseExpiredTotal: counter('etcd_debugging_server_lease_expired_total', 'Leases that expired.'),
   authRevision: gauge('etcd_debugging_auth_revision', 'Revision of users, roles and permissions.'),
+  authRefusalsTotal: counters(
+    'etcd_server_auth_refusals_total',
+    'Refused tokens, logins and changes of users and roles.',
+    ['reason'],
+  ),
 } as const;
 
 const LEASE = {

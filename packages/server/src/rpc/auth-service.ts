@@ -74,6 +74,14 @@ const EMPTY_PASSWORD: RpcError = {
   message: 'etcdserver: password is empty',
 };
 
+function passwordTooShort(minLength: number): RpcError {
+  return {
+    name: 'ErrGRPCPasswordTooShort',
+    code: GrpcCode.InvalidArgument,
+    message: `etcdserver: password is shorter than ${minLength} characters`,
+  };
+}
+
 const OLD_MEMBERS: RpcError = {
   name: 'ErrGRPCPasswordWithOldMembers',
   code: GrpcCode.FailedPrecondition,
@@ -135,7 +143,7 @@ export class AuthService {
       );
     // Without a name it is refused for that, whatever the password.
     if (request.options?.noPassword === true || request.name === '') return change();
-    this.#withHash(call, request, password, identity, change);
+    this.#withHash(call, 'authUserAdd', request, password, identity, change);
   }
 
   changePassword(
@@ -149,7 +157,7 @@ export class AuthService {
       this.#change(call, 'authUserChangePassword', request, identity, (header) =>
         answer(call, AuthUserChangePasswordResponseCodec, new AuthUserChangePasswordResponse({ header })),
       );
-    this.#withHash(call, request, password, identity, change);
+    this.#withHash(call, 'authUserChangePassword', request, password, identity, change);
   }
 
   deleteUser(call: Call<AuthUserDeleteResponse>, request: AuthUserDeleteRequest, identity: Identity): void {
@@ -262,44 +270,53 @@ export class AuthService {
     identity: Identity,
     then: (header: ResponseHeader) => void,
   ): void {
-    this.#whenAdmin(call, identity, () => {
+    this.#whenAdmin(call, kind, identity, () => {
       const { proposals } = this.#context.requests;
       proposals.propose<ChangeKind>(kind, request, identity, {
         kind,
         request: null,
         onApplied: ({ revision }) => then(this.#context.header.header(revision)),
-        onFailed: (error) => void refuseInternal(call, error),
+        onFailed: (error) => {
+          if (error.name.startsWith('auth.')) this.#context.refused.badChange(call, kind, error.message);
+          refuseInternal(call, error);
+        },
       });
     });
   }
 
   /** The verdict of the present: that of the moment when the change is applied may be another. */
-  #whenAdmin(call: ServerCall, identity: Identity, then: () => void): void {
+  #whenAdmin(call: ServerCall, kind: ChangeKind, identity: Identity, then: () => void): void {
     const { member, requests } = this.#context;
     if (!member.access.isEnabled) return then();
     requests.read({
       onReadable: () => {
         const refusal = member.access.admin(identity);
-        if (refusal !== null) return void refuseInternal(call, refusal);
-        if (call.isAlive) then();
+        if (refusal === null) return call.isAlive ? then() : undefined;
+        this.#context.refused.badChange(call, kind, refusal.message);
+        refuseInternal(call, refusal);
       },
       onUnreadable: (error) => void refuseInternal(call, error),
     });
   }
 
-  /** Puts the hash of the password into the request, where the client has not sent one. */
+  /** Puts the hash of the password into the request, where the client has not sent one: how long that password is, nobody knows. */
   #withHash(
     call: ServerCall,
+    kind: ChangeKind,
     request: { hashedPassword: string },
     password: string,
     identity: Identity,
     then: () => void,
   ): void {
-    this.#whenAdmin(call, identity, () => {
+    this.#whenAdmin(call, kind, identity, () => {
       if (this.#hasOldMembers) return void refuse(call, OLD_MEMBERS);
       if (password === '') {
         if (request.hashedPassword === '') return void refuse(call, EMPTY_PASSWORD);
         return then();
+      }
+      const { minPasswordLength } = this.#context.member.config;
+      if ([...password].length < minPasswordLength) {
+        return void refuse(call, passwordTooShort(minPasswordLength));
       }
       this.#authentication.passwords.hashThen(password, (error, hash) => {
         if (error !== null) return call.fail(GrpcCode.Unknown, error.message);

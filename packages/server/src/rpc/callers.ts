@@ -64,7 +64,8 @@ export class TokenCallers implements Callers {
   }
 }
 
-function tokenOf(call: ServerCall): string | null {
+/** The token of a call, however it is sent; null: it has none. */
+export function tokenOf(call: ServerCall): string | null {
   const token = call.metadata(TOKEN_FIELD) ?? call.metadata(GATEWAY_TOKEN_FIELD);
   return token?.startsWith(BEARER) === true ? token.slice(BEARER.length) : token;
 }

@@ -93,10 +93,7 @@ export class Login {
   }
 
   #refuse(error: InternalError): void {
-    if (error !== ErrAuthNotEnabled) {
-      const { logger } = this.#context.member;
-      logger.warn('invalid authentication was requested', { user: this.#name, error: error.message });
-    }
+    if (error !== ErrAuthNotEnabled) this.#context.refused.badLogin(this.#call, this.#name, error.message);
     refuseInternal(this.#call, error);
   }
 }

@@ -20,6 +20,7 @@ export interface MemberFacts {
     | 'featureGates'
     | 'maxRequestBytes'
     | 'maxTxnOps'
+    | 'minPasswordLength'
     | 'quotaBackendBytes'
     | 'strictReconfigCheck'
     | 'tls'

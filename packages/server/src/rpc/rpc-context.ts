@@ -15,6 +15,7 @@ import type { Access } from '../apply/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 import type { Callers } from './callers.ts';
 import type { MemberFacts, Requests } from './member.ts';
+import { RefusedCallers } from './refused-callers.ts';
 import { ResponseHeaderWriter } from './response-header.ts';
 import type { Call, JudgedVerdict, RowRules } from './row.ts';
 
@@ -39,6 +40,7 @@ export class RpcContext {
   readonly metrics: MetricHandles;
   readonly logger: Logger;
   readonly header: ResponseHeaderWriter;
+  readonly refused: RefusedCallers;
 
   constructor(
     member: MemberFacts,
@@ -53,6 +55,7 @@ export class RpcContext {
     this.metrics = metrics;
     this.logger = logger;
     this.access = member.access;
+    this.refused = new RefusedCallers({ clock: member.clock, logger, metrics });
     this.header = new ResponseHeaderWriter(member.clusterId, member.memberId, () => member.term);
   }
 
@@ -79,8 +82,9 @@ export class RpcContext {
     this.callers.resolveThen(call, (identity) => {
       if (!call.isAlive) return;
       if (!this.access.isEnabled) return then(NO_IDENTITY);
-      if (identity === null) return void refuse(call, RPC_ERRORS.ErrGRPCInvalidAuthToken);
-      then(identity);
+      if (identity !== null) return then(identity);
+      this.refused.badToken(call);
+      refuse(call, RPC_ERRORS.ErrGRPCInvalidAuthToken);
     });
   }
 
@@ -92,7 +96,10 @@ export class RpcContext {
   ): InternalError | null {
     if (!this.access.isEnabled) return null;
     const identity = this.callers.identify(call);
-    if (identity === null) return INTERNAL_ERRORS.auth.ErrInvalidAuthToken;
+    if (identity === null) {
+      this.refused.badToken(call);
+      return INTERNAL_ERRORS.auth.ErrInvalidAuthToken;
+    }
     return verdict.judge(this.access, identity, request);
   }
 

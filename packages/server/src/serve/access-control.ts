@@ -1,6 +1,7 @@
 /**
  * What a browser could be made to do (S12): requests whose Host is not one of ours are refused where they come in plain text, since a
- * name that suddenly leads here would make us part of somebody's site; and answers are shown to the origins that are allowed.
+ * name that suddenly leads here would make us part of somebody's site. Answers are shown to the origins that are allowed; from others
+ * nothing is taken either, since a browser sends a simple POST before it asks whether it may read the answer.
  */
 import { utf8ToBytes } from '@etcd/base';
 import type { AnswerHeaders, HttpCall } from './http-call.ts';
@@ -13,7 +14,9 @@ export interface AccessRules {
 }
 
 const MISDIRECTED = 421;
+const FORBIDDEN = 403;
 const ALL = '*';
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export class AccessControl {
   readonly #origins: ReadonlySet<string>;
@@ -36,13 +39,28 @@ export class AccessControl {
       this.#warn('rejecting HTTP request to prevent DNS rebinding attacks', { host });
       return call.respond(MISDIRECTED, TEXT_HEADERS, utf8ToBytes(`${refusalText(host)}\n`));
     }
-    const headers = this.#corsHeaders(call);
+    const origin = call.header('origin') ?? '';
+    if (!this.#mayAsk(call, origin)) {
+      this.#warn('rejecting HTTP request of an origin that is not allowed', { origin, host });
+      return call.respond(
+        FORBIDDEN,
+        TEXT_HEADERS,
+        utf8ToBytes(`origin ${origin} is not allowed (see --cors)\n`),
+      );
+    }
+    const headers = this.#corsHeaders(origin);
     if (call.method === 'OPTIONS') return call.respond(200, headers, new Uint8Array(0));
     pass(headers);
   }
 
-  #corsHeaders(call: HttpCall): AnswerHeaders {
-    const origin = this.#origins.has(ALL) ? ALL : (call.header('origin') ?? '');
+  /** Programs have no origin. Where lists are given, browsers say theirs with all that could change something. */
+  #mayAsk(call: HttpCall, origin: string): boolean {
+    if (origin === '' || READING.has(call.method) || this.#origins.has(ALL)) return true;
+    return this.#origins.has(origin) || origin.replace(/^https?:\/\//, '') === call.header('host');
+  }
+
+  #corsHeaders(sender: string): AnswerHeaders {
+    const origin = this.#origins.has(ALL) ? ALL : sender;
     if (!this.#origins.has(origin)) return [];
     return [
       ['access-control-allow-methods', 'POST, GET, OPTIONS, PUT, DELETE'],

@@ -117,6 +117,32 @@ test('S12 answers are shown to the origins that are allowed, and to no other', a
   assert.equal(everybody.headers['access-control-allow-origin'], '*');
 });
 
+test('S12 a POST that another site makes a browser send changes nothing where origins are listed', async () => {
+  const front = new Front({ cors: ['https://a.example'] });
+  for (const [origin, status] of [
+    ['https://a.example', 200],
+    // Of a page of the member itself, of a program, and of a script without an origin.
+    ['http://localhost:2379', 200],
+    [undefined, 200],
+    ['https://b.example', 403],
+    ['http://localhost:8080', 403],
+    ['https://a.example.evil.example', 403],
+    ['null', 403],
+  ] as const) {
+    front.asked.length = 0;
+    const answer = await front.ask('/v3/kv/put', origin === undefined ? {} : { origin });
+    assert.equal(answer.status, status, origin);
+    assert.equal(front.asked.length, status === 200 ? 1 : 0, origin);
+    assert.equal((await front.ask('/health', { method: 'GET', origin: origin ?? '' })).status, 200);
+  }
+  assert.equal(front.warnings[0], 'rejecting HTTP request of an origin that is not allowed');
+  assert.equal(
+    (await new Front().ask('/v3/kv/put', { origin: 'https://b.example' })).status,
+    200,
+    'as in etcd',
+  );
+});
+
 test('a browser that asks what it may do is answered, and nothing happens', async () => {
   const front = new Front();
   const { status, headers } = await front.ask('/v3/kv/put', { method: 'OPTIONS' });

@@ -29,6 +29,7 @@ class FakeCall implements HttpCall {
   readonly target = '';
   readonly isSecure = false;
   readonly commonName = '';
+  readonly remoteAddress = '10.0.0.9:1234';
   status = 0;
   answerHeaders: Readonly<Record<string, string>> = {};
   body = '';
@@ -312,10 +313,14 @@ test('S07 a call has the token of its client, is marked as coming from here, and
     [
       [
         ['grpcgateway-accept', 'x'],
+        ['x-forwarded-for', '10.0.0.9:1234'],
         ['authorization', 'a'],
         ['token', 't'],
       ],
-      [['grpcgateway-accept', '']],
+      [
+        ['grpcgateway-accept', ''],
+        ['x-forwarded-for', '10.0.0.9:1234'],
+      ],
     ],
   );
 });

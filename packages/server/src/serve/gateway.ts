@@ -268,9 +268,12 @@ function statusJson(code: number, message: string): string {
   return `{"code":${code},"message":${JSON.stringify(message)}}`;
 }
 
-/** The token, headers that are meant for the call, and the mark by which a call from here is known. */
+/** The token, headers that are meant for the call, where it comes from, and the mark by which a call from here is known. */
 function metadataOf(call: HttpCall): Metadata {
-  const metadata: [string, string][] = [['grpcgateway-accept', call.header('accept') ?? '']];
+  const metadata: [string, string][] = [
+    ['grpcgateway-accept', call.header('accept') ?? ''],
+    ['x-forwarded-for', call.remoteAddress],
+  ];
   const token = call.header('authorization');
   if (token !== null) metadata.push(['authorization', token]);
   const direct = call.header(`${METADATA_PREFIX}token`);

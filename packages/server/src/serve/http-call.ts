@@ -3,8 +3,7 @@
  * late, or twice, goes nowhere.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { TLSSocket } from 'node:tls';
-import type { HttpExchange } from '@etcd/transport';
+import { type HttpExchange, socketInfo } from '@etcd/transport';
 
 export interface HttpCall {
   readonly method: string;
@@ -14,6 +13,8 @@ export interface HttpCall {
   readonly isSecure: boolean;
   /** Common name of the client's verified certificate; empty without one. */
   readonly commonName: string;
+  /** `host:port`, or empty where there is none. */
+  readonly remoteAddress: string;
   /** The first value of a header (its name in lower case), or null. */
   header(name: string): string | null;
   /** Hands over the body piece by piece, then says that there is no more; not called by an answer that needs none. */
@@ -34,12 +35,13 @@ export type AnswerHeaders = readonly (readonly [name: string, value: string])[];
 
 export function http1Call(request: IncomingMessage, response: ServerResponse): HttpCall {
   const { method = 'GET', url: target = '/', headers } = request;
-  const socket = request.socket as Partial<TLSSocket>;
+  const { isSecure, commonName, remoteAddress } = socketInfo(request.socket);
   return {
     method,
     target,
-    isSecure: socket.encrypted === true,
-    commonName: socket.authorized === true ? String(socket.getPeerCertificate?.().subject?.CN ?? '') : '',
+    isSecure,
+    commonName,
+    remoteAddress,
     header: (name) => {
       const value = headers[name];
       return value === undefined ? null : String(value);
@@ -81,6 +83,7 @@ export function http2Call(exchange: HttpExchange): HttpCall {
     target: exchange.path,
     isSecure: exchange.info.isSecure,
     commonName: exchange.info.commonName,
+    remoteAddress: exchange.info.remoteAddress,
     header: (name) => (name === 'host' ? exchange.authority : exchange.header(name)),
     readBody: (onPiece, onEnd) => {
       onPiece(exchange.body);

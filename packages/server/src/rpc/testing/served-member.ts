@@ -45,6 +45,7 @@ const CONFIG: MemberFacts['config'] = {
   featureGates: parseFeatureGates('').gates!,
   maxRequestBytes: 1.5 * 1024 * 1024,
   maxTxnOps: 128,
+  minPasswordLength: 0,
   quotaBackendBytes: -1,
   strictReconfigCheck: true,
   warningApplyDurationMs: 100,
