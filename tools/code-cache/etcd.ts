@@ -3,12 +3,9 @@
  *
  *     node tools/code-cache/etcd.ts <bundle> <file>
  */
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
-import { pathToFileURL } from 'node:url';
-import { Script } from 'node:vm';
 import {
   CompactionRequest,
   Compare,
@@ -31,6 +28,7 @@ import {
 import { GrpcCode } from '@etcd/base';
 import { NodeClock } from '@etcd/base/node';
 import { GrpcChannel, socketDuplex } from '@etcd/transport';
+import { Bundle, main } from './bundle.ts';
 
 const RETRY_MS = 20;
 
@@ -39,10 +37,9 @@ const directory = mkdtempSync(`${tmpdir()}/etcd-build-`);
 const socketPath = `${directory}/client`;
 const clock = new NodeClock();
 
-function start(): Script {
-  process.argv.splice(
-    1,
-    process.argv.length,
+function start(): Bundle {
+  const program = new Bundle(bundle);
+  program.start(
     'etcd',
     `--data-dir=${directory}/data`,
     `--listen-client-urls=unix://${socketPath}`,
@@ -51,10 +48,7 @@ function start(): Script {
     '--log-outputs=/dev/null',
     '--unsafe-no-fsync',
   );
-  const script = new Script(readFileSync(bundle, 'latin1'), { filename: bundle });
-  const module = { exports: {} };
-  script.runInThisContext()(createRequire(bundle), pathToFileURL(bundle).href, module, module.exports);
-  return script;
+  return program;
 }
 
 function pause(): Promise<void> {
@@ -109,24 +103,10 @@ function watch(channel: GrpcChannel): void {
   watcher.write(request, 0, request.length);
 }
 
-async function main(): Promise<void> {
-  try {
-    const script = start();
-    const channel = await connect();
-    watch(channel);
-    for (let round = 0; round < 3; round++) await serve(channel, round);
-    const temporary = `${target}.tmp`;
-    writeFileSync(temporary, script.createCachedData());
-    renameSync(temporary, target);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    console.error(error);
-    process.exit(1);
-  },
-);
+main(directory, async () => {
+  const program = start();
+  const channel = await connect();
+  watch(channel);
+  for (let round = 0; round < 3; round++) await serve(channel, round);
+  program.save(target);
+});

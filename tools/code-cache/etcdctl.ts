@@ -3,12 +3,9 @@
  *
  *     node tools/code-cache/etcdctl.ts <bundle> <file>
  */
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
-import { pathToFileURL } from 'node:url';
-import { Script } from 'node:vm';
 import {
   encodePutResponse,
   encodeRangeResponse,
@@ -19,6 +16,7 @@ import {
 import { KeyValue } from '@etcd/api/mvccpb';
 import { NodeClock } from '@etcd/base/node';
 import { GrpcServer, socketDuplex } from '@etcd/transport';
+import { Bundle, main } from './bundle.ts';
 
 const [bundle, target] = process.argv.slice(2) as [string, string];
 const directory = mkdtempSync(`${tmpdir()}/etcdctl-build-`);
@@ -53,42 +51,11 @@ function serve(): Promise<void> {
   return new Promise((resolve) => server.listen(socketPath, resolve));
 }
 
-/** Runs the program once; its end is not ours. */
-function run(script: Script, command: string): Promise<void> {
-  const { exit } = process;
-  process.argv.splice(
-    1,
-    process.argv.length,
-    'etcdctl',
-    `--endpoints=unix://${socketPath}`,
-    ...command.split(' '),
-  );
-  const module = { exports: {} };
-  return new Promise<void>((resolve) => {
-    process.exit = (() => resolve()) as unknown as typeof process.exit;
-    script.runInThisContext()(createRequire(bundle), pathToFileURL(bundle).href, module, module.exports);
-  }).then(() => {
-    process.exit = exit;
-  });
-}
-
-async function main(): Promise<void> {
-  try {
-    await serve();
-    const script = new Script(readFileSync(bundle, 'latin1'), { filename: bundle });
-    for (const command of COMMANDS) await run(script, command);
-    const temporary = `${target}.tmp`;
-    writeFileSync(temporary, script.createCachedData());
-    renameSync(temporary, target);
-  } finally {
-    rmSync(directory, { recursive: true });
+main(directory, async () => {
+  await serve();
+  const program = new Bundle(bundle);
+  for (const command of COMMANDS) {
+    await program.run('etcdctl', `--endpoints=unix://${socketPath}`, ...command.split(' '));
   }
-}
-
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    console.error(error);
-    process.exit(1);
-  },
-);
+  program.save(target);
+});

@@ -3,13 +3,11 @@
  *
  *     node tools/code-cache/etcdutl.ts <bundle> <file>
  */
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { pathToFileURL } from 'node:url';
-import { Script } from 'node:vm';
 import { NodeDisk } from '@etcd/base/node';
 import { Database } from '@etcd/bbolt';
+import { Bundle, main } from './bundle.ts';
 
 const [bundle, target] = process.argv.slice(2) as [string, string];
 const directory = mkdtempSync(`${tmpdir()}/etcdutl-build-`);
@@ -31,36 +29,9 @@ function writeSnapshot(): void {
   database.close();
 }
 
-/** Runs the program once; its end is not ours, and nobody reads what it prints. */
-function run(script: Script, command: string): Promise<void> {
-  const { exit } = process;
-  process.argv.splice(1, process.argv.length, 'etcdutl', ...command.split(' '));
-  const module = { exports: {} };
-  return new Promise<void>((resolve) => {
-    process.exit = (() => resolve()) as unknown as typeof process.exit;
-    script.runInThisContext()(createRequire(bundle), pathToFileURL(bundle).href, module, module.exports);
-  }).then(() => {
-    process.exit = exit;
-  });
-}
-
-async function main(): Promise<void> {
-  try {
-    writeSnapshot();
-    const script = new Script(readFileSync(bundle, 'latin1'), { filename: bundle });
-    for (const command of COMMANDS) await run(script, command);
-    const temporary = `${target}.tmp`;
-    writeFileSync(temporary, script.createCachedData());
-    renameSync(temporary, target);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    console.error(error);
-    process.exit(1);
-  },
-);
+main(directory, async () => {
+  writeSnapshot();
+  const program = new Bundle(bundle);
+  for (const command of COMMANDS) await program.run('etcdutl', ...command.split(' '));
+  program.save(target);
+});

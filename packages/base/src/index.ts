@@ -33,6 +33,7 @@ export {
 } from './etcd-url.ts';
 export { GRPC_CODE_NAMES, GrpcCode, grpcCodeFrom, grpcCodeName } from './grpc-code.ts';
 export { Heap } from './heap.ts';
+export { LevelMethods } from './level-methods.ts';
 export type { LogFields, Logger, LogLevel } from './logger.ts';
 export { SILENT_LOGGER } from './logger.ts';
 export { poisonMemory, poisonReleased } from './poison.ts';

@@ -1,10 +1,9 @@
 /** All commands of etcdctl. */
-import type { Command } from '@etcd/host/cli';
+import { type Command, completionCommand } from '@etcd/host/cli';
 import { ALARM } from './commands/alarm.ts';
 import { AUTH } from './commands/auth.ts';
 import { CHECK } from './commands/check.ts';
 import { COMPACTION } from './commands/compaction.ts';
-import { COMPLETION } from './commands/completion.ts';
 import { DEFRAG } from './commands/defrag.ts';
 import { DEL } from './commands/del.ts';
 import { DOWNGRADE } from './commands/downgrade.ts';
@@ -25,6 +24,7 @@ import { USER } from './commands/user.ts';
 import { VERSION } from './commands/version.ts';
 import { WATCH } from './commands/watch.ts';
 import { GLOBAL_FLAGS } from './global-flags.ts';
+import { GROUP } from './groups.ts';
 
 export const ROOT: Command = {
   name: 'etcdctl',
@@ -52,7 +52,7 @@ export const ROOT: Command = {
     ROLE,
     USER,
     CHECK,
-    COMPLETION,
+    completionCommand('etcdctl', { group: GROUP.UTILITY }),
     MAKE_MIRROR,
     OPTIONS,
     VERSION,

@@ -3,16 +3,17 @@
  *
  *   2026-01-02T03:04:05Z  info  restored snapshot  {"path": "snapshot.db"}
  */
-import type { Clock, LogFields, Logger, LogLevel } from '@etcd/base';
+import { type Clock, LevelMethods, type LogFields, type LogLevel } from '@etcd/base';
 
 type Write = (line: string) => void;
 
-export class ConsoleLogger implements Logger {
+export class ConsoleLogger extends LevelMethods {
   readonly #clock: Clock;
   readonly #write: Write;
   readonly #fields: LogFields;
 
   constructor(clock: Clock, write: Write, fields: LogFields = {}) {
+    super();
     this.#clock = clock;
     this.#write = write;
     this.#fields = fields;
@@ -22,29 +23,12 @@ export class ConsoleLogger implements Logger {
     return level !== 'debug';
   }
 
-  debug(): void {}
-
-  info(message: string, fields?: LogFields): void {
-    this.#log('info', message, fields);
-  }
-
-  warn(message: string, fields?: LogFields): void {
-    this.#log('warn', message, fields);
-  }
-
-  error(message: string, fields?: LogFields): void {
-    this.#log('error', message, fields);
-  }
-
-  fatal(message: string, fields?: LogFields): void {
-    this.#log('fatal', message, fields);
-  }
-
   child(fields: LogFields): ConsoleLogger {
     return new ConsoleLogger(this.#clock, this.#write, { ...this.#fields, ...fields });
   }
 
-  #log(level: LogLevel, message: string, fields: LogFields | undefined): void {
+  log(level: LogLevel, message: string, fields: LogFields | undefined): void {
+    if (!this.enabled(level)) return;
     const { caller: _caller, ...shown } = { ...this.#fields, ...fields };
     const columns = [timestamp(this.#clock.wallNow()), level, message];
     if (Object.keys(shown).length > 0) columns.push(`{${entriesText(shown)}}`);

@@ -1,8 +1,7 @@
 /** All commands of etcdutl. */
-import type { Command } from '@etcd/host/cli';
+import { type Command, completionCommand } from '@etcd/host/cli';
 import { BACKUP } from './commands/backup.ts';
 import { BBOLT } from './commands/bbolt.ts';
-import { COMPLETION } from './commands/completion.ts';
 import { DEFRAG } from './commands/defrag.ts';
 import { HASHKV } from './commands/hashkv.ts';
 import { MIGRATE } from './commands/migrate.ts';
@@ -16,5 +15,5 @@ export const ROOT: Command = {
   usage: '',
   summary: 'A tool for the files of etcd',
   sharedFlags: GLOBAL_FLAGS,
-  commands: [BACKUP, BBOLT, COMPLETION, DEFRAG, HASHKV, MIGRATE, SNAPSHOT, VERSION, WAL],
+  commands: [BACKUP, BBOLT, completionCommand('etcdutl'), DEFRAG, HASHKV, MIGRATE, SNAPSHOT, VERSION, WAL],
 };

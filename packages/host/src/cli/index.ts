@@ -8,6 +8,7 @@
  * Output goes through {@link Io}, which writes at once and in order.
  */
 export type { Command, Invocation } from './command.ts';
+export { completionCommand } from './completion-command.ts';
 export { ExitError } from './exit-error.ts';
 export { type FlagDefinition, type FlagValues, parseFlags } from './flag-set.ts';
 export { goQuote, goQuoteBytes } from './go-quote.ts';
@@ -17,5 +18,4 @@ export { Io } from './io.ts';
 export { Progress } from './progress.ts';
 export { askSecret } from './prompt.ts';
 export { runProgram } from './run-program.ts';
-export { completionScript, type Shell } from './scripts.ts';
 export { drawTable, type Rows } from './table.ts';

@@ -7,7 +7,7 @@
  * shippers rely. `caller` and `logger` are given once, to {@link Logger.child}, and name the module that speaks; there are no
  * line numbers, because finding them out costs a stack trace per line.
  */
-import type { Clock, LogFields, Logger, LogLevel } from '@etcd/base';
+import { type Clock, LevelMethods, type LogFields, type LogLevel } from '@etcd/base';
 import { type Logger as PinoLogger, pino } from 'pino';
 import { LogClock } from './log-clock.ts';
 import type { LogLevelName } from './log-level.ts';
@@ -73,13 +73,14 @@ export function createLogger(options: LoggerOptions): EtcdLogger {
 }
 
 /** Made by {@link createLogger} and {@link EtcdLogger.child}. */
-export class EtcdLogger implements Logger {
+export class EtcdLogger extends LevelMethods {
   readonly #core: LogCore;
   readonly #identity: Identity;
   readonly #fields: LogFields;
   readonly #pino: PinoLogger;
 
   constructor(core: LogCore, identity: Identity, fields: LogFields) {
+    super();
     this.#core = core;
     this.#identity = identity;
     this.#fields = fields;
@@ -91,24 +92,8 @@ export class EtcdLogger implements Logger {
     return RANKS[level] >= RANKS[this.#core.level];
   }
 
-  debug(message: string, fields?: LogFields): void {
-    this.#log('debug', message, fields);
-  }
-
-  info(message: string, fields?: LogFields): void {
-    this.#log('info', message, fields);
-  }
-
-  warn(message: string, fields?: LogFields): void {
-    this.#log('warn', message, fields);
-  }
-
-  error(message: string, fields?: LogFields): void {
-    this.#log('error', message, fields);
-  }
-
-  fatal(message: string, fields?: LogFields): void {
-    this.#log('fatal', message, fields);
+  override fatal(message: string, fields?: LogFields): void {
+    super.fatal(message, fields);
     this.#core.sink.flushSync();
   }
 
@@ -132,7 +117,7 @@ export class EtcdLogger implements Logger {
     this.#core.sink.flushSync();
   }
 
-  #log(level: LogLevel, message: string, fields: LogFields | undefined): void {
+  log(level: LogLevel, message: string, fields: LogFields | undefined): void {
     if (!this.enabled(level)) return;
     if (level !== 'fatal' && !this.#core.sampler.admits(message)) return;
     const lostBefore = this.#core.sink.lostCount();

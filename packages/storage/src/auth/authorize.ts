@@ -5,7 +5,7 @@
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import type { DeleteRangeRequest, PutRequest, RequestOp, TxnRequest } from '@etcd/api/etcdserverpb';
 import type { AuthStore, Identity } from './auth-store.ts';
-import type { UserPermissions } from './user-permissions.ts';
+import { UserPermissions } from './user-permissions.ts';
 
 const { ErrAuthOldRevision, ErrPermissionDenied, ErrUserEmpty, ErrUserNotFound } = INTERNAL_ERRORS.auth;
 
@@ -36,10 +36,9 @@ export function authorizeRange(
   rangeEnd: Uint8Array,
 ): InternalError | null {
   if (!store.isEnabled) return null;
-  const refusal = refusalOf(store, identity);
-  if (refusal !== null) return refusal;
-  const permissions = store.permissionsOf(identity.name);
-  return permissions?.mayRead(key, rangeEnd) === true ? null : ErrPermissionDenied;
+  const permissions = permissionsOf(store, identity);
+  if (!(permissions instanceof UserPermissions)) return permissions;
+  return permissions.mayRead(key, rangeEnd) ? null : ErrPermissionDenied;
 }
 
 export function authorizePut(
@@ -49,10 +48,9 @@ export function authorizePut(
   leases: LeaseKeys,
 ): InternalError | null {
   if (!store.isEnabled) return null;
-  const refusal = refusalOf(store, identity);
-  if (refusal !== null) return refusal;
-  const permissions = store.permissionsOf(identity.name);
-  return permissions !== null && mayPut(permissions, request, leases) ? null : ErrPermissionDenied;
+  const permissions = permissionsOf(store, identity);
+  if (!(permissions instanceof UserPermissions)) return permissions;
+  return mayPut(permissions, request, leases) ? null : ErrPermissionDenied;
 }
 
 export function authorizeDeleteRange(
@@ -61,10 +59,9 @@ export function authorizeDeleteRange(
   request: DeleteRangeRequest,
 ): InternalError | null {
   if (!store.isEnabled) return null;
-  const refusal = refusalOf(store, identity);
-  if (refusal !== null) return refusal;
-  const permissions = store.permissionsOf(identity.name);
-  return permissions !== null && mayDelete(permissions, request) ? null : ErrPermissionDenied;
+  const permissions = permissionsOf(store, identity);
+  if (!(permissions instanceof UserPermissions)) return permissions;
+  return mayDelete(permissions, request) ? null : ErrPermissionDenied;
 }
 
 /** All of the transaction, whichever branch will run, however deep (S02). */
@@ -75,10 +72,9 @@ export function authorizeTxn(
   leases: LeaseKeys,
 ): InternalError | null {
   if (!store.isEnabled) return null;
-  const refusal = refusalOf(store, identity);
-  if (refusal !== null) return refusal;
-  const permissions = store.permissionsOf(identity.name);
-  return permissions !== null && mayTxn(permissions, request, leases) ? null : ErrPermissionDenied;
+  const permissions = permissionsOf(store, identity);
+  if (!(permissions instanceof UserPermissions)) return permissions;
+  return mayTxn(permissions, request, leases) ? null : ErrPermissionDenied;
 }
 
 /**
@@ -106,6 +102,11 @@ export function authorizeLeaseKeys(
       : permissions.mayReadKey(buffer, start, end),
   );
   return isPermitted ? null : ErrPermissionDenied;
+}
+
+/** What an identity may do; or why it may do nothing. */
+function permissionsOf(store: AuthStore, identity: Identity): UserPermissions | InternalError {
+  return refusalOf(store, identity) ?? store.permissionsOf(identity.name) ?? ErrPermissionDenied;
 }
 
 /** What an identity is refused whatever it asks for. */
