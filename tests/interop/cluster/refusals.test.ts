@@ -138,7 +138,7 @@ function messageOf(ended: Ended): string {
 }
 
 function normalize(text: string): string {
-  return text.replace(/https?:\/\/[0-9.]+:[0-9]+/g, '<url>').replace(/\b[0-9a-f]{15,16}\b/g, '<id>');
+  return text.replace(/https?:\/\/[0-9.]+:[0-9]+/g, '<url>').replace(/\b[0-9a-f]{11,16}\b/g, '<id>');
 }
 
 test('every mismatch is refused as etcd refuses it', needs('etcd 3.5'), async (t) => {

@@ -42,7 +42,7 @@ after(() =>
 
 /** Ids of clusters, members and leases that a server has chosen differ. */
 function masked(value: unknown): unknown {
-  if (Buffer.isBuffer(value)) return value.toString('latin1').replace(/[0-9a-f]{14,16}$/, '<lease>');
+  if (Buffer.isBuffer(value)) return value.toString('latin1').replace(/[0-9a-f]{11,16}$/, '<lease>');
   if (typeof value === 'bigint') return value > 2n ** 48n ? 'id' : String(value);
   if (Array.isArray(value)) return value.map(masked);
   if (typeof value !== 'object' || value === null) return value;

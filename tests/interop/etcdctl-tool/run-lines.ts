@@ -57,7 +57,7 @@ function mask(tool: Tool, entry: Entry, { code, stdout, error }: Outcome): Outco
       .replaceAll(port, 'PORT')
       // Ids of leases and of members that were added.
       .replace(/\b[0-9]{17,20}\b/g, 'ID')
-      .replace(/(?<![0-9a-f])[0-9a-f]{14,16}(?![0-9a-f])/g, 'HEX')
+      .replace(/(?<![0-9a-f])[0-9a-f]{11,16}(?![0-9a-f])/g, 'HEX')
       .replace(/ +HEX/g, ' HEX')
       .replace(/alarm:(\w+) +/g, 'alarm:$1 ');
     const numbered = entry.masksNumbers === true ? maskNumbers(common) : common;

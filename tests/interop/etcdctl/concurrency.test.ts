@@ -5,7 +5,7 @@ import { type Scenario, type Session, testScenarios } from './session.ts';
 
 /** The lock or election key ends in the lease's id. */
 function withoutLease(text: string): string {
-  return text.replace(/\/[0-9a-f]{14,16}\b/g, '/<lease>');
+  return text.replace(/\/[0-9a-f]{11,16}\b/g, '/<lease>');
 }
 
 async function keys(session: Session): Promise<string[]> {
