@@ -15,7 +15,7 @@ export const PACKAGES: Edges = {
   transport: ['base'],
   client: ['base', 'api', 'transport'],
   host: ['base', 'transport'],
-  server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host'],
+  server: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'client', 'host'],
   proxy: ['base', 'api', 'transport', 'host', 'client'],
   etcd: ['base', 'host', 'server', 'proxy'],
   etcdutl: ['base', 'api', 'bbolt', 'storage', 'host'],
@@ -38,6 +38,7 @@ export const ROOMS: Readonly<Record<string, Edges>> = {
     consensus: ['config', 'metrics', 'request', 'peer'],
     cluster: ['config', 'metrics', 'request', 'peer', 'consensus'],
     boot: ['config', 'metrics', 'apply', 'peer'],
+    discovery: ['config'],
     member: [
       'config',
       'metrics',
@@ -51,6 +52,6 @@ export const ROOMS: Readonly<Record<string, Edges>> = {
       'boot',
     ],
     rpc: ['config', 'metrics', 'auth', 'request', 'apply', 'consensus', 'cluster'],
-    serve: ['config', 'metrics', 'auth', 'request', 'peer', 'boot', 'member', 'rpc'],
+    serve: ['config', 'metrics', 'auth', 'request', 'peer', 'boot', 'discovery', 'member', 'rpc'],
   },
 };

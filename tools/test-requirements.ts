@@ -42,7 +42,10 @@ export type RequirementName =
   | 'h2spec'
   | 'bbolt'
   | 'iproute2'
-  | 'promtool';
+  | 'promtool'
+  | 'etcd-discovery'
+  | 'haproxy'
+  | 'nginx';
 
 interface Requirement {
   readonly name: RequirementName;
@@ -61,6 +64,7 @@ export interface Missing {
 
 const DEFAULT_PEERS_DIR = '/opt/etcd-peers';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const NGINX_STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
 /** apt waits long for a mirror that does not answer; a test run must not. */
 const APT_OPTIONS = ['-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=30', '-qq'];
 
@@ -145,6 +149,24 @@ const REQUIREMENTS: readonly Requirement[] = [
     find: () => findOnPath('promtool'),
     bring: () => installPackages('prometheus'),
   },
+  {
+    name: 'etcd-discovery',
+    purpose: 'a discovery service of the older kind',
+    find: () => findOnPath('discovery.etcd.io'),
+    bring: () => installPackages('etcd-discovery'),
+  },
+  {
+    name: 'haproxy',
+    purpose: 'a TCP balancer',
+    find: () => findProgram('haproxy'),
+    bring: () => installPackages('haproxy'),
+  },
+  {
+    name: 'nginx',
+    purpose: 'a TCP balancer, with its stream module',
+    find: () => (existsSync(NGINX_STREAM_MODULE) ? findProgram('nginx') : null),
+    bring: () => installPackages('nginx-light', 'libnginx-mod-stream'),
+  },
 ];
 
 /** Where a requirement is on this machine, or null. Brings nothing. */
@@ -181,6 +203,11 @@ function findOnPath(program: string): string | null {
     if (directory !== '' && isExecutable(`${directory}/${program}`)) return `${directory}/${program}`;
   }
   return null;
+}
+
+/** Also where only root has it on the path. */
+function findProgram(program: string): string | null {
+  return findOnPath(program) ?? (isExecutable(`/usr/sbin/${program}`) ? `/usr/sbin/${program}` : null);
 }
 
 let pythonWithGrpc: string | null | undefined;

@@ -23,8 +23,8 @@ export interface EtcdOptions {
   readonly peerScheme?: 'http' | 'https' | undefined;
   /** The peer URL that the others are told, if it is not that of the listener: say, a proxy's. */
   readonly advertisedPeerUrl?: string | undefined;
-  /** The value of `--initial-cluster`; only this member if not given. */
-  readonly initialCluster?: string | undefined;
+  /** The value of `--initial-cluster`; only this member if not given; null: no such flag, it finds the others itself. */
+  readonly initialCluster?: string | null | undefined;
   /** What the program is started with: say, `ip netns exec NAME`, which becomes the program. */
   readonly launcher?: readonly string[] | undefined;
   /** More flags, after those that every server gets. */
@@ -202,8 +202,9 @@ export class EtcdServer {
       `--advertise-client-urls=${this.clientUrl}`,
       `--listen-peer-urls=${this.peerUrl}`,
       `--initial-advertise-peer-urls=${advertised}`,
-      `--initial-cluster=${this.#options.initialCluster ?? `${name}=${advertised}`}`,
     ];
+    const { initialCluster = `${name}=${advertised}` } = this.#options;
+    if (initialCluster !== null) args.push(`--initial-cluster=${initialCluster}`);
     // Before 3.5 the JSON log had to be asked for.
     if (this.#isOld) args.push('--logger=zap');
     return [...args, ...(this.#options.flags ?? [])];

@@ -381,6 +381,8 @@ class MemberRun {
     };
     try {
       const parts = await bootstrap({
+        listMembers: null,
+        discover: null,
         ...common,
         metrics: metrics.handles,
         walSegmentBytes: this.#world.segmentBytes,

@@ -31,6 +31,8 @@ export async function probeStart({ world, name, config, disk, segmentBytes, rand
   });
   try {
     const { backend, wal } = await bootstrap({
+      listMembers: null,
+      discover: null,
       config,
       clock: process,
       disk: world.diskFor(disk),

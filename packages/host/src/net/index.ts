@@ -2,7 +2,7 @@
  * A program's ports and connections. {@link Listener} listens on one URL and hands what arrives to gRPC or to plain HTTP, by
  * the first bytes; it is bound before it is {@link Listener.open}ed, so that a port is sure before anything else begins.
  * {@link TCP_DIALER} and {@link secureDialer} open connections; nothing else in a program does. {@link HttpAnswer} is what plain HTTP is answered
- * with, apart from the version of HTTP that it travels by.
+ * with, apart from the version of HTTP that it travels by. {@link lookUpSrv} finds servers by the records of a domain.
  */
 export { type DefaultHost, findDefaultHost, type NetworkFacts } from './default-host.ts';
 export { connectionErrorText, type Dialer, secureDialer, TCP_DIALER } from './dialer.ts';
@@ -24,3 +24,4 @@ export {
   type ListenerSecurity,
   type ListenerServices,
 } from './listener.ts';
+export { type LookUpSrv, lookUpAddress, lookUpSrv, type SrvTarget, srvName } from './srv-records.ts';

@@ -10,6 +10,7 @@
  */
 export { protocolProblem, type TlsProtocol, type TlsVersion } from './cipher-suites.ts';
 export { type NamedCertificate, secondsLeft } from './expiry.ts';
+export { loadAuthorities, loadKeyPair } from './key-pair.ts';
 export type { HostLookup } from './peer-certificate.ts';
 export { selfSignedFiles } from './self-signed.ts';
 export { TlsAcceptor, type TlsAcceptorOptions } from './tls-acceptor.ts';

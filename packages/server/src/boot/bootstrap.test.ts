@@ -154,3 +154,68 @@ test('a log whose database is not there, or is none, is not gone on with', async
   assert.match(reason, /\/data\/member\/snap\/db/);
   assert.match(reason, /nothing was changed/);
 });
+
+test('a cluster that nobody lists is founded as if it were listed, with the ids of the token', async () => {
+  const flags = ['--discovery-token=t', '--discovery-endpoints=d:1'];
+  const found = 'm2=http://m2:2380,m1=http://localhost:2380';
+  const world = await BootWorld.create(flags);
+  const asked: unknown[] = [];
+  world.discover = (memberId, ownText, mayBeRegistered) => {
+    asked.push([memberId, ownText, mayBeRegistered]);
+    return Promise.resolve(found);
+  };
+  const parts = await world.boot();
+  assert.deepEqual(asked, [[parts.memberId, 'm1=http://localhost:2380', false]]);
+  closeParts(parts);
+  const listed = await BootWorld.create([`--initial-cluster=${found}`, '--initial-cluster-token=t']);
+  const same = await listed.boot();
+  assert.deepEqual([same.memberId, same.clusterId], [parts.memberId, parts.clusterId]);
+  closeParts(same);
+  // A run that came no further than to a log is known where it has registered.
+  const again = await BootWorld.create(flags, world.disk);
+  again.discover = world.discover;
+  closeParts(await again.boot());
+  assert.deepEqual(asked[1], [parts.memberId, 'm1=http://localhost:2380', true]);
+});
+
+test('a member that has lost its directory does not found its cluster again by the same token', async () => {
+  const flags = ['--discovery-token=t', '--discovery-endpoints=d:1'];
+  const found = 'm2=http://m2:2380,m1=http://localhost:2380';
+  const founder = await BootWorld.create(flags);
+  founder.discover = () => Promise.resolve(found);
+  const parts = await founder.boot();
+  closeParts(parts);
+  const world = await BootWorld.create(flags);
+  world.discover = founder.discover;
+  const known = existing(parts.memberId, 'm1', 'http://localhost:2380');
+  world.network.answers.set('http://m2:2380', peerOf([known], '3.5.0', parts.clusterId));
+  assert.match(await refusal(world), /has already been bootstrapped$/);
+});
+
+test('what is found is refused where it is no cluster with this member in it, and before anything is written', async () => {
+  const flags = ['--discovery-token=t', '--discovery-endpoints=d:1'];
+  for (const [found, reason] of [
+    ['m1=http://localhost:2380,m2=http://localhost:2380', /^discovery cluster m1=.* has duplicate url$/],
+    ['m1=nowhere', /error setting up initial cluster/],
+    ['m2=http://m2:2380', /couldn't find local name/],
+  ] as const) {
+    const world = await BootWorld.create(flags);
+    world.discover = () => Promise.resolve(found);
+    assert.match(await refusal(world), reason);
+    assert.equal(world.disk.stat(walDirectory(world.config)), null);
+  }
+  const joining = await BootWorld.create([...flags, '--initial-cluster-state=existing']);
+  joining.discover = () => Promise.reject(new Error('nobody is asked'));
+  assert.match(
+    await refusal(joining),
+    /^discovery URL should not be set when joining existing initial cluster$/,
+  );
+});
+
+test('the members that a domain names take the place of the list', async () => {
+  const world = await BootWorld.create(['--discovery-srv=example.test']);
+  world.listMembers = () => Promise.resolve('m1=http://localhost:2380,0=http://m2:2380');
+  const parts = await world.boot();
+  assert.equal(parts.node.committed, 2);
+  closeParts(parts);
+});

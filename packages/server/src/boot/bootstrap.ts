@@ -24,6 +24,7 @@ import {
   EMPTY_MEMBERSHIP,
   formatClusterVersion,
   formatId,
+  formatInitialCluster,
   type InitialCluster,
   isCompatibleWithCluster,
   isServerTooOld,
@@ -87,9 +88,20 @@ export interface BootstrapOptions {
   readonly onBackendFatal: (error: BoltError) => void;
   /** For asking other members before there is a member here. */
   readonly network: PeerNetwork;
+  /** The text of the initial cluster, where the configuration does not have it but a domain. */
+  readonly listMembers: (() => Promise<string>) | null;
+  /** Finds the others where nobody lists them; null: they are listed. */
+  readonly discover: Discover | null;
   /** Size of the log's segments; etcd's unless told. */
   readonly walSegmentBytes?: number | undefined;
 }
+
+/**
+ * Registers a member with its peer URLs, `name=url,…`, and comes back with the text of the initial cluster. Rejects with a {@link MemberStartError}.
+ *
+ * @param mayBeRegistered whether an earlier run may have done that already
+ */
+export type Discover = (memberId: bigint, ownText: string, mayBeRegistered: boolean) => Promise<string>;
 
 export interface MemberParts {
   readonly memberId: bigint;
@@ -147,7 +159,8 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
   snapshotter.removeLeftovers();
   const hasLog = walExists(disk, walDirectory(config));
   const adopts = !hasLog && adoptsDatabase(options);
-  const founding = hasLog ? null : await prepareFounding(options);
+  const founding = hasLog ? null : await prepareFounding(options, false);
+  if (hasLog) warnOfIdleDiscovery(options);
   const record = hasLog ? newestSnapshot(readOptions(options)) : new WalSnapshot();
   if (hasLog) matchDatabase(options, snapshotter, record.index);
   const hadBackend = disk.stat(backendPath(config)) !== null;
@@ -173,6 +186,13 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
     backend.close();
     throw error;
   }
+}
+
+function warnOfIdleDiscovery({ config, discover, logger }: BootstrapOptions): void {
+  if (discover === null) return;
+  logger.warn('discovery token is ignored since cluster already initialized; valid logs are found', {
+    'wal-dir': walDirectory(config),
+  });
 }
 
 /** What is in them is made durable where it is made; their own names are, here. */
@@ -234,20 +254,31 @@ interface Founding {
   readonly otherMembers: readonly Member[];
 }
 
-/** Who the first members are, or which cluster is joined, if this member may do either as it is configured. */
-async function prepareFounding(options: BootstrapOptions): Promise<Founding> {
-  const { config } = options;
-  const { cluster, error } = parseInitialCluster(config.initialCluster);
+/**
+ * Who the first members are, or which cluster is joined, if this member may do either as it is configured.
+ *
+ * @param isKnown whether an earlier run has come as far as a log
+ */
+async function prepareFounding(options: BootstrapOptions, isKnown: boolean): Promise<Founding> {
+  const { config, listMembers } = options;
+  const text = listMembers === null ? config.initialCluster : await listMembers();
+  const { cluster, error } = parseInitialCluster(text);
   if (error !== undefined) throw new MemberStartError(error);
-  return config.initialClusterState === 'new' ? prepareNew(options, cluster) : prepareJoin(options, cluster);
+  return config.initialClusterState === 'new'
+    ? prepareNew(options, cluster, isKnown)
+    : prepareJoin(options, cluster);
 }
 
-async function prepareNew(options: BootstrapOptions, cluster: InitialCluster): Promise<Founding> {
+async function prepareNew(
+  options: BootstrapOptions,
+  listed: InitialCluster,
+  isKnown: boolean,
+): Promise<Founding> {
   const { config, resolveHost, logger } = options;
   const identity = { name: config.name, advertisePeerUrls: config.initialAdvertisePeerUrls };
-  const problem = await bootstrapProblem(cluster, identity, resolveHost);
+  const problem = await bootstrapProblem(listed, identity, resolveHost);
   if (problem !== null) throw new MemberStartError(problem);
-  const membership = configuredMembership(config, cluster);
+  const membership = await foundedMembership(options, listed, isKnown);
   const { id: memberId } = localMember(config, membership);
   const others = peerUrlsOfOthers(membership, memberId);
   const remote = others.length === 0 ? null : await askForCluster(options, others, FOUNDING_TIMEOUT_MS);
@@ -259,10 +290,30 @@ async function prepareNew(options: BootstrapOptions, cluster: InitialCluster): P
   return { memberId, clusterId: membership.clusterId, peers: bootstrapPeers(membership), otherMembers: [] };
 }
 
+/** What is listed, or what discovery makes of this member alone. */
+async function foundedMembership(
+  { config, discover }: BootstrapOptions,
+  listed: InitialCluster,
+  isKnown: boolean,
+): Promise<Membership> {
+  const membership = configuredMembership(config, listed);
+  if (discover === null) return membership;
+  const { id } = localMember(config, membership);
+  const { cluster, error } = parseInitialCluster(await discover(id, formatInitialCluster(listed), isKnown));
+  if (error !== undefined) throw new MemberStartError(error);
+  const problem = joinProblem(cluster, config.name);
+  if (problem !== null)
+    throw new MemberStartError(problem.replace(/^initial cluster /, 'discovery cluster '));
+  return configuredMembership(config, cluster);
+}
+
 async function prepareJoin(options: BootstrapOptions, cluster: InitialCluster): Promise<Founding> {
   const { config, clock, logger, network } = options;
   const problem = joinProblem(cluster, config.name);
   if (problem !== null) throw new MemberStartError(problem);
+  if (options.discover !== null) {
+    throw new MemberStartError('discovery URL should not be set when joining existing initial cluster');
+  }
   const configured = configuredMembership(config, cluster);
   const others = peerUrlsOfOthers(configured, localMember(config, configured).id);
   const remote = others.length === 0 ? null : await askForCluster(options, others, JOINING_TIMEOUT_MS);
@@ -587,7 +638,7 @@ function isUnborn({ node, membership, raftStorage }: LogParts): boolean {
 
 /** Begins anew with the log that is there, if it was made for the same cluster. */
 async function refound(options: BootstrapOptions, log: LogParts): Promise<readonly Member[]> {
-  const { memberId, clusterId, peers, otherMembers } = await prepareFounding(options);
+  const { memberId, clusterId, peers, otherMembers } = await prepareFounding(options, true);
   if (memberId !== log.memberId || clusterId !== log.clusterId) {
     const ids = `member ${formatId(log.memberId)} of cluster ${formatId(log.clusterId)}`;
     throw new MemberStartError(

@@ -9,6 +9,7 @@ import { clampToSafeNumber, formatGoDuration, parseGoDuration, parseGoInteger } 
 import { LOG_LEVEL_NAMES, type LogLevelName } from '@etcd/host/logging';
 import type { AutoCompaction, Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
+import { buildDiscovery, registeredIdentity } from './discovery-config.ts';
 import type { FlagSet } from './flag-set.ts';
 import { buildTls, type TlsConfig } from './tls-config.ts';
 
@@ -68,6 +69,7 @@ export interface DerivedUrls {
 export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]): Omit<Config, 'verify'> {
   checkLogging(flags);
   checkUrls(flags, urls, notices);
+  const founding = foundingConfig(flags, urls);
   checkTiming(flags);
   checkNumbers(flags);
   const autoCompaction = buildAutoCompaction(flags, notices);
@@ -87,8 +89,7 @@ export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]
     socketReusePort: flags.bool('socket-reuse-port'),
     tls: tlsConfig(flags, notices),
 
-    initialClusterState: flags.string('initial-cluster-state') === 'existing' ? 'existing' : 'new',
-    initialClusterToken: flags.string('initial-cluster-token'),
+    ...founding,
     forceNewCluster: flags.bool('force-new-cluster'),
     strictReconfigCheck: flags.bool('strict-reconfig-check'),
     maxLearners: flags.number('max-learners'),
@@ -136,6 +137,22 @@ export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]
     logLevel: logLevel(flags),
     logFormat: flags.string('log-format') === 'console' ? 'console' : 'json',
     logOutputs: logOutputs.length === 0 ? ['default'] : logOutputs,
+  };
+}
+
+type FoundingConfig = Pick<
+  Config,
+  'initialCluster' | 'initialClusterState' | 'initialClusterToken' | 'discovery'
+>;
+
+function foundingConfig(flags: FlagSet, urls: DerivedUrls): FoundingConfig {
+  const discovery = buildDiscovery(flags, urls.initialCluster);
+  return {
+    initialCluster: urls.initialCluster,
+    initialClusterState: flags.string('initial-cluster-state') === 'existing' ? 'existing' : 'new',
+    initialClusterToken: flags.string('initial-cluster-token'),
+    ...registeredIdentity(discovery, flags.string('name'), urls.initialAdvertisePeerUrls),
+    discovery,
   };
 }
 

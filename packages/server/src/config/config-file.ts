@@ -5,7 +5,7 @@
  */
 import { ConfigError } from './config-error.ts';
 import type { FlagSpec } from './flag-spec.ts';
-import { FLAG_TABLE } from './flag-table.ts';
+import { FILE_SETTINGS, FLAG_TABLE } from './flag-table.ts';
 import { LEGACY_FLAGS } from './legacy-flags.ts';
 
 /** Parses the text of a file into plain objects; rejects with a message that says what is wrong and where. */
@@ -62,7 +62,7 @@ interface Target {
 }
 
 const NAMES_BY_KEY: ReadonlyMap<string, Target> = new Map<string, Target>([
-  ...[...FLAG_TABLE.values()].flatMap((spec): [string, Target][] =>
+  ...[...FLAG_TABLE.values(), ...FILE_SETTINGS.values()].flatMap((spec): [string, Target][] =>
     spec.configKey === null ? [] : [[spec.configKey, { name: spec.name, spec }]],
   ),
   ...[...LEGACY_FLAGS].map(([name, flag]): [string, Target] => [

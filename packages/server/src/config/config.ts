@@ -6,6 +6,7 @@
 import type { EtcdUrl } from '@etcd/base';
 import type { LogLevelName } from '@etcd/host/logging';
 import type { MaxClusterVersion } from './cluster-version-limit.ts';
+import type { DiscoveryConfig } from './discovery-config.ts';
 import type { FeatureGates } from './feature-gates.ts';
 import type { TlsConfig } from './tls-config.ts';
 
@@ -37,6 +38,8 @@ export interface Config {
 
   /** Text for `parseInitialCluster`; looked at only by a member without a log. */
   readonly initialCluster: string;
+  /** How a member without a log finds its cluster instead; null: {@link initialCluster} says it. */
+  readonly discovery: DiscoveryConfig | null;
   readonly initialClusterState: InitialClusterState;
   readonly initialClusterToken: string;
   /** `ETCD_VERIFY`: the member checks its data at its start and at its end. */

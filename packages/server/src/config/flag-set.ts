@@ -14,7 +14,7 @@ import { ConfigError } from './config-error.ts';
 import type { FeatureGates } from './feature-gates.ts';
 import { type FlagSpec, mayStandAlone } from './flag-spec.ts';
 import { flagSupport } from './flag-support.ts';
-import { FLAG_TABLE } from './flag-table.ts';
+import { FLAG_TABLE, settingSpec } from './flag-table.ts';
 import { type FlagValue, parseFlagValue } from './flag-value.ts';
 import { LEGACY_FLAGS, type LegacyFlag, legacyReplacement } from './legacy-flags.ts';
 
@@ -65,7 +65,7 @@ export class FlagSet {
 
   /** Sets a known flag or old spelling to what `text` says; `label` is how `source` calls it. */
   set(name: string, text: string, source: FlagSource, label = name): void {
-    const spec = FLAG_TABLE.get(name) ?? legacySpec(name);
+    const spec = settingSpec(name) ?? legacySpec(name);
     assert(spec !== null, () => `flag set: unknown flag ${name}`);
     const { parsed, error } = parseFlagValue(spec, text);
     if (error !== undefined) throw refusal(spec, text, source, label, error);
@@ -183,7 +183,7 @@ export class FlagSet {
 }
 
 function defaultValue(name: string): FlagValue {
-  const spec = FLAG_TABLE.get(name);
+  const spec = settingSpec(name);
   assert(spec !== undefined, () => `flag set: unknown flag ${name}`);
   const { parsed } = parseFlagValue(spec, spec.defaultText);
   assert(parsed !== undefined, () => `flag set: bad default of ${name}`);
@@ -213,6 +213,7 @@ function legacySpec(name: string): FlagSpec | null {
     configKey: name,
     values: [],
     secret: false,
+    lastRelease: null,
   };
 }
 

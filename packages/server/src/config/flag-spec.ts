@@ -56,6 +56,8 @@ export interface FlagSpec {
   readonly values: readonly string[];
   /** The value is never repeated in a log line. */
   readonly secret: boolean;
+  /** The last release of etcd that has it, where 3.7 has not: `3.6`. */
+  readonly lastRelease: string | null;
 }
 
 /** `ETCD_` and the name in capitals, as every flag is called in the environment. */

@@ -15,29 +15,12 @@ export type FlagSupport =
   | { readonly status: 'ignored' }
   | { readonly status: 'no-effect' | 'refused'; readonly reason: string };
 
-const NO_DISCOVERY = 'discovery is not supported yet';
 const NO_TRACING = 'distributed tracing is not supported yet';
 const FIXED_TIMEOUTS = 'streams between members time out after 5 seconds, as in etcd unless told';
 
 const REFUSED: Readonly<Record<string, string>> = {
   'memory-mlock': 'locking memory is not supported yet',
   'enable-log-rotation': 'log rotation is not supported yet; rotate with logrotate and copytruncate',
-
-  'discovery-token': NO_DISCOVERY,
-  'discovery-endpoints': NO_DISCOVERY,
-  'discovery-dial-timeout': NO_DISCOVERY,
-  'discovery-request-timeout': NO_DISCOVERY,
-  'discovery-keepalive-time': NO_DISCOVERY,
-  'discovery-keepalive-timeout': NO_DISCOVERY,
-  'discovery-insecure-transport': NO_DISCOVERY,
-  'discovery-insecure-skip-tls-verify': NO_DISCOVERY,
-  'discovery-cert': NO_DISCOVERY,
-  'discovery-key': NO_DISCOVERY,
-  'discovery-cacert': NO_DISCOVERY,
-  'discovery-user': NO_DISCOVERY,
-  'discovery-password': NO_DISCOVERY,
-  'discovery-srv': NO_DISCOVERY,
-  'discovery-srv-name': NO_DISCOVERY,
 
   'enable-distributed-tracing': NO_TRACING,
 };
@@ -46,7 +29,7 @@ const NO_EFFECT: Readonly<Record<string, string>> = {
   'enable-pprof': 'there are no Go profiles to serve; use node --cpu-prof or --inspect by ETCD_NODE_OPTIONS',
   'socket-reuse-address': 'listeners always set SO_REUSEADDR',
   'v2-deprecation': 'there is no v2 store',
-  'discovery-fallback': 'there is no discovery to fall back from',
+  'client-transport-security.skip-client-san-verification': 'clients come from any address, as in etcd',
   'log-rotation-config-json': 'log rotation is off',
 
   'distributed-tracing-address': 'tracing is off',

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { FlagSet } from './flag-set.ts';
 import { environmentName } from './flag-spec.ts';
 import { flagSupport, unknownSupportNames } from './flag-support.ts';
-import { FLAG_TABLE } from './flag-table.ts';
+import { FILE_SETTINGS, FLAG_TABLE } from './flag-table.ts';
 import { parseFlagValue } from './flag-value.ts';
 import { flagsDocument } from './flags-document.ts';
 import { helpText } from './help.ts';
@@ -14,9 +14,16 @@ import { IMPLEMENTATION_VERSION, versionText } from './version.ts';
 /** The flags of etcd 3.7.3, and ours. */
 const ETCD_FLAG_COUNT = 128;
 const OWN_FLAGS = ['auth-min-password-length', 'max-cluster-version'];
+/** Those of earlier releases that still act under their name. */
+const OLD_FLAGS = ['discovery', 'discovery-proxy'];
 
 test('every flag of etcd is in the table once, and every default is a value of its flag', () => {
-  assert.equal(FLAG_TABLE.size, ETCD_FLAG_COUNT + OWN_FLAGS.length);
+  assert.equal(FLAG_TABLE.size, ETCD_FLAG_COUNT + OWN_FLAGS.length + OLD_FLAGS.length);
+  const old = [...FLAG_TABLE.values()].filter(({ lastRelease }) => lastRelease !== null);
+  assert.deepEqual(
+    old.map(({ name }) => name),
+    OLD_FLAGS,
+  );
   for (const spec of FLAG_TABLE.values()) {
     assert.equal(parseFlagValue(spec, spec.defaultText).error, undefined, spec.name);
     assert.equal(new FlagSet().isDefault(spec.name), true);
@@ -27,12 +34,12 @@ test('every flag of etcd is in the table once, and every default is a value of i
 test('no two flags share an environment variable or a key of the file', () => {
   const variables = [...FLAG_TABLE.keys(), ...LEGACY_FLAGS.keys()].map(environmentName);
   assert.equal(new Set(variables).size, variables.length);
-  const keys = [...FLAG_TABLE.values()].flatMap((spec) => spec.configKey ?? []);
+  const keys = [...FLAG_TABLE.values(), ...FILE_SETTINGS.values()].flatMap((spec) => spec.configKey ?? []);
   assert.equal(new Set(keys).size, keys.length);
 });
 
 test('the support table speaks of flags that there are', () => {
-  assert.deepEqual(unknownSupportNames(FLAG_TABLE), []);
+  assert.deepEqual(unknownSupportNames(new Map([...FLAG_TABLE, ...FILE_SETTINGS])), []);
   for (const spec of FLAG_TABLE.values()) {
     const support = flagSupport(spec);
     if (support.status === 'refused' || support.status === 'no-effect') assert.notEqual(support.reason, '');

@@ -10,6 +10,7 @@ interface Extra {
   readonly configKey?: string | null;
   readonly values?: readonly string[];
   readonly secret?: boolean;
+  readonly lastRelease?: string;
 }
 
 type Row = readonly [name: string, kind: FlagKind, defaultText: string, help: string, extra?: Extra];
@@ -258,6 +259,20 @@ const CLUSTERING: readonly Row[] = [
     'exit',
     "What to do when discovery fails; only 'exit' is left.",
     { configKey: null, values: ['exit', 'proxy'] },
+  ],
+  [
+    'discovery',
+    'string',
+    '',
+    'URL of a discovery service of the older kind (v2), with the token. A flag of etcd up to 3.6.',
+    { lastRelease: '3.6' },
+  ],
+  [
+    'discovery-proxy',
+    'string',
+    '',
+    'HTTP proxy on the way to it. A flag of etcd up to 3.6.',
+    { lastRelease: '3.6' },
   ],
   ['discovery-srv', 'string', '', 'DNS domain whose SRV records name the members.'],
   ['discovery-srv-name', 'string', '', 'Suffix of the SRV service name.'],
@@ -563,6 +578,38 @@ export const FLAG_TABLE: ReadonlyMap<string, FlagSpec> = new Map(
 
 function flagSpec(section: FlagSection, [name, kind, defaultText, help, extra = {}]: Row): FlagSpec {
   const configKey = extra.configKey === undefined ? name : extra.configKey;
-  const { values = [], secret = false } = extra;
-  return { name, kind, defaultText, section, help, configKey, values, secret };
+  const { values = [], secret = false, lastRelease = null } = extra;
+  return { name, kind, defaultText, section, help, configKey, values, secret, lastRelease };
+}
+
+/** What only a file can say, as in etcd; the names are the keys. */
+const FILE_ROWS: readonly (readonly [FlagSection, Row])[] = [
+  [
+    'clustering',
+    [`${DISCOVERY}.secure.server-name`, 'string', '', 'Name in the certificate of the discovery service.'],
+  ],
+  [
+    'clustering',
+    [`${DISCOVERY}.auth.token`, 'string', '', 'Token for the discovery service.', { secret: true }],
+  ],
+  ['clustering', [`${DISCOVERY}.max-request-bytes`, 'int', '0', 'Largest request to it (0: 2 MiB).']],
+  ['clustering', [`${DISCOVERY}.max-recv-bytes`, 'int', '0', 'Largest answer of it (0: 2 GiB).']],
+  [
+    'security',
+    [`${CLIENT_TLS}.allowed-cn`, 'strings', '', 'Common names allowed in certificates of clients.'],
+  ],
+  [
+    'security',
+    [`${CLIENT_TLS}.skip-client-san-verification`, 'bool', 'false', 'Do not compare host names of clients.'],
+  ],
+];
+
+/** Settings without a flag, by their key in a file. */
+export const FILE_SETTINGS: ReadonlyMap<string, FlagSpec> = new Map(
+  FILE_ROWS.map(([section, row]) => [row[0], flagSpec(section, row)]),
+);
+
+/** A flag, or a setting of a file. */
+export function settingSpec(name: string): FlagSpec | undefined {
+  return FLAG_TABLE.get(name) ?? FILE_SETTINGS.get(name);
 }

@@ -6,12 +6,12 @@ import { writeFileSync } from 'node:fs';
 import { FEATURE_NAMES, FEATURES, IDLE_GATES } from './feature-gates.ts';
 import { environmentName, FLAG_SECTIONS, type FlagSection, type FlagSpec } from './flag-spec.ts';
 import { flagSupport } from './flag-support.ts';
-import { FLAG_TABLE } from './flag-table.ts';
+import { FILE_SETTINGS, FLAG_TABLE } from './flag-table.ts';
 import { LEGACY_FLAGS, type LegacyFlag, legacyReplacement } from './legacy-flags.ts';
 import { markdownTable } from './markdown-table.ts';
 
 export function flagsDocument(): string {
-  return `${[...introduction(), ...flagSections(), ...gates(), ...legacy()].join('\n')}\n`;
+  return `${[...introduction(), ...flagSections(), ...fileSettings(), ...gates(), ...legacy()].join('\n')}\n`;
 }
 
 function introduction(): string[] {
@@ -42,6 +42,19 @@ function introduction(): string[] {
     '  is wrong.',
     '- Numbers that etcd accepts and then trips over are refused: negative intervals and limits, a negative retention, a',
     '  `--max-request-bytes` of 0 or above 1 GiB, ports above 65535.',
+    '',
+    '## Finding the members of a new cluster',
+    '',
+    'Instead of a list (`--initial-cluster`) there can be:',
+    '',
+    '- `--discovery-srv`: a domain with records `_etcd-server._tcp.<domain>`, or `_etcd-server-ssl._tcp.<domain>` for members with TLS. A',
+    '  member knows itself by the address behind its advertised peer URL. `--discovery-srv-name` tells several clusters of a domain apart.',
+    '- `--discovery-token` and `--discovery-endpoints`: another etcd, at which the members register. Somebody has to put their number there',
+    '  first: `etcdctl put /_etcd/registry/<token>/_config/size 3`. Etcd has this since 3.6.',
+    '- `--discovery`: the URL of a service of the older kind, with the token. Etcd had this until 3.6; it is here for those who come from there.',
+    '',
+    'Each finds members of Go etcd too. A member that has a log asks nobody. A token serves once: a member that has lost its directory is',
+    'refused, and comes back by `etcdctl member remove` and `member add`.',
     '',
     '## The version of the cluster',
     '',
@@ -93,6 +106,15 @@ function row(spec: FlagSpec): string[] {
   const defaultText = spec.defaultText === '' ? 'empty' : code(spec.defaultText);
   const status = support.status === 'no-effect' ? 'no effect' : support.status;
   return [code(`--${spec.name}`), defaultText, status, notes.join(' ')];
+}
+
+function fileSettings(): string[] {
+  const rows = [...FILE_SETTINGS.values()].map((spec) => {
+    const support = flagSupport(spec);
+    const reason = support.status === 'no-effect' ? ` (no effect: ${support.reason})` : '';
+    return [code(spec.name), spec.help + reason];
+  });
+  return ['', '## Settings of a file that have no flag', '', ...markdownTable(['key', 'note'], rows)];
 }
 
 function gates(): string[] {

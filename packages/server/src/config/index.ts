@@ -26,6 +26,7 @@ export {
   requestTimeoutMs,
 } from './config.ts';
 export { ConfigError } from './config-error.ts';
+export type { DiscoveryConfig } from './discovery-config.ts';
 export { FEATURE_NAMES, FEATURES, type FeatureGates, type FeatureName } from './feature-gates.ts';
 export { helpText } from './help.ts';
 export { configLogFields, loadConfig, type StartRequest, type StartWorld } from './load-config.ts';

@@ -62,8 +62,6 @@ export const LEGACY_FLAGS: ReadonlyMap<string, LegacyFlag> = new Map<string, Leg
 
   ['enable-v2', nothing('bool', OFF)],
   ['experimental-enable-v2v3', nothing('string', [''])],
-  ['discovery', nothing('string', [''])],
-  ['discovery-proxy', nothing('string', [''])],
   ['proxy', nothing('string', ['off'])],
   ['proxy-dial-timeout', nothing('uint', null)],
   ['proxy-failure-wait', nothing('uint', null)],

@@ -343,11 +343,10 @@ test('retention is hours, a duration or revisions', async () => {
 });
 
 test('what is not supported is refused by name, unless it is set to its default', async () => {
-  const error = await refusal(['--discovery-token=x']);
-  assert.equal(error.message, '--discovery-token is refused: discovery is not supported yet');
+  const error = await refusal(['--memory-mlock']);
+  assert.equal(error.message, '--memory-mlock is refused: locking memory is not supported yet');
   assert.equal(error.exitCode, 1);
   await config(['--auto-tls=false', '--client-cert-auth=false', '--auth-token=simple', '--cors=*']);
-  assert.match((await refusal(['--discovery-srv=a'])).message, /^--discovery-srv is refused/);
 });
 
 test('what has no effect is accepted with a warning', async () => {
@@ -504,7 +503,7 @@ test('a file that can not be used is refused with its path and what is wrong', a
     ['pre-vote: 3', /\/etc\/etcd.yml: pre-vote must be true or false/],
     ['name: [1, 2]', /\/etc\/etcd.yml: name must be a value of type string/],
     ['heartbeat-interval: -1', /invalid value "-1" for heartbeat-interval: parse error/],
-    ['discovery-config: {token: x}', /--discovery-token is refused/],
+    ['discovery-config: {token: x}', /both --discovery-token and --discovery-endpoints must be set/],
   ];
   for (const [text, message] of cases) assert.match((await refusal([], fromFile(text))).message, message);
 });

@@ -13,11 +13,12 @@ import { buildConfig, type DerivedUrls, type Notice } from './build-config.ts';
 import type { Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { type DocumentParser, readConfigFile } from './config-file.ts';
+import { asksForDiscovery, type DiscoveryConfig } from './discovery-config.ts';
 import { FEATURES, type FeatureName, IDLE_GATES } from './feature-gates.ts';
 import { FlagSet } from './flag-set.ts';
 import { environmentName } from './flag-spec.ts';
 import { flagSupport } from './flag-support.ts';
-import { FLAG_TABLE } from './flag-table.ts';
+import { FILE_SETTINGS, FLAG_TABLE } from './flag-table.ts';
 import { LEGACY_FLAGS } from './legacy-flags.ts';
 
 /** The outside world of a start. */
@@ -173,6 +174,11 @@ function readEnvironment(
       );
     }
     if (text === '') continue;
+    if (isRelic(flags, name)) {
+      const fields = { 'environment-variable': variable, reason: 'another way to find the cluster is given' };
+      notices.push({ level: 'warn', message: 'unrecognized environment variable', fields });
+      continue;
+    }
     flags.set(name, text, 'environment', variable);
     const shown = FLAG_TABLE.get(name)?.secret ? '***' : text;
     notices.push({
@@ -191,6 +197,12 @@ function readEnvironment(
       fields: { 'environment-variable': variable },
     });
   }
+}
+
+/** Etcd 3.7 does not know the variable: it does not get in the way of what 3.7 would do. */
+function isRelic(flags: FlagSet, name: string): boolean {
+  if (FLAG_TABLE.get(name)?.lastRelease === null) return false;
+  return ['initial-cluster', 'discovery-srv', 'discovery-endpoints'].some((other) => flags.isGiven(other));
 }
 
 /** None of these ends the start: for etcd 3.7 they are unknown, and it only says so. */
@@ -216,7 +228,7 @@ function readRelics(
 
 /** Refuses what is not supported and names what has no effect. */
 function applySupport(flags: FlagSet, notices: Notice[]): void {
-  for (const spec of FLAG_TABLE.values()) {
+  for (const spec of [...FLAG_TABLE.values(), ...FILE_SETTINGS.values()]) {
     const support = flagSupport(spec);
     if (support.status === 'acts' || flags.isDefault(spec.name)) continue;
     if (support.status === 'refused') {
@@ -262,6 +274,7 @@ function deriveUrls(
     }
   }
   let initialCluster = flags.string('initial-cluster');
+  if (asksForDiscovery(flags) && !flags.isGiven('initial-cluster')) initialCluster = '';
   if (name !== DEFAULT_NAME && initialCluster === `${DEFAULT_NAME}=${DEFAULT_PEER_URL}`) {
     initialCluster = advertisePeer.map((url) => `${name || DEFAULT_NAME}=${url.text}`).join(',');
   }
@@ -331,6 +344,22 @@ function addConfigNotices(flags: FlagSet, config: Config, notices: Notice[]): vo
 
 const RECOMMENDED_REQUEST_BYTES = 10 * 1024 ** 2;
 
+function discoveryLogFields(discovery: DiscoveryConfig | null): Readonly<Record<string, unknown>> {
+  switch (discovery?.kind) {
+    case undefined:
+      return {};
+    case 'srv':
+      return { 'discovery-srv': discovery.domain, 'discovery-srv-name': discovery.serviceName };
+    case 'url':
+      return { 'discovery-url': discovery.url, 'discovery-proxy': discovery.proxy };
+    case 'etcd':
+      return {
+        'discovery-token': discovery.token,
+        'discovery-endpoints': discovery.endpoints.join(','),
+      };
+  }
+}
+
 /** The settings as one log line has them, under etcd's field names. */
 export function configLogFields(config: Config): Readonly<Record<string, unknown>> {
   return {
@@ -346,6 +375,7 @@ export function configLogFields(config: Config): Readonly<Record<string, unknown
     'initial-cluster': config.initialCluster,
     'initial-cluster-state': config.initialClusterState,
     'initial-cluster-token': config.initialClusterToken,
+    ...discoveryLogFields(config.discovery),
     'max-cluster-version': config.maxClusterVersion,
     'snapshot-count': config.snapshotCount,
     'snapshot-catchup-entries': config.snapshotCatchUpEntries,

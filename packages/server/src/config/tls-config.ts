@@ -39,6 +39,7 @@ export function buildTls(
   const client: TlsFiles = {
     ...files(flags, ''),
     crlFile: flags.string('client-crl-file'),
+    allowedCommonNames: flags.strings('client-transport-security.allowed-cn'),
     allowedHostnames: flags.strings('client-cert-allowed-hostname'),
   };
   const peer: TlsFiles = {

@@ -17,6 +17,7 @@ import { registerServices } from '../rpc/index.ts';
 import { AccessControl } from './access-control.ts';
 import { ClientFront } from './client-front.ts';
 import { ClientHttp } from './client-http.ts';
+import { ClusterFinding } from './cluster-finding.ts';
 import type { Gateway } from './gateway.ts';
 import { type Endpoint, Security } from './security.ts';
 import { warmUp } from './warm-up.ts';
@@ -53,7 +54,9 @@ const GRPC_OVERHEAD_BYTES = 512 * 1024;
 /** Streams of one connection: more than any client has, and few enough that idle ones can't fill the memory. */
 const MAX_STREAMS_PER_CONNECTION = 100_000;
 
-export async function startMember(options: MemberOptions): Promise<Member> {
+export async function startMember(given: MemberOptions): Promise<Member> {
+  const finding = new ClusterFinding(given);
+  const options = { ...given, config: await finding.configure() };
   const { config, logger, clock } = options;
   const security = await Security.open({
     config,
@@ -83,6 +86,8 @@ export async function startMember(options: MemberOptions): Promise<Member> {
       resolveHost: nodeResolveHost,
       onBackendFatal: (error) => failed.resolve(error),
       network,
+      listMembers: finding.listMembers,
+      discover: finding.discover,
     });
     return running.run(parts, failed);
   } catch (error) {

@@ -4,7 +4,7 @@ import { type DiskOperation, SimClock, SimDisk, type SimDiskOptions } from '@etc
 import { type Config, loadConfig } from '../../config/index.ts';
 import { Metrics } from '../../metrics/index.ts';
 import type { PeerNetwork, PeerRequest, PeerResponse } from '../../peer/index.ts';
-import { bootstrap, type MemberParts } from '../bootstrap.ts';
+import { bootstrap, type Discover, type MemberParts } from '../bootstrap.ts';
 
 const SEGMENT_BYTES = 256 * 1024;
 
@@ -57,6 +57,8 @@ export class BootWorld {
   readonly backendFailures: Error[] = [];
   /** Sees what the disk is about to do; throws to make it fail. */
   onOperation: (operation: DiskOperation) => void = () => {};
+  discover: Discover | null = null;
+  listMembers: (() => Promise<string>) | null = null;
 
   private constructor(config: Config, disk: SimDisk | null) {
     this.config = config;
