@@ -4,7 +4,8 @@ import { type DiskOperation, SimClock, SimDisk, type SimDiskOptions } from '@etc
 import { type Config, loadConfig } from '../../config/index.ts';
 import { Metrics } from '../../metrics/index.ts';
 import type { PeerNetwork, PeerRequest, PeerResponse } from '../../peer/index.ts';
-import { bootstrap, type Discover, type MemberParts } from '../bootstrap.ts';
+import { bootstrap, type MemberParts } from '../bootstrap.ts';
+import type { Discover } from '../founding.ts';
 
 const SEGMENT_BYTES = 256 * 1024;
 
