@@ -15,6 +15,7 @@ function spec(kind: FlagKind, values: readonly string[] = []): FlagSpec {
     configKey: 'x',
     values,
     secret: false,
+    lastRelease: null,
   };
 }
 
