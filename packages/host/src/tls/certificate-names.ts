@@ -34,6 +34,7 @@ export function commonName(certificate: X509Certificate): string {
 
 /** Whether the certificate was made for this host, a name or an address. */
 export function standsFor(certificate: X509Certificate, host: string): boolean {
-  if (isIP(host) !== 0) return certificate.checkIP(host) !== undefined;
+  // Behind a percent sign stands the link over which the address is reached, which no certificate names.
+  if (isIP(host) !== 0) return certificate.checkIP(host.replace(/%.*$/, '')) !== undefined;
   return certificate.checkHost(host, { subject: 'never' }) !== undefined;
 }

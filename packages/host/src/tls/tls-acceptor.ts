@@ -61,12 +61,15 @@ export class TlsAcceptor {
     // Until the names have been looked up there is nobody to hear of an error.
     const onError = (): void => {};
     socket.on('error', onError);
-    void originProblem(chain[0]!, plainAddress(socket), hosts).then((reason) => {
+    const judge = (reason: string | null): void => {
       socket.off('error', onError);
       if (socket.destroyed) return;
       if (reason === null) onSecure(socket);
       else this.#reject(socket, reason);
-    });
+    };
+    originProblem(chain[0]!, plainAddress(socket), hosts).then(judge, (error: unknown) =>
+      judge(String(error)),
+    );
   }
 
   #signatureProblem(socket: TLSSocket, chain: readonly X509Certificate[]): string | null {

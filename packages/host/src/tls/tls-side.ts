@@ -176,9 +176,12 @@ async function load({ files, protocol }: TlsSideOptions): Promise<Material> {
   const revocations = crlFile === '' ? NO_REVOCATIONS : await loadRevocations(crlFile);
   const ca =
     authorities === null ? getCACertificates('system') : authorities.map((authority) => authority.toString());
+  const server = served === null ? null : serverOptions(served, ca, protocol);
+  // A listener makes its own of this: what is wrong with it has to show here.
+  if (server !== null) contextOf(server, certFile);
   return {
-    server: served === null ? null : serverOptions(served, ca, protocol),
-    client: createSecureContext({ ...common(protocol), ca, ...pairOptions(shown) }),
+    server,
+    client: contextOf({ ...common(protocol), ca, ...pairOptions(shown) }, shown?.certFile ?? trustedCaFile),
     rules: {
       allowedCommonNames: files.allowedCommonNames,
       allowedHostnames: files.allowedHostnames,
@@ -186,6 +189,16 @@ async function load({ files, protocol }: TlsSideOptions): Promise<Material> {
     },
     certificates: named(served, shown, trustedCaFile, authorities),
   };
+}
+
+/** OpenSSL looks closer than we do, at the chain behind a leaf and at the strength of keys. */
+function contextOf(options: SecureContextOptions, path: string): SecureContext {
+  try {
+    return createSecureContext(options);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TlsError('malformed', `tls: certificates can't be used (${path}): ${reason}`, { cause: error });
+  }
 }
 
 function serverOptions(

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import tls from 'node:tls';
 import type { LogFields, Logger } from '@etcd/base';
 import { NodeClock } from '@etcd/base/node';
 import { protocolProblem } from './cipher-suites.ts';
+import { originProblem } from './peer-certificate.ts';
 import { selfSignedFiles } from './self-signed.ts';
 import {
   type CertificateOptions,
@@ -285,6 +287,17 @@ test('a peer is accepted from the addresses and hosts that its certificate names
   assert.match(String(errors[2]), /DNSNames \["unknown.example"\] \(lookup unknown.example: no such host\)$/);
 });
 
+test('an address on a link is that of a certificate, whatever the link is called', async () => {
+  const pair = await authority.issue('linked', { hosts: ['fe80::1', '127.0.0.1'] });
+  const leaf = new X509Certificate(readFileSync(pair.certFile));
+  const nobody = { reverse: () => Promise.resolve([]), lookup: () => Promise.resolve([]) };
+  assert.equal(await originProblem(leaf, 'fe80::1%eth0', nobody), null);
+  assert.match(
+    String(await originProblem(leaf, 'fe80::2%eth0', nobody)),
+    /certificate is valid for .*, not fe80::2%eth0/,
+  );
+});
+
 test('whoever is dialled has to be who was dialled, by its alternative names alone', async (t) => {
   const { port } = await serve(
     t,
@@ -361,6 +374,29 @@ test('files that change are noticed', async (t) => {
   assert.equal(lines.of('reloaded certificates').length, 1);
 });
 
+/** A copy of a file of certificates with something behind them that looks like another. */
+function withJunk(certFile: string): string {
+  const path = join(directory, 'junk.pem');
+  const junk = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+  writeFileSync(path, `${readFileSync(certFile, 'utf8')}${junk}`);
+  return path;
+}
+
+test('files that only OpenSSL finds fault with end no program that reads them again: what was in use stays', async (t) => {
+  const pair = await authority.issue('reloaded', { hosts: ['127.0.0.1'] });
+  const { port, side, lines } = await serve(t, { ...pair, trustedCaFile: authority.caFile });
+  const good = readFileSync(pair.certFile);
+  copyFileSync(withJunk(pair.certFile), pair.certFile);
+  await side.reload();
+  const [fields] = lines.of('failed to reload certificates; those in use stay');
+  assert.match(String(fields?.['error']), /can't be used/);
+  assert.equal(await echo(connectAs(port, server, authority.caFile)), 'hello');
+  writeFileSync(pair.certFile, good);
+  await side.reload();
+  assert.equal(lines.of('reloaded certificates').length, 1);
+  assert.equal(await echo(connectAs(port, server, authority.caFile)), 'hello');
+});
+
 const refused: readonly [what: string, files: () => Promise<Partial<TlsFiles>>, error: RegExp][] = [
   [
     'a missing certificate',
@@ -401,6 +437,16 @@ const refused: readonly [what: string, files: () => Promise<Partial<TlsFiles>>, 
     'a list of revocations that is none',
     async () => ({ ...server, crlFile: server.certFile }),
     /x509: malformed crl/,
+  ],
+  [
+    'a chain that OpenSSL can not read behind a good leaf',
+    async () => ({ ...server, certFile: withJunk(server.certFile) }),
+    /can't be used/,
+  ],
+  [
+    'a chain that OpenSSL can not read, to be shown where this side connects',
+    async () => ({ ...server, clientCertFile: withJunk(server.certFile), clientKeyFile: server.keyFile }),
+    /can't be used/,
   ],
   [
     'both kinds of allowed names',

@@ -87,12 +87,12 @@ export class Authentication implements AuthListener {
     this.tokens.disable();
   }
 
-  onUserInvalidated(name: string): void {
-    this.tokens.invalidateUser(name);
+  onUserInvalidated(name: string, revision: number): void {
+    this.tokens.invalidateUser(name, revision);
   }
 
-  onUsersReplaced(): void {
-    this.tokens.invalidateAll();
+  onUsersReplaced(revision: number): void {
+    this.tokens.invalidateAll(revision);
   }
 
   onRevision(revision: number): void {

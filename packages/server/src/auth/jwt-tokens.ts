@@ -10,6 +10,7 @@ import { jwtVerify, SignJWT } from 'jose';
 import { type JwtKeys, type JwtOptions, loadJwtKeys } from './jwt-options.ts';
 import { tokenFingerprint } from './token-fingerprint.ts';
 import type { TokenCallback, TokenProvider } from './token-provider.ts';
+import { VoidedUsers } from './voided-users.ts';
 
 const { ErrVerifyOnly, ErrInvalidAuthToken } = INTERNAL_ERRORS.auth;
 
@@ -38,6 +39,7 @@ interface Verified {
 export class JwtTokens implements TokenProvider {
   readonly #options: JwtTokensOptions;
   readonly #verified = new Map<string, Verified>();
+  readonly #voided = new VoidedUsers();
   #keys: JwtKeys;
   /** What the key files held, to see whether they have changed. */
   #fingerprint = '';
@@ -78,7 +80,8 @@ export class JwtTokens implements TokenProvider {
   find(token: string): Identity | null {
     const verified = this.#verified.get(token);
     if (verified === undefined) return null;
-    if (verified.expiryMs > this.#options.clock.wallNow()) return verified.identity;
+    const { identity, expiryMs } = verified;
+    if (expiryMs > this.#options.clock.wallNow() && !this.#voided.has(identity)) return identity;
     this.#verified.delete(token);
     return null;
   }
@@ -100,6 +103,7 @@ export class JwtTokens implements TokenProvider {
         if (typeof username !== 'string' || typeof revision !== 'number' || keys !== this.#keys)
           return done(null);
         const identity: Identity = { name: username, revision: Math.trunc(revision) };
+        if (this.#voided.has(identity)) return done(null);
         this.#remember(token, {
           identity,
           expiryMs: exp === undefined ? Number.POSITIVE_INFINITY : exp * 1000,
@@ -122,10 +126,14 @@ export class JwtTokens implements TokenProvider {
 
   disable(): void {}
 
-  /** As in etcd: what was signed stays good until it expires, or the auth revision moves. */
-  invalidateUser(): void {}
+  /** In etcd what was signed before goes on until it expires, for all that does not ask for the auth revision. */
+  invalidateUser(name: string, revision: number): void {
+    this.#voided.add(name, revision);
+  }
 
-  invalidateAll(): void {}
+  invalidateAll(revision: number): void {
+    this.#voided.addAll(revision);
+  }
 
   stop(): void {
     this.#reload?.cancel();

@@ -12,6 +12,7 @@ import { type Bcrypt, Passwords } from './passwords.ts';
 import { SimpleTokens, type SimpleTokensOptions } from './simple-tokens.ts';
 import { testAuthentication } from './testing/test-authentication.ts';
 import { noTokens } from './token-provider.ts';
+import { VoidedUsers } from './voided-users.ts';
 
 const TTL_MS = 5000;
 
@@ -57,6 +58,16 @@ test('S20 tokens are bounded: the oldest goes first', () => {
   const { tokens, find } = simpleTokens();
   for (let i = 0; i <= 500_000; i++) tokens.register('u', 'a', i);
   assert.deepEqual([find('a.0'), find('a.1')?.name, find('a.500000')?.name], [null, 'u', 'u']);
+});
+
+test('S20 users whose signed tokens are void are bounded: with the oldest goes whatever is as old', () => {
+  const voided = new VoidedUsers();
+  for (let i = 1; i <= 10_000; i++) voided.add(`u${i}`, i);
+  const isVoid = (name: string, revision: number): boolean => voided.has({ name, revision });
+  assert.deepEqual([isVoid('u5', 4), isVoid('u5', 5), isVoid('v', 0)], [true, false, false]);
+  voided.add('w', 20_000);
+  assert.deepEqual([isVoid('u1', 0), isVoid('v', 0), isVoid('v', 1)], [true, true, false]);
+  assert.deepEqual([isVoid('w', 19_999), isVoid('w', 20_000)], [true, false]);
 });
 
 test('without authentication no token is kept and none waited for', () => {
@@ -253,7 +264,7 @@ test('what changes in the auth store reaches tokens and whoever asked to be told
   tokens.register('u', 'a', 1);
   tokens.register('v', 'b', 1);
   assert.deepEqual(names(), ['u', 'v']);
-  authentication.onUserInvalidated('u');
+  authentication.onUserInvalidated('u', 6);
   assert.deepEqual(names(), [undefined, 'v']);
   authentication.onDisabled();
   assert.deepEqual(names(), [undefined, undefined]);

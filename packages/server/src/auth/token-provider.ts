@@ -21,10 +21,10 @@ export interface TokenProvider {
   resolveThen(token: string, revision: () => number, done: (identity: Identity | null) => void): void;
   enable(): void;
   disable(): void;
-  /** The user's tokens are void. */
-  invalidateUser(name: string): void;
+  /** The user's tokens are void that are older than this auth revision. */
+  invalidateUser(name: string, revision: number): void;
   /** Everybody's are: whoever still has a password gets another. */
-  invalidateAll(): void;
+  invalidateAll(revision: number): void;
   stop(): void;
 }
 

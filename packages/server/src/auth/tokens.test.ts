@@ -161,7 +161,7 @@ test('S08 tokens end with their user’s password, with their user, with authent
   const fixture = new Fixture();
   const provider = fixture.provider('simple');
   const [first, second] = [await fixture.issue(provider, 'u'), await fixture.issue(provider, 'v')];
-  provider.invalidateUser('u');
+  provider.invalidateUser('u', 4);
   assert.equal(await fixture.resolve(provider, first), null);
   assert.notEqual(await fixture.resolve(provider, second), null);
   provider.disable();
@@ -172,9 +172,31 @@ test('S08 tokens end when nobody can say what has become of their users', async 
   const fixture = new Fixture();
   const provider = fixture.provider('simple');
   const token = await fixture.issue(provider, 'u');
-  provider.invalidateAll();
+  provider.invalidateAll(4);
   assert.equal(await fixture.resolve(provider, token), null);
   assert.notEqual(await fixture.resolve(provider, await fixture.issue(provider, 'u')), null);
+});
+
+test('S08 a JWT ends with its user’s password, with its user, and when nobody can say what has become of it', async () => {
+  const fixture = new Fixture();
+  fixture.files.set('/a', randomBytes(64));
+  const provider = fixture.provider('jwt,sign-method=HS256,priv-key=/a,ttl=1h');
+  const [known, other] = [await fixture.issue(provider, 'u'), await fixture.issue(provider, 'v')];
+  assert.notEqual(await fixture.resolve(provider, known), null);
+  const unknown = await fixture.issue(provider, 'u');
+  fixture.revision = 4;
+  provider.invalidateUser('u', 4);
+  assert.equal(
+    provider.find(known, () => 4),
+    null,
+  );
+  assert.equal(await fixture.resolve(provider, known), null, 'one that was verified before');
+  assert.equal(await fixture.resolve(provider, unknown), null, 'and one that was not');
+  assert.notEqual(await fixture.resolve(provider, other), null);
+  const again = await fixture.issue(provider, 'u');
+  assert.notEqual(await fixture.resolve(provider, again), null, 'who logs in again gets another');
+  provider.invalidateAll(5);
+  for (const token of [again, other]) assert.equal(await fixture.resolve(provider, token), null);
 });
 
 const pem = (key: KeyObject): Uint8Array =>

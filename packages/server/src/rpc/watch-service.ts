@@ -142,6 +142,7 @@ class WatchCall implements CallReceiver, WatchSink {
     const identity = context.access.isEnabled ? context.callers.identify(this.#call) : NO_IDENTITY;
     const refusal =
       identity === null ? ErrInvalidAuthToken : context.judgeRead(WATCHES_RANGE, identity, request);
+    if (identity === null) context.refused.badToken(this.#call);
     if (identity === null || refusal !== null) return this.#refuse(refusal!.rpc);
     this.#create(createRequest, identity.name);
   }

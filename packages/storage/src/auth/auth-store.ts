@@ -56,10 +56,10 @@ export const NO_IDENTITY: Identity = { name: '', revision: 0 };
 export interface AuthListener {
   onEnabled(): void;
   onDisabled(): void;
-  /** The user was deleted, or has another password: whatever was handed out to it is void. */
-  onUserInvalidated(name: string): void;
+  /** The user was deleted, or has another password: whatever was handed out to it before this revision is void. */
+  onUserInvalidated(name: string, revision: number): void;
   /** Users have changed in ways that nobody has told of: what was handed out to any of them may be void. */
-  onUsersReplaced(): void;
+  onUsersReplaced(revision: number): void;
   /** Users, roles or permissions have changed. */
   onRevision(revision: number): void;
 }
@@ -171,7 +171,7 @@ export class AuthStore {
     const { revision } = this;
     this.#backend = backend;
     this.#load();
-    if (this.#revision !== revision) this.#listener.onUsersReplaced();
+    if (this.#revision !== revision) this.#listener.onUsersReplaced(this.#revision);
     this.#listener.onRevision(this.#revision);
   }
 
@@ -236,7 +236,7 @@ export class AuthStore {
     if (user === null) return ERRORS.ErrUserNotFound;
     deleteUser(this.#backend, name);
     this.#advance();
-    this.#listener.onUserInvalidated(name);
+    this.#listener.onUserInvalidated(name, this.#revision);
     this.#logger.info('deleted a user', { 'user-name': name, 'user-roles': user.roles });
     return null;
   }
@@ -249,7 +249,7 @@ export class AuthStore {
     if (password === null) return ERRORS.ErrNoPasswordUser;
     this.#writeUser(user, { password });
     this.#advance();
-    this.#listener.onUserInvalidated(name);
+    this.#listener.onUserInvalidated(name, this.#revision);
     this.#logger.info('changed a password of a user', { 'user-name': name, 'user-roles': user.roles });
     return null;
   }

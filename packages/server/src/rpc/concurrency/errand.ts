@@ -139,8 +139,11 @@ export class Errand {
     if (identity !== null) return go(identity);
     callers.resolveThen(this.#call, (resolved) => {
       if (!access.isEnabled) go(NO_IDENTITY);
-      else if (resolved === null) this.#refuse(ErrInvalidAuthToken.rpc);
-      else go(resolved);
+      else if (resolved !== null) go(resolved);
+      else {
+        this.#context.refused.badToken(this.#call);
+        this.#refuse(ErrInvalidAuthToken.rpc);
+      }
     });
   }
 
