@@ -46,7 +46,7 @@ export class Session {
     const credentials = await credentialsOf(flags);
     const format = OUTPUT_FORMATS.find((known) => known === flags.text('write-out'));
     if (format === undefined) throw new ExitError(EXIT.BAD_FEATURE, 'unsupported output format');
-    const printer = await loadPrinter(format, flags.bool('hex'));
+    const printer = await loadPrinter(format, flags.bool('hex'), invocation.io.outTerminal);
     const isDebugging = flags.bool('debug');
     const options: ConnectOptions = {
       ...credentials,
@@ -128,7 +128,7 @@ export function withClient(
 function tell(event: ClientEvent, isDebugging: boolean, { io }: Invocation): void {
   if (isDebugging) {
     io.error(JSON.stringify(event, (_key, value) => (value instanceof Error ? String(value) : value)));
-  } else if (event.kind === 'watch-resumed' && process.stderr.isTTY === true) {
+  } else if (event.kind === 'watch-resumed' && io.errorTerminal.isTerminal) {
     io.error(`watch: the connection was lost; going on from revision ${event.revision}`);
   }
 }

@@ -1,9 +1,10 @@
 /** The program `etcdutl`. */
 import { Io, runProgram } from '@etcd/host/cli';
 import { describeError } from './describe-error.ts';
+import { hintFor } from './hints.ts';
 import { ROOT } from './root.ts';
 
-runProgram(ROOT, process.argv.slice(2), new Io(), { describe: describeError }).then(
+runProgram(ROOT, process.argv.slice(2), new Io(), { describe: describeError, hint: hintFor }).then(
   (code) => process.exit(code),
   (error: unknown) => {
     throw error;

@@ -34,7 +34,7 @@ export function printColumns({ flags, io }: Invocation, columns: readonly Column
     case 'json':
       return io.line(JSON.stringify(Object.fromEntries(columns.map(({ key, value }) => [key, value]))));
     case 'table':
-      return io.out(drawTable({ head: columns.map(({ head }) => head), rows: [texts] }));
+      return io.out(drawTable({ head: columns.map(({ head }) => head), rows: [texts] }, io.outTerminal));
     default:
       throw new ExitError(EXIT.BAD_FEATURE, 'protobuf not supported as output format');
   }

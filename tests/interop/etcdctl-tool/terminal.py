@@ -1,4 +1,7 @@
-"""Runs a program on a pseudo-terminal: JSON on standard input says which, and what is typed when a text has been printed."""
+"""
+Runs a program on a pseudo-terminal: JSON on standard input says which, in what environment, and what is typed when a text has been
+printed. With "tells", what it prints goes to standard error at once.
+"""
 
 import json
 import os
@@ -7,13 +10,13 @@ import select
 import sys
 import time
 
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 
 
-def play(command, answers):
+def play(command, answers, env, tells):
     child, terminal = pty.fork()
     if child == 0:
-        os.execv(command[0], command)
+        os.execve(command[0], command, {**os.environ, **env})
     shown = b""
     seen = 0
     deadline = time.monotonic() + TIMEOUT_S
@@ -27,6 +30,9 @@ def play(command, answers):
             if not piece:
                 break
             shown += piece
+            if tells:
+                sys.stderr.write(piece.decode(errors="replace"))
+                sys.stderr.flush()
         if answers:
             at = shown.find(answers[0][0].encode(), seen)
             if at >= 0:
@@ -39,4 +45,4 @@ def play(command, answers):
 
 
 request = json.load(sys.stdin)
-print(json.dumps(play(request["command"], request["answers"])))
+print(json.dumps(play(request["command"], request["answers"], request.get("env", {}), request.get("tells", False))))

@@ -55,7 +55,9 @@ async function health(session: Session): Promise<void> {
   if (session.format === 'simple') {
     for (const { endpoint, error } of list) {
       if (error === '') continue;
-      session.invocation.io.error(`${endpoint} is unhealthy: failed to commit proposal: ${error}`);
+      const { io } = session.invocation;
+      const health = io.errorTerminal.paint('red', 'unhealthy');
+      io.error(`${endpoint} is ${health}: failed to commit proposal: ${error}`);
     }
   }
   if (list.some(({ error }) => error !== '')) throw new ExitError(EXIT.ERROR, 'unhealthy cluster');

@@ -3,7 +3,7 @@
 import type { RequestOp } from '@etcd/api/etcdserverpb';
 import { type Event, EventType } from '@etcd/api/mvccpb';
 import { CompactedError, type EtcdClient, op } from '@etcd/client';
-import { type Command, ExitError, type FlagValues, type Invocation } from '@etcd/host/cli';
+import { type Command, ExitError, type FlagValues, type Invocation, Progress } from '@etcd/host/cli';
 import { onlyArgument } from '../arguments.ts';
 import { EXIT } from '../exit-codes.ts';
 import { GROUP } from '../groups.ts';
@@ -117,15 +117,25 @@ class Mirror {
   }
 
   async #copy(): Promise<void> {
-    const { header } = await this.#source.kv.get(this.#prefix, { prefix: true, countOnly: true });
+    const { header, count } = await this.#source.kv.get(this.#prefix, { prefix: true, countOnly: true });
     const revision = header?.revision ?? 0;
+    const progress = await Progress.start('copy', 'keys');
+    try {
+      await this.#copyAt(revision, (copied) => progress.update(copied, count));
+    } finally {
+      progress.end();
+    }
+    this.#revision = revision + 1;
+  }
+
+  async #copyAt(revision: number, onCopied: (count: number) => void): Promise<void> {
     for await (const pairs of this.#source.kv.pages(this.#prefix, { prefix: true, revision })) {
       for (const { key, value } of pairs) {
         await this.#target.kv.put(this.#moved(key), value);
         this.count++;
       }
+      onCopied(this.count);
     }
-    this.#revision = revision + 1;
   }
 
   /** Each revision is a transaction at the destination too, as far as it fits. */

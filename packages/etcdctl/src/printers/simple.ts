@@ -9,16 +9,16 @@ import {
 import { type Event, EventType, type KeyValue } from '@etcd/api/mvccpb';
 import { equalBytes } from '@etcd/base';
 import { prefixEnd } from '@etcd/client';
-import type { Rows } from '@etcd/host/cli';
+import { drawCommaRows, type Terminal } from '@etcd/host/cli';
 import type { Printer, Results } from './printer.ts';
 import { hashRows, hexId, memberRows, statusRows } from './rows.ts';
 
 const NEWLINE = Buffer.from('\n');
 const ROOT = 'root';
 
-export function simplePrinter(isHex: boolean): Printer {
+export function simplePrinter(isHex: boolean, terminal: Terminal): Printer {
   const pairs = new PairPrinter(isHex);
-  return { ...KEYS(pairs), ...LEASES, ...MEMBERS, ...ENDPOINTS, ...AUTH };
+  return { ...KEYS(pairs), ...LEASES, ...MEMBERS, ...LISTS(terminal), ...AUTH };
 }
 
 /** Pairs are bytes, so what holds them is put together from bytes. */
@@ -100,14 +100,7 @@ function clusterOf({ header }: { readonly header: { readonly clusterId: bigint }
 }
 
 const MEMBERS: Part<
-  | 'memberAdd'
-  | 'memberRemove'
-  | 'memberUpdate'
-  | 'memberPromote'
-  | 'memberList'
-  | 'moveLeader'
-  | 'downgrade'
-  | 'alarm'
+  'memberAdd' | 'memberRemove' | 'memberUpdate' | 'memberPromote' | 'moveLeader' | 'downgrade' | 'alarm'
 > = {
   memberAdd: ({ response }) => {
     const learner = response.member?.isLearner === true ? ' as learner' : '';
@@ -118,7 +111,6 @@ const MEMBERS: Part<
   memberUpdate: ({ id, response }) => `Member ${wideId(id, ' ')} updated in cluster ${clusterOf(response)}\n`,
   memberPromote: ({ id, response }) =>
     `Member ${wideId(id, ' ')} promoted in cluster ${clusterOf(response)}\n`,
-  memberList: ({ response }) => commaRows(memberRows(response)),
   moveLeader: ({ leader, target }) => `Leadership transferred from ${hexId(leader)} to ${hexId(target)}\n`,
   downgrade: ({ step, response }) => `Downgrade ${step} success, cluster version ${response.version}\n`,
   alarm: ({ response }) => alarms(response),
@@ -131,22 +123,22 @@ function alarms(response: AlarmResponse): string {
     .join('');
 }
 
-function commaRows({ rows }: Rows): string {
-  return rows.map((row) => `${row.join(', ')}\n`).join('');
-}
-
-const ENDPOINTS: Part<'endpointHealth' | 'endpointStatus' | 'endpointHash'> = {
+const LISTS = (
+  terminal: Terminal,
+): Part<'memberList' | 'endpointHealth' | 'endpointStatus' | 'endpointHash'> => ({
+  memberList: ({ response }) => drawCommaRows(memberRows(response), terminal),
   // Those that are not healthy are told on stderr.
   endpointHealth: (list) =>
     list
       .filter(({ error }) => error === '')
-      .map(
-        ({ endpoint, took }) => `${endpoint} is healthy: successfully committed proposal: took = ${took}\n`,
-      )
+      .map(({ endpoint, took }) => {
+        const health = terminal.paint('green', 'healthy');
+        return `${endpoint} is ${health}: successfully committed proposal: took = ${took}\n`;
+      })
       .join(''),
-  endpointStatus: (list) => commaRows(statusRows(list)),
-  endpointHash: (list) => commaRows(hashRows(list)),
-};
+  endpointStatus: (list) => drawCommaRows(statusRows(list), terminal),
+  endpointHash: (list) => drawCommaRows(hashRows(list), terminal),
+});
 
 const AUTH: Part<
   | 'roleAdd'

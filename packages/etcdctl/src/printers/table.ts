@@ -1,12 +1,12 @@
 /** The format `table`: boxes, heads in the middle, cells to the right. */
 
-import { drawTable } from '@etcd/host/cli';
+import { drawTable, type Terminal } from '@etcd/host/cli';
 import { type Printer, unsupported } from './printer.ts';
 import { hashRows, healthRows, memberRows, statusRows } from './rows.ts';
 
 const no = unsupported('table');
 
-export const TABLE_PRINTER: Printer = {
+export const tablePrinter = (terminal: Terminal): Printer => ({
   del: no,
   get: no,
   put: no,
@@ -21,10 +21,10 @@ export const TABLE_PRINTER: Printer = {
   memberRemove: no,
   memberUpdate: no,
   memberPromote: no,
-  memberList: ({ response }) => drawTable(memberRows(response)),
-  endpointHealth: (list) => drawTable(healthRows(list)),
-  endpointStatus: (list) => drawTable(statusRows(list)),
-  endpointHash: (list) => drawTable(hashRows(list)),
+  memberList: ({ response }) => drawTable(memberRows(response), terminal),
+  endpointHealth: (list) => drawTable(healthRows(list), terminal),
+  endpointStatus: (list) => drawTable(statusRows(list), terminal),
+  endpointHash: (list) => drawTable(hashRows(list), terminal),
   moveLeader: no,
   downgrade: no,
   alarm: no,
@@ -42,4 +42,4 @@ export const TABLE_PRINTER: Printer = {
   userRevokeRole: no,
   userDelete: no,
   authStatus: no,
-};
+});

@@ -6,6 +6,8 @@ import { type FlagDefinition, parseFlags } from './flag-set.ts';
 import { goQuote, goQuoteBytes } from './go-quote.ts';
 import { Io } from './io.ts';
 import { runProgram } from './run-program.ts';
+import { drawCommaRows, drawTable } from './table.ts';
+import type { Terminal } from './terminal.ts';
 
 const FLAGS: readonly FlagDefinition[] = [
   { name: 'all', short: 'a', type: 'bool', usage: '' },
@@ -184,6 +186,15 @@ test('mistakes are told on stderr, with what may have been meant', async () => {
   const ambiguous = await call('house', 'bu', '--nope');
   assert.equal(ambiguous.code, 1);
   assert.match(ambiguous.error, /^Error: unknown flag: --nope\nUsage:/);
+  const flag = await call('paint', '--twise');
+  assert.match(
+    flag.error,
+    /^Error: unknown flag: --twise\nUsage:(?:.|\n)*\nDid you mean this\?\n\t--twice\n\n$/,
+  );
+  const below = await call('house', 'biuld');
+  assert.equal(below.code, 0);
+  assert.match(below.out, /Usage:/);
+  assert.equal(below.error, 'Did you mean this?\n\tbuild\n');
   assert.match((await call('house', 'burn', 'x')).error, /^Error: accepts 0 arg\(s\), received 1\nUsage:/);
   assert.deepEqual(await call('paint', 'nothing'), { code: 7, out: '', error: 'Error: nothing to paint\n' });
   assert.deepEqual(await call('paint', 'bug'), {
@@ -191,6 +202,38 @@ test('mistakes are told on stderr, with what may have been meant', async () => {
     out: '',
     error: 'Error: described TypeError: a bug\n',
   });
+});
+
+const TERMINAL: Terminal = { isTerminal: true, paint: (style, text) => `<${style}>${text}</${style}>` };
+
+test('on a terminal errors stand out, with a hint behind; elsewhere nothing is added', async () => {
+  const io = new NotingIo();
+  const hint = (message: string): string | null => (message === 'nothing to paint' ? 'name a thing' : null);
+  await runProgram(ROOT, ['paint', 'nothing'], io, { hint });
+  assert.equal(io.stderr, 'Error: nothing to paint\n');
+  class Shown extends NotingIo {
+    override get errorTerminal(): Terminal {
+      return TERMINAL;
+    }
+  }
+  const shown = new Shown();
+  await runProgram(ROOT, ['paint', 'nothing'], shown, { hint });
+  assert.equal(shown.stderr, '<red>Error:</red> nothing to paint\n<dim>hint: name a thing</dim>\n');
+});
+
+test('rows between commas stand one below the other on a terminal only', () => {
+  const rows = {
+    head: [],
+    rows: [
+      ['a', 'long', 'x'],
+      ['bbb', 's', 'yy'],
+    ],
+  };
+  assert.equal(drawCommaRows(rows), 'a, long, x\nbbb, s, yy\n');
+  assert.equal(drawCommaRows(rows, TERMINAL), 'a,   long, x\nbbb, s,    yy\n');
+  assert.equal(drawCommaRows({ head: [], rows: [] }, TERMINAL), '');
+  const table = drawTable({ head: ['h'], rows: [['wide']] }, TERMINAL);
+  assert.match(table, /│ <bold> H {2}<\/bold> │\n/);
 });
 
 test('completion offers commands, flags and their values', async () => {

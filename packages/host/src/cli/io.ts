@@ -1,5 +1,6 @@
 /** What a program is connected with: standard streams and environment. */
 import { readSync, writeSync } from 'node:fs';
+import { type Terminal, terminalOf } from './terminal.ts';
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -14,11 +15,23 @@ const pauseCell = new Int32Array(new SharedArrayBuffer(4));
 
 export class Io {
   readonly env: NodeJS.ProcessEnv;
+  #stdout: Terminal | null = null;
+  #stderr: Terminal | null = null;
   /** What has been read beyond a line. */
   #input: Buffer = Buffer.alloc(0);
 
   constructor(env: NodeJS.ProcessEnv = process.env) {
     this.env = env;
+  }
+
+  get outTerminal(): Terminal {
+    this.#stdout ??= terminalOf(STDOUT, this.env);
+    return this.#stdout;
+  }
+
+  get errorTerminal(): Terminal {
+    this.#stderr ??= terminalOf(STDERR, this.env);
+    return this.#stderr;
   }
 
   out(data: string | Uint8Array): void {

@@ -5,16 +5,17 @@ import { ExitError } from './exit-error.ts';
 import { type FlagValues, parseFlags } from './flag-set.ts';
 import { helpText, usageText } from './help.ts';
 import type { Io } from './io.ts';
+import { nearWords, suggestion } from './near-words.ts';
 
 export interface ProgramOptions {
   /** Printed behind every help. */
   readonly helpEnding?: string | undefined;
   /** The line for whatever a command throws that is no ExitError. */
   readonly describe?: ((error: unknown) => string) | undefined;
+  /** What to try after an error, told on a terminal; null for nothing. */
+  readonly hint?: ((message: string) => string | null) | undefined;
 }
 
-/** Commands whose name differs by at most this many letters are suggested. */
-const SUGGESTION_DISTANCE = 2;
 const USAGE_ERROR = 1;
 
 /** Resolves with the exit code. */
@@ -38,7 +39,14 @@ export async function runProgram(
   }
   const parsed = parseFlags(flagsOf(found.path), found.rest);
   if (typeof parsed === 'string') return refuseUsage(found.path, parsed, io);
-  if (parsed.values.bool('help') || command.run === undefined) return showHelp(found.path, io, options);
+  if (parsed.values.bool('help')) return showHelp(found.path, io, options);
+  if (command.run === undefined) {
+    // Below the root etcd's tools print help and end well; what was meant is told beside it.
+    const [unknown] = parsed.args;
+    const near = unknown === undefined ? [] : nearWords(unknown, commandNames(command));
+    io.errorText(suggestion(near).trimStart());
+    return showHelp(found.path, io, options);
+  }
   const problem =
     command.argumentProblem?.(parsed.args, pathName(found.path)) ?? missingFlags(parsed.values) ?? null;
   if (problem !== null) return refuseUsage(found.path, problem, io);
@@ -48,7 +56,9 @@ export async function runProgram(
     return 0;
   } catch (error) {
     const message = error instanceof ExitError ? error.message : (options.describe ?? String)(error);
-    if (message !== '') io.error(`Error: ${message}`);
+    if (message !== '') io.error(`${errorHead(io)} ${message}`);
+    const hint = io.errorTerminal.isTerminal ? (options.hint?.(message) ?? null) : null;
+    if (hint !== null) io.error(io.errorTerminal.paint('dim', `hint: ${hint}`));
     return error instanceof ExitError ? error.exitCode : 1;
   }
 }
@@ -75,30 +85,31 @@ function showHelpTopic({ path, rest }: Found, io: Io, options: ProgramOptions): 
 }
 
 function refuseUsage(path: readonly Command[], problem: string, io: Io): number {
-  io.errorText(`Error: ${problem}\n${usageText(path)}\n`);
+  const flag = /^unknown flag: --(.+)$/.exec(problem)?.[1];
+  const flags = flagsOf(path).filter(({ isHidden }) => isHidden !== true);
+  const near =
+    flag === undefined
+      ? []
+      : nearWords(
+          flag,
+          flags.map(({ name }) => name),
+        );
+  const suggested = suggestion(near.map((name) => `--${name}`)).slice(1);
+  io.errorText(`${errorHead(io)} ${problem}\n${usageText(path)}${suggested}\n`);
   return USAGE_ERROR;
 }
 
 function refuseCommand(root: Command, word: string, io: Io): number {
-  const names = (root.commands ?? []).filter(({ isHidden }) => isHidden !== true).map(({ name }) => name);
-  const near = names.filter((name) => distance(name, word) <= SUGGESTION_DISTANCE || name.startsWith(word));
-  const suggestion =
-    near.length === 0 ? '' : `\n\nDid you mean this?\n${near.map((name) => `\t${name}\n`).join('')}`;
-  const problem = `unknown command ${JSON.stringify(word)} for ${JSON.stringify(root.name)}${suggestion}`;
-  io.error(`Error: ${problem}\nRun '${root.name} --help' for usage.`);
+  const suggested = suggestion(nearWords(word, commandNames(root)));
+  const problem = `unknown command ${JSON.stringify(word)} for ${JSON.stringify(root.name)}${suggested}`;
+  io.error(`${errorHead(io)} ${problem}\nRun '${root.name} --help' for usage.`);
   return USAGE_ERROR;
 }
 
-/** How many letters must be changed, added or removed to make one word of the other. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
+function commandNames({ commands }: Command): string[] {
+  return (commands ?? []).filter(({ isHidden }) => isHidden !== true).map(({ name }) => name);
+}
+
+function errorHead({ errorTerminal }: Io): string {
+  return errorTerminal.paint('red', 'Error:');
 }
