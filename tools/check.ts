@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { remarks, tidy } from './tidy.ts';
+import { tidy } from './tidy.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 
@@ -61,5 +61,4 @@ for (const step of steps) {
   const { ok, output } = outcomes.get(step)!;
   process.stdout.write(ok ? `ok    ${step.name}\n` : `FAIL  ${step.name}\n${output}`);
 }
-for (const remark of remarks(root)) process.stdout.write(`note  ${remark}\n`);
 process.exitCode = [...outcomes.values()].every(({ ok }) => ok) ? 0 : 1;

@@ -59,7 +59,7 @@ test('an export that no other file names is found, unless it is what a published
   ]);
 });
 
-test('a room with fewer than six lines of tests for ten of code is named, helpers counted and benchmarks not', () => {
+test('a room with fewer than six lines of tests for ten of code is refused, helpers counted and benchmarks not', () => {
   const file = (path: string, lines: number): CountedFile => ({
     path: `packages/server/src/${path}`,
     isTest: path.endsWith('.test.ts'),
@@ -73,6 +73,8 @@ test('a room with fewer than six lines of tests for ten of code is named, helper
     file('rpc/testing/b.ts', 2),
     file('rpc/c.bench.ts', 9),
   ];
-  assert.deepEqual(roomsWithFewTests(few), ['server/rpc 0.50']);
+  assert.deepEqual(roomsWithFewTests(few), [
+    'packages/server/src/rpc: 0.50 lines of tests per line of code, of at least 0.6',
+  ]);
   assert.deepEqual(roomsWithFewTests([...few, file('rpc/d.test.ts', 1)]), []);
 });

@@ -69,13 +69,8 @@ export function tidy(root: string): string[] {
   for (const edges of [PACKAGES, ...Object.values(ROOMS)]) checkOrder(edges, complaints);
   checkRoomEdges(files, complaints);
   complaints.push(...checkExports(files), ...checkLinks(root, pages(root)));
+  complaints.push(...roomsWithFewTests(files));
   return complaints;
-}
-
-/** What is no fault and should be known all the same, one a line. */
-export function remarks(root: string): string[] {
-  const rooms = roomsWithFewTests([...sourceFiles(root)]);
-  return rooms.length === 0 ? [] : [`rooms with few lines of tests per line of code: ${rooms.join(', ')}`];
 }
 
 function checkHeader(file: SourceFile, complaints: string[]): void {

@@ -12,7 +12,7 @@ export interface CountedFile {
 /** Of tests and what they are made with, per line of everything else; benchmarks count for neither. */
 const MIN_TEST_RATIO = 0.6;
 
-/** Rooms with fewer lines of tests than they should have, as `server/rpc 0.45`. */
+/** A complaint for each room with fewer lines of tests than it should have. */
 export function roomsWithFewTests(files: readonly CountedFile[]): string[] {
   const rooms = Object.entries(ROOMS).flatMap(([name, edges]) =>
     Object.keys(edges).map((room) => ({ name, room })),
@@ -24,7 +24,9 @@ export function roomsWithFewTests(files: readonly CountedFile[]): string[] {
     const [tests, code] = [true, false].map((wanted) =>
       lines(inRoom.filter(({ isTest, isForTests }) => (isTest || isForTests) === wanted)),
     ) as [number, number];
-    return tests >= MIN_TEST_RATIO * code ? [] : [`${name}/${room} ${(tests / code).toFixed(2)}`];
+    if (tests >= MIN_TEST_RATIO * code) return [];
+    const ratio = `${(tests / code).toFixed(2)} lines of tests per line of code, of at least ${MIN_TEST_RATIO}`;
+    return [`packages/${name}/src/${room}: ${ratio}`];
   });
 }
 

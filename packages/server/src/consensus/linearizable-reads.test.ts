@@ -160,8 +160,10 @@ test('who has waited for too long is told so, and those that came behind get a q
   world.add('b');
   world.tick(TIMEOUT_MS - 1);
   assert.deepEqual(world.told, []);
+  world.wakes = 0;
   world.tick(1);
-  assert.deepEqual(world.told, [['a', ErrTimeout]]);
+  assert.equal(world.wakes, 1, 'for those that wait');
+  assert.deepEqual([world.told, world.slow], [[['a', ErrTimeout]], 1]);
   world.reads.ask();
   world.answer(10);
   assert.deepEqual(world.served, ['b']);

@@ -126,6 +126,21 @@ test('the database is committed up to the snapshot before its file is made, and 
   assert.deepEqual([snapshot.index, snapshot.term, snapshot.confState?.voters], [11, TERM, [SELF]]);
 });
 
+test('databases that were received for older snapshots go when there is a newer one', () => {
+  const world = new World();
+  for (const index of [5, 11, 12]) {
+    const name = `/snap/${index.toString(16).padStart(16, '0')}.snap.db`;
+    world.disk.openFile(name, { access: 'readwrite', create: true }).close();
+  }
+  world.apply(11);
+  world.settle();
+  const left = world.disk.readDirectory('/snap').filter((name) => name.endsWith('.snap.db'));
+  assert.deepEqual(
+    left.map((name) => Number.parseInt(name, 16)),
+    [11, 12],
+  );
+});
+
 test('one snapshot is taken at a time: what falls due meanwhile waits until the first is in the log', () => {
   const world = new World();
   world.apply(40);

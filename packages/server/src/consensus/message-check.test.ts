@@ -73,6 +73,29 @@ test('bytes that are no request, cut anywhere, are refused', () => {
   }
 });
 
+test('a request that is no request inside an envelope that is whole is refused, of the kinds that are parsed fast as well', () => {
+  const header = encodeInternalRaftRequest(new InternalRaftRequest({ header: HEADER }));
+  // Fields 3 to 6 of the envelope: range, put, delete range, txn. Their content: a field whose length is beyond the end.
+  for (const field of [3, 4, 5, 6]) {
+    const data = Buffer.concat([Buffer.from([(field << 3) | 2, 2, 0x0a, 9]), header]);
+    assert.notEqual(entriesProblem(data), null, `field ${field}`);
+  }
+});
+
+test('a request of the v2 API that names a member, or a version, has to say what it is, bare or in an envelope', () => {
+  for (const [path, val] of [
+    ['/0/members/5/attributes', '{'],
+    ['/0/members/5/attributes', '[]'],
+    ['/0/version', 'three'],
+  ] as const) {
+    const v2 = new Request({ id: 9n, method: 'PUT', path, val });
+    assert.notEqual(entriesProblem(encodeRequest(v2)), null, val);
+    assert.notEqual(entriesProblem(request({ v2 })), null, val);
+  }
+  const elsewhere = new Request({ id: 9n, method: 'PUT', path: '/1/x', val: '{' });
+  assert.equal(entriesProblem(encodeRequest(elsewhere)), null, 'keys of the v2 API are of no concern');
+});
+
 test('an entry without a request, or of a kind that is not known, is refused', () => {
   assert.equal(entriesProblem(request({})), 'an entry without a request');
   // Field 999, length-delimited, empty.

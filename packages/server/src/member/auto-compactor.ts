@@ -1,6 +1,9 @@
 /**
  * Compacts by itself, on the leader: so many revisions are kept (looked at every five minutes), or the history of so much
  * time (sampled ten times per interval). (Intervals as etcd's, see etcd's compactor package.)
+ *
+ * Invariants: one compaction is under way at a time; each reaches further than the one before; there are as many samples as a
+ * period needs, and no more.
  */
 import type { InternalError } from '@etcd/api';
 import { INTERNAL_ERRORS } from '@etcd/api';
@@ -126,6 +129,7 @@ class RevisionPolicy implements Policy {
   }
 
   compacted(revision: number): void {
+    assert(revision > this.#last, 'auto compaction: behind the one before');
     this.#last = revision;
   }
 }
@@ -155,6 +159,7 @@ class PeriodicPolicy implements Policy {
   sample(revision: number): void {
     this.#samples.push(revision);
     if (this.#samples.length > this.#maxSamples) this.#samples = this.#samples.slice(1);
+    assert(this.#samples.length <= this.#maxSamples, 'auto compaction: more samples than a period has');
   }
 
   due(_revision: number, nowMs: number): number | null {
@@ -166,6 +171,7 @@ class PeriodicPolicy implements Policy {
   }
 
   compacted(revision: number, nowMs: number): void {
+    assert(revision > this.#lastRevision, 'auto compaction: behind the one before');
     this.#lastRevision = revision;
     this.#lastSuccessMs = nowMs;
   }

@@ -6,8 +6,12 @@
  *   propose ──> RaftLoop ──> log ──> Applier ──> store, lessor, alarms, membership ──> waiter
  *   read    ──> LinearizableReads ──> RaftLoop ──> reader
  *
- * Invariants: what is applied is committed; who decides about leases leads, as far as this member knows; nobody waits for anything
- * when the member has stopped.
+ * Invariants:
+ *  - what is applied is committed, and in the order of the log;
+ *  - who decides about leases leads, as far as this member knows;
+ *  - who is added to the membership, or removed, is so in raft;
+ *  - the member is ready once, and not when it has stopped;
+ *  - nobody waits for anything when the member has stopped.
  */
 import { INTERNAL_ERRORS } from '@etcd/api';
 import { AlarmAction, AlarmRequest, AlarmType } from '@etcd/api/etcdserverpb';
@@ -103,6 +107,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   #confState: ConfState;
   #isHeldBackTimerSet = false;
   readonly #appliedWaiters: AppliedWaiters;
+  #isReady = false;
   #isStopped = false;
 
   constructor(options: EtcdServerOptions) {
@@ -216,7 +221,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       propose: this.proposals.proposeOwn,
       proposeV2: (encode, waiter) => this.proposals.proposeV2(encode, waiter),
       read: (reader) => this.read(reader),
-      onPublished: () => options.onReady(),
+      onPublished: () => this.#onPublished(),
       followVersion: () => this.#storageVersion.follow(),
       onKept: (isKept) => metrics.handles.clusterVersionKept.set(isKept ? 1 : 0),
     });
@@ -315,6 +320,14 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
         this.#compactor?.start();
       });
     });
+  }
+
+  #onPublished(): void {
+    assert(!this.#isReady, 'member: ready twice');
+    // What was about to be applied when the stop began is applied still.
+    if (this.#isStopped) return;
+    this.#isReady = true;
+    this.#options.onReady();
   }
 
   #onCorruptStart(problem: string): void {
@@ -633,8 +646,23 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   onMemberChange(effect: ConfChangeEffect): void {
+    this.#assertKnownToRaft(effect);
     this.#link.onMemberChange(effect);
     if (effect.kind === 'added') this.#keeper.onMemberAdded();
+  }
+
+  #assertKnownToRaft(effect: ConfChangeEffect): void {
+    if (effect.kind === 'ignored') return;
+    const { voters, learners } = this.#confState;
+    if (effect.kind === 'removed') {
+      const { id } = effect;
+      return assert(
+        !voters.includes(id) && !learners.includes(id),
+        'member: removed, and still known to raft',
+      );
+    }
+    const { id, isLearner } = effect.member;
+    assert((isLearner ? learners : voters).includes(id), 'member: one that raft does not know as what it is');
   }
 
   onFirstCommitInTerm(): void {

@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LeaseGrantRequest, PutRequest } from '@etcd/api/etcdserverpb';
+import { MessageType } from '@etcd/api/raftpb';
 import { parseMembers } from '@etcd/storage/membership';
+import { BootWorld } from '../boot/testing/boot-world.ts';
 import type { PeerRequest, PeerResponse } from '../peer/index.ts';
 import { answerPeerRequest } from './peer-answers.ts';
+import { AgreeingPeer } from './testing/agreeing-peer.ts';
 import { SingleMember } from './testing/single-member.ts';
 
 const text = ({ body }: PeerResponse): string => Buffer.from(body).toString();
@@ -90,5 +93,98 @@ test('a lease is renewed and described by the leader, and one that is not there 
   assert.equal(look(5).status, 200);
   assert.equal(look(6).status, 404);
   assert.equal(ask(member, 'POST', '/leases/internal').status, 400, 'no request in it');
+  member.stop();
+});
+
+/** A member of two that follows. */
+async function follower(): Promise<{ readonly member: SingleMember; readonly peer: AgreeingPeer }> {
+  const two = '--initial-cluster=m1=http://localhost:2380,m2=http://m2:2380';
+  const member = await SingleMember.startIn(await BootWorld.create([two]));
+  const { clock } = member.world;
+  assert.ok(clock.advanceUntil(() => member.server.membership.members().length === 2, 5000));
+  const peer = new AgreeingPeer(member);
+  assert.ok(clock.advanceUntil(() => member.isReady, 20_000));
+  member.ask('leaseGrant', new LeaseGrantRequest({ id: 5n, ttl: 30 }));
+  peer.lead();
+  clock.advance(10);
+  assert.equal(member.server.leader, peer.id);
+  return { member, peer };
+}
+
+const renewal = (id: number): Partial<PeerRequest> => ({ body: Buffer.from([8, id]) });
+const lookup = (id: number): Partial<PeerRequest> => ({ body: Buffer.from([10, 2, 8, id]) });
+
+test('a member that does not lead renews no lease, describes none and promotes nobody', async () => {
+  const { member } = await follower();
+  for (const [path, body, status, reason] of [
+    ['/leases', renewal(5), 400, 'not a primary lessor'],
+    ['/leases', renewal(6), 400, 'not a primary lessor'],
+    ['/leases/internal', lookup(5), 500, 'not a primary lessor'],
+    ['/members/promote/12345', {}, 500, 'Internal Server Error'],
+  ] as const) {
+    const answer = ask(member, 'POST', path, body);
+    assert.equal(answer.status, status, path);
+    assert.ok(text(answer).includes(reason), text(answer));
+  }
+  member.stop();
+});
+
+test('what depends on entries that are committed and not applied waits for them, up to a second', async () => {
+  const member = await SingleMember.start();
+  const { server, world } = member;
+  const answers: number[] = [];
+  // What is proposed now is committed in a turn to come.
+  member.propose('leaseGrant', new LeaseGrantRequest({ id: 9n, ttl: 30 }));
+  const renew = (): void =>
+    answerPeerRequest(server, { method: 'POST', path: '/leases', ...renewal(9) }, ({ status }) =>
+      answers.push(status),
+    );
+  renew();
+  world.clock.advance(100);
+  renew();
+  world.clock.advance(100);
+  assert.deepEqual(answers, [404, 200], 'what was not even committed is not waited for');
+  Object.defineProperty(server, 'committedIndex', { get: () => server.appliedIndex + 1, configurable: true });
+  renew();
+  world.clock.advance(999);
+  assert.equal(answers.length, 2);
+  world.clock.advance(1);
+  assert.deepEqual(answers.slice(2), [408]);
+  Reflect.deleteProperty(server, 'committedIndex');
+  member.stop();
+});
+
+test('while a quorum can not be reached no lease is renewed, and nothing is said of a downgrade', async () => {
+  const { member, peer } = await follower();
+  const { clock } = member.world;
+  // It leads again, and the other falls silent before it can confirm that.
+  peer.send({ type: MessageType.MsgTimeoutNow });
+  assert.ok(clock.advanceUntil(() => member.server.isLeader && member.server.lessor.isPrimary, 20_000));
+  peer.isThere = false;
+  const statuses: number[] = [];
+  const collect = ({ status }: PeerResponse): void => void statuses.push(status);
+  answerPeerRequest(member.server, { method: 'POST', path: '/leases', ...renewal(5) }, collect);
+  answerPeerRequest(member.server, { method: 'POST', path: '/leases/internal', ...lookup(5) }, collect);
+  answerPeerRequest(member.server, { method: 'GET', path: '/downgrade/enabled' }, collect);
+  clock.advance(100);
+  assert.deepEqual(statuses, []);
+  clock.advance(20_000);
+  assert.deepEqual(statuses.toSorted(), [400, 500, 500]);
+  member.stop();
+});
+
+test('a request without a body, or with one of another message, is a bad request', async () => {
+  const member = await SingleMember.start();
+  for (const [method, path, more] of [
+    ['POST', '/leases/internal', {}],
+    ['POST', '/leases/internal', { body: Buffer.from([0x0a, 0x7f]) }],
+    ['POST', '/leases', { body: Buffer.from([0x08]) }],
+    ['GET', '/members/hashkv', {}],
+    ['GET', '/members/hashkv', { body: Buffer.from('{"revision":1.5}') }],
+    ['GET', '/members/hashkv', { body: Buffer.from('{"revision":9007199254740993}') }],
+    ['GET', '/members/hashkv', { body: Buffer.from('{"revision":null}') }],
+  ] as const) {
+    assert.equal(ask(member, method, path, more).status, 400, `${path} ${JSON.stringify(more)}`);
+  }
   member.stop();
 });

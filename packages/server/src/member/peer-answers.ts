@@ -1,6 +1,8 @@
 /**
  * What a member answers other members, and tools, on its peer URLs besides raft's own messages: who belongs to the cluster, the
- * leases' life when it leads, hashes to compare, its release.
+ * leases' life when it leads, hashes to compare, its release. Whoever asks may be anybody who reaches the port, and may send anything.
+ *
+ * Invariants: every request is answered, once; what is said of leases is said by a member that leads, for sure.
  */
 import { DecodeError, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import {
@@ -14,6 +16,7 @@ import {
   encodeLeaseInternalResponse,
   LeaseInternalResponse,
 } from '@etcd/api/leasepb';
+import { assert } from '@etcd/base';
 import { formatId, type Member, membersJson } from '@etcd/storage/membership';
 import { IMPLEMENTATION_HEADER } from '../boot/index.ts';
 import { leaseTimeToLive } from '../cluster/index.ts';
@@ -35,7 +38,13 @@ const CATCH_UP_MS = 1000;
 
 const { ErrLeaseNotFound, ErrNotPrimary } = INTERNAL_ERRORS.lease;
 
-export function answerPeerRequest(server: EtcdServer, request: PeerRequest, respond: Respond): void {
+export function answerPeerRequest(server: EtcdServer, request: PeerRequest, done: Respond): void {
+  let isAnswered = false;
+  const respond: Respond = (response) => {
+    assert(!isAnswered, 'peer answers: answered twice');
+    isAnswered = true;
+    done(response);
+  };
   const mark = request.path.indexOf('?');
   const path = mark < 0 ? request.path : request.path.slice(0, mark);
   if (path.startsWith(PROMOTE_PREFIX))
@@ -92,7 +101,8 @@ function hashKv(server: EtcdServer, { body, headers }: PeerRequest, respond: Res
   if (!server.store.isReady) return respond(failure(503, 'a snapshot is being restored'));
   server.store.hashes.hashByRevThen(revision, (error, found, currentRevision) => {
     if (error !== null) return respond(failure(400, error.message));
-    const { hash, compactRevision, revision: hashRevision } = found!;
+    assert(found !== null, 'peer answers: neither a hash nor an error');
+    const { hash, compactRevision, revision: hashRevision } = found;
     const answer = {
       header: { cluster_id: 0, member_id: 0, revision: currentRevision, raft_term: server.term },
       hash,

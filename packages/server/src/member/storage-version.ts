@@ -1,6 +1,8 @@
 /**
  * The database follows the version of the cluster: up at once; down only when nothing is left in the log that the older release would
  * not read, so that a database that says it is for that release can be given to it.
+ *
+ * Invariant: the database is lowered behind a snapshot of the log, one at a time, to what the cluster's version is by then.
  */
 import { assert } from '@etcd/base';
 import { compareVersions, type SemanticVersion } from '@etcd/storage/membership';

@@ -1,9 +1,10 @@
 /** A machine on which a member can be started from nothing, or from what a former run has left, for tests: simulated clock and disk. */
+import type { Message } from '@etcd/api/raftpb';
 import { SeededRandom, SILENT_LOGGER } from '@etcd/base';
 import { type DiskOperation, SimClock, SimDisk, type SimDiskOptions } from '@etcd/testing';
 import { type Config, loadConfig } from '../../config/index.ts';
 import { Metrics } from '../../metrics/index.ts';
-import type { PeerNetwork, PeerRequest, PeerResponse } from '../../peer/index.ts';
+import type { PeerHost, PeerNetwork, PeerRequest, PeerResponse } from '../../peer/index.ts';
 import { bootstrap, type MemberParts } from '../bootstrap.ts';
 import type { Discover } from '../founding.ts';
 
@@ -14,13 +15,20 @@ class TestNetwork implements PeerNetwork {
   readonly did: string[] = [];
   /** By URL of a peer: its answer to a request; null: none. */
   readonly answers = new Map<string, (request: PeerRequest) => PeerResponse | null>();
+  /** Members that are connected, and since when. */
+  readonly connectedMs = new Map<bigint, number>();
+  /** Told of what the member sends, in a turn of its own. */
+  onMessage: (message: Message) => void = () => {};
+  host: PeerHost | null = null;
   readonly #clock: SimClock;
 
   constructor(clock: SimClock) {
     this.#clock = clock;
   }
 
-  start(): void {}
+  start(host: PeerHost): void {
+    this.host = host;
+  }
   stop(): void {}
   addPeer(id: bigint): void {
     this.did.push(`add ${id.toString(16)}`);
@@ -29,10 +37,12 @@ class TestNetwork implements PeerNetwork {
   removePeer(id: bigint): void {
     this.did.push(`remove ${id.toString(16)}`);
   }
-  send(): void {}
+  send(messages: readonly Message[]): void {
+    for (const message of messages) this.#clock.defer(() => this.onMessage(message));
+  }
   sendSnapshot(): void {}
-  activeSinceMs(): number | null {
-    return null;
+  activeSinceMs(id: bigint): number | null {
+    return this.connectedMs.get(id) ?? null;
   }
 
   request(

@@ -12,6 +12,8 @@ export class SingleMember {
   readonly server: EtcdServer;
   readonly fatal: Error[];
   isReady = false;
+  /** How often it was told that it does not belong to its cluster any more. */
+  removedCount = 0;
 
   private constructor(world: BootWorld, parts: Awaited<ReturnType<BootWorld['boot']>>) {
     this.world = world;
@@ -38,34 +40,42 @@ export class SingleMember {
         this.isReady = true;
       },
       onFatal: (error) => this.fatal.push(error),
-      onRemoved: () => {},
+      onRemoved: () => this.removedCount++,
     });
   }
 
   /** Starts it, and waits until it is ready. */
   static async start(flags: readonly string[] = [], disk: SimDisk | null = null): Promise<SingleMember> {
     const world = await BootWorld.create(flags, disk);
+    const member = await SingleMember.startIn(world);
+    world.clock.advanceUntil(() => member.isReady || member.fatal.length > 0, 60_000);
+    return member;
+  }
+
+  /** Starts it, in a world that the test has prepared. */
+  static async startIn(world: BootWorld): Promise<SingleMember> {
     const member = new SingleMember(world, await world.boot());
     member.server.start();
-    world.clock.advanceUntil(() => member.isReady || member.fatal.length > 0, 60_000);
     return member;
   }
 
   /** Proposes, and waits for what comes of it. */
   ask<K extends Kind>(kind: K, request: RequestOf<K>): ResultOf<K> | InternalError | null {
-    let outcome: ResultOf<K> | InternalError | null = null;
+    const outcomes = this.propose(kind, request);
+    this.world.clock.advanceUntil(() => outcomes.length > 0, 60_000);
+    return outcomes[0] ?? null;
+  }
+
+  /** Proposes; what comes of it will be in the list. */
+  propose<K extends Kind>(kind: K, request: RequestOf<K>): (ResultOf<K> | InternalError)[] {
+    const outcomes: (ResultOf<K> | InternalError)[] = [];
     this.server.proposals.propose(kind, request, NO_IDENTITY, {
       kind,
       request: null,
-      onApplied: (result: ResultOf<K>) => {
-        outcome = result;
-      },
-      onFailed: (error) => {
-        outcome = error;
-      },
+      onApplied: (result: ResultOf<K>) => outcomes.push(result),
+      onFailed: (error) => outcomes.push(error),
     });
-    this.world.clock.advanceUntil(() => outcome !== null, 60_000);
-    return outcome;
+    return outcomes;
   }
 
   /** An orderly end; true when everything is closed. */
