@@ -129,3 +129,29 @@ test('lines can go to a file', () => {
   assert.equal(stderr, '');
   assert.equal(lines(fs.readFileSync(file, 'utf8')).at(-1)!['msg'], 'failed to start etcd');
 });
+
+test('a configuration that is only to be checked starts nothing, and says all that is wrong', () => {
+  const right = etcd(['--check-config', '--name=a', '--data-dir=checked']);
+  assert.equal(right.status, 0);
+  assert.equal(right.stdout, 'the configuration is valid\n');
+  assert.equal(fs.existsSync(path.join(root, 'checked')), false);
+  const files = etcd(['--check-config', '--cert-file=/nonexistent.pem', '--key-file=/nonexistent.key']);
+  assert.equal(files.status, 1);
+  assert.equal(files.stdout, '');
+  assert.match(
+    String(lines(files.stderr).at(-1)!['error']),
+    /^client TLS: open \/nonexistent\.\w+: no such file/,
+  );
+  fs.writeFileSync(path.join(root, 'wrong.yml'), 'max-wals: x\nheartbeat-interval: 0\n');
+  const wrong = etcd(['--check-config', '--config-file=wrong.yml']);
+  assert.equal(wrong.status, 1);
+  assert.deepEqual(
+    lines(wrong.stderr)
+      .filter(({ msg }) => msg === 'failed to verify flags')
+      .map(({ error }) => error),
+    [
+      'wrong.yml:1: invalid value "x" for max-wals: parse error',
+      'wrong.yml:2: --heartbeat-interval must be >0 (set to 0ms)',
+    ],
+  );
+});

@@ -72,7 +72,7 @@ async function main(args: readonly string[]): Promise<void> {
     case 'refused':
       return refuse(args, request.error, request.notices);
     case 'run':
-      return await run(args, request);
+      return request.isCheck ? await check(request) : await run(args, request);
   }
 }
 
@@ -81,6 +81,17 @@ async function runCommand(args: readonly string[]): Promise<void> {
   const { Io, runProgram } = await import('@etcd/host/cli');
   const { PROXY_COMMANDS } = await import('@etcd/proxy/commands');
   process.exit(await runProgram(PROXY_COMMANDS, args, new Io()));
+}
+
+/** Says whether a member could be started, and exits as a start would. */
+async function check({ config, notices }: StartRequest & { kind: 'run' }): Promise<void> {
+  const { fileProblems } = await import('./check-config.ts');
+  const logger = newLogger('info', defaultLogSink(clock)).child({ caller: 'server/main' });
+  for (const { level, message, fields } of notices) logger[level](message, fields);
+  const problems = await fileProblems(config, { clock, logger });
+  for (const error of problems) logger.warn('failed to verify flags', { error });
+  if (problems.length > 0) process.exitCode = 1;
+  else print('the configuration is valid\n');
 }
 
 async function run(args: readonly string[], request: StartRequest & { kind: 'run' }): Promise<void> {
@@ -150,21 +161,21 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
   lifecycle.die(MEMBER_FAILED, { error });
 }
 
-/** One line for whoever started the program, in the form that etcd gives it. */
+/** A line for each mistake, for whoever started the program, in the form that etcd gives it. */
 function refuse(
   args: readonly string[],
   error: ConfigError,
   notices: (StartRequest & { kind: 'refused' })['notices'],
 ): void {
   process.exitCode = error.exitCode;
-  if (error.code !== 'invalid') {
-    process.stderr.write(`${error.message}\n`);
-    return;
-  }
+  // What the flag parser says is no line of the log; nor is a URL of a file that is none.
+  for (const { code, message } of error.all) if (code !== 'invalid') process.stderr.write(`${message}\n`);
+  const invalid = error.all.filter(({ code }) => code === 'invalid');
+  if (invalid.length === 0) return;
   const logger = newLogger('info', defaultLogSink(clock)).child({ caller: 'server/main' });
   for (const { level, message, fields } of notices) logger[level](message, fields);
   logger.info('Running: ', { args: ['etcd', ...maskArguments(args)] });
-  logger.warn('failed to verify flags', { error });
+  for (const each of invalid) logger.warn('failed to verify flags', { error: each });
 }
 
 /** A reader that has seen enough (`etcd --help | head`) is no failure. */

@@ -4,13 +4,14 @@
  * those that etcd lacks (it starts with such a value and then misbehaves) have words of our own.
  */
 import { isIP } from 'node:net';
-import { type EtcdUrl, isUnixUrl, splitHostPort, urlTexts } from '@etcd/base';
+import { assert, type EtcdUrl, isUnixUrl, splitHostPort, urlTexts } from '@etcd/base';
 import { clampToSafeNumber, formatGoDuration, parseGoDuration, parseGoInteger } from '@etcd/host/args';
 import { LOG_LEVEL_NAMES, type LogLevelName } from '@etcd/host/logging';
 import type { AutoCompaction, Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { buildDiscovery, registeredIdentity } from './discovery-config.ts';
 import type { FlagSet } from './flag-set.ts';
+import type { Problems } from './problems.ts';
 import { buildTls, type TlsConfig } from './tls-config.ts';
 
 /** A thing worth a log line, found before there is a logger. */
@@ -65,15 +66,14 @@ export interface DerivedUrls {
   readonly initialCluster: string;
 }
 
-/** What flags, or a file in their place, decide. */
-export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]): Omit<Config, 'verify'> {
-  checkLogging(flags);
-  checkUrls(flags, urls, notices);
-  const founding = foundingConfig(flags, urls);
-  checkTiming(flags);
-  checkNumbers(flags);
-  const autoCompaction = buildAutoCompaction(flags, notices);
-  checkFeatureGates(flags, notices);
+/** What flags, or a file in their place, decide. All mistakes go to `problems`; throws where there are some. */
+export function buildConfig(
+  flags: FlagSet,
+  urls: DerivedUrls,
+  notices: Notice[],
+  problems: Problems,
+): Omit<Config, 'verify'> {
+  const { founding, autoCompaction, tls } = checkedParts(flags, urls, notices, problems);
   const name = flags.string('name');
   const logOutputs = flags.strings('log-outputs');
   return {
@@ -87,7 +87,7 @@ export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]
     listenMetricsUrls: flags.urls('listen-metrics-urls'),
     ...urls,
     socketReusePort: flags.bool('socket-reuse-port'),
-    tls: tlsConfig(flags, notices),
+    tls,
 
     ...founding,
     forceNewCluster: flags.bool('force-new-cluster'),
@@ -140,6 +140,32 @@ export function buildConfig(flags: FlagSet, urls: DerivedUrls, notices: Notice[]
   };
 }
 
+interface CheckedParts {
+  readonly founding: FoundingConfig;
+  readonly autoCompaction: AutoCompaction | null;
+  readonly tls: TlsConfig;
+}
+
+/** All checks, in the order of etcd. */
+function checkedParts(
+  flags: FlagSet,
+  urls: DerivedUrls,
+  notices: Notice[],
+  problems: Problems,
+): CheckedParts {
+  checkLogging(flags, problems);
+  checkUrls(flags, urls, notices, problems);
+  const founding = problems.attempt(() => foundingConfig(flags, urls));
+  problems.attempt(() => checkTiming(flags));
+  checkNumbers(flags, problems);
+  const autoCompaction = problems.attempt(() => buildAutoCompaction(flags, notices));
+  problems.attempt(() => checkFeatureGates(flags, notices));
+  const tls = problems.attempt(() => tlsConfig(flags, notices));
+  problems.throwIfAny();
+  assert(founding !== undefined && autoCompaction !== undefined && tls !== undefined, 'config: all is well');
+  return { founding, autoCompaction, tls };
+}
+
 type FoundingConfig = Pick<
   Config,
   'initialCluster' | 'initialClusterState' | 'initialClusterToken' | 'discovery'
@@ -172,19 +198,25 @@ function accessConfig(flags: FlagSet): AccessConfig {
   };
 }
 
-function checkLogging(flags: FlagSet): void {
+function checkLogging(flags: FlagSet, problems: Problems): void {
   const logger = flags.string('logger');
-  if (logger === 'capnslog') refuse('--logger=capnslog is removed in v3.5');
-  if (logger !== 'zap') refuse(`unknown logger option ${JSON.stringify(logger)}`);
+  problems.attempt(() => {
+    if (logger === 'capnslog') refuse('--logger=capnslog is removed in v3.5');
+    if (logger !== 'zap') refuse(`unknown logger option ${JSON.stringify(logger)}`);
+  });
   const outputs = flags.strings('log-outputs');
-  if (outputs.length > 1 && outputs.includes('default')) {
-    refuse('multi logoutput for "default" is not supported yet');
-  }
-  logLevel(flags);
+  problems.attempt(() => {
+    if (outputs.length > 1 && outputs.includes('default')) {
+      refuse('multi logoutput for "default" is not supported yet');
+    }
+  });
+  problems.attempt(() => logLevel(flags));
   const format = flags.string('log-format');
-  if (format !== '' && format !== 'json' && format !== 'console') {
-    refuse(`unknown log format: ${format}, supported values json, console`);
-  }
+  problems.attempt(() => {
+    if (format !== '' && format !== 'json' && format !== 'console') {
+      refuse(`unknown log format: ${format}, supported values json, console`);
+    }
+  });
 }
 
 function logLevel(flags: FlagSet): LogLevelName {
@@ -194,34 +226,41 @@ function logLevel(flags: FlagSet): LogLevelName {
   return level ?? refuse(`unrecognized level: ${JSON.stringify(text)}`);
 }
 
-function checkUrls(flags: FlagSet, urls: DerivedUrls, notices: Notice[]): void {
-  const listenPeer = flags.urls('listen-peer-urls');
+function checkUrls(flags: FlagSet, urls: DerivedUrls, notices: Notice[], problems: Problems): void {
   const listenClient = flags.urls('listen-client-urls');
   const listenHttp = flags.urls('listen-client-http-urls');
-  const listenMetrics = flags.urls('listen-metrics-urls');
-  checkBindUrls(listenPeer);
-  checkBindUrls(listenClient);
-  checkBindUrls(listenHttp);
+  for (const name of LISTEN_FLAGS) problems.attempt(() => checkBindUrls(flags.urls(name)));
   if (listenHttp.length === 0) {
     notices.push({
       level: 'warn',
       message: 'Running http and grpc server on single port. This is not recommended for production.',
     });
   }
-  checkBindUrls(listenMetrics);
-  checkAdvertised('--initial-advertise-peer-urls', urls.initialAdvertisePeerUrls, '"host:port"');
+  problems.attempt(() =>
+    checkAdvertised('--initial-advertise-peer-urls', urls.initialAdvertisePeerUrls, '"host:port"'),
+  );
   const forms = 'in the format "host:port", "unix:/path/to/socket" or "unixs:/path/to/socket"';
-  checkAdvertised('--advertise-client-urls', urls.advertiseClientUrls, forms);
-  if (urls.advertiseClientUrls.length === 0) {
-    refuse('--advertise-client-urls is required when --listen-client-urls is set explicitly');
-  }
+  problems.attempt(() => checkAdvertised('--advertise-client-urls', urls.advertiseClientUrls, forms));
+  problems.attempt(() => {
+    if (urls.advertiseClientUrls.length === 0) {
+      refuse('--advertise-client-urls is required when --listen-client-urls is set explicitly');
+    }
+  });
   const shared = listenHttp.find((url) => listenClient.some((other) => other.host === url.host));
-  if (shared !== undefined) {
+  problems.attempt(() => {
+    if (shared === undefined) return;
     refuse(
       `cannot bind both --listen-client-urls and --listen-client-http-urls on the same url ${shared.text}`,
     );
-  }
+  });
 }
+
+const LISTEN_FLAGS = [
+  'listen-peer-urls',
+  'listen-client-urls',
+  'listen-client-http-urls',
+  'listen-metrics-urls',
+] as const;
 
 /** A place to listen on is an address of this machine, never a name that somebody else decides about. */
 function checkBindUrls(urls: readonly EtcdUrl[]): void {
@@ -267,24 +306,29 @@ function checkTiming(flags: FlagSet): void {
   }
 }
 
-function checkNumbers(flags: FlagSet): void {
+function checkNumbers(flags: FlagSet, problems: Problems): void {
+  const check = (isRight: boolean, message: () => string): void => {
+    if (!isRight) problems.attempt(() => refuse(message()));
+  };
   for (const name of NEVER_NEGATIVE_MS) {
     const durationMs = flags.number(name);
-    if (durationMs < 0) refuse(`--${name} must be >=0 (set to ${formatGoDuration(durationMs)})`);
+    check(durationMs >= 0, () => `--${name} must be >=0 (set to ${formatGoDuration(durationMs)})`);
   }
   for (const name of NEVER_NEGATIVE_COUNT) {
     const count = flags.number(name);
-    if (count < 0) refuse(`--${name} must be >=0 (set to ${count})`);
+    check(count >= 0, () => `--${name} must be >=0 (set to ${count})`);
   }
   const hashCheckMs = flags.number('compact-hash-check-time');
-  if (hashCheckMs <= 0) {
-    refuse(`--compact-hash-check-time must be >0 (set to ${formatGoDuration(hashCheckMs)})`);
-  }
+  check(
+    hashCheckMs > 0,
+    () => `--compact-hash-check-time must be >0 (set to ${formatGoDuration(hashCheckMs)})`,
+  );
   const requestBytes = flags.number('max-request-bytes');
-  if (requestBytes === 0) refuse('--max-request-bytes must be >0 (set to 0)');
-  if (requestBytes > MAX_REQUEST_BYTES) {
-    refuse(`--max-request-bytes must be at most ${MAX_REQUEST_BYTES} (set to ${requestBytes})`);
-  }
+  check(requestBytes > 0, () => '--max-request-bytes must be >0 (set to 0)');
+  check(
+    requestBytes <= MAX_REQUEST_BYTES,
+    () => `--max-request-bytes must be at most ${MAX_REQUEST_BYTES} (set to ${requestBytes})`,
+  );
 }
 
 function checkFeatureGates(flags: FlagSet, notices: Notice[]): void {

@@ -14,10 +14,18 @@ export type ConfigErrorCode = 'usage' | 'file-url' | 'invalid';
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly code: ConfigErrorCode;
+  /** The other mistakes of the same configuration, in the order in which they were found. */
+  readonly others: readonly ConfigError[];
 
-  constructor(code: ConfigErrorCode, message: string) {
+  constructor(code: ConfigErrorCode, message: string, others: readonly ConfigError[] = []) {
     super(message);
     this.code = code;
+    this.others = others;
+  }
+
+  /** This and all others. */
+  get all(): readonly ConfigError[] {
+    return [this, ...this.others];
   }
 
   get exitCode(): 1 | 2 {

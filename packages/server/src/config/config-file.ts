@@ -8,14 +8,25 @@ import type { FlagSpec } from './flag-spec.ts';
 import { FILE_SETTINGS, FLAG_TABLE } from './flag-table.ts';
 import { LEGACY_FLAGS } from './legacy-flags.ts';
 
-/** Parses the text of a file into plain objects; rejects with a message that says what is wrong and where. */
-export type DocumentParser = (text: string) => Promise<unknown>;
+export interface ParsedDocument {
+  /** Plain objects. */
+  readonly value: unknown;
+  /** By key, with dots between levels: the line on which it stands. */
+  readonly lines: ReadonlyMap<string, number>;
+}
+
+/** Rejects with a message that says what is wrong and where, a line of it for each mistake. */
+export type DocumentParser = (text: string) => Promise<ParsedDocument>;
 
 export interface FileSettings {
   /** Texts by the name of the flag or old spelling. */
   readonly texts: ReadonlyMap<string, string>;
   /** Keys that nothing reads. */
   readonly unknownKeys: readonly string[];
+  /** Where the flag or old spelling stands: `path:line`, or the path. */
+  readonly placeOf: (name: string) => string;
+  /** Values of the wrong type. */
+  readonly problems: readonly ConfigError[];
 }
 
 /** Sections lie inside each other at most this deep (`discovery-config.client.secure.cert`). */
@@ -26,25 +37,27 @@ export async function readConfigFile(
   text: string,
   parse: DocumentParser,
 ): Promise<FileSettings> {
-  let document: unknown;
-  try {
-    document = await parse(text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new ConfigError('invalid', `error converting YAML to JSON: ${path}: ${reason}`);
-  }
+  const document = await parseWith(parse, path, text);
   const texts = new Map<string, string>();
+  const places = new Map<string, string>();
   const unknownKeys: string[] = [];
-  if (document === null || document === undefined) return { texts, unknownKeys };
-  if (!isSection(document)) throw new ConfigError('invalid', `${path}: not a map of settings`);
+  const problems: ConfigError[] = [];
+  const placeOf = (name: string): string => places.get(name) ?? path;
+  const { value: top, lines } = document;
+  const result = { texts, unknownKeys, placeOf, problems };
+  if (top === null || top === undefined) return result;
+  if (!isSection(top)) throw new ConfigError('invalid', `${path}: not a map of settings`);
   const visit = (section: Readonly<Record<string, unknown>>, prefix: string, depth: number): void => {
     for (const [name, value] of Object.entries(section)) {
       const key = prefix + name;
+      const line = lines.get(key);
+      const place = line === undefined ? path : `${path}:${line}`;
       const target = NAMES_BY_KEY.get(key);
       if (target !== undefined) {
+        places.set(target.name, place);
         const flagText = flagTextOf(target, value);
-        if (flagText === undefined) throw wrongType(path, key, target);
-        if (flagText !== null) texts.set(target.name, flagText);
+        if (flagText === undefined) problems.push(wrongType(place, key, target));
+        else if (flagText !== null) texts.set(target.name, flagText);
       } else if (isSection(value) && depth < MAX_DEPTH) {
         visit(value, `${key}.`, depth + 1);
       } else {
@@ -52,8 +65,20 @@ export async function readConfigFile(
       }
     }
   };
-  visit(document, '', 1);
-  return { texts, unknownKeys };
+  visit(top, '', 1);
+  return result;
+}
+
+async function parseWith(parse: DocumentParser, path: string, text: string): Promise<ParsedDocument> {
+  try {
+    return await parse(text);
+  } catch (error) {
+    const reasons = (error instanceof Error ? error.message : String(error)).split('\n');
+    const [first, ...others] = reasons.map(
+      (reason) => new ConfigError('invalid', `error converting YAML to JSON: ${path}: ${reason}`),
+    );
+    throw new ConfigError('invalid', first!.message, others);
+  }
 }
 
 interface Target {
@@ -97,9 +122,9 @@ function integerText(value: number | bigint): string {
   return typeof value === 'number' && Number.isInteger(value) ? BigInt(value).toString() : String(value);
 }
 
-function wrongType(path: string, key: string, { spec }: Target): ConfigError {
+function wrongType(place: string, key: string, { spec }: Target): ConfigError {
   const wanted = spec === null || spec.kind === 'bool' ? 'true or false' : `a value of type ${spec.kind}`;
-  return new ConfigError('invalid', `${path}: ${key} must be ${wanted}`);
+  return new ConfigError('invalid', `${place}: ${key} must be ${wanted}`);
 }
 
 function isSection(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -142,7 +142,7 @@ const SAMPLES: readonly Sample[] = [
 ];
 
 /** `--logger` has one value only; the others are asked for before there is a configuration. */
-const WITHOUT_FIELD = new Set(['logger', 'config-file', 'version', 'discovery-fallback']);
+const WITHOUT_FIELD = new Set(['logger', 'config-file', 'version', 'check-config', 'discovery-fallback']);
 
 /** A value that is not the default, of flags whose value nobody looks at. */
 const OTHER_VALUE: Readonly<Partial<Record<FlagKind, string>>> = {

@@ -13,7 +13,7 @@ import { IMPLEMENTATION_VERSION, versionText } from './version.ts';
 
 /** The flags of etcd 3.7.3, and ours. */
 const ETCD_FLAG_COUNT = 128;
-const OWN_FLAGS = ['auth-min-password-length', 'max-cluster-version'];
+const OWN_FLAGS = ['auth-min-password-length', 'check-config', 'max-cluster-version'];
 /** Those of earlier releases that still act under their name. */
 const OLD_FLAGS = ['discovery', 'discovery-proxy'];
 

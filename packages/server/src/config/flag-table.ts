@@ -534,6 +534,13 @@ const OTHER: readonly Row[] = [
     'YAML or JSON file with the configuration; flags and environment are then ignored.',
     { configKey: null },
   ],
+  [
+    'check-config',
+    'bool',
+    'false',
+    'Check flags, environment or file, and certificates; print what is wrong, and start nothing.',
+    { configKey: null },
+  ],
   ['version', 'bool', 'false', 'Print the version and exit.', { configKey: null }],
 ];
 

@@ -15,6 +15,8 @@ export function helpText(): string {
     '  etcd --version               Print the version and exit.',
     '  etcd --help, etcd -h         Print this text and exit.',
     '  etcd --config-file <path>    Start a member with the settings of a YAML or JSON file.',
+    '  etcd --check-config …        Say whether a member could be started like this, and start nothing.',
+    '  etcd gateway, etcd grpc-proxy  See etcd gateway --help, etcd grpc-proxy --help.',
     '',
     ...wrap(
       'A flag is written --name value, --name=value or with a single dash; booleans may stand alone. Every flag has ' +

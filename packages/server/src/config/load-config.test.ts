@@ -500,8 +500,8 @@ test('a file that can not be used is refused with its path and what is wrong', a
     ['a: [', /error converting YAML to JSON: \/etc\/etcd.yml: /],
     ['x: &a [1]\ny: [*a, *a]\npre-vote: *a', /pre-vote must be true or false/],
     ['- 1', /\/etc\/etcd.yml: not a map of settings/],
-    ['pre-vote: 3', /\/etc\/etcd.yml: pre-vote must be true or false/],
-    ['name: [1, 2]', /\/etc\/etcd.yml: name must be a value of type string/],
+    ['pre-vote: 3', /\/etc\/etcd.yml:1: pre-vote must be true or false/],
+    ['name: [1, 2]', /\/etc\/etcd.yml:1: name must be a value of type string/],
     ['heartbeat-interval: -1', /invalid value "-1" for heartbeat-interval: parse error/],
     ['discovery-config: {token: x}', /both --discovery-token and --discovery-endpoints must be set/],
   ];

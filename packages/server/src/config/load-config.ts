@@ -7,12 +7,13 @@
  */
 
 import { type EtcdUrl, parseUrlList, urlTexts } from '@etcd/base';
+import { parseGoBool } from '@etcd/host/args';
 import type { DefaultHost } from '@etcd/host/net';
 import { memberDirectory } from '@etcd/storage/data';
 import { buildConfig, type DerivedUrls, type Notice } from './build-config.ts';
 import type { Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
-import { type DocumentParser, readConfigFile } from './config-file.ts';
+import { type DocumentParser, type FileSettings, readConfigFile } from './config-file.ts';
 import { asksForDiscovery, type DiscoveryConfig } from './discovery-config.ts';
 import { FEATURES, type FeatureName, IDLE_GATES } from './feature-gates.ts';
 import { FlagSet } from './flag-set.ts';
@@ -20,6 +21,7 @@ import { environmentName } from './flag-spec.ts';
 import { flagSupport } from './flag-support.ts';
 import { FILE_SETTINGS, FLAG_TABLE } from './flag-table.ts';
 import { LEGACY_FLAGS } from './legacy-flags.ts';
+import { Problems } from './problems.ts';
 
 /** The outside world of a start. */
 export interface StartWorld {
@@ -34,7 +36,13 @@ export type StartRequest =
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
   | { readonly kind: 'refused'; readonly error: ConfigError; readonly notices: readonly Notice[] }
-  | { readonly kind: 'run'; readonly config: Config; readonly notices: readonly Notice[] };
+  | {
+      readonly kind: 'run';
+      readonly config: Config;
+      readonly notices: readonly Notice[];
+      /** Nothing is to be started: whoever asks wants to know whether it could be. */
+      readonly isCheck: boolean;
+    };
 
 const DEFAULT_PEER_URL = 'http://localhost:2380';
 const DEFAULT_CLIENT_URL = 'http://localhost:2379';
@@ -60,11 +68,16 @@ export async function loadConfig(args: readonly string[], world: StartWorld): Pr
     if (flags.bool('version')) return { kind: 'version' };
     const file = flags.string('config-file') || world.environment[environmentName('config-file')] || '';
     const config = file === '' ? fromCommandLine(args, world, notices) : await fromFile(file, world, notices);
-    return { kind: 'run', config, notices };
+    return { kind: 'run', config, notices, isCheck: isCheck(flags, world) };
   } catch (error) {
     if (error instanceof ConfigError) return { kind: 'refused', error, notices };
     throw error;
   }
+}
+
+function isCheck(flags: FlagSet, { environment }: StartWorld): boolean {
+  const text = environment[environmentName('check-config')] ?? '';
+  return flags.bool('check-config') || parseGoBool(text) === true;
 }
 
 function fromCommandLine(args: readonly string[], world: StartWorld, notices: Notice[]): Config {
@@ -95,11 +108,12 @@ function fromFlags(
 ): Config {
   const flags = new FlagSet();
   flags.parseArguments(args);
-  readEnvironment(flags, world.environment, notices);
+  const problems = new Problems();
+  readEnvironment(flags, world.environment, notices, problems);
   readRelics(flags, world.environment, notices, withRelics);
   const listenGiven = flags.isGiven('listen-client-urls');
   const noAdvertised = listenGiven && !flags.isGiven('advertise-client-urls');
-  return finish(flags, world, notices, noAdvertised);
+  return finish(flags, world, notices, problems, noAdvertised);
 }
 
 /** Flags of the command line do not count any more: etcd drops them all, and one that half counts is worse. */
@@ -125,19 +139,50 @@ async function fromFile(path: string, world: StartWorld, notices: Notice[]): Pro
       fields: { path, keys: settings.unknownKeys },
     });
   }
+  const problems = new Problems((error) => located(error, settings));
+  for (const error of settings.problems) problems.add(error);
   const flags = new FlagSet();
-  for (const [name, flagText] of settings.texts) flags.set(name, flagText, 'file', name);
-  return finish(flags, world, notices, false);
+  for (const [name, flagText] of settings.texts) {
+    problems.attempt(() => placed(settings.placeOf(name), () => flags.set(name, flagText, 'file', name)));
+  }
+  return finish(flags, world, notices, problems, false);
 }
 
-function finish(flags: FlagSet, world: StartWorld, notices: Notice[], noAdvertised: boolean): Config {
-  for (const { name, replacement } of flags.resolveLegacy()) {
+/** What `set` throws, with the place in front. */
+function placed(place: string, set: () => void): void {
+  try {
+    set();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new ConfigError(error.code, `${place}: ${error.message}`);
+  }
+}
+
+/** With the place of the setting that the mistake is about, if it names one that the file has. */
+function located(error: ConfigError, { texts, placeOf }: FileSettings): ConfigError {
+  const path = placeOf('');
+  if (error.message.startsWith(path)) return error;
+  const names = [...error.message.matchAll(/--([a-z][a-z0-9-]*)/g)].map((match) => match[1]!);
+  const given = names.find((name) => texts.has(name));
+  return new ConfigError(error.code, `${given === undefined ? path : placeOf(given)}: ${error.message}`);
+}
+
+/** Everything is checked, whatever has been found before: one message for each mistake. */
+function finish(
+  flags: FlagSet,
+  world: StartWorld,
+  notices: Notice[],
+  problems: Problems,
+  noAdvertised: boolean,
+): Config {
+  const uses = problems.attempt(() => flags.resolveLegacy()) ?? [];
+  for (const { name, replacement } of uses) {
     const advice = replacement === null ? 'it has no effect any more' : `use ${replacement}`;
     notices.push({ level: 'warn', message: `--${name} is deprecated: ${advice}` });
   }
-  applySupport(flags, notices);
+  applySupport(flags, notices, problems);
   const urls = deriveUrls(flags, world, notices, noAdvertised);
-  const config = { ...buildConfig(flags, urls, notices), verify: isVerifying(world) };
+  const config = { ...buildConfig(flags, urls, notices, problems), verify: isVerifying(world) };
   addConfigNotices(flags, config, notices);
   return config;
 }
@@ -150,6 +195,7 @@ function readEnvironment(
   flags: FlagSet,
   environment: Readonly<Record<string, string | undefined>>,
   notices: Notice[],
+  problems: Problems,
 ): void {
   const fromArguments = new Set(flags.given());
   const known = new Set<string>([...OTHER_ENVIRONMENT_NAMES, VERSION_ENVIRONMENT_NAME]);
@@ -168,10 +214,13 @@ function readEnvironment(
     if (text === undefined) continue;
     if (fromArguments.has(name)) {
       const advice = '(either unset environment variable or disable flag))';
-      throw new ConfigError(
-        'invalid',
-        `conflicting environment variable is shadowed by corresponding command-line flag ${advice}: ${variable}`,
+      problems.add(
+        new ConfigError(
+          'invalid',
+          `conflicting environment variable is shadowed by corresponding command-line flag ${advice}: ${variable}`,
+        ),
       );
+      continue;
     }
     if (text === '') continue;
     if (isRelic(flags, name)) {
@@ -179,7 +228,7 @@ function readEnvironment(
       notices.push({ level: 'warn', message: 'unrecognized environment variable', fields });
       continue;
     }
-    flags.set(name, text, 'environment', variable);
+    problems.attempt(() => flags.set(name, text, 'environment', variable));
     const shown = FLAG_TABLE.get(name)?.secret ? '***' : text;
     notices.push({
       level: 'info',
@@ -227,12 +276,12 @@ function readRelics(
 }
 
 /** Refuses what is not supported and names what has no effect. */
-function applySupport(flags: FlagSet, notices: Notice[]): void {
+function applySupport(flags: FlagSet, notices: Notice[], problems: Problems): void {
   for (const spec of [...FLAG_TABLE.values(), ...FILE_SETTINGS.values()]) {
     const support = flagSupport(spec);
     if (support.status === 'acts' || flags.isDefault(spec.name)) continue;
     if (support.status === 'refused') {
-      throw new ConfigError('invalid', `--${spec.name} is refused: ${support.reason}`);
+      problems.add(new ConfigError('invalid', `--${spec.name} is refused: ${support.reason}`));
     }
     if (support.status === 'no-effect') {
       notices.push({

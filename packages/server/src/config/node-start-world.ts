@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type DefaultHost, findDefaultHost } from '@etcd/host/net';
 import { systemErrorText } from '@etcd/host/process';
 import type { ResolveHost } from '@etcd/storage/membership';
+import type { ParsedDocument } from './config-file.ts';
 import type { StartWorld } from './load-config.ts';
 
 /** No configuration is near this long; a wrong path may be. */
@@ -44,11 +45,28 @@ function readFile(path: string): string {
 }
 
 /** The parser is loaded by those starts only that need it. */
-async function parseDocument(text: string): Promise<unknown> {
-  const { parse } = await import('yaml');
+async function parseDocument(text: string): Promise<ParsedDocument> {
+  const { isMap, isScalar, LineCounter, parseDocument: parseYaml } = await import('yaml');
+  const lineCounter = new LineCounter();
   // Durations in nanoseconds outgrow 2^53 after 104 days.
   // Of a key that is there twice the last one counts, as for etcd.
-  return parse(text, { intAsBigInt: true, logLevel: 'error', uniqueKeys: false });
+  const options = { intAsBigInt: true, logLevel: 'error', uniqueKeys: false, lineCounter } as const;
+  const document = parseYaml(text, options);
+  if (document.errors.length > 0) {
+    throw new Error(document.errors.map(({ message }) => message.split('\n')[0]).join('\n'));
+  }
+  const lines = new Map<string, number>();
+  const visit = (node: unknown, prefix: string): void => {
+    if (!isMap(node)) return;
+    for (const { key, value } of node.items) {
+      if (!isScalar(key)) continue;
+      const name = prefix + String(key.value);
+      if (key.range) lines.set(name, lineCounter.linePos(key.range[0]).line);
+      visit(value, `${name}.`);
+    }
+  };
+  visit(document.contents, '');
+  return { value: document.toJS(), lines };
 }
 
 function defaultHost(): DefaultHost {
