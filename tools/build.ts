@@ -12,11 +12,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { type BuildOptions, build } from 'esbuild';
 
-/** Programs whose start counts, which are worth a run at build time. */
+/** Those whose start counts have a run at build time, in `code-cache/`. */
 const PROGRAMS: Readonly<Record<string, string>> = {
   etcd: 'packages/etcd/src/main.ts',
   etcdctl: 'packages/etcdctl/src/main.ts',
   etcdutl: 'packages/etcdutl/src/main.ts',
+  'etcd-defrag': 'packages/defrag/src/main.ts',
 };
 /** What starts from a file of its own. */
 const OTHERS: Readonly<Record<string, string>> = {
@@ -59,8 +60,9 @@ async function buildProgram(name: string, entry: string): Promise<void> {
   const hash = createHash('sha256').update(bundle!.contents).digest('hex').slice(0, HASH_LENGTH);
   const files = { program: `${name}-${hash}.js`, code: `${name}-${hash}.code` };
   for (const file of readdirSync(dist)) {
-    const isOld = file.startsWith(`${name}-`) && !file.startsWith(`${name}-${hash}`);
-    if (isOld) rmSync(`${dist}/${file}`);
+    // One program's name may begin with another's.
+    const [, owner, fileHash] = /^(.*)-([0-9a-f]{16})\./.exec(file) ?? [];
+    if (owner === name && fileHash !== hash) rmSync(`${dist}/${file}`);
   }
   writeFileSync(`${dist}/${files.program}`, bundle!.contents);
   writeFileSync(`${dist}/${files.program}.map`, map!.contents);
@@ -70,7 +72,9 @@ async function buildProgram(name: string, entry: string): Promise<void> {
 
 /** Without it the program starts all the same, only slower. */
 function makeCode(name: string, { program, code }: { program: string; code: string }): void {
-  const args = [`${root}tools/code-cache/${name}.ts`, `${dist}/${program}`, `${dist}/${code}`];
+  const run = `${root}tools/code-cache/${name}.ts`;
+  if (!existsSync(run)) return;
+  const args = [run, `${dist}/${program}`, `${dist}/${code}`];
   const made = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: CACHE_TIMEOUT_MS });
   if (made.status !== 0) console.warn(`${program}: no code was made for it: ${made.stderr || made.error}`);
 }

@@ -20,6 +20,7 @@ export const PACKAGES: Edges = {
   etcd: ['base', 'host', 'server', 'proxy'],
   etcdutl: ['base', 'api', 'bbolt', 'storage', 'host'],
   etcdctl: ['base', 'api', 'client', 'host', 'etcdutl'],
+  defrag: ['base', 'api', 'client', 'host'],
   testing: ['base'],
   'test-server': ['base', 'client', 'server', 'testing'],
   sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host', 'server', 'testing'],

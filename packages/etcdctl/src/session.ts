@@ -3,8 +3,15 @@
  * client is loaded when it is needed, so that help and completion are quick.
  */
 import type { ClientEvent, EtcdClient } from '@etcd/client';
-import type { ConnectOptions, TlsOptions } from '@etcd/client/node';
-import { askSecret, ExitError, type FlagValues, type Invocation } from '@etcd/host/cli';
+import type { ConnectOptions } from '@etcd/client/node';
+import {
+  ExitError,
+  type FlagValues,
+  type Invocation,
+  namedCredentials,
+  type TlsMaterial,
+  tlsFrom,
+} from '@etcd/host/cli';
 import { describeError } from './describe-error.ts';
 import { EXIT } from './exit-codes.ts';
 import { applyEnvironment, OUTPUT_FORMATS, type OutputFormat } from './global-flags.ts';
@@ -167,71 +174,22 @@ async function credentialsOf(flags: FlagValues): Promise<ConnectOptions> {
   return namedCredentials(flags.text('user'), flags.text('password'), 'Password: ');
 }
 
-/** A user as `name`, or as `name:password`; without a password it is asked for. */
-export async function namedCredentials(
-  user: string,
-  password: string,
-  prompt: string,
-): Promise<ConnectOptions> {
-  if (user === '') return {};
-  if (password !== '') return { credentials: { username: user, password } };
-  const colon = user.indexOf(':');
-  if (colon >= 0) return { credentials: { username: user.slice(0, colon), password: user.slice(colon + 1) } };
-  const asked = await askSecret(prompt);
-  if (asked === null) throw new ExitError(EXIT.ERROR, 'EOF');
-  return { credentials: { username: user, password: asked } };
-}
-
-function tlsOf(flags: FlagValues): TlsOptions | undefined {
+function tlsOf(flags: FlagValues): TlsMaterial | undefined {
   for (const name of ['cert', 'key', 'cacert']) {
     if (flags.isSet(name) && flags.text(name) === '') {
       throw new ExitError(EXIT.BAD_ARGS, `empty string is passed to --${name} option`);
     }
   }
   const serverName = flags.bool('insecure-discovery') ? '' : flags.text('discovery-srv');
-  return tlsFrom({
-    cert: flags.text('cert'),
-    key: flags.text('key'),
-    cacert: flags.text('cacert'),
-    serverName,
-    isInsecure: flags.bool('insecure-transport'),
-    skipsVerification: flags.bool('insecure-skip-tls-verify'),
-  });
-}
-
-export interface TlsFlags {
-  readonly cert: string;
-  readonly key: string;
-  readonly cacert: string;
-  readonly serverName: string;
-  readonly isInsecure: boolean;
-  readonly skipsVerification: boolean;
-}
-
-/** undefined where nothing asks for TLS. */
-export function tlsFrom(flags: TlsFlags): TlsOptions | undefined {
-  const { cert, key, cacert, serverName, isInsecure, skipsVerification } = flags;
-  if ((cert === '') !== (key === '')) {
-    const files = `[key: ${key}, cert: ${cert}]`;
-    throw new ExitError(EXIT.BAD_ARGS, `KeyFile and CertFile must both be present${files}`);
-  }
-  const isNamed = cert !== '' || cacert !== '' || serverName !== '';
-  if (!isNamed && isInsecure && !skipsVerification) return undefined;
-  return {
-    ...(cert === '' ? {} : { cert: readTlsFile(cert), key: readTlsFile(key) }),
-    ...(cacert === '' ? {} : { ca: readTlsFile(cacert) }),
-    ...(serverName === '' ? {} : { serverName }),
-    insecureSkipVerify: skipsVerification,
-  };
-}
-
-function readTlsFile(path: string): Buffer {
-  try {
-    return process.getBuiltinModule('node:fs').readFileSync(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const reason =
-      code === 'ENOENT' ? 'no such file or directory' : code === 'EACCES' ? 'permission denied' : code;
-    throw new ExitError(EXIT.BAD_ARGS, `open ${path}: ${reason}`);
-  }
+  return tlsFrom(
+    {
+      cert: flags.text('cert'),
+      key: flags.text('key'),
+      cacert: flags.text('cacert'),
+      serverName,
+      isInsecure: flags.bool('insecure-transport'),
+      skipsVerification: flags.bool('insecure-skip-tls-verify'),
+    },
+    EXIT.BAD_ARGS,
+  );
 }

@@ -3,11 +3,19 @@
 import type { RequestOp } from '@etcd/api/etcdserverpb';
 import { type Event, EventType } from '@etcd/api/mvccpb';
 import { CompactedError, type EtcdClient, op } from '@etcd/client';
-import { type Command, ExitError, type FlagValues, type Invocation, Progress } from '@etcd/host/cli';
+import {
+  type Command,
+  ExitError,
+  type FlagValues,
+  type Invocation,
+  namedCredentials,
+  Progress,
+  tlsFrom,
+} from '@etcd/host/cli';
 import { onlyArgument } from '../arguments.ts';
 import { EXIT } from '../exit-codes.ts';
 import { GROUP } from '../groups.ts';
-import { namedCredentials, tlsFrom, withSession } from '../session.ts';
+import { withSession } from '../session.ts';
 import { bytesOf } from '../words.ts';
 
 const REPORT_INTERVAL_MS = 30_000;
@@ -52,14 +60,17 @@ async function makeMirror(invocation: Invocation): Promise<void> {
       flags.text('dest-password'),
       'Destination Password: ',
     );
-    const tls = tlsFrom({
-      cert: flags.text('dest-cert'),
-      key: flags.text('dest-key'),
-      cacert: flags.text('dest-cacert'),
-      serverName: '',
-      isInsecure: flags.bool('dest-insecure-transport'),
-      skipsVerification: false,
-    });
+    const tls = tlsFrom(
+      {
+        cert: flags.text('dest-cert'),
+        key: flags.text('dest-key'),
+        cacert: flags.text('dest-cacert'),
+        serverName: '',
+        isInsecure: flags.bool('dest-insecure-transport'),
+        skipsVerification: false,
+      },
+      EXIT.BAD_ARGS,
+    );
     const target = await session.client([destination], {
       credentials: undefined,
       token: undefined,

@@ -3,7 +3,7 @@
 import { parseGoDuration } from '../args/go-duration.ts';
 import { parseGoBool, parseGoInteger } from '../args/go-number.ts';
 
-export type FlagType = 'bool' | 'string' | 'int' | 'int64' | 'uint' | 'duration' | 'strings';
+export type FlagType = 'bool' | 'string' | 'int' | 'int64' | 'uint' | 'float64' | 'duration' | 'strings';
 
 export interface FlagDefinition {
   readonly name: string;
@@ -37,6 +37,7 @@ const ZERO: Readonly<Record<FlagType, string>> = {
   int: '0',
   int64: '0',
   uint: '0',
+  float64: '0',
   duration: '0s',
   strings: '',
 };
@@ -210,6 +211,10 @@ function readValue({ type }: FlagDefinition, text: string): ReadValue {
     case 'bool': {
       const value = parseGoBool(text);
       return value === null ? { error: `strconv.ParseBool: parsing ${quoted}: invalid syntax` } : { value };
+    }
+    case 'float64': {
+      const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : null;
+      return value === null ? { error: `strconv.ParseFloat: parsing ${quoted}: invalid syntax` } : { value };
     }
     case 'duration': {
       const { durationMs, error } = parseGoDuration(text);

@@ -2,8 +2,10 @@
  * A program's ports and connections. {@link Listener} listens on one URL and hands what arrives to gRPC or to plain HTTP, by
  * the first bytes; it is bound before it is {@link Listener.open}ed, so that a port is sure before anything else begins.
  * {@link TCP_DIALER} and {@link secureDialer} open connections; nothing else in a program does. {@link HttpAnswer} is what plain HTTP is answered
- * with, apart from the version of HTTP that it travels by. {@link lookUpSrv} finds servers by the records of a domain.
+ * with, apart from the version of HTTP that it travels by. {@link lookUpSrv} finds servers by the records of a domain, and
+ * {@link lookUpClientEndpoints} those that clients are to talk to.
  */
+export { type ClientEndpoints, lookUpClientEndpoints } from './client-endpoints.ts';
 export { type DefaultHost, findDefaultHost, type NetworkFacts } from './default-host.ts';
 export { connectionErrorText, type Dialer, secureDialer, TCP_DIALER } from './dialer.ts';
 export {
