@@ -347,9 +347,19 @@ export class TestStream<Request, Response> implements ClientReceiver {
     this.#member.clock.settle();
   }
 
-  cancel(): void {
-    this.#call.cancel();
+  readAgain(): void {
+    this.#call.resume();
     this.#member.clock.settle();
+  }
+
+  cancel(): void {
+    this.cancelSoon();
+    this.#member.clock.settle();
+  }
+
+  /** The same without waiting for what comes of it. */
+  cancelSoon(): void {
+    this.#call.cancel();
   }
 
   onMessage(_call: ClientCall, bytes: Uint8Array, start: number, end: number): void {
