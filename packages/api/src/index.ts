@@ -38,7 +38,13 @@
  * means absent. A message that contains itself may be nested {@link MAX_MESSAGE_DEPTH} deep.
  */
 export { type Codec, encode } from './codec.ts';
-export type { MessageDescriptor } from './descriptor.ts';
+export type {
+  EnumDescriptor,
+  EnumValueDescriptor,
+  FieldDescriptor,
+  FieldKind,
+  MessageDescriptor,
+} from './descriptor.ts';
 export { EtcdError } from './errors/etcd-error.ts';
 export { INTERNAL_ERRORS, type InternalError } from './errors/internal-errors.ts';
 export { RPC_ERRORS, type RpcError } from './errors/rpc-errors.ts';

@@ -25,14 +25,16 @@ export {
   type EtcdUrl,
   isSecureUrl,
   isUnixUrl,
+  type ParsedUrls,
   parseUrlList,
   parseUrls,
   splitHostPort,
+  type UrlScheme,
   unixSocketPath,
   urlTexts,
 } from './etcd-url.ts';
 export { GRPC_CODE_NAMES, GrpcCode, grpcCodeFrom, grpcCodeName } from './grpc-code.ts';
-export { Heap } from './heap.ts';
+export { Heap, type HeapOrder } from './heap.ts';
 export { LevelMethods } from './level-methods.ts';
 export type { LogFields, Logger, LogLevel } from './logger.ts';
 export { SILENT_LOGGER } from './logger.ts';

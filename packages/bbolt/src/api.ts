@@ -183,7 +183,7 @@ export interface DatabaseStatistics {
   readonly cache: CacheStatistics;
 }
 
-/** What {@link check} can find. `pgid` is the page at fault, `path` the page ids from the bucket's root down to it. */
+/** What `Database.check` can find. `pgid` is the page at fault, `path` the page ids from the bucket's root down to it. */
 export interface Finding {
   readonly kind:
     | 'unreachable-unfreed'

@@ -35,7 +35,7 @@ export type {
   WritableBucket,
   WriteTransaction,
 } from './api.ts';
-export type { BoltErrorCode } from './bolt-error.ts';
+export type { BoltErrorCode, BoltErrorDetails } from './bolt-error.ts';
 export { BoltError } from './bolt-error.ts';
 export type { CheckSteps } from './check.ts';
 export { compact } from './compact.ts';

@@ -22,7 +22,7 @@
  *
  * **Bounds.** What a slow reader leaves lying is bounded for each stream and watch; so are the calls that wait.
  *
- * This module is free of Node's sockets and clocks: `@etcd/client/node` has {@link connect}; elsewhere an {@link EtcdClient} is made
+ * This module is free of Node's sockets and clocks: `@etcd/client/node` has `connect`; elsewhere an {@link EtcdClient} is made
  * with a {@link Connector} that gives it byte streams.
  */
 export { EtcdError, prefixEnd, RPC_ERRORS } from '@etcd/api';

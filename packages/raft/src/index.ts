@@ -130,7 +130,7 @@ export { MemoryStorage } from './memory-storage.ts';
 export { isLocalTarget, isPromise, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, NONE } from './message.ts';
 export { messageTypeName } from './names.ts';
 export { JointConfig } from './quorum/joint.ts';
-export { MajorityConfig } from './quorum/majority.ts';
+export { type AckedIndexer, MajorityConfig, UNACKED, VoteResult } from './quorum/majority.ts';
 export { RaftState, raftStateName } from './raft-state.ts';
 export { type Peer, RawNode } from './raw-node.ts';
 export { ReadState, type Ready, SoftState } from './ready.ts';

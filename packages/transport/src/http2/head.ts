@@ -21,7 +21,7 @@ export class Head {
   /** 0 when absent. */
   readonly status: number;
 
-  /** Value of `content-length`, or {@link NO_LENGTH}. */
+  /** Value of `content-length`, or -1. */
   readonly contentLength: number;
   readonly hasPseudo: boolean;
   /** Whether it breaks a rule that every list must keep. */

@@ -43,7 +43,7 @@ export abstract class Http2Stream {
   receivedBytes = 0;
   /** The window is not granted again for now: the connection holds too much. */
   isWindowWithheld = false;
-  /** What `content-length` still promises, or {@link NO_LENGTH}. */
+  /** What `content-length` still promises, or -1. */
   promisedBytes = NO_LENGTH;
 
   // For the time limits: since when something is awaited (0: nothing is), and how much was queued then.
