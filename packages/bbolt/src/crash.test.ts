@@ -3,6 +3,9 @@ import { test } from 'node:test';
 import { SeededRandom } from '@etcd/base';
 import { type DiskOperation, SimClock, SimDisk, SimulatedCrash } from '@etcd/testing';
 import { Database } from './index.ts';
+import { checkDatabases } from './testing/check-databases.ts';
+
+checkDatabases();
 
 type Contents = ReadonlyMap<string, string>;
 

@@ -3,6 +3,9 @@ import { test } from 'node:test';
 import { DiskError, SeededRandom } from '@etcd/base';
 import { type DiskOperation, SimClock, SimDisk, type SimDiskOptions } from '@etcd/testing';
 import { Database, type DatabaseOptions, type WriteTransaction } from './index.ts';
+import { checkDatabases } from './testing/check-databases.ts';
+
+const left = checkDatabases();
 
 const NAME = Buffer.from('bucket');
 const key = (number: number): Buffer => Buffer.from(`key${String(number).padStart(7, '0')}`);
@@ -89,6 +92,7 @@ test('one meta page is enough, whichever it is', () => {
 });
 
 test('a file cut short says how much is missing', () => {
+  left.expectDamage();
   const disk = new SimDisk();
   const database = open(disk);
   const write = database.beginWrite();

@@ -3,6 +3,9 @@ import { test } from 'node:test';
 import { SeededRandom } from '@etcd/base';
 import { SimDisk } from '@etcd/testing';
 import { compact, Database, type ReadTransaction } from './index.ts';
+import { checkDatabases } from './testing/check-databases.ts';
+
+checkDatabases();
 
 const NAME = Buffer.from('key');
 

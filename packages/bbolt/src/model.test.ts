@@ -3,6 +3,9 @@ import { test } from 'node:test';
 import { compareBytes, SeededRandom } from '@etcd/base';
 import { SimClock, SimDisk } from '@etcd/testing';
 import { type Bucket, Database, type DatabaseOptions, type WritableBucket } from './index.ts';
+import { checkDatabases } from './testing/check-databases.ts';
+
+checkDatabases();
 
 /** What a bucket should hold: values by name, and nested buckets. */
 class Model {

@@ -4,6 +4,9 @@ import { SimDisk } from '@etcd/testing';
 import { BoltError } from './bolt-error.ts';
 import { Database } from './database.ts';
 import { PageFile } from './page-file.ts';
+import { checkDatabases } from './testing/check-databases.ts';
+
+const left = checkDatabases();
 
 const PAGE_BYTES = 4096;
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
@@ -72,6 +75,7 @@ test('the types of pages, their sizes and free pages are told', () => {
 });
 
 test('what a damaged page claims is not believed', () => {
+  left.expectDamage();
   const disk = new SimDisk();
   makeDatabase(disk);
   const root = open(disk).meta.rootPgid;

@@ -99,12 +99,15 @@ export class SimDisk implements Disk {
   readonly #options: SimDiskOptions;
   #sequence = 0;
   #crashed = false;
+  /** Told of each disk that is made, if anybody wants to know. */
+  static onMade: ((disk: SimDisk) => void) | null = null;
   /** Bytes of file data on this disk, as a bound for tests of space use. */
   bytesWritten = 0;
   syncCount = 0;
 
   constructor(options: SimDiskOptions = {}) {
     this.#options = options;
+    SimDisk.onMade?.(this);
   }
 
   /** Operations so far: a test that cuts at each of them asks this of an uncut run first. */

@@ -11,10 +11,13 @@ import {
 import { hexFromBytes, utf8FromBytes, utf8ToBytes } from '@etcd/base';
 import { SimClock, SimDisk } from '@etcd/testing';
 import type { Backend } from '../backend/index.ts';
+import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { openBackend } from '../mvcc/testing/sim-member.ts';
 import { AUTH_ROLES, AUTH_USERS, readAuthRevision, writeAuthRevision, writeUser } from '../schema/index.ts';
 import { type AuthListener, AuthStore, type AuthStoreOptions } from './auth-store.ts';
 import { bytesFromBase64 } from './base64.ts';
+
+checkDatabases();
 
 const ERRORS = INTERNAL_ERRORS.auth;
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');

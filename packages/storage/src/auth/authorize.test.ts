@@ -14,6 +14,7 @@ import {
 } from '@etcd/api/etcdserverpb';
 import { type Random, SeededRandom } from '@etcd/base';
 import { SimClock, SimDisk } from '@etcd/testing';
+import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { openBackend } from '../mvcc/testing/sim-member.ts';
 import { AuthStore, type Identity, NO_IDENTITY } from './auth-store.ts';
 import {
@@ -26,6 +27,8 @@ import {
   authorizeUser,
   type LeaseKeys,
 } from './authorize.ts';
+
+checkDatabases();
 
 const { ErrAuthOldRevision, ErrPermissionDenied, ErrUserEmpty, ErrUserNotFound } = INTERNAL_ERRORS.auth;
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');

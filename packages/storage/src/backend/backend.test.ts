@@ -7,6 +7,9 @@ import type { BackendOptions, BackendSnapshot } from './api.ts';
 import { Backend } from './backend.ts';
 import { type Bucket, defineBucket, KEY_BUCKET } from './bucket.ts';
 import { revisionBytes } from './revision.ts';
+import { checkDatabases } from './testing/check-databases.ts';
+
+checkDatabases();
 
 const META = defineBucket('meta');
 const OTHER = defineBucket('other');

@@ -3,10 +3,13 @@ import { test } from 'node:test';
 import { Entry, HardState } from '@etcd/api/raftpb';
 import { SimClock, SimDisk } from '@etcd/testing';
 import { Backend } from '../backend/index.ts';
+import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { createMetaBucket, writeConsistentIndex } from '../schema/index.ts';
 import { createWal } from '../wal/index.ts';
 import { backendPath, type DataPlace, snapDirectory, walDirectory } from './paths.ts';
 import { leftDataProblem } from './verify-data.ts';
+
+checkDatabases();
 
 const PLACE: DataPlace = { dataDir: '/data', walDir: '' };
 

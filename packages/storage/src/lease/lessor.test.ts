@@ -4,12 +4,15 @@ import { INTERNAL_ERRORS } from '@etcd/api';
 import { DeleteRangeRequest, PutRequest, RangeRequest } from '@etcd/api/etcdserverpb';
 import { latin1FromBytes, SeededRandom } from '@etcd/base';
 import { SimClock, SimDisk } from '@etcd/testing';
+import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { executeRange } from '../mvcc/range.ts';
 import { openBackend, SimMember } from '../mvcc/testing/sim-member.ts';
 import { deleteRange, put } from '../mvcc/txn.ts';
 import { LeaseQueue } from './lease-queue.ts';
 import { LeaseTable } from './lease-table.ts';
 import { type Checkpointer, Lessor, type LessorOptions, MAX_LEASE_TTL } from './lessor.ts';
+
+checkDatabases();
 
 const { ErrLeaseExists, ErrLeaseNotFound, ErrLeaseTTLTooLarge, ErrNotPrimary } = INTERNAL_ERRORS.lease;
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');

@@ -13,6 +13,7 @@ import {
   subOf,
   TOMBSTONE_REVISION_BYTES,
 } from '../backend/index.ts';
+import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { KEY } from '../schema/index.ts';
 import { executeRange, RangeScan } from './range.ts';
 import { DELETE_RANGE, type OpResult, PUT, RANGE, type RangeResult, TXN, type TxnResult } from './results.ts';
@@ -28,6 +29,8 @@ import { type ReferenceOp, type ReferenceRange, ReferenceStore } from './testing
 import { keyValues } from './testing/result-messages.ts';
 import { leaseSet, openBackend, SimMember } from './testing/sim-member.ts';
 import { deleteRange, executeTxn, put } from './txn.ts';
+
+checkDatabases();
 
 const LEASES: ReadonlySet<bigint> = new Set([1n, 77n, -5n, 2n ** 62n]);
 

@@ -5,10 +5,13 @@ import { encodeKeyValue, KeyValue } from '@etcd/api/mvccpb';
 import { Database, type WritableBucket } from '@etcd/bbolt';
 import { SimClock, SimDisk } from '@etcd/testing';
 import { revisionBytes } from '../backend/index.ts';
+import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { KEY } from '../schema/index.ts';
 import { SimMember } from './testing/sim-member.ts';
 import { deleteRange, put } from './txn.ts';
 import { indexProblem } from './verify-index.ts';
+
+checkDatabases();
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 

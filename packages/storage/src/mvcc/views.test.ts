@@ -5,12 +5,15 @@ import { PutRequest, RangeRequest, SortTarget } from '@etcd/api/etcdserverpb';
 import type { KeyValue } from '@etcd/api/mvccpb';
 import { SimClock, SimDisk } from '@etcd/testing';
 import type { BackendOptions } from '../backend/index.ts';
+import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { executeRange, RangeScan } from './range.ts';
 import type { Store } from './store.ts';
 import { keyValues } from './testing/result-messages.ts';
 import { openBackend, SimMember } from './testing/sim-member.ts';
 import { put } from './txn.ts';
 import { MAX_HOLD_MS } from './views.ts';
+
+checkDatabases();
 
 class Member extends SimMember<SimClock, SimDisk> {
   constructor(disk: SimDisk | null, options: Partial<BackendOptions> = {}) {

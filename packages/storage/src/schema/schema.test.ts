@@ -6,8 +6,11 @@ import { ConfState } from '@etcd/api/raftpb';
 import { equalBytes, hexFromBytes, latin1FromBytes } from '@etcd/base';
 import { SimClock, SimDisk } from '@etcd/testing';
 import { Backend, type BackendWriter, type Bucket } from '../backend/index.ts';
+import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { CLUSTER, LEASE, MEMBERS, META } from './buckets.ts';
 import * as schema from './index.ts';
+
+checkDatabases();
 
 /** Buckets in memory. */
 class Memory implements BackendWriter {

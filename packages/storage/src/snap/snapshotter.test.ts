@@ -5,6 +5,7 @@ import { DiskError, SeededRandom, SILENT_LOGGER } from '@etcd/base';
 import { Database } from '@etcd/bbolt';
 import { type DiskOperation, SimClock, SimDisk, SimulatedCrash } from '@etcd/testing';
 import fc from 'fast-check';
+import { checkDatabases } from '../backend/testing/check-databases.ts';
 import {
   type DbReceiver,
   decodeSnapFile,
@@ -18,6 +19,8 @@ import {
   snapDbName,
   snapName,
 } from './index.ts';
+
+checkDatabases();
 
 const DIRECTORY = '/snap';
 

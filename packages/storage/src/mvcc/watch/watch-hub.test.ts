@@ -6,6 +6,7 @@ import { type Event, EventType, type KeyValue } from '@etcd/api/mvccpb';
 import { EMPTY_BYTES, latin1FromBytes, SeededRandom } from '@etcd/base';
 import { SimClock, SimDisk } from '@etcd/testing';
 import type { BackendOptions } from '../../backend/index.ts';
+import { checkDatabases } from '../../backend/testing/check-databases.ts';
 import { endOfRange } from '../key-range.ts';
 import type { Slices } from '../slices.ts';
 import type { StoreOptions } from '../store.ts';
@@ -23,6 +24,8 @@ import { deleteRange, executeTxn, put } from '../txn.ts';
 import { WatchHub } from './watch-hub.ts';
 import type { WatchRequest, WatchSink, WatchStream } from './watch-stream.ts';
 import { Watcher } from './watcher.ts';
+
+checkDatabases();
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
