@@ -45,7 +45,9 @@ export type RequirementName =
   | 'promtool'
   | 'etcd-discovery'
   | 'haproxy'
-  | 'nginx';
+  | 'nginx'
+  | 'systemd-analyze'
+  | 'systemd-socket-activate';
 
 interface Requirement {
   readonly name: RequirementName;
@@ -154,6 +156,18 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: 'a discovery service of the older kind',
     find: () => findOnPath('discovery.etcd.io'),
     bring: () => installPackages('etcd-discovery'),
+  },
+  {
+    name: 'systemd-analyze',
+    purpose: "systemd's judge of its units",
+    find: () => findOnPath('systemd-analyze'),
+    bring: () => installPackages('systemd'),
+  },
+  {
+    name: 'systemd-socket-activate',
+    purpose: 'sockets that are handed over',
+    find: () => findOnPath('systemd-socket-activate'),
+    bring: () => installPackages('systemd'),
   },
   {
     name: 'haproxy',

@@ -17,6 +17,8 @@ import {
   DataDirectoryError,
   descriptorLimit,
   findLockHolder,
+  handedSockets,
+  InitSystem,
   ignoreSignals,
   Lifecycle,
   notifySystemd,
@@ -138,8 +140,11 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
     ...configLogFields(config),
     ...runtimeFields(),
   });
+  const init = newInitSystem(logger);
+  const sockets = handedSockets(process.env, process.pid);
   const member = await startMember({
     config,
+    handedSockets: sockets,
     logger: root,
     metrics: new Metrics({ detail: config.metrics, featureGates: config.featureGates }),
     clock,
@@ -147,8 +152,12 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
     random: new NodeRandom(),
     connectionLimit: connectionLimit(limit),
   });
+  lifecycle.onShutdown(() => init.stopping());
   lifecycle.onShutdown(() => member.stop());
-  lifecycle.onHangup(() => member.reloadCertificates());
+  lifecycle.onHangup(() => {
+    init.reloading();
+    void member.reloadCertificates().then(() => init.reloaded());
+  });
   void member.removed.then(() => {
     logger.warn('server error', { error: 'the member has been permanently removed from the cluster' });
     logger.warn('data-dir used by this member must be removed');
@@ -157,8 +166,15 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
   const failure = await Promise.race([member.ready, member.failed]);
   if (failure instanceof Error) lifecycle.die(MEMBER_FAILED, { error: failure });
   notifySystemd({ socketPath: process.env['NOTIFY_SOCKET'], logger, send: sendUnixDatagram });
+  init.startWatchdog();
   const error = await member.failed;
   lifecycle.die(MEMBER_FAILED, { error });
+}
+
+function newInitSystem(logger: EtcdLogger): InitSystem {
+  const monotonicUsec = (): bigint => process.hrtime.bigint() / 1000n;
+  const { env: environment, pid } = process;
+  return new InitSystem({ environment, pid, clock, logger, send: sendUnixDatagram, monotonicUsec });
 }
 
 /** A line for each mistake, for whoever started the program, in the form that etcd gives it. */

@@ -13,7 +13,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Clock, type EtcdUrl, isUnixUrl, type Logger, unixSocketPath } from '@etcd/base';
 import { type GrpcServer, sniffProtocol, socketDuplex, socketInfo } from '@etcd/transport';
-import { systemErrorText } from '../process/index.ts';
+import { type HandedSocket, systemErrorText } from '../process/index.ts';
 import { TlsAcceptor, type TlsAcceptorOptions } from '../tls/index.ts';
 import { ListenError } from './listen-error.ts';
 
@@ -40,6 +40,8 @@ export interface ListenerOptions {
   /** Whether HTTP/1 requests have to be there, with their bodies, within {@link HTTP_REQUEST_TIMEOUT_MS}. */
   readonly limitsRequestTime: boolean;
   readonly reusePort: boolean;
+  /** A socket that listens already, in place of one on {@link url}. */
+  readonly handed?: HandedSocket | undefined;
   /** How connections are made secure; null: they are plain. */
   readonly secure: ListenerSecurity | null;
 }
@@ -94,7 +96,7 @@ export class Listener {
 
   /** Rejects with {@link ListenError} when the address can't be had. */
   listen(): Promise<void> {
-    const { url, reusePort } = this.#options;
+    const { url, reusePort, handed } = this.#options;
     return new Promise((resolve, reject) => {
       const onError = (error: NodeJS.ErrnoException): void => {
         const place = isUnixUrl(url) ? `unix ${unixSocketPath(url)}` : `tcp ${url.host}`;
@@ -109,7 +111,9 @@ export class Listener {
         );
         resolve();
       };
-      if (isUnixUrl(url)) {
+      if (handed !== undefined) {
+        this.#server.listen({ fd: handed.descriptor }, onListening);
+      } else if (isUnixUrl(url)) {
         const path = unixSocketPath(url);
         removeStaleSocket(path);
         this.#server.listen({ path, backlog: BACKLOG }, onListening);

@@ -19,7 +19,8 @@ const NO_TRACING = 'distributed tracing is not supported yet';
 const FIXED_TIMEOUTS = 'streams between members time out after 5 seconds, as in etcd unless told';
 
 const REFUSED: Readonly<Record<string, string>> = {
-  'memory-mlock': 'locking memory is not supported yet',
+  'memory-mlock':
+    'the runtime can not run with locked memory; MemorySwapMax=0 in its unit keeps it from being swapped out',
   'enable-log-rotation': 'log rotation is not supported yet; rotate with logrotate and copytruncate',
 
   'enable-distributed-tracing': NO_TRACING,

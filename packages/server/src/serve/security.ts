@@ -76,9 +76,8 @@ export class Security {
   }
 
   /** Reads all files again. */
-  reload(): void {
-    void this.#client?.reload();
-    void this.#peer?.reload();
+  async reload(): Promise<void> {
+    await Promise.all([this.#client?.reload(), this.#peer?.reload()]);
   }
 
   stop(): void {

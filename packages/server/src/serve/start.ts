@@ -3,8 +3,9 @@
  * taken first, so that a start that can't serve touches no data; they are served when the member is ready.
  */
 import type { Clock, Disk, Logger, Random } from '@etcd/base';
-import { type EtcdUrl, isSecureUrl, urlTexts } from '@etcd/base';
+import { type EtcdUrl, isSecureUrl, isUnixUrl, urlTexts } from '@etcd/base';
 import { Listener, type ListenerServices } from '@etcd/host/net';
+import type { HandedSocket } from '@etcd/host/process';
 import { GrpcServer } from '@etcd/transport';
 import { Authentication } from '../auth/index.ts';
 import { bootstrap, type MemberParts } from '../boot/index.ts';
@@ -15,6 +16,7 @@ import { HttpPeerNetwork } from '../peer/index.ts';
 import { drawRequestIdStart } from '../request/index.ts';
 import { registerServices } from '../rpc/index.ts';
 import { AccessControl } from './access-control.ts';
+import { assignSockets } from './assign-sockets.ts';
 import { ClientFront } from './client-front.ts';
 import { ClientHttp } from './client-http.ts';
 import { ClusterFinding } from './cluster-finding.ts';
@@ -32,6 +34,8 @@ export interface MemberOptions {
   readonly random: Random;
   /** Client connections that the limit on descriptors leaves room for; null: no limit. */
   readonly connectionLimit: number | null;
+  /** Sockets that the init system listens on for this member; none unless given. */
+  readonly handedSockets?: readonly HandedSocket[] | undefined;
 }
 
 export interface Member {
@@ -42,7 +46,7 @@ export interface Member {
   /** Resolves when the member does not belong to its cluster any more: it can only stop. */
   readonly removed: Promise<void>;
   /** Certificates, authorities and revocations are read again, and used for new connections. */
-  reloadCertificates(): void;
+  reloadCertificates(): Promise<void>;
   /** An orderly stop; afterwards ports and files are free. */
   stop(): Promise<void>;
 }
@@ -107,6 +111,7 @@ class RunningMember {
   readonly #logger: Logger;
   readonly #grpc: GrpcServer;
   readonly #services: Service[] = [];
+  #handed: ReadonlyMap<EtcdUrl, HandedSocket> = new Map();
   readonly #network: HttpPeerNetwork;
   readonly #authentication: Authentication;
   readonly #security: Security;
@@ -141,7 +146,8 @@ class RunningMember {
 
   /** Takes the ports. */
   async listen(): Promise<void> {
-    const { config } = this.#options;
+    const { config, handedSockets = [] } = this.#options;
+    this.#handed = assignSockets(handedSockets, config);
     type Http1 = Parameters<ClientHttp['onHttp1']>;
     const http = { onHttp1: (...call: Http1) => this.#front!.onHttp1(...call) };
     const pages = { onHttp1: (...call: Http1) => this.#metricsPages!.onHttp1(...call) };
@@ -254,11 +260,24 @@ class RunningMember {
         // A database takes as long as it takes, and has time limits of its own.
         limitsRequestTime: kind !== 'peer',
         reusePort: config.socketReusePort,
+        handed: this.#handed.get(url),
         secure: isSecureUrl(url) ? this.#security.listener(kind) : null,
       });
       await listener.listen();
+      this.#tellOfHanded(url, listener);
       this.#services.push({ listener, kind });
     }
+  }
+
+  /** A socket decides where it listens, whatever its URL says: that is worth a look where they differ. */
+  #tellOfHanded(url: EtcdUrl, { address }: Listener): void {
+    const socket = this.#handed.get(url);
+    if (socket === undefined) return;
+    const fields = { name: socket.name, 'listen-url': url.text, address };
+    if (isUnixUrl(url) || url.host === address)
+      this.#logger.info('listening on a socket of the init system', fields);
+    else
+      this.#logger.warn('listening on a socket of the init system, which is not where the URL says', fields);
   }
 }
 
