@@ -39,6 +39,9 @@ export type RequirementName =
   | 'curl'
   | 'python3'
   | 'python3-grpcio'
+  | 'python3-etcd3'
+  | 'python3-etcd3gw'
+  | 'chromium'
   | 'h2spec'
   | 'bbolt'
   | 'iproute2'
@@ -124,8 +127,26 @@ const REQUIREMENTS: readonly Requirement[] = [
   {
     name: 'python3-grpcio',
     purpose: 'a gRPC client on the C core',
-    find: findPythonWithGrpc,
+    find: () => findPythonWith('grpc'),
     bring: () => installPackages('python3-grpcio'),
+  },
+  {
+    name: 'python3-etcd3',
+    purpose: 'an etcd client in Python, on gRPC',
+    find: () => findPythonWith('etcd3'),
+    bring: () => installPackages('python3-etcd3'),
+  },
+  {
+    name: 'python3-etcd3gw',
+    purpose: 'an etcd client in Python, on the JSON gateway',
+    find: () => findPythonWith('etcd3gw'),
+    bring: () => installPackages('python3-etcd3gw'),
+  },
+  {
+    name: 'chromium',
+    purpose: 'a browser: WebSockets, server-sent events and origins as pages have them',
+    find: () => findOnPath('chromium') ?? findOnPath('chromium-browser') ?? findOnPath('google-chrome'),
+    bring: () => installPackages('chromium'),
   },
   {
     name: 'h2spec',
@@ -224,16 +245,19 @@ function findProgram(program: string): string | null {
   return findOnPath(program) ?? (isExecutable(`/usr/sbin/${program}`) ? `/usr/sbin/${program}` : null);
 }
 
-let pythonWithGrpc: string | null | undefined;
+const pythonsWith = new Map<string, string>();
 
-function findPythonWithGrpc(): string | null {
-  // Debian's package serves Debian's interpreter, which need not be the first on the PATH. A positive answer lasts.
-  if (typeof pythonWithGrpc === 'string') return pythonWithGrpc;
+/** An interpreter that has the module. */
+function findPythonWith(module: string): string | null {
+  // Debian's packages serve Debian's interpreter, which need not be the first on the PATH. A positive answer lasts.
+  const known = pythonsWith.get(module);
+  if (known !== undefined) return known;
   const candidates = ['/usr/bin/python3', findOnPath('python3')].filter((path) => path !== null);
-  pythonWithGrpc =
-    candidates.find((path) => spawnSync(path, ['-c', 'import grpc'], { stdio: 'ignore' }).status === 0) ??
-    null;
-  return pythonWithGrpc;
+  const found = candidates.find(
+    (path) => spawnSync(path, ['-c', `import ${module}`], { stdio: 'ignore' }).status === 0,
+  );
+  if (found !== undefined) pythonsWith.set(module, found);
+  return found ?? null;
 }
 
 function isExecutable(path: string): boolean {

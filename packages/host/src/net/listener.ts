@@ -20,6 +20,9 @@ import { ListenError } from './listen-error.ts';
 /** Answers requests of HTTP/1. */
 export interface HttpRequestHandler {
   onHttp1(request: IncomingMessage, response: ServerResponse): void;
+  /** Whether a request for another protocol is for {@link onUpgrade}; if not it is an ordinary one. */
+  takesUpgrade?(request: IncomingMessage): boolean;
+  onUpgrade?(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
 /** What a listener serves. */
@@ -66,13 +69,15 @@ export class Listener {
 
   constructor(options: ListenerOptions) {
     this.#options = options;
+    const { http } = options.services;
     this.#http = createHttpServer({
       headersTimeout: HTTP_HEADERS_TIMEOUT_MS,
       requestTimeout: options.limitsRequestTime ? HTTP_REQUEST_TIMEOUT_MS : 0,
       connectionsCheckingInterval: 2000,
+      shouldUpgradeCallback: (request) => http?.takesUpgrade?.(request) ?? false,
     });
+    this.#http.on('upgrade', (request, socket, head) => http?.onUpgrade?.(request, socket, head));
     this.#http.on('clientError', answerBadRequest);
-    const { http } = options.services;
     this.#http.on('request', (request, response) => http?.onHttp1(request, response));
     this.#acceptor = this.#newAcceptor();
     this.#server = net.createServer({ noDelay: true, pauseOnConnect: true }, (socket) =>

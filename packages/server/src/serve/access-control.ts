@@ -4,7 +4,8 @@
  * nothing is taken either, since a browser sends a simple POST before it asks whether it may read the answer.
  */
 import { utf8ToBytes } from '@etcd/base';
-import type { AnswerHeaders, HttpCall } from './http-call.ts';
+import type { AnswerHeaders, HttpCall, HttpFacts } from './http-call.ts';
+import { isSameOrigin } from './origins.ts';
 
 export interface AccessRules {
   /** Origins that may read answers; `['*']`: all. */
@@ -55,8 +56,21 @@ export class AccessControl {
 
   /** Programs have no origin. Where lists are given, browsers say theirs with all that could change something. */
   #mayAsk(call: HttpCall, origin: string): boolean {
-    if (origin === '' || READING.has(call.method) || this.#origins.has(ALL)) return true;
-    return this.#origins.has(origin) || origin.replace(/^https?:\/\//, '') === call.header('host');
+    return READING.has(call.method) || this.#isAllowed(call, origin);
+  }
+
+  /**
+   * Whether a page may open a WebSocket. Browsers ask nobody before they open one, and show its messages to the page that did, so what
+   * origins may read decides here, too.
+   */
+  admitsWebSocket(call: HttpFacts): boolean {
+    return this.#isAllowed(call, call.header('origin') ?? '');
+  }
+
+  /** A page of this server itself always is. */
+  #isAllowed(call: HttpFacts, origin: string): boolean {
+    if (origin === '' || this.#origins.has(ALL) || this.#origins.has(origin)) return true;
+    return isSameOrigin(origin, call);
   }
 
   #corsHeaders(sender: string): AnswerHeaders {

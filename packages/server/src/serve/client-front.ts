@@ -3,11 +3,13 @@
  * listeners show the latter alone.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { HttpExchange } from '@etcd/transport';
 import type { AccessControl } from './access-control.ts';
 import type { ClientHttp } from './client-http.ts';
 import type { Gateway } from './gateway.ts';
-import { type AnswerHeaders, type HttpCall, http1Call, http2Call } from './http-call.ts';
+import { GATEWAY_PREFIX, OPEN_API_PATH } from './gateway-paths.ts';
+import { type AnswerHeaders, type HttpCall, http1Call, http2Call, upgradeCall } from './http-call.ts';
 
 /** What is asked about the member. */
 export interface FrontFacts {
@@ -15,8 +17,8 @@ export interface FrontFacts {
   readonly refusesCertificates: () => boolean;
 }
 
-const GATEWAY_PREFIX = '/v3/';
 const OLD_PREFIX = '/v3beta/';
+const TEXT: AnswerHeaders = [['content-type', 'text/plain; charset=utf-8']];
 const REFUSED_CERTIFICATE =
   'CommonName of client sending a request against gateway will be ignored and not used as expected';
 
@@ -51,18 +53,39 @@ export class ClientFront {
     this.#onCall(http2Call(exchange), (headers) => this.#pages.onHttp2(exchange, headers));
   }
 
+  /** Whether a request for another protocol is answered with it: WebSockets of the gateway. Others are ordinary requests. */
+  takesUpgrade({ method, url = '', headers }: IncomingMessage): boolean {
+    const isWebSocket = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
+    return isWebSocket && this.#loadGateway !== null && pathOf(url).startsWith(GATEWAY_PREFIX);
+  }
+
+  onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // The 'close' that follows is all that matters; a WebSocket listens for itself.
+    socket.on('error', () => {});
+    const call = upgradeCall(request, socket);
+    this.#access.admit(call, () => {
+      if (!this.#access.admitsWebSocket(call))
+        return call.respond(403, TEXT, Buffer.from('origin not allowed\n'));
+      this.#withGateway(call, (gateway) => gateway.openSocket(pathOf(call.target), request, socket, head));
+    });
+  }
+
   #onCall(call: HttpCall, passOn: (headers: AnswerHeaders) => void): void {
     this.#access.admit(call, (headers) => {
       const path = pathOf(call.target);
-      if (this.#loadGateway === null || !path.startsWith(GATEWAY_PREFIX)) return passOn(headers);
+      const isOfGateway = path.startsWith(GATEWAY_PREFIX) || path === OPEN_API_PATH;
+      if (this.#loadGateway === null || !isOfGateway) return passOn(headers);
       const answering = withHeaders(call, headers);
-      if (call.commonName !== '' && this.#facts.refusesCertificates()) {
-        const text = [['content-type', 'text/plain; charset=utf-8'] as const];
-        return answering.respond(400, text, Buffer.from(`${REFUSED_CERTIFICATE}\n`));
-      }
-      this.#gateway ??= this.#loadGateway();
-      void this.#gateway.then((gateway) => gateway.answer(path, answering));
+      this.#withGateway(answering, (gateway) => gateway.answer(path, answering));
     });
+  }
+
+  #withGateway(call: HttpCall, then: (gateway: Gateway) => void): void {
+    if (call.commonName !== '' && this.#facts.refusesCertificates()) {
+      return call.respond(400, TEXT, Buffer.from(`${REFUSED_CERTIFICATE}\n`));
+    }
+    this.#gateway ??= this.#loadGateway?.() ?? null;
+    void this.#gateway?.then(then);
   }
 }
 

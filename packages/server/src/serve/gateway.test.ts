@@ -1,15 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { INTERNAL_ERRORS, RPC_ERRORS } from '@etcd/api';
-import { PutRequest } from '@etcd/api/etcdserverpb';
 import { KvService } from '@etcd/api/services';
 import { SimClock } from '@etcd/testing';
 import { GrpcServer, type Metadata } from '@etcd/transport';
-import { FakeMember } from '../rpc/testing/served-member.ts';
 import { Gateway } from './gateway.ts';
-import type { AnswerHeaders, HttpCall } from './http-call.ts';
+import { FakeCall, Fixture } from './testing/gateway-fixture.ts';
 
-const KEY = Buffer.from('k');
 const WATCH = '/v3/watch';
 const KEEP_ALIVE = '/v3/lease/keepalive';
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -17,141 +14,6 @@ const WATCHED = JSON.stringify({ create_request: { key: base64('k') } });
 
 /** Metadata that a client of gRPC sends by itself. */
 const OF_ITS_OWN = new Set(['user-agent', 'grpc-accept-encoding']);
-
-interface Asked {
-  readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** A client of the gateway: one request, whose body a test sends in pieces, and its one answer. */
-class FakeCall implements HttpCall {
-  readonly method: string;
-  readonly target = '';
-  readonly isSecure = false;
-  readonly commonName = '';
-  readonly remoteAddress = '10.0.0.9:1234';
-  status = 0;
-  answerHeaders: Readonly<Record<string, string>> = {};
-  body = '';
-  isEnded = false;
-  /** Whether it takes what is written. */
-  isReading = true;
-  readonly #headers: Readonly<Record<string, string>>;
-  #onPiece: ((bytes: Uint8Array) => void) | null = null;
-  #onEnd: (() => void) | null = null;
-  #onWritable: (() => void) | null = null;
-  #onCancel: (() => void) | null = null;
-
-  constructor({ method = 'POST', headers = {} }: Asked = {}) {
-    this.method = method;
-    this.#headers = headers;
-  }
-
-  send(text: string): void {
-    this.#onPiece?.(Buffer.from(text));
-  }
-
-  finish(): void {
-    this.#onEnd?.();
-  }
-
-  leave(): void {
-    this.#onCancel?.();
-  }
-
-  readAgain(): void {
-    this.isReading = true;
-    this.#onWritable?.();
-  }
-
-  header(name: string): string | null {
-    return this.#headers[name] ?? null;
-  }
-
-  readBody(onPiece: (bytes: Uint8Array) => void, onEnd: () => void): void {
-    this.#onPiece = onPiece;
-    this.#onEnd = onEnd;
-  }
-
-  respond(status: number, headers: AnswerHeaders, body: Uint8Array): void {
-    this.start(status, headers);
-    this.write(body);
-    this.end();
-  }
-
-  start(status: number, headers: AnswerHeaders): void {
-    assert.equal(this.status, 0, 'answered twice');
-    this.status = status;
-    this.answerHeaders = Object.fromEntries(headers);
-  }
-
-  write(bytes: Uint8Array): boolean {
-    assert.ok(!this.isEnded, 'written behind the end');
-    this.body += Buffer.from(bytes).toString();
-    return this.isReading;
-  }
-
-  end(): void {
-    assert.ok(!this.isEnded, 'ended twice');
-    this.isEnded = true;
-  }
-
-  onWritable(then: () => void): void {
-    this.#onWritable = then;
-  }
-
-  onCancel(then: () => void): void {
-    this.#onCancel = then;
-  }
-
-  get lines(): Record<string, Record<string, unknown>>[] {
-    return this.body
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
-  }
-}
-
-class Fixture {
-  readonly member = new FakeMember();
-  readonly #gateway: Gateway;
-
-  constructor(maxBodyBytes = 10_000) {
-    const { grpc, clock } = this.member;
-    this.#gateway = new Gateway({ grpc, clock, maxBodyBytes });
-  }
-
-  /** A request whose body has not come yet. */
-  open(path: string, asked: Asked = {}): FakeCall {
-    const call = new FakeCall(asked);
-    this.#gateway.answer(path, call);
-    return call;
-  }
-
-  /** Sends these pieces; everything has come to rest behind each. */
-  send(call: FakeCall, ...pieces: string[]): FakeCall {
-    for (const piece of pieces) {
-      call.send(piece);
-      this.member.clock.settle();
-    }
-    return call;
-  }
-
-  finish(call: FakeCall): FakeCall {
-    call.finish();
-    this.member.clock.settle();
-    return call;
-  }
-
-  ask(path: string, body: object | string, asked: Asked = {}): FakeCall {
-    const text = typeof body === 'string' ? body : JSON.stringify(body);
-    return this.finish(this.send(this.open(path, asked), text));
-  }
-
-  put(value: string): void {
-    this.member.ask(KvService.methods.put, new PutRequest({ key: KEY, value: Buffer.from(value) }));
-  }
-}
 
 test('a request is a call of the method, and its answer the message', () => {
   const fixture = new Fixture();
@@ -297,7 +159,7 @@ test('S07 a call has the token of its client, is marked as coming from here, and
     seen.push(call.allMetadata());
     call.respond(new Uint8Array(0));
   });
-  const gateway = new Gateway({ grpc, clock, maxBodyBytes: 1000 });
+  const gateway = new Gateway({ grpc, clock, version: '3.7.0', maxBodyBytes: 1000 });
   for (const headers of [
     { authorization: 'a', 'grpc-metadata-token': 't', accept: 'x', cookie: 'c' },
     { 'grpc-metadata-hasleader': 'true', host: 'h', token: 'stray' },
@@ -323,4 +185,33 @@ test('S07 a call has the token of its client, is marked as coming from here, and
       ],
     ],
   );
+});
+
+test('a message of a body without an end is a request of its own, and what it leaves unfinished is none', () => {
+  const fixture = new Fixture();
+  const range = fixture.send(
+    fixture.open('/v3/kv/range', { isOfMessages: true }),
+    '{"key":',
+    '"aw=="}',
+    '{}',
+  );
+  assert.ok(range.isEnded);
+  assert.equal(JSON.parse(range.body).header.revision, '1', 'it was answered, once');
+  const observe = fixture.open('/v3/election/observe', { isOfMessages: true });
+  fixture.send(observe, JSON.stringify({ name: base64('e') }));
+  assert.ok(!observe.isEnded);
+  const bad = fixture.send(fixture.open('/v3/kv/range', { isOfMessages: true }), 'hello', '{}');
+  assert.deepEqual(JSON.parse(bad.body).message, "invalid character 'h' looking for beginning of value");
+});
+
+test('S20 a stream may go on for ever, and a client that asks faster than is answered has to wait', () => {
+  const fixture = new Fixture(1000);
+  const call = fixture.open(KEEP_ALIVE);
+  for (let i = 0; i < 100; i++) fixture.send(call, JSON.stringify({ ID: String(i), x: 'x'.repeat(100) }));
+  assert.equal(call.lines.length, 100);
+  const flood = JSON.stringify({ ID: '5' }).repeat(40_000);
+  for (let i = 0; i < 5 && !call.isBodyPaused; i++) call.send(flood);
+  assert.ok(call.isBodyPaused);
+  fixture.member.clock.settle();
+  assert.ok(!call.isBodyPaused);
 });

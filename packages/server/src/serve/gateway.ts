@@ -5,9 +5,11 @@
  * Calls go over a connection in memory to the member's own gRPC server, so everything that is asked of a call is asked of these, too. They carry
  * the caller's token and never an identity of the member's own (S07): what comes from here is marked as such.
  */
-import type { Method, MethodKind } from '@etcd/api';
-import { JsonError, messageFromJson, messageToJson } from '@etcd/api/json';
-import { SERVICES } from '@etcd/api/services';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { encode } from '@etcd/api';
+import { JsonError, messageFromJson } from '@etcd/api/json';
+import { SERVICES, WatchService } from '@etcd/api/services';
 import { type Clock, GrpcCode, utf8FromBytes, utf8ToBytes } from '@etcd/base';
 import {
   type ClientCall,
@@ -17,22 +19,25 @@ import {
   type Metadata,
   memoryDuplexPair,
 } from '@etcd/transport';
-import type { AnswerHeaders, HttpCall } from './http-call.ts';
+import { EventStream, wantsEventStream, watchRequestOf } from './event-stream.ts';
+import { type AnyMethod, refuse, StreamAnswer, UnaryAnswer } from './gateway-answers.ts';
+import { OPEN_API_PATH } from './gateway-paths.ts';
+import type { HttpCall } from './http-call.ts';
 import { JsonValues } from './json-values.ts';
-
-type AnyMethod = Method<MethodKind, object, object>;
+import { openApiDocument } from './open-api.ts';
+import { WebSockets } from './web-sockets.ts';
 
 export interface GatewayOptions {
   readonly grpc: GrpcServer;
   readonly clock: Clock;
+  /** What the program calls itself. */
+  readonly version: string;
   /** The longest body: base64 makes requests a third longer. */
   readonly maxBodyBytes: number;
 }
 
 const MAX_ANSWER_BYTES = 2 ** 31 - 1;
 
-const JSON_HEADERS: AnswerHeaders = [['content-type', 'application/json']];
-const ANSWER_HEADERS: AnswerHeaders = [...JSON_HEADERS, ['grpc-metadata-content-type', 'application/grpc']];
 /** Headers that are metadata of the call. */
 const METADATA_PREFIX = 'grpc-metadata-';
 
@@ -45,6 +50,8 @@ const ROUTES: ReadonlyMap<string, AnyMethod> = new Map(
 export class Gateway {
   readonly #options: GatewayOptions;
   #channel: GrpcChannel | null = null;
+  #sockets: WebSockets | null = null;
+  #description: Uint8Array | null = null;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -52,10 +59,19 @@ export class Gateway {
 
   answer(path: string, call: HttpCall): void {
     const method = ROUTES.get(path);
+    if (path === OPEN_API_PATH) return this.#describe(call);
     if (method === undefined) return refuse(call, GrpcCode.NotFound, 'Not Found');
+    if (wantsEventStream(call, method.path)) return this.#streamEvents(call);
     if (call.method !== 'POST') return refuse(call, GrpcCode.Unimplemented, 'Method Not Allowed');
     if (method.kind === 'bidi-stream') this.#converse(method, call);
+    else if (call.isOfMessages) this.#askOnce(method, call);
     else this.#ask(method, call);
+  }
+
+  /** The WebSocket that `request` asks for, as a call of the method at `path`. */
+  openSocket(path: string, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#sockets ??= new WebSockets(this.#options.maxBodyBytes);
+    this.#sockets.open(request, socket, head, (call) => this.answer(path, call));
   }
 
   /** One request, which is the whole body. */
@@ -65,15 +81,39 @@ export class Gateway {
       (bytes) => body.add(bytes),
       () => {
         if (body.isTooLong) return refuse(call, GrpcCode.ResourceExhausted, body.complaint);
-        const request = decode(method, body.text(), call);
-        if (request === null) return;
-        const answer =
-          method.kind === 'unary' ? new UnaryAnswer(method, call) : new StreamAnswer(method, call);
-        const upstream = this.#open(method, call, answer);
-        upstream.write(request);
-        upstream.halfClose();
+        this.#askFor(method, call, body.text());
       },
     );
+  }
+
+  /** One request, which is the first value of a body without an end. */
+  #askOnce(method: AnyMethod, call: HttpCall): void {
+    const values = new JsonValues();
+    let isAsked = false;
+    call.readBody(
+      (bytes) => {
+        if (isAsked) return;
+        try {
+          const [text] = values.add(bytes);
+          isAsked = text !== undefined;
+          if (text !== undefined) this.#askFor(method, call, text);
+        } catch (error) {
+          if (!(error instanceof JsonError)) throw error;
+          isAsked = true;
+          refuse(call, GrpcCode.InvalidArgument, error.message);
+        }
+      },
+      () => {},
+    );
+  }
+
+  #askFor(method: AnyMethod, call: HttpCall, text: string): void {
+    const request = decode(method, text, call);
+    if (request === null) return;
+    const answer = method.kind === 'unary' ? new UnaryAnswer(method, call) : new StreamAnswer(method, call);
+    const upstream = this.#open(method, call, answer);
+    upstream.write(request);
+    upstream.halfClose();
   }
 
   /**
@@ -85,7 +125,6 @@ export class Gateway {
     const values = new JsonValues();
     const answer = new StreamAnswer(method, call);
     const upstream = this.#open(method, call, answer);
-    let bodyBytes = 0;
     let hasSent = false;
     let isOver = false;
     const stop = (code: number, message: string): void => {
@@ -97,8 +136,10 @@ export class Gateway {
     const take = (texts: () => readonly string[]): void => {
       try {
         for (const text of texts()) {
-          upstream.write(encodeRequest(method, text));
+          if (text.length > maxBodyBytes) return stop(GrpcCode.ResourceExhausted, tooLong(maxBodyBytes));
+          const hasRoom = upstream.write(encodeRequest(method, text));
           hasSent = true;
+          if (!hasRoom) call.pauseBody();
         }
       } catch (error) {
         if (!(error instanceof JsonError)) throw error;
@@ -108,9 +149,10 @@ export class Gateway {
     call.readBody(
       (bytes) => {
         if (isOver) return;
-        bodyBytes += bytes.length;
-        if (bodyBytes > maxBodyBytes) stop(GrpcCode.ResourceExhausted, tooLong(maxBodyBytes));
-        else take(() => values.add(bytes));
+        take(() => values.add(bytes));
+        if (!isOver && values.openLength > maxBodyBytes) {
+          stop(GrpcCode.ResourceExhausted, tooLong(maxBodyBytes));
+        }
       },
       () => {
         if (isOver) return;
@@ -118,6 +160,29 @@ export class Gateway {
         upstream.halfClose();
       },
     );
+  }
+
+  #streamEvents(call: HttpCall): void {
+    try {
+      const query = call.target.split('?', 2)[1] ?? '';
+      const request = watchRequestOf(query, call.header('last-event-id'));
+      const events = new EventStream(call, this.#options.clock, request);
+      const upstream = this.#open(WatchService.methods.watch, call, events);
+      call.onCancel(() => {
+        events.stop();
+        upstream.cancel();
+      });
+      upstream.write(encode(WatchService.methods.watch.request, request));
+    } catch (error) {
+      if (!(error instanceof JsonError)) throw error;
+      refuse(call, GrpcCode.InvalidArgument, error.message);
+    }
+  }
+
+  #describe(call: HttpCall): void {
+    if (call.method !== 'GET') return refuse(call, GrpcCode.Unimplemented, 'Method Not Allowed');
+    this.#description ??= utf8ToBytes(openApiDocument(this.#options.version));
+    call.respond(200, [['content-type', 'application/json']], this.#description);
   }
 
   #open(method: AnyMethod, call: HttpCall, receiver: ClientReceiver): ClientCall {
@@ -191,83 +256,6 @@ function encodeRequest({ request }: AnyMethod, text: string): Uint8Array {
   return bytes;
 }
 
-/** A call's answer as the body of an answer. */
-class UnaryAnswer implements ClientReceiver {
-  readonly #method: AnyMethod;
-  readonly #call: HttpCall;
-  #json: string | null = null;
-
-  constructor(method: AnyMethod, call: HttpCall) {
-    this.#method = method;
-    this.#call = call;
-  }
-
-  onMessage(_upstream: ClientCall, bytes: Uint8Array, start: number, end: number): void {
-    this.#json = answerJson(this.#method, bytes, start, end);
-  }
-
-  onEnd(_upstream: ClientCall, code: number, message: string): void {
-    if (code !== GrpcCode.OK || this.#json === null) return refuse(this.#call, code, message);
-    this.#call.respond(200, ANSWER_HEADERS, utf8ToBytes(this.#json));
-  }
-}
-
-/** Each message as a line. */
-class StreamAnswer implements ClientReceiver {
-  readonly #method: AnyMethod;
-  readonly #call: HttpCall;
-  #hasStarted = false;
-  #isOver = false;
-
-  constructor(method: AnyMethod, call: HttpCall) {
-    this.#method = method;
-    this.#call = call;
-  }
-
-  /** Answers in the place of the member, which has not been asked anything. */
-  refuse(code: number, message: string): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    refuse(this.#call, code, message);
-  }
-
-  onMessage(upstream: ClientCall, bytes: Uint8Array, start: number, end: number): void {
-    if (this.#isOver) return;
-    if (!this.#hasStarted) {
-      this.#hasStarted = true;
-      this.#call.start(200, ANSWER_HEADERS);
-      // Whoever does not read what he gets is not sent more.
-      this.#call.onWritable(() => upstream.resume());
-    }
-    const line = `{"result":${answerJson(this.#method, bytes, start, end)}}\n`;
-    if (!this.#call.write(utf8ToBytes(line))) upstream.pause();
-  }
-
-  onEnd(_upstream: ClientCall, code: number, message: string): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    const line = utf8ToBytes(`{"error":${statusJson(code, message)}}`);
-    if (this.#hasStarted) {
-      if (code !== GrpcCode.OK) this.#call.write(line);
-      return this.#call.end();
-    }
-    if (code === GrpcCode.OK) this.#call.respond(200, ANSWER_HEADERS, new Uint8Array(0));
-    else this.#call.respond(httpStatus(code), JSON_HEADERS, line);
-  }
-}
-
-function answerJson({ response }: AnyMethod, bytes: Uint8Array, start: number, end: number): string {
-  return messageToJson(response.name, response.decode(bytes, start, end));
-}
-
-function refuse(call: HttpCall, code: number, message: string): void {
-  call.respond(httpStatus(code), JSON_HEADERS, utf8ToBytes(statusJson(code, message)));
-}
-
-function statusJson(code: number, message: string): string {
-  return `{"code":${code},"message":${JSON.stringify(message)}}`;
-}
-
 /** The token, headers that are meant for the call, where it comes from, and the mark by which a call from here is known. */
 function metadataOf(call: HttpCall): Metadata {
   const metadata: [string, string][] = [
@@ -279,25 +267,4 @@ function metadataOf(call: HttpCall): Metadata {
   const direct = call.header(`${METADATA_PREFIX}token`);
   if (direct !== null) metadata.push(['token', direct]);
   return metadata;
-}
-
-const HTTP_STATUS: Readonly<Record<number, number>> = {
-  [GrpcCode.OK]: 200,
-  [GrpcCode.Canceled]: 499,
-  [GrpcCode.InvalidArgument]: 400,
-  [GrpcCode.DeadlineExceeded]: 504,
-  [GrpcCode.NotFound]: 404,
-  [GrpcCode.AlreadyExists]: 409,
-  [GrpcCode.PermissionDenied]: 403,
-  [GrpcCode.Unauthenticated]: 401,
-  [GrpcCode.ResourceExhausted]: 429,
-  [GrpcCode.FailedPrecondition]: 400,
-  [GrpcCode.Aborted]: 409,
-  [GrpcCode.OutOfRange]: 400,
-  [GrpcCode.Unimplemented]: 501,
-  [GrpcCode.Unavailable]: 503,
-};
-
-function httpStatus(code: number): number {
-  return HTTP_STATUS[code] ?? 500;
 }

@@ -2,10 +2,11 @@
  * A plain HTTP request with its body, and its answer, whatever version of HTTP they travel by. There is one answer: what is answered too
  * late, or twice, goes nowhere.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { type HttpExchange, socketInfo } from '@etcd/transport';
 
-export interface HttpCall {
+export interface HttpFacts {
   readonly method: string;
   /** Path and query as the client sent them. */
   readonly target: string;
@@ -17,8 +18,16 @@ export interface HttpCall {
   readonly remoteAddress: string;
   /** The first value of a header (its name in lower case), or null. */
   header(name: string): string | null;
+}
+
+export interface HttpCall extends HttpFacts {
+  /** Its body comes in messages and ends with the connection alone: one JSON value is a request. */
+  readonly isOfMessages: boolean;
   /** Hands over the body piece by piece, then says that there is no more; not called by an answer that needs none. */
   readBody(onPiece: (bytes: Uint8Array) => void, onEnd: () => void): void;
+  /** Until {@link resumeBody}: there is nothing to be done with more of it. */
+  pauseBody(): void;
+  resumeBody(): void;
   /** A whole answer. */
   respond(status: number, headers: AnswerHeaders, body: Uint8Array): void;
   /** An answer in pieces: its head, the pieces, its end. */
@@ -33,7 +42,7 @@ export interface HttpCall {
 
 export type AnswerHeaders = readonly (readonly [name: string, value: string])[];
 
-export function http1Call(request: IncomingMessage, response: ServerResponse): HttpCall {
+export function http1Facts(request: IncomingMessage): HttpFacts {
   const { method = 'GET', url: target = '/', headers } = request;
   const { isSecure, commonName, remoteAddress } = socketInfo(request.socket);
   return {
@@ -46,6 +55,15 @@ export function http1Call(request: IncomingMessage, response: ServerResponse): H
       const value = headers[name];
       return value === undefined ? null : String(value);
     },
+  };
+}
+
+export function http1Call(request: IncomingMessage, response: ServerResponse): HttpCall {
+  return {
+    ...http1Facts(request),
+    isOfMessages: false,
+    pauseBody: () => request.pause(),
+    resumeBody: () => request.resume(),
     readBody: (onPiece, onEnd) => {
       request.on('data', onPiece);
       request.on('end', onEnd);
@@ -85,6 +103,10 @@ export function http2Call(exchange: HttpExchange): HttpCall {
     commonName: exchange.info.commonName,
     remoteAddress: exchange.info.remoteAddress,
     header: (name) => (name === 'host' ? exchange.authority : exchange.header(name)),
+    isOfMessages: false,
+    // All of it is there.
+    pauseBody: () => {},
+    resumeBody: () => {},
     readBody: (onPiece, onEnd) => {
       onPiece(exchange.body);
       onEnd();
@@ -99,5 +121,32 @@ export function http2Call(exchange: HttpExchange): HttpCall {
     onCancel: (then) => {
       exchange.onCancel = then;
     },
+  };
+}
+
+/** A request for another protocol, as long as it is answered in this one: with an error. */
+export function upgradeCall(request: IncomingMessage, socket: Duplex): HttpCall {
+  const respond: HttpCall['respond'] = (status, headers, body) => {
+    const lines = [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      ...headers.map(([name, value]) => `${name}: ${value}`),
+      `content-length: ${body.length}`,
+      'connection: close',
+    ];
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+    socket.end(body, () => socket.destroy());
+  };
+  return {
+    ...http1Facts(request),
+    isOfMessages: false,
+    respond,
+    readBody: (_onPiece, onEnd) => onEnd(),
+    pauseBody: () => {},
+    resumeBody: () => {},
+    start: () => {},
+    write: () => false,
+    end: () => socket.destroy(),
+    onWritable: () => {},
+    onCancel: (then) => socket.on('close', then),
   };
 }

@@ -16,6 +16,7 @@ export class JsonValues {
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   /** Of the value that is not complete yet, from its first character on. */
   #pieces: string[] = [];
+  #openLength = 0;
   #depth = 0;
   #isInString = false;
   #isEscaped = false;
@@ -34,10 +35,18 @@ export class JsonValues {
       else if (this.#endsWith(character)) from = this.#finish(text, from, at + 1, values);
     }
     const isNew = this.#pieces.length === 0;
-    if (from < text.length) this.#pieces.push(text.slice(from));
+    if (from < text.length) {
+      this.#pieces.push(text.slice(from));
+      this.#openLength += text.length - from;
+    }
     // Once for each value, so that nonsense is told at once and long values are not read again and again.
     if (isNew && this.#pieces.length > 0) jsonValueEnd(this.#pieces[0]!, 0);
     return values;
+  }
+
+  /** Characters of the value that is not complete yet. */
+  get openLength(): number {
+    return this.#openLength;
   }
 
   /** What is left when nothing more comes: a value without its end, or a number; empty if there is none. */
@@ -67,6 +76,7 @@ export class JsonValues {
   #finish(text: string, from: number, to: number, values: string[]): number {
     values.push(this.#pieces.join('') + text.slice(from, to));
     this.#pieces = [];
+    this.#openLength = 0;
     this.#depth = 0;
     this.#isInWord = false;
     return to;

@@ -2,6 +2,7 @@
  * The member as a program runs it: its data directory, its listeners and its services around an {@link EtcdServer}. Ports are
  * taken first, so that a start that can't serve touches no data; they are served when the member is ready.
  */
+import type { IncomingMessage } from 'node:http';
 import type { Clock, Disk, Logger, Random } from '@etcd/base';
 import { type EtcdUrl, isSecureUrl, isUnixUrl, urlTexts } from '@etcd/base';
 import { Listener, type ListenerServices } from '@etcd/host/net';
@@ -9,7 +10,7 @@ import type { HandedSocket } from '@etcd/host/process';
 import { GrpcServer } from '@etcd/transport';
 import { Authentication } from '../auth/index.ts';
 import { bootstrap, type MemberParts } from '../boot/index.ts';
-import { type Config, MemberStartError, nodeResolveHost } from '../config/index.ts';
+import { type Config, ETCD_VERSION, MemberStartError, nodeResolveHost } from '../config/index.ts';
 import { connectMetrics, EtcdServer } from '../member/index.ts';
 import type { Metrics } from '../metrics/index.ts';
 import { HttpPeerNetwork } from '../peer/index.ts';
@@ -149,7 +150,12 @@ class RunningMember {
     const { config, handedSockets = [] } = this.#options;
     this.#handed = assignSockets(handedSockets, config);
     type Http1 = Parameters<ClientHttp['onHttp1']>;
-    const http = { onHttp1: (...call: Http1) => this.#front!.onHttp1(...call) };
+    type Upgrade = Parameters<ClientFront['onUpgrade']>;
+    const http = {
+      onHttp1: (...call: Http1) => this.#front!.onHttp1(...call),
+      takesUpgrade: (request: IncomingMessage) => this.#front!.takesUpgrade(request),
+      onUpgrade: (...call: Upgrade) => this.#front!.onUpgrade(...call),
+    };
     const pages = { onHttp1: (...call: Http1) => this.#metricsPages!.onHttp1(...call) };
     const grpc = this.#grpc;
     const separateHttp = config.listenClientHttpUrls.length > 0;
@@ -217,7 +223,7 @@ class RunningMember {
     const maxBodyBytes = gatewayBodyBytes(config.maxRequestBytes);
     const loadGateway = async (): Promise<Gateway> => {
       const { Gateway } = await import('./gateway.ts');
-      return new Gateway({ grpc: this.#grpc, clock, maxBodyBytes });
+      return new Gateway({ grpc: this.#grpc, clock, version: ETCD_VERSION, maxBodyBytes });
     };
     const refusesCertificates = (): boolean => config.tls.client.clientCertAuth && server.auth.isEnabled;
     return new ClientFront(access, config.enableGrpcGateway ? loadGateway : null, pages, {

@@ -1,0 +1,4 @@
+/** Where the gateway is, for who must know without loading it. */
+export const GATEWAY_PREFIX = '/v3/';
+/** Its description. */
+export const OPEN_API_PATH = '/openapi.json';
