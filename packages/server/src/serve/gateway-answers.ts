@@ -80,7 +80,7 @@ export class StreamAnswer implements ClientReceiver {
   }
 }
 
-export function answerJson({ response }: AnyMethod, bytes: Uint8Array, start: number, end: number): string {
+function answerJson({ response }: AnyMethod, bytes: Uint8Array, start: number, end: number): string {
   return messageToJson(response.name, response.decode(bytes, start, end));
 }
 
