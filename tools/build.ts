@@ -18,6 +18,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   etcdctl: 'packages/etcdctl/src/main.ts',
   etcdutl: 'packages/etcdutl/src/main.ts',
   'etcd-defrag': 'packages/defrag/src/main.ts',
+  etcdadm: 'packages/admin/src/main.ts',
 };
 /** What starts from a file of its own. */
 const OTHERS: Readonly<Record<string, string>> = {

@@ -1,0 +1,20 @@
+/** All commands of etcdadm. */
+import { type Command, completionCommand } from '@etcd/host/cli';
+import { KUBEADM_COMMANDS } from './kubeadm/commands.ts';
+
+export const KUBEADM: Command = {
+  name: 'kubeadm',
+  usage: '',
+  summary: 'The part of kubeadm that sets up an etcd',
+  commands: [...KUBEADM_COMMANDS, completionCommand('kubeadm')],
+};
+
+export const ETCDADM: Command = {
+  name: 'etcdadm',
+  usage: '',
+  summary: 'Sets up and looks after clusters of etcd',
+  commands: [
+    { name: 'kubeadm', usage: '', summary: KUBEADM.summary, commands: KUBEADM_COMMANDS },
+    completionCommand('etcdadm'),
+  ],
+};
