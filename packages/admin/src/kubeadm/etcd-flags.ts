@@ -14,7 +14,7 @@ export function urlOf(host: string, port: number, scheme: 'http' | 'https' = 'ht
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-export function advertiseAddressOf({ advertiseAddress }: ClusterConfig): string {
+function advertiseAddressOf({ advertiseAddress }: ClusterConfig): string {
   if (advertiseAddress !== null) return advertiseAddress;
   throw new ConfigError('unable to select an IP from default routes; set localAPIEndpoint.advertiseAddress');
 }

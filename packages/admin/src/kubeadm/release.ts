@@ -44,7 +44,7 @@ const IMAGES: Readonly<Record<number, ReleaseImages>> = {
 const OLDEST = 16;
 const NEWEST = 36;
 
-export const DEFAULT_VERSION = `v1.${NEWEST}.0`;
+const DEFAULT_VERSION = `v1.${NEWEST}.0`;
 /** Names that stand for the newest release, which others look up on the network. */
 const LABELS = /^(stable|latest)(-1(\.\d+)?)?$/;
 
