@@ -47,6 +47,8 @@ export interface ListenerOptions {
   readonly handed?: HandedSocket | undefined;
   /** How connections are made secure; null: they are plain. */
   readonly secure: ListenerSecurity | null;
+  /** The line about a plain connection that is refused, and who counts it. */
+  readonly refusals: Pick<ListenerSecurity, 'rejectedMessage' | 'onRejected'>;
 }
 
 /** What of a {@link TlsAcceptor} is up to who listens. */
@@ -179,8 +181,19 @@ export class Listener {
         if (http === null) socket.destroy();
         else this.#http.emit('connection', socket);
       },
+      onTls: this.#acceptor === null ? (each) => this.#refuseTls(each) : undefined,
     });
     socket.resume();
+  }
+
+  /** Somebody believes that the port is secure. */
+  #refuseTls({ remoteAddress, remotePort }: net.Socket): void {
+    const { logger, refusals } = this.#options;
+    logger.warn(refusals.rejectedMessage, {
+      'remote-addr': `${remoteAddress ?? ''}:${remotePort ?? ''}`,
+      error: 'tls: a client began a TLS handshake where plain text is spoken',
+    });
+    refusals.onRejected();
   }
 
   #newAcceptor(): TlsAcceptor | null {

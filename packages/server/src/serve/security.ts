@@ -6,7 +6,13 @@ import { lookup, reverse } from 'node:dns/promises';
 import { join } from 'node:path';
 import type { Clock, Logger } from '@etcd/base';
 import { isSecureUrl } from '@etcd/base';
-import { type Dialer, type ListenerSecurity, secureDialer, TCP_DIALER } from '@etcd/host/net';
+import {
+  type Dialer,
+  type ListenerOptions,
+  type ListenerSecurity,
+  secureDialer,
+  TCP_DIALER,
+} from '@etcd/host/net';
 import {
   type HostLookup,
   hasCertificate,
@@ -65,11 +71,14 @@ export class Security {
 
   /** For a listener on a secure URL; metrics are shown with the certificate of the client listeners, to anybody with its authority. */
   listener(endpoint: Endpoint): ListenerSecurity {
-    const { metrics } = this.#options;
     const side = endpoint === 'peer' ? this.#peer : this.#client;
+    return { side: side!, hosts: NODE_HOSTS, ...this.refusals(endpoint) };
+  }
+
+  /** What becomes of connections that a listener refuses: each is a line, and counted. */
+  refusals(endpoint: Endpoint): ListenerOptions['refusals'] {
+    const { metrics } = this.#options;
     return {
-      side: side!,
-      hosts: NODE_HOSTS,
       rejectedMessage: `rejected connection on ${endpoint} endpoint`,
       onRejected: () => metrics.rejectedConnectionsTotal.labels(endpoint).inc(),
     };

@@ -268,6 +268,7 @@ class RunningMember {
         reusePort: config.socketReusePort,
         handed: this.#handed.get(url),
         secure: isSecureUrl(url) ? this.#security.listener(kind) : null,
+        refusals: this.#security.refusals(kind),
       });
       await listener.listen();
       this.#tellOfHanded(url, listener);

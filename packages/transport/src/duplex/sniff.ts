@@ -13,12 +13,17 @@ export interface SniffOptions {
   readonly onHttp2: (socket: Socket) => void;
   /** For example `(socket) => httpServer.emit('connection', socket)`. */
   readonly onHttp1: (socket: Socket) => void;
+  /** What begins like TLS is shown here before it is destroyed; nothing speaks TLS behind this. */
+  readonly onTls?: ((socket: Socket) => void) | undefined;
 }
 
 export const DEFAULT_SNIFF_TIMEOUT_MS = 10_000;
 
 /** No HTTP/1 request begins with these. */
 const BEGINNING = Buffer.from(CLIENT_PREFACE.slice(0, 'PRI * HTTP/2.0'.length), 'latin1');
+
+/** The type of the first record of TLS: no byte that a request begins with. */
+const TLS_HANDSHAKE = 0x16;
 
 export function sniffProtocol(socket: Socket, options: SniffOptions): void {
   let seen: Buffer = Buffer.alloc(0);
@@ -32,6 +37,11 @@ export function sniffProtocol(socket: Socket, options: SniffOptions): void {
     const isHttp2 = seen.compare(BEGINNING, 0, length, 0, length) === 0;
     if (isHttp2 && length < BEGINNING.length) return;
     stop();
+    if (seen[0] === TLS_HANDSHAKE && options.onTls !== undefined) {
+      options.onTls(socket);
+      socket.on('error', onError);
+      return void socket.destroy();
+    }
     socket.pause();
     socket.unshift(seen);
     if (isHttp2) options.onHttp2(socket);
