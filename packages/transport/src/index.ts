@@ -40,7 +40,7 @@ export type { Duplex, DuplexReceiver } from './duplex/duplex.ts';
 export { type MemoryDuplexOptions, memoryDuplexPair } from './duplex/memory-duplex.ts';
 export { DEFAULT_SNIFF_TIMEOUT_MS, type SniffOptions, sniffProtocol } from './duplex/sniff.ts';
 export { socketDuplex } from './duplex/socket-duplex.ts';
-export { socketInfo } from './duplex/socket-info.ts';
+export { nameClient, socketInfo } from './duplex/socket-info.ts';
 export { ClientCall, type ClientReceiver } from './grpc/client-call.ts';
 export {
   type CallOptions,

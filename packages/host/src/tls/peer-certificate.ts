@@ -3,8 +3,9 @@
  * names. Asked at every connection, also at one that resumes a session, since resuming skips what OpenSSL checks.
  */
 import type { X509Certificate } from 'node:crypto';
-import { alternativeNames, commonName, standsFor } from './certificate-names.ts';
-import { type Revocations, serialText } from './revocations.ts';
+import { factsOf } from './certificate-facts.ts';
+import { alternativeNames, standsFor } from './certificate-names.ts';
+import type { Revocations } from './revocations.ts';
 
 export interface CertificateRules {
   readonly allowedCommonNames: readonly string[];
@@ -28,15 +29,18 @@ export function certificateProblem(
 ): string | null {
   const leaf = chain[0];
   if (leaf === undefined) return null;
-  for (const { serialNumber } of chain) {
-    if (revocations.has(serialText(serialNumber)))
-      return `transport: certificate serial ${serialText(serialNumber)} revoked`;
+  if (revocations.size > 0) {
+    for (const certificate of chain) {
+      const { serial } = factsOf(certificate);
+      if (revocations.has(serial)) return `transport: certificate serial ${serial} revoked`;
+    }
   }
-  if (nowMs > Date.parse(leaf.validTo) || nowMs < Date.parse(leaf.validFrom)) {
+  const { validFromMs, validToMs, commonName } = factsOf(leaf);
+  if (nowMs > validToMs || nowMs < validFromMs) {
     return 'tls: failed to verify certificate: x509: certificate has expired or is not yet valid';
   }
   const isAllowed =
-    (allowedCommonNames.length === 0 || allowedCommonNames.includes(commonName(leaf))) &&
+    (allowedCommonNames.length === 0 || allowedCommonNames.includes(commonName)) &&
     (allowedHostnames.length === 0 || allowedHostnames.some((host) => standsFor(leaf, host)));
   return isAllowed ? null : 'client certificate authentication failed';
 }

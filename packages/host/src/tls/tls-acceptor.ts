@@ -6,6 +6,8 @@ import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Clock, Logger } from '@etcd/base';
+import { nameClient } from '@etcd/transport';
+import { factsOf } from './certificate-facts.ts';
 import { alternativeNames } from './certificate-names.ts';
 import { certificateProblem, type HostLookup, originProblem } from './peer-certificate.ts';
 import type { TlsSide } from './tls-side.ts';
@@ -53,10 +55,12 @@ export class TlsAcceptor {
 
   #check(socket: TLSSocket): void {
     const { side, clock, hosts, onSecure } = this.#options;
-    const chain = side.requiresClientCertificate ? chainOf(socket) : [];
+    const { requiresClientCertificate, rules } = side;
+    const chain = requiresClientCertificate ? chainOf(socket, rules.revocations.size > 0) : [];
     const problem =
-      this.#signatureProblem(socket, chain) ?? certificateProblem(chain, side.rules, clock.wallNow());
+      this.#signatureProblem(socket, chain) ?? certificateProblem(chain, rules, clock.wallNow());
     if (problem !== null) return this.#reject(socket, problem);
+    nameClient(socket, chain.length === 0 ? '' : factsOf(chain[0]!).commonName);
     if (!side.files.checksClientSan || chain.length === 0) return onSecure(socket);
     // Until the names have been looked up there is nobody to hear of an error.
     const onError = (): void => {};
@@ -95,14 +99,14 @@ export class TlsAcceptor {
   }
 }
 
-/** The verified chain, the leaf first. */
-function chainOf(socket: TLSSocket): X509Certificate[] {
+/** The verified chain, the leaf first; the leaf alone where nobody asks for the others. */
+function chainOf(socket: TLSSocket, isWhole: boolean): X509Certificate[] {
   const chain: X509Certificate[] = [];
   let next = socket.getPeerX509Certificate();
   while (next !== undefined) {
     chain.push(next);
-    const issuer: X509Certificate | undefined = next.issuerCertificate;
-    next = issuer?.fingerprint256 === next.fingerprint256 ? undefined : issuer;
+    const issuer: X509Certificate | undefined = isWhole ? next.issuerCertificate : undefined;
+    next = issuer === undefined || issuer.raw.equals(next.raw) ? undefined : issuer;
   }
   return chain;
 }
