@@ -20,6 +20,15 @@ const outputRoot = 'packages/api/src/gen';
 /** What may be imported, by module; of a module only the names that a file uses are. */
 const LIBRARY: Readonly<Record<string, readonly string[]>> = {
   '@etcd/base': ['EMPTY_BYTES'],
+  '../kinds-of-numbers.ts': [
+    'AuthRevision',
+    'ClusterId',
+    'LeaseId',
+    'LogIndex',
+    'MemberId',
+    'Revision',
+    'Term',
+  ],
   '../codec.ts': ['checkRange', 'Codec', 'encode'],
   '../wire/decode-error.ts': ['inMessage'],
   '../wire/read.ts': [
@@ -60,10 +69,17 @@ const LIBRARY: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 const TYPES: ReadonlySet<string> = new Set([
+  'AuthRevision',
+  'ClusterId',
   'Codec',
   'EnumDescriptor',
+  'LeaseId',
+  'LogIndex',
+  'MemberId',
   'MessageDescriptor',
+  'Revision',
   'Service',
+  'Term',
   'UnknownFields',
 ]);
 

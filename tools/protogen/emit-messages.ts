@@ -2,6 +2,7 @@
  * Prints a package's enums and messages: for each message a flat class, `mergeX`, `decodeX`, `sizeX`, `writeX`,
  * `encodeX` and the codec as a value. What is printed is straight-line code; nothing reads a schema at run time.
  */
+import { NUMBER_TYPES } from './kinds-of-numbers.ts';
 import { type Enum, type Field, isVarint, type Kind, type Message, type Model } from './model.ts';
 
 interface KindTraits {
@@ -102,13 +103,15 @@ ${[...fields, ...tags].join('\n')}
         ? `${property}: ${type} = new ${type}();`
         : `${property}: ${type} | null = null;`;
     }
-    const { tsType, zero } = TRAITS[field.kind];
+    const { zero } = TRAITS[field.kind];
+    const tsType = this.#elementType(field);
     if (field.explicitPresence) return `${property}: ${tsType} | null = null;`;
     return `${property}: ${tsType} = ${zero};`;
   }
 
   #elementType(field: Field): string {
-    return field.kind === 'message' ? this.#typeOf(field).typeName : TRAITS[field.kind].tsType;
+    if (field.kind === 'message') return this.#typeOf(field).typeName;
+    return NUMBER_TYPES.get(`${this.#message.name}.${field.name}`) ?? TRAITS[field.kind].tsType;
   }
 
   #typeOf(field: Field): Message {

@@ -3,6 +3,7 @@
  * made (names, number forms, what is written when zero). The emitters only print.
  */
 import protobuf from 'protobufjs';
+import { NUMBER_TYPES } from './kinds-of-numbers.ts';
 
 export type Scalar = 'int64' | 'uint64' | 'int32' | 'uint32' | 'bool' | 'bytes' | 'string';
 export type Kind = Scalar | 'bigInt64' | 'bigUint64' | 'lossyString' | 'enum' | 'message';
@@ -198,6 +199,7 @@ class ModelReader {
   readonly services: Service[] = [];
   readonly #messages = new Map<string, Omit<Message, 'isRecursive'>>();
   readonly #bigIntFieldsSeen = new Set<string>();
+  readonly #integersSeen = new Set<string>();
 
   readNamespace(namespace: protobuf.NamespaceBase): void {
     for (const item of namespace.nestedArray) {
@@ -215,6 +217,9 @@ class ModelReader {
         if (!this.#bigIntFieldsSeen.has(`${message}.${name}`))
           throw new Error(`no 64-bit field ${message}.${name}`);
       }
+    }
+    for (const field of NUMBER_TYPES.keys()) {
+      if (!this.#integersSeen.has(field)) throw new Error(`no 64-bit field ${field}`);
     }
     const complete = new Map<string, Message>();
     for (const [name, message] of this.#messages) {
@@ -259,6 +264,7 @@ class ModelReader {
     // A string that can be present and empty is one of proto2, whose strings nobody validates.
     if (type === 'string' && field instanceof protobuf.Field && field.hasPresence)
       return { kind: 'lossyString', type };
+    if (type === 'int64' || type === 'uint64') this.#integersSeen.add(`${message}.${field.name}`);
     if (BIGINT_FIELDS[message]?.includes(field.name)) {
       if (type !== 'int64' && type !== 'uint64') throw new Error(`${message}.${field.name}: not 64 bits`);
       this.#bigIntFieldsSeen.add(`${message}.${field.name}`);

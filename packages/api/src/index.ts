@@ -28,7 +28,9 @@
  *
  * 64-bit fields that count (revisions, versions, terms, indices, sizes, TTLs) are Numbers: exact to 2^53, beyond it the
  * nearest double, and written as the nearest value of the type, so that a revision from the far future stays one. 64-bit
- * fields that identify (members, clusters, leases, requests) are BigInts, always exact.
+ * fields that identify (members, clusters, leases, requests) are BigInts, always exact. Those of members, clusters and leases, revisions,
+ * and raft's indices and terms have types of their own ({@link MemberId} and the others): one kind does not compile in the place of
+ * another, but any number goes in.
  *
  * Of a oneof at most one member is set: of `RequestOp`, `ResponseOp` and `WatchRequest` at most one is not null. Compare's
  * members are scalars, so its `targetUnion` holds the field number of the member that is there, even if zero.
@@ -48,6 +50,15 @@ export type {
 export { EtcdError } from './errors/etcd-error.ts';
 export { INTERNAL_ERRORS, type InternalError } from './errors/internal-errors.ts';
 export { RPC_ERRORS, type RpcError } from './errors/rpc-errors.ts';
+export type {
+  AuthRevision,
+  ClusterId,
+  LeaseId,
+  LogIndex,
+  MemberId,
+  Revision,
+  Term,
+} from './kinds-of-numbers.ts';
 export { contenderKey, prefixEnd, queuePrefix } from './queue-key.ts';
 export type { Method, MethodKind, Service } from './service.ts';
 export { DecodeError, type DecodeErrorCode, MAX_MESSAGE_DEPTH } from './wire/decode-error.ts';

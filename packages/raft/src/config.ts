@@ -2,6 +2,7 @@
  * The parameters of a member. {@link resolveConfig} checks them and fills in what was left out; a bad one is a
  * {@link ConfigError}.
  */
+import type { LogIndex, MemberId, Term } from '@etcd/api';
 import { type Logger, type Random, SILENT_LOGGER } from '@etcd/base';
 import { isLocalTarget, NONE } from './message.ts';
 import type { Storage } from './storage.ts';
@@ -19,13 +20,13 @@ export type ReadOnlyOption = (typeof ReadOnlyOption)[keyof typeof ReadOnlyOption
 
 /** The place of an entry. */
 export interface LogPosition {
-  readonly index: number;
-  readonly term: number;
+  readonly index: LogIndex;
+  readonly term: Term;
 }
 
 export interface RaftConfig {
   /** This member; not 0. */
-  readonly id: bigint;
+  readonly id: MemberId;
   /** Without word from a leader for this long, randomized up to twice as long, a follower campaigns. */
   readonly electionTicks: number;
   /** How often a leader sends heartbeats; less than {@link electionTicks}, a tenth is a good choice. */
@@ -37,7 +38,7 @@ export interface RaftConfig {
   readonly logger?: Logger;
 
   /** When restarting: up to where the state machine has applied the log already. */
-  readonly applied?: number;
+  readonly applied?: LogIndex;
   /**
    * When restarting: the last entry that the state machine has applied, also if the log has lost it. As long as the log ends before it,
    * this member does not campaign, and votes only for who has it. A term of 0 is unknown: then it votes for nobody.

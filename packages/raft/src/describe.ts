@@ -2,6 +2,7 @@
  * Human-readable forms of what raft handles, for logs, scripts and debugging. Their wording is a contract: it is that
  * of the public etcd raft library, whose interaction scripts run against this package.
  */
+import type { MemberId } from '@etcd/api';
 import {
   type ConfChangeV2,
   type ConfState,
@@ -114,7 +115,7 @@ function describeIndented(indent: string, m: Message, format: EntryFormatter): s
   return text;
 }
 
-function describeTarget(id: bigint): string {
+function describeTarget(id: MemberId): string {
   switch (id) {
     case NONE:
       return 'None';
@@ -137,6 +138,6 @@ function describeEntryData(entry: Entry, format: EntryFormatter): string {
   }
 }
 
-function list(ids: readonly bigint[]): string {
+function list(ids: readonly MemberId[]): string {
   return `[${ids.join(' ')}]`;
 }

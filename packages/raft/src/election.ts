@@ -1,6 +1,7 @@
 /**
  * Elections: when to campaign, asking for votes, giving them, counting them.
  */
+import type { MemberId, Term } from '@etcd/api';
 import { Entry, EntryType, type Message, MessageType } from '@etcd/api/raftpb';
 import { assert, EMPTY_BYTES, equalBytes, utf8ToBytes } from '@etcd/base';
 import { MAX_INDEX, MAX_TERM } from './limits.ts';
@@ -71,7 +72,7 @@ function campaign(raft: Raft, kind: Campaign): void {
   }
 }
 
-function requestVote(raft: Raft, to: bigint, type: number, term: number, kind: Campaign): void {
+function requestVote(raft: Raft, to: MemberId, type: number, term: Term, kind: Campaign): void {
   const message = newMessage(type, to);
   message.term = term;
   message.index = raft.log.lastIndex();

@@ -2,6 +2,7 @@
  * The configuration in force on this member: applied changes, snapshots, and what a leader does when it changes.
  * Also what follows from entries being applied, since leaving a joint configuration does.
  */
+import type { LogIndex } from '@etcd/api';
 import { type ConfChangeV2, type ConfState, MessageType, type Snapshot } from '@etcd/api/raftpb';
 import type { ConfChangeResult } from './confchange/changer.ts';
 import { applyConfChange, confChangeEntry } from './confchange/conf-change.ts';
@@ -54,7 +55,7 @@ export function applyCommittedChange(raft: Raft, change: ConfChangeV2): ConfStat
 }
 
 /** The state machine has applied the log up to `index`; `sizeBytes` were handed out for that. */
-export function appliedTo(raft: Raft, index: number, sizeBytes: number): void {
+export function appliedTo(raft: Raft, index: LogIndex, sizeBytes: number): void {
   const applied = Math.max(index, raft.log.applied);
   raft.log.appliedTo(applied, sizeBytes);
   if (raft.tracker.config.autoLeave && applied >= raft.pendingConfIndex && raft.state === RaftState.Leader) {

@@ -3,6 +3,7 @@
  * and for servers that persist elsewhere (a write-ahead log) and read from here. Compaction costs as much as the
  * entries that it drops, however long the log is.
  */
+import type { LogIndex, Term } from '@etcd/api';
 import { type ConfState, type Entry, type HardState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { assert } from '@etcd/base';
 import { EntryRing } from './log/entry-ring.ts';
@@ -20,7 +21,7 @@ export class MemoryStorage implements Storage {
     return { hardState: this.#hardState, confState: this.#snapshot.metadata.confState };
   }
 
-  entries(lo: number, hi: number, maxSizeBytes: number): Entry[] | null {
+  entries(lo: LogIndex, hi: LogIndex, maxSizeBytes: number): Entry[] | null {
     if (lo <= this.#compactedIndex) return null;
     assert(
       hi <= this.#log.nextIndex,
@@ -29,17 +30,17 @@ export class MemoryStorage implements Storage {
     return this.#log.sliceOfSize(lo, hi, maxSizeBytes);
   }
 
-  term(index: number): number {
+  term(index: LogIndex): Term {
     if (index === this.#compactedIndex) return this.#compactedTerm;
     if (index < this.#compactedIndex) return TERM_COMPACTED;
     return index < this.#log.nextIndex ? this.#log.at(index).term : TERM_UNAVAILABLE;
   }
 
-  lastIndex(): number {
+  lastIndex(): LogIndex {
     return this.#log.nextIndex - 1;
   }
 
-  firstIndex(): number {
+  firstIndex(): LogIndex {
     return this.#compactedIndex + 1;
   }
 
@@ -86,7 +87,7 @@ export class MemoryStorage implements Storage {
    * Records the state machine's state as of entry `index`. `confState` is what the last applied configuration change
    * returned, null if there was none since the last snapshot. null if a snapshot as new exists.
    */
-  createSnapshot(index: number, confState: ConfState | null, data: Uint8Array): Snapshot | null {
+  createSnapshot(index: LogIndex, confState: ConfState | null, data: Uint8Array): Snapshot | null {
     if (index <= this.#snapshot.metadata.index) return null;
     assert(
       index <= this.lastIndex(),
@@ -104,7 +105,7 @@ export class MemoryStorage implements Storage {
   }
 
   /** Drops the entries up to and including `index`, which must have been applied; false if they are gone already. */
-  compact(index: number): boolean {
+  compact(index: LogIndex): boolean {
     if (index <= this.#compactedIndex) return false;
     assert(
       index <= this.lastIndex(),

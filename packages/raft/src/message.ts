@@ -1,6 +1,7 @@
 /**
  * Names for what messages are about: special targets, classes of message types, and making one.
  */
+import type { MemberId } from '@etcd/api';
 import { Message, MessageType } from '@etcd/api/raftpb';
 import { equalBytes, InvariantError, utf8ToBytes } from '@etcd/base';
 
@@ -11,7 +12,7 @@ export const LOCAL_APPEND_THREAD = 0xffff_ffff_ffff_ffffn;
 /** The target of MsgStorageApply: whatever applies committed entries. */
 export const LOCAL_APPLY_THREAD = 0xffff_ffff_ffff_fffen;
 
-export function isLocalTarget(id: bigint): boolean {
+export function isLocalTarget(id: MemberId): boolean {
   return id === LOCAL_APPEND_THREAD || id === LOCAL_APPLY_THREAD;
 }
 
@@ -78,7 +79,7 @@ export function voteResponseType(type: number): number {
 }
 
 /** A message with everything but type and receiver at its default. */
-export function newMessage(type: number, to: bigint): Message {
+export function newMessage(type: number, to: MemberId): Message {
   const message = new Message();
   message.type = type;
   message.to = to;

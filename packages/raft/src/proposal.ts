@@ -2,6 +2,7 @@
  * Proposals on the leader. Configuration changes among them are checked here, since what is committed can't be
  * refused any more: one that can't be applied becomes an empty entry.
  */
+import type { LogIndex } from '@etcd/api';
 import { type Entry, EntryType, type Message } from '@etcd/api/raftpb';
 import { EMPTY_BYTES } from '@etcd/base';
 import { ConfChangeError } from './confchange/changer.ts';
@@ -51,7 +52,7 @@ function admitConfChanges(raft: Raft, entries: readonly Entry[]): boolean {
  * Checks the configuration change in `entry`, which will be at `index`. One that must not be is replaced by an empty
  * entry; false if the entry can't even be read.
  */
-function admitConfChange(raft: Raft, entry: Entry, index: number): boolean {
+function admitConfChange(raft: Raft, entry: Entry, index: LogIndex): boolean {
   const change = tryDecode(raft, entry);
   if (change === null) return false;
   const refusal = raft.disableConfChangeValidation ? null : refusalOf(raft, change);

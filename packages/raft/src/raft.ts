@@ -4,6 +4,7 @@
  * `replication.ts`, `election.ts`, `membership.ts`, `read-index.ts`. All of them work on the fields of this class,
  * which no other package sees: a driver has `RawNode`.
  */
+import type { LogIndex, MemberId, Term } from '@etcd/api';
 import { HardState, type Message } from '@etcd/api/raftpb';
 import { assert, type Logger, type Random, RingBuffer } from '@etcd/base';
 import { restoreConfig } from './confchange/restore.ts';
@@ -18,7 +19,7 @@ import { type Config, describeConfig } from './tracker/config.ts';
 import { ProgressTracker } from './tracker/progress-tracker.ts';
 
 export class Raft {
-  readonly id: bigint;
+  readonly id: MemberId;
   /** {@link id} as logs show it. */
   readonly name: string;
   readonly log: RaftLog;
@@ -41,13 +42,13 @@ export class Raft {
 
   term = 0;
   /** Whom this member voted for in {@link term}. */
-  vote: bigint = NONE;
+  vote: MemberId = NONE;
   state: RaftState = RaftState.Follower;
-  lead: bigint = NONE;
+  lead: MemberId = NONE;
   isLearner = false;
 
   /** While a leader hands over: to whom. It takes no proposals then. */
-  leadTransferee: bigint = NONE;
+  leadTransferee: MemberId = NONE;
   /**
    * No configuration change may be proposed before this index is applied: at most one is under way. On a new leader
    * the end of its log, whatever that holds.
@@ -129,7 +130,7 @@ export class Raft {
   }
 
   /** Whether a log that ends so has what this member has lost, if it has lost anything. */
-  hasWhatIsLost(term: number, index: number): boolean {
+  hasWhatIsLost(term: Term, index: LogIndex): boolean {
     if (!this.hasLostEntries) return true;
     return this.lostTerm > 0 && (term > this.lostTerm || (term === this.lostTerm && index >= this.lostIndex));
   }
@@ -170,7 +171,7 @@ export class Raft {
     this.msgs.push(message);
   }
 
-  becomeFollower(term: number, lead: bigint): void {
+  becomeFollower(term: Term, lead: MemberId): void {
     this.#reset(term);
     this.lead = lead;
     this.state = RaftState.Follower;
@@ -236,7 +237,7 @@ export class Raft {
   }
 
   /** What every change of role begins with. */
-  #reset(term: number): void {
+  #reset(term: Term): void {
     assert(term >= this.term, 'raft: the term never falls');
     if (this.term !== term) {
       this.term = term;

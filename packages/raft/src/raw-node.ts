@@ -2,6 +2,7 @@
  * One member as its driver sees it: input goes in by `step`, `tick`, `propose` and their like, and changes the member
  * at once; what the driver has to do about it comes out of {@link RawNode.ready}. See index.ts for the contract.
  */
+import type { LogIndex, MemberId, Term } from '@etcd/api';
 import {
   ConfChange,
   ConfChangeType,
@@ -39,7 +40,7 @@ import { checkPeerMessage } from './validate.ts';
 
 /** A first member of a new group. */
 export interface Peer {
-  readonly id: bigint;
+  readonly id: MemberId;
   /** Stored with the entry that adds the member, for the application. */
   readonly context?: Uint8Array;
 }
@@ -55,10 +56,10 @@ export class RawNode {
   readonly #raft: Raft;
   readonly #asyncStorageWrites: boolean;
   // What the driver was told last.
-  #toldLead: bigint;
+  #toldLead: MemberId;
   #toldState: RaftState;
   #toldTerm: number;
-  #toldVote: bigint;
+  #toldVote: MemberId;
   #toldCommit: number;
   /** What happens once the Ready that was handed out last is done; without asynchronous writes only. */
   #stepsOnAdvance: Message[] = [];
@@ -75,16 +76,16 @@ export class RawNode {
     this.#toldCommit = this.#raft.log.committed;
   }
 
-  get id(): bigint {
+  get id(): MemberId {
     return this.#raft.id;
   }
 
-  get term(): number {
+  get term(): Term {
     return this.#raft.term;
   }
 
   /** The leader of {@link term}, 0n while none is known. */
-  get lead(): bigint {
+  get lead(): MemberId {
     return this.#raft.lead;
   }
 
@@ -93,21 +94,21 @@ export class RawNode {
   }
 
   /** While this member hands the leadership over: to whom; else 0n. */
-  get transferee(): bigint {
+  get transferee(): MemberId {
     return this.#raft.leadTransferee;
   }
 
   /** Voters of whom a candidate does not know yet whether they vote for it. */
-  unansweredVoters(): bigint[] {
+  unansweredVoters(): MemberId[] {
     const { tracker } = this.#raft;
     return tracker.config.voters.ids().ids.filter((id) => !tracker.hasVoteOf(id));
   }
 
-  get committed(): number {
+  get committed(): LogIndex {
     return this.#raft.log.committed;
   }
 
-  get applied(): number {
+  get applied(): LogIndex {
     return this.#raft.log.applied;
   }
 
@@ -251,7 +252,7 @@ export class RawNode {
   }
 
   /** Asks the leader to hand over to `transferee`. */
-  transferLeader(transferee: bigint): void {
+  transferLeader(transferee: MemberId): void {
     const message = newMessage(MessageType.MsgTransferLeader, NONE);
     message.from = transferee;
     step(this.#raft, message);
@@ -263,7 +264,7 @@ export class RawNode {
   }
 
   /** The last message to `id` could not be delivered. */
-  reportUnreachable(id: bigint): void {
+  reportUnreachable(id: MemberId): void {
     const progress = this.#raft.tracker.get(id);
     if (this.#raft.state === RaftState.Leader && progress !== undefined) {
       reportUnreachable(this.#raft, progress);
@@ -271,7 +272,7 @@ export class RawNode {
   }
 
   /** What became of the snapshot that a MsgSnap sent to `id`: to be called for each of them. */
-  reportSnapshot(id: bigint, status: 'finish' | 'failure'): void {
+  reportSnapshot(id: MemberId, status: 'finish' | 'failure'): void {
     const progress = this.#raft.tracker.get(id);
     if (this.#raft.state === RaftState.Leader && progress !== undefined) {
       reportSnapshot(this.#raft, progress, status === 'failure');

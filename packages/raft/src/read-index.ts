@@ -2,6 +2,7 @@
  * Linearizable reads on the leader: the commit index at which a read may be served, given out once it is certain
  * that this member was still the leader when it was asked (Raft thesis, section 6.4).
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import { type Message, MessageType } from '@etcd/api/raftpb';
 import { ReadOnlyOption } from './config.ts';
 import { NONE, newMessage } from './message.ts';
@@ -38,7 +39,7 @@ export function releasePendingReads(raft: Raft): void {
 }
 
 /** A heartbeat was answered: whoever answered still followed this leader when it was sent. */
-export function confirmReads(raft: Raft, from: bigint, context: Uint8Array): void {
+export function confirmReads(raft: Raft, from: MemberId, context: Uint8Array): void {
   raft.readOnly.receiveAck(from, context);
   answerConfirmedReads(raft);
 }
@@ -62,7 +63,7 @@ function answerConfirmedReads(raft: Raft): void {
   }
 }
 
-function answerRead(raft: Raft, request: Message, index: number): void {
+function answerRead(raft: Raft, request: Message, index: LogIndex): void {
   const context = request.entries[0]!.data;
   if (request.from === NONE || request.from === raft.id) {
     raft.readStates.push(new ReadState(index, context));

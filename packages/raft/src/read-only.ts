@@ -6,6 +6,7 @@
  * A position means something in one leadership only. {@link ReadOnly.reset} starts from 0, and responses from a
  * former term never get here.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import type { Message } from '@etcd/api/raftpb';
 import { EMPTY_BYTES, RingBuffer } from '@etcd/base';
 import type { JointConfig } from './quorum/joint.ts';
@@ -19,12 +20,12 @@ const CONTEXT_SIZE_BYTES = 8;
 export interface PendingRead {
   readonly request: Message;
   /** The commit index when the read was asked for. */
-  readonly index: number;
+  readonly index: LogIndex;
 }
 
 export class ReadOnly implements AckedIndexer {
   readonly #unconfirmed = new RingBuffer<PendingRead>();
-  readonly #acks = new Map<bigint, number>();
+  readonly #acks = new Map<MemberId, number>();
   #confirmedCount = 0;
 
   /** How many reads wait. */
@@ -33,7 +34,7 @@ export class ReadOnly implements AckedIndexer {
   }
 
   /** Queues a read that must see the log up to `index`; false if too many wait already. */
-  add(request: Message, index: number): boolean {
+  add(request: Message, index: LogIndex): boolean {
     if (this.#unconfirmed.count >= MAX_PENDING_READS) return false;
     this.#unconfirmed.push({ request, index });
     return true;
@@ -51,7 +52,7 @@ export class ReadOnly implements AckedIndexer {
   }
 
   /** A member answered a heartbeat with this context. One that was never sent means nothing. */
-  receiveAck(from: bigint, context: Uint8Array): void {
+  receiveAck(from: MemberId, context: Uint8Array): void {
     if (context.length !== CONTEXT_SIZE_BYTES) return;
     const view = new DataView(context.buffer, context.byteOffset, CONTEXT_SIZE_BYTES);
     const position = view.getUint32(0, true) + view.getUint32(4, true) * 0x1_0000_0000;
@@ -59,7 +60,7 @@ export class ReadOnly implements AckedIndexer {
   }
 
   /** This member itself confirms everything that waits. */
-  acknowledgeAll(self: bigint): void {
+  acknowledgeAll(self: MemberId): void {
     this.#acknowledge(self, this.#lastPosition);
   }
 
@@ -82,7 +83,7 @@ export class ReadOnly implements AckedIndexer {
     this.#confirmedCount = 0;
   }
 
-  ackedIndex(voterId: bigint): number {
+  ackedIndex(voterId: MemberId): number {
     return this.#acks.get(voterId) ?? UNACKED;
   }
 
@@ -90,7 +91,7 @@ export class ReadOnly implements AckedIndexer {
     return this.#confirmedCount + this.#unconfirmed.count;
   }
 
-  #acknowledge(from: bigint, position: number): void {
+  #acknowledge(from: MemberId, position: number): void {
     if (position > (this.#acks.get(from) ?? 0)) this.#acks.set(from, position);
   }
 }

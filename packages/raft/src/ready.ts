@@ -1,16 +1,17 @@
 /**
  * What a member has for its driver to do. See index.ts for the order in which to do it.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import type { Entry, HardState, Message, Snapshot } from '@etcd/api/raftpb';
 import type { RaftState } from './raft-state.ts';
 
 /** What is good to know but need not be kept. */
 export class SoftState {
   /** The leader, 0n while none is known. */
-  readonly lead: bigint;
+  readonly lead: MemberId;
   readonly raftState: RaftState;
 
-  constructor(lead: bigint, raftState: RaftState) {
+  constructor(lead: MemberId, raftState: RaftState) {
     this.lead = lead;
     this.raftState = raftState;
   }
@@ -18,11 +19,11 @@ export class SoftState {
 
 /** The answer to a read-index request: the read may be served once the state machine has applied `index`. */
 export class ReadState {
-  readonly index: number;
+  readonly index: LogIndex;
   /** What the request was asked with, to tell requests apart. */
   readonly requestContext: Uint8Array;
 
-  constructor(index: number, requestContext: Uint8Array) {
+  constructor(index: LogIndex, requestContext: Uint8Array) {
     this.index = index;
     this.requestContext = requestContext;
   }

@@ -5,6 +5,7 @@
  * A leader that keeps to the protocol never sends what is refused here. A broken one might; then nothing is taken from
  * the message, so nothing is applied that was not committed, and the member lives on.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import { type ConfState, type Message, MessageType, type Snapshot } from '@etcd/api/raftpb';
 import { ConfChangeError } from './confchange/changer.ts';
 import { restoreConfig } from './confchange/restore.ts';
@@ -169,7 +170,7 @@ function configOf(raft: Raft, confState: ConfState): Config | null {
   }
 }
 
-function acknowledge(raft: Raft, to: bigint, index: number): void {
+function acknowledge(raft: Raft, to: MemberId, index: LogIndex): void {
   const response = newMessage(MessageType.MsgAppResp, to);
   response.index = index;
   raft.send(response);

@@ -2,6 +2,7 @@
  * A leader's outgoing side: its own log grows, followers receive what they lack as appends or snapshots, as far as
  * the flow control of each ({@link Progress}) lets it, and heartbeats in between.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import { type Entry, MessageType } from '@etcd/api/raftpb';
 import { assert } from '@etcd/base';
 import { MAX_INDEX } from './limits.ts';
@@ -15,7 +16,7 @@ import { type Progress, ProgressState } from './tracker/progress.ts';
  * that are equally far.
  */
 interface CutEntries {
-  next: number;
+  next: LogIndex;
   entries: Entry[] | null;
 }
 
@@ -124,7 +125,7 @@ export function maybeSendAppend(
   return true;
 }
 
-function cutEntries(raft: Raft, next: number, cut: CutEntries | undefined): Entry[] | null {
+function cutEntries(raft: Raft, next: LogIndex, cut: CutEntries | undefined): Entry[] | null {
   if (cut !== undefined && cut.next === next) return cut.entries;
   const entries = raft.log.entriesFrom(next, raft.maxSizePerMsgBytes);
   if (cut !== undefined) {
@@ -179,6 +180,6 @@ function sendHeartbeat(raft: Raft, progress: Progress, context: Uint8Array): voi
   progress.sentCommit = commit;
 }
 
-export function sendTimeoutNow(raft: Raft, to: bigint): void {
+export function sendTimeoutNow(raft: Raft, to: MemberId): void {
   raft.send(newMessage(MessageType.MsgTimeoutNow, to));
 }

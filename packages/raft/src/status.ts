@@ -1,27 +1,28 @@
 /**
  * A member's view of itself and, on a leader, of the others.
  */
+import type { LogIndex, MemberId, Term } from '@etcd/api';
 import type { Raft } from './raft.ts';
 import { RaftState, raftStateName } from './raft-state.ts';
 import type { Config } from './tracker/config.ts';
 import { type Progress, progressStateName } from './tracker/progress.ts';
 
 export interface BasicStatus {
-  readonly id: bigint;
-  readonly term: number;
-  readonly vote: bigint;
-  readonly commit: number;
-  readonly lead: bigint;
+  readonly id: MemberId;
+  readonly term: Term;
+  readonly vote: MemberId;
+  readonly commit: LogIndex;
+  readonly lead: MemberId;
   readonly raftState: RaftState;
-  readonly applied: number;
+  readonly applied: LogIndex;
   /** To whom a leader hands over; 0n if it does not. */
-  readonly leadTransferee: bigint;
+  readonly leadTransferee: MemberId;
 }
 
 export interface Status extends BasicStatus {
   readonly config: Config;
   /** Copies, by ascending id; empty unless this member leads. */
-  readonly progress: ReadonlyMap<bigint, Progress>;
+  readonly progress: ReadonlyMap<MemberId, Progress>;
 }
 
 export function basicStatusOf(raft: Raft): BasicStatus {
@@ -38,7 +39,7 @@ export function basicStatusOf(raft: Raft): BasicStatus {
 }
 
 export function statusOf(raft: Raft): Status {
-  const progress = new Map<bigint, Progress>();
+  const progress = new Map<MemberId, Progress>();
   if (raft.state === RaftState.Leader) {
     for (const member of raft.tracker.all) progress.set(member.id, member.clone());
   }
@@ -47,7 +48,7 @@ export function statusOf(raft: Raft): Status {
 
 /** The status as JSON text, with the ids in hexadecimal. */
 export function formatStatus(status: Status): string {
-  const hex = (id: bigint): string => id.toString(16);
+  const hex = (id: MemberId): string => id.toString(16);
   const progress = [...status.progress].map(
     ([id, { match, next, state }]) =>
       `"${hex(id)}":{"match":${match},"next":${next},"state":"${progressStateName(state)}"}`,

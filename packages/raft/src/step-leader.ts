@@ -1,6 +1,7 @@
 /**
  * Leaders: they take proposals and reads, and keep track of every follower by its responses.
  */
+import type { LogIndex } from '@etcd/api';
 import { type Message, MessageType } from '@etcd/api/raftpb';
 import { isLossReport, NONE } from './message.ts';
 import { stepLeaderPropose } from './proposal.ts';
@@ -49,7 +50,7 @@ function stepLeaderAbout(raft: Raft, message: Message): void {
 }
 
 /** A follower (or the leader itself) has the log up to `index` durably. */
-function stepLeaderAppendResponse(raft: Raft, progress: Progress, index: number): void {
+function stepLeaderAppendResponse(raft: Raft, progress: Progress, index: LogIndex): void {
   if (index > raft.log.lastIndex()) {
     raft.logger.error(
       `${raft.name} refused a MsgAppResp from ${progress.id.toString(16)}: index ${index} is beyond the log, which ends at ${raft.log.lastIndex()}`,
@@ -80,7 +81,7 @@ function stepLeaderAppendResponse(raft: Raft, progress: Progress, index: number)
 }
 
 /** What an acknowledgement of `index` means for the state of the flow. */
-function resumeFlow(raft: Raft, progress: Progress, index: number): void {
+function resumeFlow(raft: Raft, progress: Progress, index: LogIndex): void {
   switch (progress.state) {
     case ProgressState.Probe:
       progress.becomeReplicate();

@@ -4,6 +4,7 @@
  *
  * A storage that can't answer because something is broken throws; nobody catches that, and the process ends.
  */
+import type { LogIndex, Term } from '@etcd/api';
 import type { ConfState, Entry, HardState, Snapshot } from '@etcd/api/raftpb';
 
 /** {@link Storage.term} of an entry that was compacted away. */
@@ -27,19 +28,19 @@ export interface Storage {
    * the first; null if `lo` has been compacted away. The caller never asks beyond {@link lastIndex}. The array is the
    * caller's, the entries are not: nobody ever changes them.
    */
-  entries(lo: number, hi: number, maxSizeBytes: number): Entry[] | null;
+  entries(lo: LogIndex, hi: LogIndex, maxSizeBytes: number): Entry[] | null;
 
   /**
    * The term of the entry at `index`, which is known from firstIndex() - 1 (the entry before the first is gone, but
    * its term is kept to match logs against) to lastIndex(); else {@link TERM_COMPACTED} or {@link TERM_UNAVAILABLE}.
    */
-  term(index: number): number;
+  term(index: LogIndex): Term;
 
   /** The index of the last entry; firstIndex() - 1 when there is none. */
-  lastIndex(): number;
+  lastIndex(): LogIndex;
 
   /** The index of the first entry that was not compacted away. */
-  firstIndex(): number;
+  firstIndex(): LogIndex;
 
   /**
    * The newest snapshot, for a follower whose log ends before {@link firstIndex}; null while none can be had, in

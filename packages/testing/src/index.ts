@@ -15,3 +15,5 @@ export { SimDisk, SimulatedCrash } from './sim-disk.ts';
 
 // Whoever tests with this world wants to see it when memory is used again too early.
 poisonMemory();
+
+export { testWrongPrograms } from './wrong-programs.ts';

@@ -6,6 +6,7 @@
  * are always changed in the incoming half; the outgoing half is empty, or keeps the former voters until the joint
  * configuration is left.
  */
+import type { MemberId } from '@etcd/api';
 import { type ConfChangeSingle, ConfChangeType } from '@etcd/api/raftpb';
 import { JointConfig } from '../quorum/joint.ts';
 import { MajorityConfig } from '../quorum/majority.ts';
@@ -20,7 +21,7 @@ export class ConfChangeError extends Error {
 export interface ConfChangeResult {
   readonly config: Config;
   /** Members that (re)join by this change: what was known of their progress is void. */
-  readonly added: ReadonlySet<bigint>;
+  readonly added: ReadonlySet<MemberId>;
 }
 
 /** Applies changes that together alter at most one voter. */
@@ -72,7 +73,7 @@ class Draft {
   learners: MajorityConfig;
   learnersNext: MajorityConfig;
   autoLeave: boolean;
-  readonly #added = new Set<bigint>();
+  readonly #added = new Set<MemberId>();
 
   constructor(config: Config) {
     this.incoming = config.voters.incoming;
@@ -103,7 +104,7 @@ class Draft {
     return { config, added: this.#added };
   }
 
-  #applyOne(type: number, id: bigint): void {
+  #applyOne(type: number, id: MemberId): void {
     switch (type) {
       case ConfChangeType.ConfChangeAddNode:
         return this.#makeVoter(id);
@@ -118,18 +119,18 @@ class Draft {
     }
   }
 
-  #isMember(id: bigint): boolean {
+  #isMember(id: MemberId): boolean {
     return this.incoming.has(id) || this.outgoing.has(id) || this.learners.has(id);
   }
 
-  #makeVoter(id: bigint): void {
+  #makeVoter(id: MemberId): void {
     if (!this.#isMember(id)) this.#added.add(id);
     this.learners = this.learners.without(id);
     this.learnersNext = this.learnersNext.without(id);
     this.incoming = this.incoming.with(id);
   }
 
-  #makeLearner(id: bigint): void {
+  #makeLearner(id: MemberId): void {
     if (!this.#isMember(id)) this.#added.add(id);
     if (this.learners.has(id)) return;
     this.incoming = this.incoming.without(id);
@@ -138,7 +139,7 @@ class Draft {
     else this.learners = this.learners.with(id);
   }
 
-  #remove(id: bigint): void {
+  #remove(id: MemberId): void {
     this.incoming = this.incoming.without(id);
     this.learners = this.learners.without(id);
     this.learnersNext = this.learnersNext.without(id);

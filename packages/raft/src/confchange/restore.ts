@@ -2,6 +2,7 @@
  * From the configuration as it is stored ({@link ConfState}, in snapshots) to the one in memory and back. Restoring
  * goes through the same changes that a running group makes, so what comes out obeys the same rules.
  */
+import type { MemberId } from '@etcd/api';
 import { ConfChangeSingle, ConfChangeType, ConfState } from '@etcd/api/raftpb';
 import { compareIds } from '../quorum/majority.ts';
 import { type Config, EMPTY_CONFIG, MAX_MEMBERS } from '../tracker/config.ts';
@@ -63,12 +64,12 @@ export function equivalentConfStates(a: ConfState, b: ConfState): boolean {
   );
 }
 
-function sameIds(a: readonly bigint[], b: readonly bigint[]): boolean {
+function sameIds(a: readonly MemberId[], b: readonly MemberId[]): boolean {
   if (a.length !== b.length) return false;
   const sorted = [...b].sort(compareIds);
   return [...a].sort(compareIds).every((id, i) => id === sorted[i]);
 }
 
-function changesTo(type: number, ids: readonly bigint[]): ConfChangeSingle[] {
+function changesTo(type: number, ids: readonly MemberId[]): ConfChangeSingle[] {
   return ids.map((nodeId) => new ConfChangeSingle({ type, nodeId }));
 }

@@ -6,6 +6,7 @@
  *         v                   v
  *   [ .   5   6   7   8   9   .   . ]      capacity is a power of two, so positions wrap by a mask
  */
+import type { LogIndex } from '@etcd/api';
 import { type Entry, sizeEntry } from '@etcd/api/raftpb';
 import { assert } from '@etcd/base';
 
@@ -15,14 +16,14 @@ export class EntryRing {
   #slots: (Entry | undefined)[] = new Array(INITIAL_CAPACITY);
   #head = 0;
   #count = 0;
-  #firstIndex: number;
+  #firstIndex: LogIndex;
 
-  constructor(firstIndex: number) {
+  constructor(firstIndex: LogIndex) {
     this.#firstIndex = firstIndex;
   }
 
   /** The index of the first entry, or of the next when there is none. */
-  get firstIndex(): number {
+  get firstIndex(): LogIndex {
     return this.#firstIndex;
   }
 
@@ -35,7 +36,7 @@ export class EntryRing {
     return this.#count;
   }
 
-  at(index: number): Entry {
+  at(index: LogIndex): Entry {
     assert(index >= this.#firstIndex && index < this.nextIndex, 'entry ring: index out of range');
     return this.#slots[this.#slot(index)]!;
   }
@@ -54,14 +55,14 @@ export class EntryRing {
   }
 
   /** Cuts off the entries from `index` on. */
-  truncateFrom(index: number): void {
+  truncateFrom(index: LogIndex): void {
     assert(index >= this.#firstIndex && index <= this.nextIndex, 'entry ring: truncation out of range');
     this.#clear(index, this.nextIndex);
     this.#count = index - this.#firstIndex;
   }
 
   /** Drops the entries before `index`. */
-  dropBefore(index: number): void {
+  dropBefore(index: LogIndex): void {
     assert(index >= this.#firstIndex && index <= this.nextIndex, 'entry ring: drop out of range');
     this.#clear(this.#firstIndex, index);
     this.#head = this.#slot(index);
@@ -70,7 +71,7 @@ export class EntryRing {
   }
 
   /** Drops everything; the next entry is at `firstIndex`. */
-  reset(firstIndex: number): void {
+  reset(firstIndex: LogIndex): void {
     this.#clear(this.#firstIndex, this.nextIndex);
     this.#head = 0;
     this.#count = 0;
@@ -78,7 +79,7 @@ export class EntryRing {
   }
 
   /** The entries in [lo, hi), in an array of its own. */
-  slice(lo: number, hi: number): Entry[] {
+  slice(lo: LogIndex, hi: LogIndex): Entry[] {
     assert(lo >= this.#firstIndex && lo <= hi && hi <= this.nextIndex, 'entry ring: slice out of range');
     const slots = this.#slots;
     const mask = slots.length - 1;
@@ -90,11 +91,11 @@ export class EntryRing {
   }
 
   /** The longest run from `lo` on, before `hi`, of at most `maxSizeBytes`, but at least one entry if there is one. */
-  sliceOfSize(lo: number, hi: number, maxSizeBytes: number): Entry[] {
+  sliceOfSize(lo: LogIndex, hi: LogIndex, maxSizeBytes: number): Entry[] {
     return this.slice(lo, maxSizeBytes === Infinity ? hi : this.#endOfSize(lo, hi, maxSizeBytes));
   }
 
-  #endOfSize(lo: number, hi: number, maxSizeBytes: number): number {
+  #endOfSize(lo: LogIndex, hi: LogIndex, maxSizeBytes: number): number {
     let sizeBytes = 0;
     for (let index = lo; index < hi; index++) {
       sizeBytes += sizeEntry(this.at(index));
@@ -103,12 +104,12 @@ export class EntryRing {
     return hi;
   }
 
-  #slot(index: number): number {
+  #slot(index: LogIndex): number {
     return (this.#head + (index - this.#firstIndex)) & (this.#slots.length - 1);
   }
 
   /** Forgets the entries in [lo, hi), so that their data can be collected. */
-  #clear(lo: number, hi: number): void {
+  #clear(lo: LogIndex, hi: LogIndex): void {
     const slots = this.#slots;
     const mask = slots.length - 1;
     let slot = this.#slot(lo);

@@ -7,6 +7,7 @@
  *
  * Invariants: applied <= applying <= committed <= lastIndex.
  */
+import type { LogIndex, Term } from '@etcd/api';
 import type { Entry, Snapshot } from '@etcd/api/raftpb';
 import { assert, type Logger } from '@etcd/base';
 import { type Storage, TERM_COMPACTED, TERM_UNAVAILABLE } from '../storage.ts';
@@ -25,9 +26,9 @@ export class RaftLog {
   readonly unstable: Unstable;
   readonly maxApplyingSizeBytes: number;
   readonly #logger: Logger;
-  #committed: number;
+  #committed: LogIndex;
   #applying: number;
-  #applied: number;
+  #applied: LogIndex;
   #applyingSizeBytes = 0;
   #applyingPaused = false;
 
@@ -41,7 +42,7 @@ export class RaftLog {
   }
 
   /** The highest index known to be in the log of a quorum. */
-  get committed(): number {
+  get committed(): LogIndex {
     return this.#committed;
   }
 
@@ -51,22 +52,22 @@ export class RaftLog {
   }
 
   /** The highest index that the application has applied. */
-  get applied(): number {
+  get applied(): LogIndex {
     return this.#applied;
   }
 
-  firstIndex(): number {
+  firstIndex(): LogIndex {
     const { snapshot } = this.unstable;
     return snapshot === null ? this.storage.firstIndex() : snapshot.metadata.index + 1;
   }
 
-  lastIndex(): number {
+  lastIndex(): LogIndex {
     const unstable = this.unstable.lastIndex();
     return unstable >= 0 ? unstable : this.storage.lastIndex();
   }
 
   /** The term of the last entry. */
-  lastTerm(): number {
+  lastTerm(): Term {
     const index = this.lastIndex();
     const term = this.term(index);
     assert(term >= 0, () => `unexpected error when getting the last term at ${index}`);
@@ -74,7 +75,7 @@ export class RaftLog {
   }
 
   /** The term of the entry at `index`, or {@link TERM_COMPACTED} or {@link TERM_UNAVAILABLE}. */
-  term(index: number): number {
+  term(index: LogIndex): Term {
     const unstable = this.unstable.term(index);
     if (unstable >= 0) return unstable;
     // The entry before the first is gone, but its term is kept.
@@ -84,17 +85,17 @@ export class RaftLog {
   }
 
   /** {@link term}, or 0 where it is not known: for logs and comparisons. */
-  termOrZero(index: number): number {
+  termOrZero(index: LogIndex): number {
     return Math.max(0, this.term(index));
   }
 
-  matchTerm(index: number, term: number): boolean {
+  matchTerm(index: LogIndex, term: Term): boolean {
     // The sentinels are negative: no term equals them.
     return this.term(index) === term;
   }
 
   /** Whether a log that ends with this entry is at least as up to date as this one (Raft paper, section 5.4.1). */
-  isUpToDate(term: number, index: number): boolean {
+  isUpToDate(term: Term, index: LogIndex): boolean {
     const ownTerm = this.lastTerm();
     return term > ownTerm || (term === ownTerm && index >= this.lastIndex());
   }
@@ -122,7 +123,7 @@ export class RaftLog {
    * highest index up to `index` whose term here is at most `term`, or is not known. Terms only grow along a log, so
    * everything above differs for certain; and so the guess is found by halving, however long the log is.
    */
-  findConflictByTerm(index: number, term: number): number {
+  findConflictByTerm(index: LogIndex, term: Term): number {
     if (index > this.lastIndex()) return index;
     let lo = this.firstIndex() - 1;
     if (index < lo) return index;
@@ -151,7 +152,7 @@ export class RaftLog {
   }
 
   /** Advances the commit index; never moves it back. */
-  commitTo(index: number): void {
+  commitTo(index: LogIndex): void {
     if (index <= this.#committed) return;
     assert(
       index <= this.lastIndex(),
@@ -162,14 +163,14 @@ export class RaftLog {
   }
 
   /** Commits up to `index` if the entry there is of `term`: a leader counts replicas of its own term only. */
-  maybeCommit(term: number, index: number): boolean {
+  maybeCommit(term: Term, index: LogIndex): boolean {
     if (term === 0 || index <= this.#committed || !this.matchTerm(index, term)) return false;
     this.commitTo(index);
     return true;
   }
 
   /** The commit index that was persisted, at start. */
-  loadCommitted(index: number): void {
+  loadCommitted(index: LogIndex): void {
     assert(
       index >= this.#committed && index <= this.lastIndex(),
       () => `state.commit ${index} is out of range [${this.#committed}, ${this.lastIndex()}]`,
@@ -178,13 +179,13 @@ export class RaftLog {
   }
 
   /** Entries from `index` on for a follower; null if they were compacted away. Empty beyond the end. */
-  entriesFrom(index: number, maxSizeBytes: number): Entry[] | null {
+  entriesFrom(index: LogIndex, maxSizeBytes: number): Entry[] | null {
     const next = this.lastIndex() + 1;
     return index >= next ? [] : this.slice(index, next, maxSizeBytes);
   }
 
   /** The entries in [lo, hi), cut off as {@link Storage.entries} does it; null if `lo` was compacted away. */
-  slice(lo: number, hi: number, maxSizeBytes: number): Entry[] | null {
+  slice(lo: LogIndex, hi: LogIndex, maxSizeBytes: number): Entry[] | null {
     assert(lo <= hi, () => `invalid slice ${lo} > ${hi}`);
     if (lo < this.firstIndex()) return null;
     const last = this.lastIndex();
@@ -199,7 +200,7 @@ export class RaftLog {
   }
 
   /** Adds the unstable entries in [lo, hi) to `entries` as far as the size allows. */
-  #extend(entries: Entry[], lo: number, hi: number, maxSizeBytes: number): Entry[] {
+  #extend(entries: Entry[], lo: LogIndex, hi: LogIndex, maxSizeBytes: number): Entry[] {
     let remainingBytes = maxSizeBytes;
     if (maxSizeBytes !== Infinity) {
       remainingBytes -= entriesSizeBytes(entries);
@@ -216,7 +217,7 @@ export class RaftLog {
    * Whether `matches` holds for any entry in [lo, hi), which are read in pages of up to `pageSizeBytes`: a long scan
    * never holds more than a page in memory. Also true if some of them were compacted away, since then one may have.
    */
-  someEntry(lo: number, hi: number, pageSizeBytes: number, matches: (entry: Entry) => boolean): boolean {
+  someEntry(lo: LogIndex, hi: LogIndex, pageSizeBytes: number, matches: (entry: Entry) => boolean): boolean {
     while (lo < hi) {
       const page = this.slice(lo, hi, pageSizeBytes);
       if (page === null || page.some(matches)) return true;
@@ -251,7 +252,7 @@ export class RaftLog {
   }
 
   /** The entries up to `index` were handed out for applying. */
-  acceptApplying(index: number, sizeBytes: number, allowUnstable: boolean): void {
+  acceptApplying(index: LogIndex, sizeBytes: number, allowUnstable: boolean): void {
     assert(
       index <= this.#committed && index >= this.#applying,
       () =>
@@ -265,7 +266,7 @@ export class RaftLog {
   }
 
   /** The application has applied the entries up to `index`, the last of them of `sizeBytes` together. */
-  appliedTo(index: number, sizeBytes: number): void {
+  appliedTo(index: LogIndex, sizeBytes: number): void {
     assert(
       index <= this.#committed && index >= this.#applied,
       () =>

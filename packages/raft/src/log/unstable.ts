@@ -11,6 +11,7 @@
  *
  * Invariant: offset <= offsetInProgress <= nextIndex.
  */
+import type { LogIndex, Term } from '@etcd/api';
 import type { Entry, Snapshot } from '@etcd/api/raftpb';
 import { assert, type Logger } from '@etcd/base';
 import { EntryRing } from './entry-ring.ts';
@@ -53,13 +54,13 @@ export class Unstable {
   }
 
   /** The index of the last entry or, without entries, of the snapshot; -1 if neither is here. */
-  lastIndex(): number {
+  lastIndex(): LogIndex {
     if (this.#entries.count > 0) return this.#entries.nextIndex - 1;
     return this.#snapshot === null ? -1 : this.#snapshot.metadata.index;
   }
 
   /** The term of the entry or snapshot at `index`; -1 if it is not here. */
-  term(index: number): number {
+  term(index: LogIndex): Term {
     if (index < this.offset) {
       const metadata = this.#snapshot?.metadata;
       return metadata !== undefined && metadata.index === index ? metadata.term : -1;
@@ -91,7 +92,7 @@ export class Unstable {
    * The entries up to (term, index) are in storage. Ignored if the entry there is another one: then it was replaced
    * while the write was under way. The caller vouches that no write under way can still replace what it confirms.
    */
-  stableTo(term: number, index: number): void {
+  stableTo(term: Term, index: LogIndex): void {
     const ownTerm = this.term(index);
     if (ownTerm < 0) {
       this.#logger.info(`entry at index ${index} missing from unstable log; ignoring`);
@@ -113,7 +114,7 @@ export class Unstable {
   }
 
   /** The snapshot at `index` is in storage. */
-  stableSnapTo(index: number): void {
+  stableSnapTo(index: LogIndex): void {
     if (this.#snapshot === null || this.#snapshot.metadata.index !== index) return;
     this.#snapshot = null;
     this.#snapshotInProgress = false;
@@ -147,7 +148,7 @@ export class Unstable {
   }
 
   /** The entries in [lo, hi), all of which must be here, cut off where they exceed `maxSizeBytes`. */
-  sliceOfSize(lo: number, hi: number, maxSizeBytes: number): Entry[] {
+  sliceOfSize(lo: LogIndex, hi: LogIndex, maxSizeBytes: number): Entry[] {
     return this.#entries.sliceOfSize(lo, hi, maxSizeBytes);
   }
 

@@ -2,6 +2,7 @@
  * Decisions while the membership changes: both the incoming and the outgoing majority have to agree (Raft thesis,
  * section 4.3). Outside a change the outgoing half is empty, which agrees to everything.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import { type AckedIndexer, MajorityConfig, VoteResult } from './majority.ts';
 
 export class JointConfig {
@@ -23,16 +24,16 @@ export class JointConfig {
     return MajorityConfig.of([...this.incoming.ids, ...this.outgoing.ids]);
   }
 
-  has(id: bigint): boolean {
+  has(id: MemberId): boolean {
     return this.incoming.has(id) || this.outgoing.has(id);
   }
 
   /** The highest index that both majorities have acknowledged; Infinity without voters. */
-  committedIndex(acked: AckedIndexer): number {
+  committedIndex(acked: AckedIndexer): LogIndex {
     return Math.min(this.incoming.committedIndex(acked), this.outgoing.committedIndex(acked));
   }
 
-  voteResult(votes: ReadonlyMap<bigint, boolean>): VoteResult {
+  voteResult(votes: ReadonlyMap<MemberId, boolean>): VoteResult {
     const incoming = this.incoming.voteResult(votes);
     const outgoing = this.outgoing.voteResult(votes);
     if (incoming === outgoing) return incoming;

@@ -3,6 +3,7 @@
  * acknowledged it computes what is committed, given their votes it computes who won. The empty set agrees to
  * everything: so one half of a joint configuration can be empty without being a special case.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import { assert } from '@etcd/base';
 
 /** What an {@link AckedIndexer} says about a voter that it knows nothing of. */
@@ -10,7 +11,7 @@ export const UNACKED = -1;
 
 export interface AckedIndexer {
   /** The log index up to which the voter has acknowledged, or {@link UNACKED}. */
-  ackedIndex(voterId: bigint): number;
+  ackedIndex(voterId: MemberId): number;
 }
 
 /** The outcome of a vote so far. The values are the names that logs and scripts show. */
@@ -28,13 +29,13 @@ export class MajorityConfig {
   static readonly EMPTY: MajorityConfig = new MajorityConfig([]);
 
   /** Ascending, without repetition. */
-  readonly ids: readonly bigint[];
+  readonly ids: readonly MemberId[];
 
-  private constructor(ids: readonly bigint[]) {
+  private constructor(ids: readonly MemberId[]) {
     this.ids = ids;
   }
 
-  static of(ids: Iterable<bigint>): MajorityConfig {
+  static of(ids: Iterable<MemberId>): MajorityConfig {
     const distinct = [...new Set(ids)];
     return distinct.length === 0 ? MajorityConfig.EMPTY : new MajorityConfig(distinct.sort(compareIds));
   }
@@ -43,20 +44,20 @@ export class MajorityConfig {
     return this.ids.length;
   }
 
-  has(id: bigint): boolean {
+  has(id: MemberId): boolean {
     return this.ids.includes(id);
   }
 
-  with(id: bigint): MajorityConfig {
+  with(id: MemberId): MajorityConfig {
     return this.has(id) ? this : MajorityConfig.of([...this.ids, id]);
   }
 
-  without(id: bigint): MajorityConfig {
+  without(id: MemberId): MajorityConfig {
     return this.has(id) ? MajorityConfig.of(this.ids.filter((other) => other !== id)) : this;
   }
 
   /** The highest index that a majority has acknowledged; Infinity when there are no voters. */
-  committedIndex(acked: AckedIndexer): number {
+  committedIndex(acked: AckedIndexer): LogIndex {
     const count = this.ids.length;
     const indexes = scratchIndexes(count);
     for (let i = 0; i < count; i++) {
@@ -66,7 +67,7 @@ export class MajorityConfig {
     return quorumIndex(indexes, count);
   }
 
-  voteResult(votes: ReadonlyMap<bigint, boolean>): VoteResult {
+  voteResult(votes: ReadonlyMap<MemberId, boolean>): VoteResult {
     const count = this.ids.length;
     if (count === 0) return VoteResult.won;
     let granted = 0;
@@ -137,10 +138,10 @@ export function scratchIndexes(count: number): Float64Array {
 }
 
 /** An index as scripts show it: what the empty quorum commits is infinite. */
-export function formatIndex(index: number): string {
+export function formatIndex(index: LogIndex): string {
   return index === Infinity ? '∞' : String(index);
 }
 
-export function compareIds(a: bigint, b: bigint): number {
+export function compareIds(a: MemberId, b: MemberId): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -17,6 +17,7 @@
  *
  *     report-snapshot <id> <id> status=failure      read-index <id> <context>      restart <id>
  */
+import type { MemberId } from '@etcd/api';
 import {
   ConfChange,
   ConfChangeTransition,
@@ -264,7 +265,7 @@ export class InteractionEnv {
   }
 
   /** Delivers or drops what is under way to `to`, of `type` if not null; returns how many there were. */
-  #deliver(to: bigint, type: number | null, drop: boolean): number {
+  #deliver(to: MemberId, type: number | null, drop: boolean): number {
     const isMeant = (message: Message): boolean =>
       message.to === to && !(drop && isLocal(message)) && (type === null || message.type === type);
     const delivered = this.#messages.filter(isMeant);

@@ -5,6 +5,7 @@
  *
  * Properties that hold of every quorum are checked along the way; one that does not shows in the output.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import { JointConfig } from '../quorum/joint.ts';
 import { type AckedIndexer, formatIndex, MajorityConfig, quorumSize, UNACKED } from '../quorum/majority.ts';
 import type { Command } from './interaction-env.ts';
@@ -39,11 +40,11 @@ class Acks implements AckedIndexer {
     this.indexes = indexes;
   }
 
-  ackedIndex(id: bigint): number {
+  ackedIndex(id: MemberId): number {
     return this.indexes.get(id) ?? UNACKED;
   }
 
-  with(id: bigint, index: number): Acks {
+  with(id: MemberId, index: LogIndex): Acks {
     return new Acks(new Map([...this.indexes, [id, index]]));
   }
 }

@@ -10,6 +10,7 @@
  *    to the same state.
  *  - Linearizable reads: a read's index is at least what was committed anywhere when it was asked for.
  */
+import type { LogIndex, Term } from '@etcd/api';
 import type { Entry } from '@etcd/api/raftpb';
 import type { Raft } from '../raft.ts';
 import { RaftState } from '../raft-state.ts';
@@ -40,7 +41,7 @@ export class SimChecker {
   #maxCommitted = 0;
 
   /** The group begins with a snapshot at `index`. */
-  constructor(index: number, term: number, state: number) {
+  constructor(index: LogIndex, term: Term, state: number) {
     this.#committedTerms.set(index, term);
     this.#statesAfter.set(index, state);
     this.#firstCommitted = this.#maxCommitted = index;
@@ -52,7 +53,7 @@ export class SimChecker {
   }
 
   /** Looks at a member after it changed. `seen` is what the member was when it was looked at last. */
-  observe(raft: Raft, seen: { term: number; state: RaftState; committed: number }): void {
+  observe(raft: Raft, seen: { term: Term; state: RaftState; committed: LogIndex }): void {
     if (raft.state === RaftState.Leader && (seen.state !== RaftState.Leader || seen.term !== raft.term)) {
       this.#observeLeader(raft);
     }
@@ -82,7 +83,7 @@ export class SimChecker {
   }
 
   /** A member's state machine is in `state` after entry `index`. */
-  observeApplied(name: string, index: number, state: number): void {
+  observeApplied(name: string, index: LogIndex, state: number): void {
     const known = this.#statesAfter.get(index);
     if (known === undefined) this.#statesAfter.set(index, state);
     else if (known !== state) {
@@ -91,7 +92,7 @@ export class SimChecker {
   }
 
   /** A read that was asked for when `minIndex` was committed is answered. */
-  observeRead(name: string, index: number, minIndex: number): void {
+  observeRead(name: string, index: LogIndex, minIndex: number): void {
     if (index < minIndex) {
       throw new SafetyViolation(
         'linearizable reads',
@@ -118,7 +119,7 @@ export class SimChecker {
     }
   }
 
-  #observeCommit(raft: Raft, index: number): void {
+  #observeCommit(raft: Raft, index: LogIndex): void {
     const term = raft.log.term(index);
     const known = this.#committedTerms.get(index);
     // Below a snapshot that came from another member the terms are not known here.

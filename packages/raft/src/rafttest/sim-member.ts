@@ -5,6 +5,7 @@
  * A crash may come between any two steps. What is left then is the disk: what was synced, and of what was written
  * without sync any part from the beginning on.
  */
+import type { LogIndex, MemberId, Term } from '@etcd/api';
 import {
   type ConfState,
   type Entry,
@@ -30,7 +31,7 @@ export interface SimWorld {
   readonly checker: SimChecker;
   readonly random: SeededRandom;
   send(message: Message): void;
-  answerRead(member: SimMember, index: number, context: Uint8Array): void;
+  answerRead(member: SimMember, index: LogIndex, context: Uint8Array): void;
   /** A configuration is in force on a member. */
   configured(confState: ConfState): void;
 }
@@ -87,9 +88,9 @@ class Process {
   readonly storage = new MemoryStorage();
   readonly node: RawNode;
   /** What the checker saw last. */
-  readonly seen: { term: number; state: RaftState; committed: number };
+  readonly seen: { term: Term; state: RaftState; committed: LogIndex };
   state: number;
-  applied: number;
+  applied: LogIndex;
   confState: ConfState;
   /** Without asynchronous writes: the Ready that is being handled, and how far. */
   ready: Ready | null = null;
@@ -101,7 +102,7 @@ class Process {
   readonly appendResponses = new RingBuffer<Message>();
   readonly applyResponses = new RingBuffer<Message>();
 
-  constructor(id: bigint, config: SimMemberConfig, disk: Disk, random: SeededRandom) {
+  constructor(id: MemberId, config: SimMemberConfig, disk: Disk, random: SeededRandom) {
     const { storage } = this;
     const { metadata, data } = disk.snapshot;
     if (metadata.index > 0) storage.applySnapshot(disk.snapshot);
@@ -140,13 +141,13 @@ class Process {
 }
 
 export class SimMember {
-  readonly id: bigint;
+  readonly id: MemberId;
   readonly #world: SimWorld;
   readonly #config: SimMemberConfig;
   readonly #disk: Disk;
   #process: Process | null = null;
 
-  constructor(id: bigint, config: SimMemberConfig, initial: Snapshot, world: SimWorld) {
+  constructor(id: MemberId, config: SimMemberConfig, initial: Snapshot, world: SimWorld) {
     this.id = id;
     this.#world = world;
     this.#config = config;
@@ -163,7 +164,7 @@ export class SimMember {
     return this.#process === null ? null : raftOf(this.#process.node);
   }
 
-  get applied(): number {
+  get applied(): LogIndex {
     return this.#process?.applied ?? 0;
   }
 
@@ -339,7 +340,7 @@ export class SimMember {
 }
 
 /** The snapshot that a group of `voters` begins with. */
-export function initialSnapshot(index: number, confState: ConfState, state: number): Snapshot {
+export function initialSnapshot(index: LogIndex, confState: ConfState, state: number): Snapshot {
   const metadata = new SnapshotMetadata({ index, term: index === 0 ? 0 : 1, confState });
   return new Snapshot({ metadata, data: bytesOf(state) });
 }

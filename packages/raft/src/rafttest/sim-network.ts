@@ -2,6 +2,7 @@
  * A network that loses, duplicates, delays and so reorders messages, and that can be cut in two. Messages travel
  * encoded, as they do in earnest: what arrives shares nothing with what was sent.
  */
+import type { MemberId } from '@etcd/api';
 import { decodeMessage, encodeMessage, type Message } from '@etcd/api/raftpb';
 import type { SeededRandom } from '@etcd/base';
 
@@ -64,7 +65,7 @@ export class SimNetwork {
   }
 
   /** Cuts `left` off from the other members, in both directions or in one. */
-  partition(ids: readonly bigint[], left: ReadonlySet<bigint>): void {
+  partition(ids: readonly MemberId[], left: ReadonlySet<bigint>): void {
     this.#cut.clear();
     const isOneWay = this.#random.chance(0.3);
     for (const a of left) {

@@ -3,6 +3,7 @@
  * checker watches. Afterwards the faults stop, and the group must come to life: elect a leader, commit, and bring every
  * member up to date. The same seed gives the same run.
  */
+import type { LogIndex } from '@etcd/api';
 import {
   ConfChange,
   ConfChangeSingle,
@@ -52,7 +53,7 @@ export interface SimulationTraits {
 
 /** What a run did, so that a test can tell whether it did anything. */
 export interface SimulationReport {
-  readonly committed: number;
+  readonly committed: LogIndex;
   readonly terms: number;
   readonly reads: number;
   readonly crashes: number;
@@ -143,7 +144,7 @@ class Simulation implements SimWorld {
     }
   }
 
-  answerRead(member: SimMember, index: number, context: Uint8Array): void {
+  answerRead(member: SimMember, index: LogIndex, context: Uint8Array): void {
     const minIndex = this.#reads.get(context.join());
     if (minIndex === undefined)
       throw new SafetyViolation('reads', `${member.id} got a read that nobody asked for`);

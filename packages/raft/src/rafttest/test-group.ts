@@ -2,6 +2,7 @@
  * Members for tests that go step by step: what a driver has to do is done at once, messages are delivered when the test
  * says so.
  */
+import type { LogIndex, MemberId, Term } from '@etcd/api';
 import {
   ConfState,
   decodeMessage,
@@ -24,13 +25,13 @@ export type TestOptions = Partial<Omit<RaftConfig, 'id' | 'storage'>>;
 
 /** Storage as a member finds it at its start. */
 export interface TestState {
-  readonly voters: readonly bigint[];
-  readonly learners?: readonly bigint[];
+  readonly voters: readonly MemberId[];
+  readonly learners?: readonly MemberId[];
   /** The terms of entries 1, 2, … */
   readonly logTerms?: readonly number[];
-  readonly term?: number;
-  readonly vote?: bigint;
-  readonly commit?: number;
+  readonly term?: Term;
+  readonly vote?: MemberId;
+  readonly commit?: LogIndex;
 }
 
 /** No jitter: election timeouts are as configured. */
@@ -42,7 +43,7 @@ export class TestMember {
   readonly applied: Entry[] = [];
   readonly reads: ReadState[] = [];
 
-  constructor(id: bigint, state: TestState, options: TestOptions = {}) {
+  constructor(id: MemberId, state: TestState, options: TestOptions = {}) {
     const { storage } = this;
     const confState = new ConfState({ voters: [...state.voters], learners: [...(state.learners ?? [])] });
     storage.applySnapshot(new Snapshot({ metadata: new SnapshotMetadata({ confState }) }));
@@ -116,7 +117,7 @@ export class TestGroup {
   constructor(
     count: number,
     options: TestOptions = {},
-    stateOf: (id: bigint) => Partial<TestState> = () => ({}),
+    stateOf: (id: MemberId) => Partial<TestState> = () => ({}),
   ) {
     const voters = Array.from({ length: count }, (_, i) => BigInt(i + 1));
     for (const id of voters) {

@@ -5,6 +5,7 @@
  * `learnersNext` is still a voter of the outgoing half; `learnersNext` and `autoLeave` mean something only in a joint
  * configuration.
  */
+import type { MemberId } from '@etcd/api';
 import { JointConfig } from '../quorum/joint.ts';
 import { MajorityConfig } from '../quorum/majority.ts';
 
@@ -35,12 +36,12 @@ export const EMPTY_CONFIG: Config = {
 };
 
 /** Whether a progress is tracked for `id`: every voter of either half and every learner has one. */
-export function isMember(config: Config, id: bigint): boolean {
+export function isMember(config: Config, id: MemberId): boolean {
   return config.voters.has(id) || config.learners.has(id);
 }
 
 /** Every id that {@link isMember}, ascending. */
-export function memberIds(config: Config): readonly bigint[] {
+export function memberIds(config: Config): readonly MemberId[] {
   return MajorityConfig.of([...config.voters.ids().ids, ...config.learners.ids]).ids;
 }
 

@@ -5,6 +5,7 @@
  *
  * The bytes bound may be overshot by one message, so that a message larger than the bound can be sent at all.
  */
+import type { LogIndex } from '@etcd/api';
 import { assert } from '@etcd/base';
 
 export class Inflights {
@@ -39,7 +40,7 @@ export class Inflights {
   }
 
   /** Records a sent message. Must not be called when {@link full}. */
-  add(index: number, sizeBytes: number): void {
+  add(index: LogIndex, sizeBytes: number): void {
     assert(!this.full, 'cannot add into a Full inflights');
     if (this.#count === this.#indexes.length) this.#grow();
     const slot = (this.#start + this.#count) & (this.#indexes.length - 1);
@@ -50,7 +51,7 @@ export class Inflights {
   }
 
   /** Frees the messages whose last entry is at `index` or before. */
-  freeLE(index: number): void {
+  freeLE(index: LogIndex): void {
     const mask = this.#indexes.length - 1;
     while (this.#count > 0 && this.#indexes[this.#start]! <= index) {
       this.#sizeBytes -= this.#sizes[this.#start]!;

@@ -2,6 +2,7 @@
  * The configuration in force together with a {@link Progress} for each of its members, and the votes of the election
  * that is under way.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import { assert } from '@etcd/base';
 import { type AckedIndexer, quorumIndex, scratchIndexes, UNACKED, VoteResult } from '../quorum/majority.ts';
 import { type Config, checkConfig, EMPTY_CONFIG, isMember, memberIds } from './config.ts';
@@ -17,8 +18,8 @@ export interface Tally {
 export class ProgressTracker implements AckedIndexer {
   readonly #maxInflightMsgs: number;
   readonly #maxInflightBytes: number;
-  readonly #byId = new Map<bigint, Progress>();
-  readonly #votes = new Map<bigint, boolean>();
+  readonly #byId = new Map<MemberId, Progress>();
+  readonly #votes = new Map<MemberId, boolean>();
   #config: Config = EMPTY_CONFIG;
   // The same progresses by role, so that the commit index is found without a look-up per voter.
   #all: readonly Progress[] = [];
@@ -39,7 +40,7 @@ export class ProgressTracker implements AckedIndexer {
     return this.#all;
   }
 
-  get(id: bigint): Progress | undefined {
+  get(id: MemberId): Progress | undefined {
     return this.#byId.get(id);
   }
 
@@ -48,7 +49,7 @@ export class ProgressTracker implements AckedIndexer {
    * to be probed at `lastIndex`: an optimistic guess, but the first rejection corrects it. They count as active
    * at first, so that a check of the quorum does not depose the leader before they could answer.
    */
-  switchConfig(config: Config, added: ReadonlySet<bigint>, lastIndex: number): void {
+  switchConfig(config: Config, added: ReadonlySet<MemberId>, lastIndex: LogIndex): void {
     const complaint = checkConfig(config);
     assert(complaint === null, () => `tracker: invalid configuration: ${complaint}`);
     for (const id of this.#byId.keys()) if (!isMember(config, id)) this.#byId.delete(id);
@@ -71,18 +72,18 @@ export class ProgressTracker implements AckedIndexer {
   }
 
   /** The highest index that the voters have acknowledged as a quorum; Infinity without voters. */
-  committed(): number {
+  committed(): LogIndex {
     if (this.isSingleton) return this.#incoming[0]!.match;
     return Math.min(committedBy(this.#incoming), committedBy(this.#outgoing));
   }
 
-  ackedIndex(voterId: bigint): number {
+  ackedIndex(voterId: MemberId): number {
     return this.#byId.get(voterId)?.match ?? UNACKED;
   }
 
   /** Whether a quorum was heard of since the last check. */
   quorumActive(): boolean {
-    const votes = new Map<bigint, boolean>();
+    const votes = new Map<MemberId, boolean>();
     for (const progress of this.#all) {
       if (!progress.isLearner) votes.set(progress.id, progress.recentActive);
     }
@@ -94,11 +95,11 @@ export class ProgressTracker implements AckedIndexer {
   }
 
   /** Records a vote; the first of each member counts. */
-  recordVote(id: bigint, granted: boolean): void {
+  recordVote(id: MemberId, granted: boolean): void {
     if (!this.#votes.has(id)) this.#votes.set(id, granted);
   }
 
-  hasVoteOf(id: bigint): boolean {
+  hasVoteOf(id: MemberId): boolean {
     return this.#votes.has(id);
   }
 
@@ -116,7 +117,7 @@ export class ProgressTracker implements AckedIndexer {
     return { granted, rejected, result: this.#config.voters.voteResult(this.#votes) };
   }
 
-  #join(id: bigint, config: Config, added: ReadonlySet<bigint>, lastIndex: number): Progress {
+  #join(id: MemberId, config: Config, added: ReadonlySet<MemberId>, lastIndex: LogIndex): Progress {
     const isLearner = config.learners.has(id);
     const known = this.#byId.get(id);
     if (known !== undefined && !added.has(id)) {

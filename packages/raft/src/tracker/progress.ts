@@ -14,6 +14,7 @@
  * Probe sends one message per heartbeat until the follower tells where its log ends. Replicate sends without waiting,
  * within the window of {@link Inflights}. Snapshot sends nothing.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import { assert } from '@etcd/base';
 import type { Inflights } from './inflights.ts';
 
@@ -27,15 +28,15 @@ export function progressStateName(state: ProgressState): string {
 }
 
 export interface ProgressOptions {
-  readonly id: bigint;
+  readonly id: MemberId;
   /** The first entry to send. */
-  readonly next: number;
+  readonly next: LogIndex;
   readonly isLearner: boolean;
   readonly inflights: Inflights;
 }
 
 export class Progress {
-  readonly id: bigint;
+  readonly id: MemberId;
 
   /** The index up to which the follower's log is known to match the leader's. */
   match = 0;
@@ -44,7 +45,7 @@ export class Progress {
    * The next entry to send; those between {@link match} and it are under way.
    * Invariant: 0 <= match < next. In state Snapshot, next === pendingSnapshot + 1.
    */
-  next: number;
+  next: LogIndex;
 
   /**
    * The highest commit index under way to the follower. It falls back when the follower rejects an append: what was
@@ -81,7 +82,7 @@ export class Progress {
   }
 
   /** Forgets everything but the role: a new term begins. `next` is probed first. */
-  reset(match: number, next: number): void {
+  reset(match: LogIndex, next: LogIndex): void {
     assert(match < next, 'progress: match must be below next');
     this.match = match;
     this.next = next;
@@ -111,7 +112,7 @@ export class Progress {
     this.next = this.match + 1;
   }
 
-  becomeSnapshot(snapshotIndex: number): void {
+  becomeSnapshot(snapshotIndex: LogIndex): void {
     this.#resetState(ProgressState.Snapshot);
     this.pendingSnapshot = snapshotIndex;
     this.next = snapshotIndex + 1;
@@ -134,12 +135,12 @@ export class Progress {
   }
 
   /** Whether sending `commit` now could advance the follower, given what is under way to it already. */
-  canBumpCommit(commit: number): boolean {
+  canBumpCommit(commit: LogIndex): boolean {
     return commit > this.sentCommit && this.sentCommit < this.next - 1;
   }
 
   /** The follower acknowledged its log up to `index`; false if that is no news. */
-  maybeUpdate(index: number): boolean {
+  maybeUpdate(index: LogIndex): boolean {
     if (index <= this.match) return false;
     this.match = index;
     this.next = Math.max(this.next, index + 1);

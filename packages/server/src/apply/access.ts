@@ -3,7 +3,7 @@
  * the RPCs for the rest. A verdict is null, or the error that the client gets; it depends on nothing but the applied
  * state, the request and the identity, so that every member comes to the same (S08).
  */
-import type { InternalError } from '@etcd/api';
+import type { InternalError, LeaseId } from '@etcd/api';
 import type { DeleteRangeRequest, PutRequest, TxnRequest } from '@etcd/api/etcdserverpb';
 import type { Identity } from '@etcd/storage/auth';
 
@@ -21,7 +21,7 @@ export interface Access {
   deleteRange(identity: Identity, request: DeleteRangeRequest): InternalError | null;
   txn(identity: Identity, request: TxnRequest): InternalError | null;
   /** All keys that are attached to the lease: to revoke or renew it (write), or to tell their names (read). */
-  leaseKeys(identity: Identity, lease: bigint, access: 'read' | 'write'): InternalError | null;
+  leaseKeys(identity: Identity, lease: LeaseId, access: 'read' | 'write'): InternalError | null;
   /** All keys that are attached to any lease, for reading. */
   allLeaseKeys(identity: Identity): InternalError | null;
 }

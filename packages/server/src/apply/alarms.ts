@@ -1,4 +1,5 @@
 /** The alarms of the cluster: which member has raised what. Kept in memory and in the backend; changed by applying alone. */
+import type { MemberId } from '@etcd/api';
 import { AlarmMember, AlarmType } from '@etcd/api/etcdserverpb';
 import { assert } from '@etcd/base';
 import type { Backend } from '@etcd/storage/backend';
@@ -25,7 +26,7 @@ export class Alarms {
   }
 
   /** Raises an alarm, or finds it raised; null for `NONE`. */
-  activate(memberId: bigint, alarm: number): AlarmMember | null {
+  activate(memberId: MemberId, alarm: number): AlarmMember | null {
     if (alarm === AlarmType.NONE) return null;
     const found = this.#find(memberId, alarm);
     if (found !== undefined) return found;
@@ -38,7 +39,7 @@ export class Alarms {
   }
 
   /** Clears an alarm; null if it was not raised. */
-  deactivate(memberId: bigint, alarm: number): AlarmMember | null {
+  deactivate(memberId: MemberId, alarm: number): AlarmMember | null {
     const found = this.#find(memberId, alarm);
     if (found === undefined) return null;
     deleteAlarm(this.#backend, memberId, alarm);
@@ -47,7 +48,7 @@ export class Alarms {
     return found;
   }
 
-  #find(memberId: bigint, alarm: number): AlarmMember | undefined {
+  #find(memberId: MemberId, alarm: number): AlarmMember | undefined {
     return this.#raised.find((raised) => raised.memberId === memberId && raised.alarm === alarm);
   }
 

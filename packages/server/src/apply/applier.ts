@@ -8,7 +8,7 @@
  * Invariants: the applied index grows by one, and its term never goes down; what the backend says is applied is never less than what was
  * applied here; raft's configuration has a member in the place in which the membership has it.
  */
-import { DecodeError, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { DecodeError, INTERNAL_ERRORS, type InternalError, type LogIndex, type Term } from '@etcd/api';
 import {
   type DeleteRangeRequest,
   decodeDeleteRangeRequest,
@@ -64,11 +64,11 @@ export interface ApplierHost {
   onFirstCommitInTerm(): void;
   onClusterVersion(): void;
   /** The entry at `index` is a request of the v2 API. */
-  onV2Request(index: number): void;
+  onV2Request(index: LogIndex): void;
   /** An entry went over the quota: the alarm has to be raised, and then `then` called. */
   onNoSpace(then: () => void): void;
   /** Everything up to `index` is applied. */
-  onApplied(index: number): void;
+  onApplied(index: LogIndex): void;
 }
 
 export interface ApplierOptions {
@@ -91,8 +91,8 @@ export interface ApplierOptions {
   readonly warningApplyDurationMs: number;
   readonly host: ApplierHost;
   /** Where the log stands that the members of the cluster agree on at start. */
-  readonly appliedIndex: number;
-  readonly appliedTerm: number;
+  readonly appliedIndex: LogIndex;
+  readonly appliedTerm: Term;
 }
 
 export class Applier {
@@ -100,8 +100,8 @@ export class Applier {
   readonly #envelope = new RequestEnvelope();
   readonly #times: ApplyTimes;
   readonly #cold: ColdRequestContext;
-  #appliedIndex: number;
-  #appliedTerm: number;
+  #appliedIndex: LogIndex;
+  #appliedTerm: Term;
 
   constructor(options: ApplierOptions) {
     this.#options = options;
@@ -116,12 +116,12 @@ export class Applier {
   }
 
   /** Index of the entry applied last. */
-  get appliedIndex(): number {
+  get appliedIndex(): LogIndex {
     return this.#appliedIndex;
   }
 
   /** Its term: what answers carry as the raft term. */
-  get appliedTerm(): number {
+  get appliedTerm(): Term {
     return this.#appliedTerm;
   }
 
@@ -201,7 +201,7 @@ export class Applier {
     this.#applyDecoded(entry.index, request, waiter);
   }
 
-  #applyDecoded(index: number, request: InternalRaftRequest, waiter: PendingWaiter | null): void {
+  #applyDecoded(index: LogIndex, request: InternalRaftRequest, waiter: PendingWaiter | null): void {
     if (request.v2 !== null) return this.#applyV2(index, request.v2, waiter);
     const { header } = request;
     const identity = header === null ? NO_IDENTITY : { name: header.username, revision: header.authRevision };
@@ -228,7 +228,7 @@ export class Applier {
     }
   }
 
-  #applyV2(index: number, request: Request, waiter: PendingWaiter | null): void {
+  #applyV2(index: LogIndex, request: Request, waiter: PendingWaiter | null): void {
     const { membership, host, store } = this.#options;
     host.onV2Request(index);
     const before = membership.version;

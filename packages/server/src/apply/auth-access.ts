@@ -1,5 +1,5 @@
 /** {@link Access} by the users and roles that are applied. */
-import type { InternalError } from '@etcd/api';
+import type { InternalError, LeaseId } from '@etcd/api';
 import type { DeleteRangeRequest, PutRequest, TxnRequest } from '@etcd/api/etcdserverpb';
 import {
   type AuthStore,
@@ -56,7 +56,7 @@ export class AuthAccess implements Access {
     return authorizeTxn(this.#store, identity, request, this.#leases);
   }
 
-  leaseKeys(identity: Identity, lease: bigint, access: 'read' | 'write'): InternalError | null {
+  leaseKeys(identity: Identity, lease: LeaseId, access: 'read' | 'write'): InternalError | null {
     return authorizeLeaseKeys(this.#store, identity, lease, this.#leases, access);
   }
 

@@ -6,6 +6,7 @@
  * Invariants: there is an applier, and there are watchers, from the moment when the store is loaded; one snapshot at a time takes the
  * backend's place, and it reaches beyond what was applied; nobody waits to read but while that goes on.
  */
+import type { LogIndex, Term } from '@etcd/api';
 import type { Entry, Snapshot } from '@etcd/api/raftpb';
 import { assert, type Clock, type Disk, type Logger, poisonMemory } from '@etcd/base';
 import { AuthStore } from '@etcd/storage/auth';
@@ -54,8 +55,8 @@ export interface StateMachineParts {
   readonly membership: Membership;
   readonly snapshotter: Snapshotter;
   /** Where the log that raft has begins: everything before is in the backend. */
-  readonly snapshotIndex: number;
-  readonly snapshotTerm: number;
+  readonly snapshotIndex: LogIndex;
+  readonly snapshotTerm: Term;
 }
 
 export interface StateMachineOptions {
@@ -207,12 +208,12 @@ export class StateMachine {
     return this.#watches;
   }
 
-  get appliedIndex(): number {
+  get appliedIndex(): LogIndex {
     return this.#applier?.appliedIndex ?? this.#options.parts.snapshotIndex;
   }
 
   /** Term of the last applied entry. */
-  get appliedTerm(): number {
+  get appliedTerm(): Term {
     return this.#applier?.appliedTerm ?? 0;
   }
 
@@ -325,7 +326,7 @@ export class StateMachine {
   }
 
   /** From here on entries are applied, and commits say how far. */
-  #begin(appliedIndex: number, appliedTerm: number): void {
+  #begin(appliedIndex: LogIndex, appliedTerm: Term): void {
     const { config, parts, clock, logger, metrics, pending, ids, host } = this.#options;
     this.#consistentIndex.attach(this.#backend);
     this.#applier = new Applier({

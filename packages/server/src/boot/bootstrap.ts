@@ -2,6 +2,7 @@
  * From a data directory to the parts of a member: opens what a former run has left, or founds what is not there yet. Nothing
  * that exists is overwritten; whatever does not fit together is a {@link MemberStartError} that says what and where.
  */
+import type { ClusterId, LogIndex, MemberId, Term } from '@etcd/api';
 import { decodeMetadata, encodeMetadata, Metadata } from '@etcd/api/etcdserverpb';
 import { ConfState, type Entry, type HardState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
@@ -73,8 +74,8 @@ export interface BootstrapOptions extends FoundingOptions {
 }
 
 export interface MemberParts {
-  readonly memberId: bigint;
-  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  readonly clusterId: ClusterId;
   readonly backend: Backend;
   readonly consistentIndex: ConsistentIndex;
   readonly membership: Membership;
@@ -83,8 +84,8 @@ export interface MemberParts {
   readonly raftStorage: MemoryStorage;
   readonly node: RawNode;
   /** Where the log that raft has begins: everything before is in the backend. */
-  readonly snapshotIndex: number;
-  readonly snapshotTerm: number;
+  readonly snapshotIndex: LogIndex;
+  readonly snapshotTerm: Term;
   readonly confState: ConfState;
   /** The members of the cluster that this one joins, which its own log does not know yet. */
   readonly otherMembers: readonly Member[];
@@ -352,7 +353,7 @@ interface LoggedState {
   readonly entries: readonly Entry[];
   readonly consistentIndex: number;
   readonly database: MembershipState;
-  readonly clusterId: bigint;
+  readonly clusterId: ClusterId;
 }
 
 /** The members after the last entry that the database has applied, as the log knows them; the database's where it does not. */
@@ -382,10 +383,10 @@ function storeMembership(backend: Backend, membership: Membership, logger: Logge
 }
 
 interface AppliedFacts {
-  readonly lastIndex: number;
+  readonly lastIndex: LogIndex;
   readonly consistentIndex: number;
   readonly state: MembershipState;
-  readonly memberId: bigint;
+  readonly memberId: MemberId;
 }
 
 /**
@@ -472,7 +473,7 @@ function snapshotAt(index: number, term: number, confState: ConfState): Snapshot
 
 function newNode(
   { config, random, logger }: BootstrapOptions,
-  id: bigint,
+  id: MemberId,
   storage: MemoryStorage,
   mustHave: LogPosition = { index: 0, term: 0 },
 ): RawNode {

@@ -2,6 +2,7 @@
  * The database's file before it is opened for writing: what it says of itself, whether the log that is beside it can go on with it,
  * and whether a new log may begin with it. Nothing here changes it.
  */
+import type { LogIndex } from '@etcd/api';
 import type { Disk, Logger } from '@etcd/base';
 import { BoltError, Database } from '@etcd/bbolt';
 import { KEY_BUCKET, transactionReader } from '@etcd/storage/backend';
@@ -58,7 +59,7 @@ function inspectDatabase({ config, disk, logger }: DatabaseFileOptions): Databas
 export function matchDatabase(
   options: DatabaseFileOptions,
   snapshotter: Snapshotter,
-  snapshotIndex: number,
+  snapshotIndex: LogIndex,
 ): void {
   const isReceived = snapshotIndex > 0 && snapshotter.hasDb(snapshotIndex);
   const facts = isReceived ? inspectReplaceable(options) : inspectDatabase(options);
@@ -88,7 +89,7 @@ function inspectReplaceable(options: DatabaseFileOptions): DatabaseFacts | null 
 function describeMismatch(
   { config, disk }: DatabaseFileOptions,
   facts: DatabaseFacts | null,
-  snapshotIndex: number,
+  snapshotIndex: LogIndex,
 ): string {
   const path = backendPath(config);
   if (facts !== null) {

@@ -2,6 +2,7 @@
  * `--force-new-cluster`: a member of a cluster that is lost goes on alone, with the data that it has. Committed entries are kept;
  * behind them come configuration changes that remove everybody else, as if they had been agreed on.
  */
+import type { LogIndex, MemberId } from '@etcd/api';
 import { type ConfChange, ConfChangeType, type Entry, EntryType, HardState } from '@etcd/api/raftpb';
 import { confChangeEntry, decodeConfChangeEntry, toConfChangeV2 } from '@etcd/raft';
 import {
@@ -17,11 +18,11 @@ export interface LogOfLostCluster {
   /** What the log has behind its last snapshot. */
   readonly entries: readonly Entry[];
   /** Position of that snapshot, for a log without entries. */
-  readonly snapshotIndex: number;
+  readonly snapshotIndex: LogIndex;
   /** What the database has applied, and who was a member then. */
   readonly consistentIndex: number;
   readonly members: readonly Member[];
-  readonly memberId: bigint;
+  readonly memberId: MemberId;
   readonly peerUrls: readonly string[];
 }
 
@@ -59,7 +60,7 @@ export function logOfNewCluster(lost: LogOfLostCluster): LogOfNewCluster {
 /** What makes the member a voter, if it is none. */
 function ownChanges(
   { members, memberId, peerUrls }: LogOfLostCluster,
-  ids: ReadonlySet<bigint>,
+  ids: ReadonlySet<MemberId>,
 ): ConfChange[] {
   if (!ids.has(memberId)) return [addMemberChange(newMember(memberId, { peerUrls, isLearner: false }))];
   const self = members.find(({ id }) => id === memberId);
@@ -67,7 +68,10 @@ function ownChanges(
 }
 
 /** Members as of the last committed entry: those of the database, and what has changed since. */
-function memberIdsAfter({ members, consistentIndex }: LogOfLostCluster, kept: readonly Entry[]): Set<bigint> {
+function memberIdsAfter(
+  { members, consistentIndex }: LogOfLostCluster,
+  kept: readonly Entry[],
+): Set<MemberId> {
   const ids = new Set(members.map(({ id }) => id));
   for (const entry of kept) {
     if (entry.index <= consistentIndex || entry.type === EntryType.EntryNormal) continue;

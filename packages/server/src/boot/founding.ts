@@ -2,6 +2,7 @@
  * How a member without a log begins: who founds the cluster with it, or which cluster it joins, as far as that can be known, and whether this
  * member may. Nothing is written here.
  */
+import type { ClusterId, MemberId } from '@etcd/api';
 import { type Clock, type Logger, urlTexts } from '@etcd/base';
 import {
   type BootstrapPeer,
@@ -45,7 +46,7 @@ export interface FoundingOptions {
  *
  * @param mayBeRegistered whether an earlier run may have done that already
  */
-export type Discover = (memberId: bigint, ownText: string, mayBeRegistered: boolean) => Promise<string>;
+export type Discover = (memberId: MemberId, ownText: string, mayBeRegistered: boolean) => Promise<string>;
 
 /** Founders that start together ask each other before any of them can answer: as in etcd, they don't wait for long. */
 const FOUNDING_TIMEOUT_MS = 1000;
@@ -53,8 +54,8 @@ const JOINING_TIMEOUT_MS = 10_000;
 
 /** How a member without a log begins. */
 export interface Founding {
-  readonly memberId: bigint;
-  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  readonly clusterId: ClusterId;
   /** What the log of every founder begins with; none for a member that joins: its log comes from the leader. */
   readonly peers: readonly BootstrapPeer[];
   readonly otherMembers: readonly Member[];
@@ -165,7 +166,7 @@ function localMember({ name }: Config, membership: Membership): Member {
   );
 }
 
-function peerUrlsOfOthers(membership: Membership, memberId: bigint): string[] {
+function peerUrlsOfOthers(membership: Membership, memberId: MemberId): string[] {
   const others = membership.members().filter(({ id }) => id !== memberId);
   return others.flatMap(({ peerUrls }) => peerUrls).sort();
 }

@@ -1,11 +1,12 @@
 /** What a member learns from others before it belongs to their cluster, or about their releases when it leads it. */
+import type { ClusterId } from '@etcd/api';
 import type { Clock, Logger } from '@etcd/base';
 import { formatId, type Member, MembershipError, parseId, parseMembers } from '@etcd/storage/membership';
 import { IMPLEMENTATION_NAME } from '../config/index.ts';
 import type { PeerNetwork, PeerRequest, PeerResponse } from '../peer/index.ts';
 
 export interface RemoteCluster {
-  readonly clusterId: bigint;
+  readonly clusterId: ClusterId;
   readonly members: readonly Member[];
 }
 

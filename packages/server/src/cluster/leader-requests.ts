@@ -3,7 +3,7 @@
  * question is repeated, to whoever leads by then, until it is answered or the request's time is over.
  */
 
-import { DecodeError, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { DecodeError, INTERNAL_ERRORS, type InternalError, type LeaseId, type MemberId } from '@etcd/api';
 import {
   decodeLeaseKeepAliveResponse,
   encodeLeaseKeepAliveRequest,
@@ -53,7 +53,7 @@ export class LeaderRequests {
   }
 
   /** Gives the lease's TTL in seconds. `null, null`: this member has become the leader, and can see for itself. */
-  renewLease(id: bigint, done: Done<number>): void {
+  renewLease(id: LeaseId, done: Done<number>): void {
     const body = encodeLeaseKeepAliveRequest(new LeaseKeepAliveRequest({ id }));
     this.#ask({ method: 'POST', path: '/leases', contentType: PROTOBUF, body }, done, (response) => {
       if (response.status === 404) return failed(ErrLeaseNotFound);
@@ -63,7 +63,7 @@ export class LeaderRequests {
   }
 
   /** As {@link renewLease}. The answer's header is the leader's. */
-  leaseTimeToLive(id: bigint, keys: boolean, done: Done<LeaseTimeToLiveResponse>): void {
+  leaseTimeToLive(id: LeaseId, keys: boolean, done: Done<LeaseTimeToLiveResponse>): void {
     const leaseTimeToLiveRequest = new LeaseTimeToLiveRequest({ id, keys });
     const body = encodeLeaseInternalRequest(new LeaseInternalRequest({ leaseTimeToLiveRequest }));
     this.#ask({ method: 'POST', path: '/leases/internal', contentType: PROTOBUF, body }, done, (response) => {
@@ -75,7 +75,7 @@ export class LeaderRequests {
   }
 
   /** As {@link renewLease}; gives the members after the promotion. */
-  promoteMember(id: bigint, done: Done<readonly Member[]>): void {
+  promoteMember(id: MemberId, done: Done<readonly Member[]>): void {
     this.#ask({ method: 'POST', path: `/members/promote/${id}` }, done, (response) => {
       const text = Buffer.from(response.body).toString();
       if (response.status === 200) return found(parseMembers(text));

@@ -1,6 +1,6 @@
 /** What clients ask about leases without the log: the leader answers from its own memory, other members ask it. */
 
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type LeaseId } from '@etcd/api';
 import type { LeaseTimeToLiveResponse } from '@etcd/api/etcdserverpb';
 import type { Lessor, RenewCallback } from '@etcd/storage/lease';
 import type { MemberEnvironment } from '../consensus/index.ts';
@@ -35,13 +35,13 @@ export class LeaseRequests {
   }
 
   /** An id for a lease that is to be granted, which no lease has. */
-  newId(): bigint {
+  newId(): LeaseId {
     const { ids, lessor } = this.#options;
     return ids.nextLeaseId((id) => lessor.has(id));
   }
 
   /** Keeps a lease alive, here or through the leader; gives its TTL in seconds. */
-  renew(id: bigint, done: RenewCallback): void {
+  renew(id: LeaseId, done: RenewCallback): void {
     const { leader, clock } = this.#options;
     this.renewHere(id, (error, ttl) => {
       if (error !== ErrNotPrimary) return done(error, ttl);
@@ -53,7 +53,7 @@ export class LeaseRequests {
   }
 
   /** The same if this member leads; `ErrNotPrimary` if not. */
-  renewHere(id: bigint, done: RenewCallback): void {
+  renewHere(id: LeaseId, done: RenewCallback): void {
     const { lessor, confirmLeadership, whenCaughtUp } = this.#options;
     confirmLeadership((leads) => {
       if (!leads) return done(ErrNotPrimary, 0);
@@ -66,7 +66,7 @@ export class LeaseRequests {
     });
   }
 
-  #renewNow(id: bigint, done: RenewCallback): void {
+  #renewNow(id: LeaseId, done: RenewCallback): void {
     const { lessor, onRenewed } = this.#options;
     lessor.renewThen(id, (error, ttl) => {
       if (error === null) onRenewed();
@@ -75,7 +75,7 @@ export class LeaseRequests {
   }
 
   /** How long a lease has left, and which keys it has, as the leader knows; null when there is no such lease. */
-  lookup(id: bigint, keys: boolean, done: LookupCallback): void {
+  lookup(id: LeaseId, keys: boolean, done: LookupCallback): void {
     const { leader, clock, confirmLeadership } = this.#options;
     confirmLeadership((leads) => {
       if (leads) return this.#lookupHere(id, keys, done);
@@ -88,7 +88,7 @@ export class LeaseRequests {
   }
 
   /** Of what is committed; a key that was attached by an entry that is about to be applied belongs to the lease. */
-  #lookupHere(id: bigint, keys: boolean, done: LookupCallback): void {
+  #lookupHere(id: LeaseId, keys: boolean, done: LookupCallback): void {
     const { lessor, whenCaughtUp } = this.#options;
     whenCaughtUp((isApplied) => {
       if (!isApplied) return done(ErrTimeoutWaitAppliedIndex, null);

@@ -4,7 +4,7 @@
  * is looked at again then: meanwhile another may have led, and renewed it.
  */
 
-import type { InternalError } from '@etcd/api';
+import type { InternalError, LeaseId } from '@etcd/api';
 import { LeaseRevokeRequest } from '@etcd/api/etcdserverpb';
 import { RingBuffer } from '@etcd/base';
 import type { MemberEnvironment } from '../consensus/index.ts';
@@ -15,7 +15,7 @@ export interface LeaseRevokerOptions extends Pick<MemberEnvironment, 'logger'> {
   /** Calls `then` with whether this member surely leads. */
   readonly confirmLeadership: (then: (leads: boolean) => void) => void;
   /** Whether a lease is there, and has expired as this member decides. */
-  readonly isExpired: (id: bigint) => boolean;
+  readonly isExpired: (id: LeaseId) => boolean;
   readonly onExpired: () => void;
 }
 
@@ -24,9 +24,9 @@ const MAX_PENDING = 16;
 
 export class LeaseRevoker {
   readonly #options: LeaseRevokerOptions;
-  readonly #queue = new RingBuffer<bigint>();
+  readonly #queue = new RingBuffer<LeaseId>();
   /** Those in the queue, and those under way: a lease is handed out again and again while its revocation is slow. */
-  readonly #known = new Set<bigint>();
+  readonly #known = new Set<LeaseId>();
   #pendingCount = 0;
   #isProposing = false;
 
@@ -34,7 +34,7 @@ export class LeaseRevoker {
     this.#options = options;
   }
 
-  revoke(leaseIds: readonly bigint[]): void {
+  revoke(leaseIds: readonly LeaseId[]): void {
     if (leaseIds.length === 0) return;
     this.#options.confirmLeadership((leads) => {
       if (!leads) {
@@ -71,7 +71,7 @@ export class LeaseRevoker {
     }
   }
 
-  #waiter(id: bigint): Waiter<'leaseRevoke'> {
+  #waiter(id: LeaseId): Waiter<'leaseRevoke'> {
     const finish = (): void => {
       this.#known.delete(id);
       this.#pendingCount--;

@@ -1,6 +1,6 @@
 /** Changes of the membership, as far as they may be proposed: judged here, decided by the log. */
 
-import { INTERNAL_ERRORS } from '@etcd/api';
+import { INTERNAL_ERRORS, type MemberId } from '@etcd/api';
 import type { ConfChange } from '@etcd/api/raftpb';
 import {
   promoteMemberChange,
@@ -46,7 +46,7 @@ export class Reconfiguration {
   }
 
   /** Makes a learner a voter if it has caught up, which only the leader knows: others ask it. The waiter gets a `MembersResult`. */
-  promote(id: bigint, waiter: Waiter<'confChange'>): void {
+  promote(id: MemberId, waiter: Waiter<'confChange'>): void {
     const { isLeader, leader } = this.#options;
     if (isLeader()) return this.promoteHere(id, waiter);
     leader.promoteMember(id, (error, members) => {
@@ -57,7 +57,7 @@ export class Reconfiguration {
   }
 
   /** The same if this member leads; `ErrNotLeader` if not. */
-  promoteHere(id: bigint, waiter: Waiter<'confChange'>): void {
+  promoteHere(id: MemberId, waiter: Waiter<'confChange'>): void {
     const { isLeader, isStrict, membership, memberId } = this.#options;
     if (!isLeader()) return waiter.onFailed(INTERNAL_ERRORS.errors.ErrNotLeader);
     const counted = this.#counted(waiter);
@@ -99,7 +99,7 @@ export class Reconfiguration {
   }
 
   /** How far the leader and the members that follow it are; null for members that it does not follow. */
-  #matchIndex(id: bigint): number | null {
+  #matchIndex(id: MemberId): number | null {
     return this.#options.node.status().progress.get(id)?.match ?? null;
   }
 }

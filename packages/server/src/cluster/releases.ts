@@ -4,6 +4,7 @@
  * one of its own accord.
  */
 
+import type { MemberId } from '@etcd/api';
 import { compareVersions, type Member, parseVersion, type SemanticVersion } from '@etcd/storage/membership';
 import type { MemberEnvironment } from '../consensus/index.ts';
 import { canRead, type EntryKind } from '../request/index.ts';
@@ -30,7 +31,7 @@ type Answers = readonly (string | null)[];
 
 export class Releases {
   readonly #options: ReleasesOptions;
-  readonly #known = new Map<bigint, Release>();
+  readonly #known = new Map<MemberId, Release>();
   /** Whoever waits for the answers to the questions that are out. */
   #waiting: ((answers: Answers) => void)[] | null = null;
 
@@ -83,7 +84,7 @@ export class Releases {
     return membership.members().filter(({ id }) => id !== memberId);
   }
 
-  #isOther(id: bigint): boolean {
+  #isOther(id: MemberId): boolean {
     return this.#others.some((other) => other.id === id);
   }
 
@@ -94,7 +95,7 @@ export class Releases {
     }
   }
 
-  #note(id: bigint, answer: ReleaseAnswer | undefined): void {
+  #note(id: MemberId, answer: ReleaseAnswer | undefined): void {
     const version = parseVersion(answer?.server ?? '');
     if (answer === undefined || version === null) return;
     this.#known.set(id, { version, isOurs: answer.isOurs });

@@ -1,11 +1,12 @@
 /** Whoever waits until this member has applied an entry. */
+import type { LogIndex } from '@etcd/api';
 import type { Clock } from '@etcd/base';
 
 /** Called once: whether the entry was applied in time. */
 export type AppliedCallback = (isApplied: boolean) => void;
 
 interface Waiting {
-  readonly index: number;
+  readonly index: LogIndex;
   readonly done: AppliedCallback;
 }
 
@@ -22,7 +23,7 @@ export class AppliedWaiters {
   }
 
   /** @param index one that is not applied yet. */
-  add(index: number, timeoutMs: number, done: AppliedCallback): void {
+  add(index: LogIndex, timeoutMs: number, done: AppliedCallback): void {
     const waiting: Waiting = {
       index,
       done: (isApplied) => {
@@ -37,7 +38,7 @@ export class AppliedWaiters {
     this.#waiting.push(waiting);
   }
 
-  onApplied(index: number): void {
+  onApplied(index: LogIndex): void {
     if (this.#waiting.length === 0) return;
     const ready = this.#waiting.filter((waiting) => waiting.index <= index);
     this.#waiting = this.#waiting.filter((waiting) => waiting.index > index);

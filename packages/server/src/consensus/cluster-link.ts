@@ -3,6 +3,7 @@
  * takes in what they send. Nothing here decides anything.
  */
 
+import type { ClusterId, MemberId } from '@etcd/api';
 import type { Message } from '@etcd/api/raftpb';
 import { MessageType } from '@etcd/api/raftpb';
 import { assert, type DiskError } from '@etcd/base';
@@ -22,12 +23,12 @@ export interface ClusterLinkOptions
   readonly heartbeatIntervalMs: number;
   /** The raft loop. */
   readonly step: (message: Message) => void;
-  readonly reportUnreachable: (id: bigint) => void;
-  readonly reportSnapshot: (id: bigint, isDelivered: boolean) => void;
+  readonly reportUnreachable: (id: MemberId) => void;
+  readonly reportSnapshot: (id: MemberId, isDelivered: boolean) => void;
   /** Gives a MsgSnap its content, then has it sent. */
   readonly sendSnapshot: (message: Message) => void;
   readonly onRequest: PeerHost['onRequest'];
-  readonly onPeerGone: (id: bigint) => void;
+  readonly onPeerGone: (id: MemberId) => void;
   /** This member was removed, as the log or another member says. */
   readonly onRemoved: () => void;
 }
@@ -38,11 +39,11 @@ const REMOVAL_DELAY_MS = 1000;
 const MAX_SNAPSHOT_BYTES = 2 ** 40;
 
 export class ClusterLink implements PeerHost {
-  readonly memberId: bigint;
-  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  readonly clusterId: ClusterId;
   readonly #options: ClusterLinkOptions;
   /** Peer URLs of the members that the network knows of, as one text each. */
-  readonly #known = new Map<bigint, string>();
+  readonly #known = new Map<MemberId, string>();
   readonly #heartbeats: HeartbeatMonitor;
   readonly #check = new MessageCheck();
   #isStopped = false;
@@ -95,7 +96,7 @@ export class ClusterLink implements PeerHost {
     if (this.#isStopped) return;
     const { membership, network, sendSnapshot } = this.#options;
     const outgoing: Message[] = [];
-    const acknowledged = new Set<bigint>();
+    const acknowledged = new Set<MemberId>();
     for (let i = messages.length - 1; i >= 0; i--) {
       const message = messages[i]!;
       assert(message.to !== this.memberId, 'cluster link: a message to the member itself');
@@ -115,13 +116,13 @@ export class ClusterLink implements PeerHost {
   }
 
   /** Whether a member has been connected for long enough to be counted on. */
-  isConnected(id: bigint): boolean {
+  isConnected(id: MemberId): boolean {
     if (id === this.memberId) return true;
     const sinceMs = this.#options.network.activeSinceMs(id);
     return sinceMs !== null && this.#options.clock.now() - sinceMs >= HEALTH_INTERVAL_MS;
   }
 
-  isActive(id: bigint): boolean {
+  isActive(id: MemberId): boolean {
     return id === this.memberId || this.#options.network.activeSinceMs(id) !== null;
   }
 
@@ -132,8 +133,8 @@ export class ClusterLink implements PeerHost {
   }
 
   /** Of `ids`, the member that has been connected longest; null when none is. */
-  longestConnected(ids: readonly bigint[]): bigint | null {
-    let longest: bigint | null = null;
+  longestConnected(ids: readonly MemberId[]): MemberId | null {
+    let longest: MemberId | null = null;
     let earliestMs = Number.POSITIVE_INFINITY;
     for (const id of ids) {
       const sinceMs = id === this.memberId ? null : this.#options.network.activeSinceMs(id);
@@ -163,19 +164,19 @@ export class ClusterLink implements PeerHost {
     return this.#options.snapshotter.receiveDb(snapshot.metadata.index, MAX_SNAPSHOT_BYTES);
   }
 
-  isRemoved(id: bigint): boolean {
+  isRemoved(id: MemberId): boolean {
     return this.#options.membership.isRemoved(id);
   }
 
-  reportUnreachable(id: bigint): void {
+  reportUnreachable(id: MemberId): void {
     if (!this.#isStopped) this.#options.reportUnreachable(id);
   }
 
-  reportSnapshot(id: bigint, isDelivered: boolean): void {
+  reportSnapshot(id: MemberId, isDelivered: boolean): void {
     if (!this.#isStopped) this.#options.reportSnapshot(id, isDelivered);
   }
 
-  onPeerGone(id: bigint): void {
+  onPeerGone(id: MemberId): void {
     if (!this.#isStopped) this.#options.onPeerGone(id);
   }
 
@@ -205,14 +206,14 @@ export class ClusterLink implements PeerHost {
     } else network.updatePeer(id, peerUrls);
   }
 
-  #disconnect(id: bigint): void {
+  #disconnect(id: MemberId): void {
     assert(id !== this.memberId, 'cluster link: the member parts with itself');
     if (!this.#known.delete(id)) return;
     this.#setKnown(id, 0);
     this.#options.network.removePeer(id);
   }
 
-  #setKnown(id: bigint, value: 0 | 1): void {
+  #setKnown(id: MemberId, value: 0 | 1): void {
     this.#options.metrics.knownPeers.labels(formatId(this.memberId), formatId(id)).set(value);
   }
 }

@@ -3,6 +3,7 @@
  * it is now, with the position that it has reached, while everything else goes on.
  */
 
+import type { MemberId } from '@etcd/api';
 import { Message, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { assert } from '@etcd/base';
 import {
@@ -21,7 +22,7 @@ export interface DatabaseSenderOptions extends Pick<MemberEnvironment, 'logger' 
   /** Puts the position of the last applied entry among what is committed next, even if it has changed nothing else. */
   readonly writePosition: () => void;
   /** None could be made for that member. */
-  readonly reportFailure: (id: bigint) => void;
+  readonly reportFailure: (id: MemberId) => void;
 }
 
 export class DatabaseSender {

@@ -1,5 +1,6 @@
 /** Notices a leader that sends its heartbeats too late: the others may take it for dead, and a slow disk is the usual reason. */
 
+import type { MemberId, Term } from '@etcd/api';
 import { formatId } from '@etcd/storage/membership';
 import type { MemberEnvironment } from './member-environment.ts';
 
@@ -16,7 +17,7 @@ const QUIET_MS = 10_000;
 export class HeartbeatMonitor {
   readonly #options: HeartbeatMonitorOptions;
   /** When the last heartbeat went to each member, in {@link #term}. */
-  readonly #sentMs = new Map<bigint, number>();
+  readonly #sentMs = new Map<MemberId, number>();
   #term = 0;
   #loggedMs = Number.NEGATIVE_INFINITY;
 
@@ -25,7 +26,7 @@ export class HeartbeatMonitor {
   }
 
   /** A heartbeat of `term` leaves for `to`. */
-  onSend(to: bigint, term: number): void {
+  onSend(to: MemberId, term: Term): void {
     const { clock, heartbeatIntervalMs, onLate } = this.#options;
     if (term !== this.#term) {
       this.#sentMs.clear();

@@ -1,6 +1,6 @@
 /** Hands the leadership to a member of choice, and waits until that member leads. */
 
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type MemberId } from '@etcd/api';
 import { assert, type Timer } from '@etcd/base';
 import { formatId } from '@etcd/storage/membership';
 import type { MemberEnvironment } from './member-environment.ts';
@@ -10,13 +10,13 @@ const { ErrTimeoutLeaderTransfer } = INTERNAL_ERRORS.errors;
 export interface LeaderTransferOptions
   extends Pick<MemberEnvironment, 'clock' | 'logger' | 'memberId' | 'requestTimeoutMs'> {
   /** Asks raft. */
-  readonly transfer: (transferee: bigint) => void;
+  readonly transfer: (transferee: MemberId) => void;
 }
 
 export type TransferDone = (error: InternalError | null) => void;
 
 interface Waiting {
-  readonly transferee: bigint;
+  readonly transferee: MemberId;
   readonly done: TransferDone;
   readonly timer: Timer;
 }
@@ -29,7 +29,7 @@ export class LeaderTransfer {
     this.#options = options;
   }
 
-  start(transferee: bigint, done: TransferDone): void {
+  start(transferee: MemberId, done: TransferDone): void {
     const { clock, requestTimeoutMs, transfer, memberId } = this.#options;
     assert(transferee !== 0n && transferee !== memberId, 'leader transfer: to nobody, or to itself');
     const waiting: Waiting = {
@@ -45,7 +45,7 @@ export class LeaderTransfer {
     transfer(transferee);
   }
 
-  onLeader(lead: bigint): void {
+  onLeader(lead: MemberId): void {
     const finished = this.#waiting.filter(({ transferee }) => transferee === lead);
     if (finished.length === 0) return;
     this.#waiting = this.#waiting.filter(({ transferee }) => transferee !== lead);
@@ -56,7 +56,7 @@ export class LeaderTransfer {
     }
   }
 
-  #log(message: string, transferee: bigint): void {
+  #log(message: string, transferee: MemberId): void {
     const { logger, memberId } = this.#options;
     logger.info(message, {
       'current-leader-member-id': formatId(memberId),

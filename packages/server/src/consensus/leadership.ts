@@ -3,7 +3,7 @@
  * over when it stops, is asked to, or would slow the others down.
  */
 
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type LogIndex, type MemberId } from '@etcd/api';
 import { assert, type Logger } from '@etcd/base';
 import { RaftState } from '@etcd/raft';
 import { formatId } from '@etcd/storage/membership';
@@ -79,7 +79,7 @@ export class Leadership {
   }
 
   /** The leader's id, 0n while there is none. */
-  get lead(): bigint {
+  get lead(): MemberId {
     return this.#lead;
   }
 
@@ -88,7 +88,7 @@ export class Leadership {
   }
 
   /** Raft says who leads; whether that is somebody new. */
-  onLeader(lead: bigint): boolean {
+  onLeader(lead: MemberId): boolean {
     if (lead === this.#lead) return false;
     this.#log(lead);
     this.#lead = lead;
@@ -133,7 +133,7 @@ export class Leadership {
    * The process of member `id` has ended. If it led, nobody has to wait until its silence tells: this member votes for another at once,
    * and soon campaigns. Should that leader live after all, the others, who hear of it, refuse the pre-vote, and nothing has happened.
    */
-  onPeerGone(id: bigint): void {
+  onPeerGone(id: MemberId): void {
     const { node, clock, random, config, link, logger, wake } = this.#options;
     if (id !== this.#lead || this.isLeader) return;
     logger.info('the process of the leader has ended', { 'leader-member-id': formatId(id) });
@@ -177,7 +177,7 @@ export class Leadership {
   }
 
   /** Hands over to a voter of choice, and tells when it leads. */
-  moveTo(transferee: bigint, done: TransferDone): void {
+  moveTo(transferee: MemberId, done: TransferDone): void {
     if (!this.isLeader) return done(ErrNotLeader);
     const member = this.#options.membership.member(transferee);
     if (member === null || member.isLearner) return done(ErrBadLeaderTransferee);
@@ -194,7 +194,7 @@ export class Leadership {
     this.#transferTo(successor, done);
   }
 
-  #transferTo(successor: bigint, done: () => void): void {
+  #transferTo(successor: MemberId, done: () => void): void {
     const { logger, membership } = this.#options;
     assert(
       membership.member(successor)?.isLearner === false,
@@ -213,7 +213,7 @@ export class Leadership {
   }
 
   /** A leader whose disk has become slow slows down everybody: one that has shown that it can do better takes over. */
-  onSaved(waitedMs: number, index: number): void {
+  onSaved(waitedMs: number, index: LogIndex): void {
     if (!this.isLeader) return this.#slowDisk.reset();
     const { config, clock, link, logger } = this.#options;
     const successor = link.longestConnected(
@@ -227,7 +227,7 @@ export class Leadership {
   }
 
   /** The other voters who have acknowledged entry `index`. */
-  #votersThatHave(index: number): bigint[] {
+  #votersThatHave(index: LogIndex): MemberId[] {
     const { node, memberId } = this.#options;
     return [...node.status().progress.values()].flatMap(({ id, isLearner, match }) =>
       id !== memberId && !isLearner && match >= index ? [id] : [],
@@ -241,7 +241,7 @@ export class Leadership {
   }
 
   /** In the words of etcd's raft node, which tools wait for. */
-  #log(lead: bigint): void {
+  #log(lead: MemberId): void {
     const { node, memberId, raftLogger } = this.#options;
     const before = this.#lead.toString(16);
     const now = lead.toString(16);

@@ -7,7 +7,7 @@
  * is applied. It leaves it before it is told, once.
  */
 
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type LogIndex } from '@etcd/api';
 import { assert, equalBytes } from '@etcd/base';
 import type { ReadState } from '@etcd/raft';
 import type { Reader } from '../request/index.ts';
@@ -19,7 +19,7 @@ export interface LinearizableReadsOptions
   extends Pick<MemberEnvironment, 'clock' | 'logger' | 'node' | 'random' | 'requestTimeoutMs'> {
   /** Asks for a turn of the raft loop. */
   readonly wake: () => void;
-  readonly appliedIndex: () => number;
+  readonly appliedIndex: () => LogIndex;
   readonly onSlow: () => void;
   readonly onFailed: () => void;
 }
@@ -39,7 +39,7 @@ interface Question {
 
 /** Readers for whom the leader has answered, until the member has applied so much. */
 interface Confirmed {
-  readonly index: number;
+  readonly index: LogIndex;
   readonly readers: readonly Reader[];
 }
 
@@ -98,7 +98,7 @@ export class LinearizableReads {
     if (this.#waiting.length > 0) this.#options.wake();
   }
 
-  onApplied(index: number): void {
+  onApplied(index: LogIndex): void {
     if (this.#confirmed.length === 0) return;
     const ready = this.#confirmed.filter((confirmed) => confirmed.index <= index);
     this.#confirmed = this.#confirmed.filter((confirmed) => confirmed.index > index);

@@ -9,6 +9,7 @@
  * applied; the committed database reaches to where the log is about to begin.
  */
 
+import type { LogIndex, Term } from '@etcd/api';
 import { type ConfState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
 import { assert, type DiskError } from '@etcd/base';
@@ -29,18 +30,18 @@ export interface LogKeeperOptions
   /** Entries kept in memory behind the applied one, for slow members. */
   readonly catchUpEntries: number;
   /** The first entry that a connected member is yet to get from this one; Infinity when there is none. */
-  readonly neededFrom: () => number;
+  readonly neededFrom: () => LogIndex;
   /** Where the last snapshot stands. */
-  readonly snapshotIndex: number;
+  readonly snapshotIndex: LogIndex;
   /** Of the log that was found: up to here there are entries that a member which comes now might not read; 0: none. */
-  readonly unreadableTo: number;
+  readonly unreadableTo: LogIndex;
   readonly onFatal: (error: DiskError | BoltError) => void;
 }
 
 /** The position that a snapshot describes. */
 export interface AppliedPosition {
-  readonly index: number;
-  readonly term: number;
+  readonly index: LogIndex;
+  readonly term: Term;
   readonly confState: ConfState;
 }
 
@@ -60,11 +61,11 @@ export class LogKeeper {
   #isForced = false;
   #onForced: (() => void)[] = [];
   /** Entries up to here are not for members that come now: one of them is of a release, or for one, that is no more. */
-  #unreadableTo: number;
+  #unreadableTo: LogIndex;
   #isNewcomerDue = false;
   /** Applied bytes in all, and for every step where they stood. */
   #appliedBytes = 0;
-  #marks: { readonly index: number; readonly bytes: number }[] = [];
+  #marks: { readonly index: LogIndex; readonly bytes: number }[] = [];
 
   constructor(options: LogKeeperOptions) {
     this.#options = options;
@@ -80,7 +81,7 @@ export class LogKeeper {
   }
 
   /** There is an entry at `index`, or before, that could end a member of another release. */
-  onUnreadable(index: number): void {
+  onUnreadable(index: LogIndex): void {
     this.#unreadableTo = index;
   }
 
@@ -102,7 +103,7 @@ export class LogKeeper {
   }
 
   /** Everything up to `index` has come as a snapshot from the leader. */
-  onInstalled(index: number): void {
+  onInstalled(index: LogIndex): void {
     assert(index > this.#diskIndex, 'log keeper: a snapshot of the leader that is older than our own');
     this.#diskIndex = index;
     this.#marks = [];

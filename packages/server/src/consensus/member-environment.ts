@@ -2,6 +2,7 @@
  * What a member's parts have in common: the world around it, its configuration, and who it is. Made once when a member is
  * assembled. A part's options say which of it the part takes, and have the part's own few callbacks besides.
  */
+import type { MemberId } from '@etcd/api';
 import type { Clock, Disk, Logger, Random } from '@etcd/base';
 import type { MemoryStorage, RawNode } from '@etcd/raft';
 import type { Membership } from '@etcd/storage/membership';
@@ -19,7 +20,7 @@ export interface MemberEnvironment {
   readonly logger: Logger;
   readonly metrics: MetricHandles;
   readonly network: PeerNetwork;
-  readonly memberId: bigint;
+  readonly memberId: MemberId;
   readonly membership: Membership;
   readonly ids: RequestIds;
   readonly node: RawNode;

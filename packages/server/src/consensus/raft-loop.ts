@@ -19,6 +19,7 @@
  *  - one snapshot at a time is being installed.
  */
 
+import type { LogIndex } from '@etcd/api';
 import { type Entry, EntryType, type HardState, type Message, type Snapshot } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
 import { assert, type Clock, type DiskError, type Logger, type Timer } from '@etcd/base';
@@ -58,7 +59,7 @@ export interface RaftLoopHost {
   /** For other members. */
   send(messages: readonly Message[]): void;
   /** Entries up to `index` have become durable, after so long a wait for the disk: time in which there was no processor does not count. */
-  onSaved(waitedMs: number, index: number): void;
+  onSaved(waitedMs: number, index: LogIndex): void;
   /** Something has gone through the loop, and nothing is left to do in this turn: answers may leave. */
   onTurnEnd(): void;
   /** The log can't be written: the process has to end. */

@@ -3,6 +3,7 @@
  * Nor does it help to hand over to a member whose disk is no faster; that one has shown what it can do by acknowledging the same
  * entries before this member had them.
  */
+import type { MemberId } from '@etcd/api';
 
 /** So many saves in a row, each slow. */
 const SLOW_SAVES = 3;
@@ -10,7 +11,7 @@ const SLOW_SAVES = 3;
 export class SlowDisk {
   readonly #slowMs: number;
   /** Of the last slow saves, without a fast one since: who was faster. */
-  #faster: (readonly bigint[])[] = [];
+  #faster: (readonly MemberId[])[] = [];
 
   /** @param slowMs a save that waits for so long for the disk is slow. */
   constructor(slowMs: number) {
@@ -21,7 +22,7 @@ export class SlowDisk {
    * A save has waited for the disk for so long; `faster` says who had acknowledged its entries by then. Returns those who should lead
    * instead: none as long as there is no reason.
    */
-  onSaved(waitedMs: number, faster: () => readonly bigint[]): readonly bigint[] {
+  onSaved(waitedMs: number, faster: () => readonly MemberId[]): readonly MemberId[] {
     if (waitedMs < this.#slowMs) {
       this.reset();
       return [];

@@ -1,4 +1,5 @@
 /** Questions to other members about their data. */
+import type { Revision } from '@etcd/api';
 import type { Member } from '@etcd/storage/membership';
 import type { PeerNetwork, PeerRequest, PeerResponseCallback } from '../peer/index.ts';
 import { parseObject } from './state-hash-protocol.ts';
@@ -34,16 +35,16 @@ export interface MemberHash {
 
 export interface HashAnswer {
   readonly hash: number;
-  readonly compactRevision: number;
+  readonly compactRevision: Revision;
   /** The newest revision of the member. */
-  readonly currentRevision: number;
+  readonly currentRevision: Revision;
 }
 
 /** Asks `members`, all at once, for the hash of the key space at `revision`; `done` gets their answers in order. */
 export function askHashes(
   network: PeerNetwork,
   members: readonly Member[],
-  revision: number,
+  revision: Revision,
   timeoutMs: number,
   done: (hashes: readonly MemberHash[]) => void,
 ): void {

@@ -4,6 +4,7 @@
  * member's, from wherever the two began. Ranges are compared block by block (blocks of revisions that end at the same multiples
  * everywhere), a block that differs revision by revision.
  */
+import type { Revision } from '@etcd/api';
 import { assert } from '@etcd/base';
 import type { RevisionLog } from '@etcd/storage/backend';
 import { xxhash32 } from './xxhash32.ts';
@@ -32,7 +33,7 @@ export class ChangeHashes {
   }
 
   /** Takes in the changes of `revision`, the newest in `log`. Hot: once per transaction. */
-  onChanges(revision: number, log: RevisionLog): void {
+  onChanges(revision: Revision, log: RevisionLog): void {
     let hash = 0;
     const end = log.nextEntry;
     for (let entry = log.firstEntryOf(revision); entry < end; entry++) {
@@ -44,19 +45,19 @@ export class ChangeHashes {
   }
 
   /** Behind a gap, as after a start or a snapshot from the leader, everything begins anew. */
-  #push(revision: number, hash: number): void {
+  #push(revision: Revision, hash: number): void {
     if (revision !== this.#last + 1) this.#first = revision;
     this.#last = revision;
     this.#hashes[revision % KEPT_REVISIONS] = hash;
     if (revision - this.#first >= KEPT_REVISIONS) this.#first = revision - KEPT_REVISIONS + 1;
   }
 
-  isKnown(revision: number): boolean {
+  isKnown(revision: Revision): boolean {
     return revision >= this.#first && revision <= this.#last;
   }
 
   /** The hash of one revision, which is known. */
-  at(revision: number): number {
+  at(revision: Revision): number {
     assert(this.isKnown(revision), 'change hashes: revision is not known');
     return this.#hashes[revision % KEPT_REVISIONS]!;
   }
@@ -83,6 +84,6 @@ export class ChangeHashes {
 }
 
 /** The last revision of the block of `revision`. */
-export function blockEnd(revision: number): number {
+export function blockEnd(revision: Revision): number {
   return revision - (revision % BLOCK_REVISIONS) + BLOCK_REVISIONS - 1;
 }

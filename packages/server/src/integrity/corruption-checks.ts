@@ -4,7 +4,7 @@
  * `CompactHashCheck`). What the leader finds raises the alarm CORRUPT, by which the whole cluster stops to change. Judgements
  * and log lines are etcd's, for tools that know them.
  */
-import { INTERNAL_ERRORS } from '@etcd/api';
+import { INTERNAL_ERRORS, type Revision } from '@etcd/api';
 import type { Timer } from '@etcd/base';
 import { formatId, type Member } from '@etcd/storage/membership';
 import type { KeyValueHash } from '@etcd/storage/mvcc';
@@ -134,7 +134,7 @@ export class CorruptionChecks {
   #judgePeriodic(
     own: KeyValueHash,
     later: KeyValueHash,
-    currentRevision: number,
+    currentRevision: Revision,
     hashes: readonly MemberHash[],
   ): void {
     const { logger, memberId, raiseAlarm } = this.#host;
@@ -246,7 +246,7 @@ export class CorruptionChecks {
   #logSkipped(
     own: KeyValueHash,
     member: Member,
-    compactRevision: number | undefined,
+    compactRevision: Revision | undefined,
     problem: string,
     peerCount: number,
   ): void {
@@ -315,7 +315,7 @@ export class CorruptionChecks {
   // --- what all of them do
 
   /** This member's hash at its newest revision; null with a problem. */
-  #hashThen(done: (hash: KeyValueHash | null, problem: string, currentRevision: number) => void): void {
+  #hashThen(done: (hash: KeyValueHash | null, problem: string, currentRevision: Revision) => void): void {
     const store = this.#host.store();
     if (!store.isReady) return done(null, 'a snapshot is being restored', 0);
     store.hashes.hashByRevThen(0, (error, hash, currentRevision) => {
@@ -323,7 +323,7 @@ export class CorruptionChecks {
     });
   }
 
-  #ask(members: readonly Member[], revision: number, done: (hashes: readonly MemberHash[]) => void): void {
+  #ask(members: readonly Member[], revision: Revision, done: (hashes: readonly MemberHash[]) => void): void {
     const { network, requestTimeoutMs } = this.#host;
     askHashes(network, members, revision, requestTimeoutMs, (hashes) => {
       if (!this.#isStopped) done(hashes);

@@ -2,6 +2,7 @@
  * The fence around a member whose data differ from the majority's: it serves no client and does not lead, until an operator has
  * replaced its data. A file in the member's directory says so to the next start of the process, before anything is compared.
  */
+import type { Revision } from '@etcd/api';
 import { type Disk, DiskError, type Logger } from '@etcd/base';
 import { parseObject } from './state-hash-protocol.ts';
 
@@ -10,7 +11,7 @@ export type FoundIn = 'changes' | 'store';
 
 export interface FenceFacts {
   /** The first revision that differs, or by which something does. */
-  readonly revision: number;
+  readonly revision: Revision;
   readonly foundIn: FoundIn;
 }
 

@@ -1,4 +1,5 @@
 /** What was found out about the data of the members: judged, logged, counted; the member itself is fenced if it is the one. */
+import type { MemberId, Revision } from '@etcd/api';
 import { formatId } from '@etcd/storage/membership';
 import type { Fence, FoundIn } from './fence.ts';
 import { type IntegrityHost, voterIds } from './integrity-host.ts';
@@ -15,7 +16,7 @@ export class Findings {
   }
 
   /** Whether the member is known to differ from the majority: there is no use in comparing with it. */
-  isDiffering(id: bigint): boolean {
+  isDiffering(id: MemberId): boolean {
     return this.#differing.has(id);
   }
 
@@ -23,7 +24,7 @@ export class Findings {
    * Members have different hashes. Without a majority nothing follows but a log line, because nobody knows who is right.
    * @param hashes of the members that have one, this member's among them.
    */
-  report(foundIn: FoundIn, revision: number, hashes: ReadonlyMap<bigint, string>): Verdict {
+  report(foundIn: FoundIn, revision: Revision, hashes: ReadonlyMap<bigint, string>): Verdict {
     const { memberId, logger, metrics } = this.#host;
     const verdict = judge(voterIds(this.#host), hashes);
     if (verdict.majority === null) {

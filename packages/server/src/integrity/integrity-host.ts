@@ -1,5 +1,5 @@
 /** What comparing data needs of the member whose data they are. */
-import type { InternalError } from '@etcd/api';
+import type { InternalError, MemberId } from '@etcd/api';
 import type { Clock, Disk, Logger, Random } from '@etcd/base';
 import type { Member } from '@etcd/storage/membership';
 import type { Store } from '@etcd/storage/mvcc';
@@ -13,7 +13,7 @@ export type IntegrityConfig = Pick<
 >;
 
 export interface IntegrityHost {
-  readonly memberId: bigint;
+  readonly memberId: MemberId;
   readonly config: IntegrityConfig;
   readonly clock: Clock;
   readonly disk: Disk;
@@ -26,12 +26,12 @@ export interface IntegrityHost {
   readonly store: () => Store;
   readonly members: () => readonly Member[];
   /** Whether a member is connected: others are not asked. */
-  readonly isActive: (id: bigint) => boolean;
+  readonly isActive: (id: MemberId) => boolean;
   readonly isLeader: () => boolean;
   /** Calls back when everything that is committed now is applied here. */
   readonly whenCurrent: (done: (error: InternalError | null) => void) => void;
   /** Raises the alarm CORRUPT for a member (0n: it is not known which), through the log. */
-  readonly raiseAlarm: (memberId: bigint) => void;
+  readonly raiseAlarm: (memberId: MemberId) => void;
   /** Leads no more, from now on: hands the leadership over, and does not campaign. Is called again and again: the first successor may not take it. */
   readonly stepAside: () => void;
 }

@@ -2,6 +2,7 @@
  * Members prove to each other that they have the same data: `index.ts` says how. One per member; its owner feeds it with what is
  * applied, and serves no client while {@link Integrity.isFenced}.
  */
+import type { Revision } from '@etcd/api';
 import type { RevisionLog } from '@etcd/storage/backend';
 import { memberDirectory } from '@etcd/storage/data';
 import type { PeerRequest, PeerResponse } from '../peer/index.ts';
@@ -52,7 +53,7 @@ export class Integrity {
   }
 
   /** Takes in what a transaction has changed. Hot. */
-  onChanges(revision: number, log: RevisionLog): void {
+  onChanges(revision: Revision, log: RevisionLog): void {
     this.#hashes.onChanges(revision, log);
   }
 

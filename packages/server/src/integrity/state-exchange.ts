@@ -2,6 +2,7 @@
  * Compares, every few seconds, what this member has applied since the last time with what each of the others has. A difference is
  * traced to its first revision, and put before all members at once: the majority's hash of that revision is right.
  */
+import type { MemberId, Revision } from '@etcd/api';
 import type { Timer } from '@etcd/base';
 import { formatId, type Member } from '@etcd/storage/membership';
 import { askMember } from './ask-member.ts';
@@ -86,7 +87,7 @@ export class StateExchange {
     }
   }
 
-  #peer(id: bigint): Peer {
+  #peer(id: MemberId): Peer {
     let peer = this.#peers.get(id);
     if (peer === undefined) this.#peers.set(id, (peer = new Peer()));
     return peer;
@@ -146,7 +147,7 @@ export class StateExchange {
   }
 
   /** Asks everybody for their hash of the one revision, unless that is being done for another: the next round is soon. */
-  #investigate(revision: number, done: (found: ReadonlyMap<bigint, string>) => void): void {
+  #investigate(revision: Revision, done: (found: ReadonlyMap<bigint, string>) => void): void {
     const { host, hashes } = this.#options;
     const others = otherMembers(host);
     if (this.#isInvestigating || others.length === 0) return;
@@ -165,7 +166,7 @@ export class StateExchange {
   }
 
   /** @param isLast no more is heard of this: without a majority, that is said. */
-  #isDecided(revision: number, found: ReadonlyMap<bigint, string>, isLast: boolean): boolean {
+  #isDecided(revision: Revision, found: ReadonlyMap<bigint, string>, isLast: boolean): boolean {
     const { host, findings, onUndecided } = this.#options;
     const { majority } = judge(voterIds(host), found);
     if (majority === null && !isLast) return false;

@@ -5,7 +5,7 @@
  * Invariants: one compaction is under way at a time; each reaches further than the one before; there are as many samples as a
  * period needs, and no more.
  */
-import type { InternalError } from '@etcd/api';
+import type { InternalError, Revision } from '@etcd/api';
 import { INTERNAL_ERRORS } from '@etcd/api';
 import { CompactionRequest } from '@etcd/api/etcdserverpb';
 import { assert, type Clock, type Logger, type Timer } from '@etcd/base';
@@ -17,7 +17,7 @@ export interface CompactionTarget {
   readonly config: { readonly autoCompaction: AutoCompaction | null };
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly store: { readonly revision: number };
+  readonly store: { readonly revision: Revision };
   readonly proposals: { readonly proposeOwn: Propose };
 }
 
@@ -86,7 +86,7 @@ export class AutoCompactor {
     });
   }
 
-  #finish(revision: number, error: InternalError | null): void {
+  #finish(revision: Revision, error: InternalError | null): void {
     const { clock, logger } = this.#target;
     assert(this.#isPending, 'auto compaction: an answer to nothing');
     this.#isPending = false;
@@ -104,10 +104,10 @@ interface Policy {
   /** For the log. */
   readonly fields: Readonly<Record<string, unknown>>;
   /** Remembers the revision of now. */
-  sample(revision: number): void;
+  sample(revision: Revision): void;
   /** What to compact to now; null: nothing. */
-  due(revision: number, nowMs: number): number | null;
-  compacted(revision: number, nowMs: number): void;
+  due(revision: Revision, nowMs: number): number | null;
+  compacted(revision: Revision, nowMs: number): void;
 }
 
 class RevisionPolicy implements Policy {
@@ -123,12 +123,12 @@ class RevisionPolicy implements Policy {
 
   sample(): void {}
 
-  due(revision: number): number | null {
+  due(revision: Revision): number | null {
     const target = revision - this.#retention;
     return target <= 0 || target === this.#last ? null : target;
   }
 
-  compacted(revision: number): void {
+  compacted(revision: Revision): void {
     assert(revision > this.#last, 'auto compaction: behind the one before');
     this.#last = revision;
   }
@@ -156,7 +156,7 @@ class PeriodicPolicy implements Policy {
     this.fields = { 'compact-period': `${periodMs}ms` };
   }
 
-  sample(revision: number): void {
+  sample(revision: Revision): void {
     this.#samples.push(revision);
     if (this.#samples.length > this.#maxSamples) this.#samples = this.#samples.slice(1);
     assert(this.#samples.length <= this.#maxSamples, 'auto compaction: more samples than a period has');
@@ -170,7 +170,7 @@ class PeriodicPolicy implements Policy {
     return oldest;
   }
 
-  compacted(revision: number, nowMs: number): void {
+  compacted(revision: Revision, nowMs: number): void {
     assert(revision > this.#lastRevision, 'auto compaction: behind the one before');
     this.#lastRevision = revision;
     this.#lastSuccessMs = nowMs;

@@ -13,7 +13,7 @@
  *  - the member is ready once, and not when it has stopped;
  *  - nobody waits for anything when the member has stopped.
  */
-import { INTERNAL_ERRORS } from '@etcd/api';
+import { type ClusterId, INTERNAL_ERRORS, type LogIndex, type MemberId, type Term } from '@etcd/api';
 import { AlarmAction, AlarmRequest, AlarmType } from '@etcd/api/etcdserverpb';
 import type { DowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import type { ConfChange, ConfState, Entry, Message, Snapshot } from '@etcd/api/raftpb';
@@ -78,8 +78,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly memberId: bigint;
-  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  readonly clusterId: ClusterId;
   readonly ids: RequestIds;
   /** Proposals that were made and are not applied yet. */
   readonly pending = new PendingRequests();
@@ -442,15 +442,15 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   /** Term of the last applied entry. */
-  get term(): number {
+  get term(): Term {
     return this.#state.appliedTerm;
   }
 
-  get appliedIndex(): number {
+  get appliedIndex(): LogIndex {
     return this.#state.appliedIndex;
   }
 
-  get committedIndex(): number {
+  get committedIndex(): LogIndex {
     return this.#parts.node.committed;
   }
 
@@ -460,7 +460,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   /** The leader's id, 0n while there is none. */
-  get leader(): bigint {
+  get leader(): MemberId {
     return this.leadership.lead;
   }
 
@@ -496,7 +496,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   /** Calls `done` when entry `index` is applied, or when it is not in time. */
-  whenApplied(index: number, timeoutMs: number, done: AppliedCallback): void {
+  whenApplied(index: LogIndex, timeoutMs: number, done: AppliedCallback): void {
     if (this.appliedIndex >= index) done(true);
     else this.#appliedWaiters.add(index, timeoutMs, done);
   }
@@ -509,7 +509,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#raiseAlarm(this.memberId, AlarmType.NOSPACE, then);
   }
 
-  #raiseAlarm(memberId: bigint, alarm: number, then: () => void): void {
+  #raiseAlarm(memberId: MemberId, alarm: number, then: () => void): void {
     const request = new AlarmRequest({ memberId, action: AlarmAction.ACTIVATE, alarm });
     this.proposals.proposeOwn('alarm', request, {
       kind: 'alarm',
@@ -595,12 +595,12 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#link.send(messages);
   }
 
-  #reportSnapshot(id: bigint, isDelivered: boolean): void {
+  #reportSnapshot(id: MemberId, isDelivered: boolean): void {
     this.#parts.node.reportSnapshot(id, isDelivered ? 'finish' : 'failure');
     this.#loop.wake();
   }
 
-  onSaved(waitedMs: number, index: number): void {
+  onSaved(waitedMs: number, index: LogIndex): void {
     this.leadership.onSaved(waitedMs, index);
   }
 
@@ -674,7 +674,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.clock.defer(() => this.#attributes.checkVersion());
   }
 
-  onV2Request(index: number): void {
+  onV2Request(index: LogIndex): void {
     this.#keeper.onUnreadable(index);
   }
 
@@ -692,7 +692,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.clock.defer(() => this.#attributes.onClusterVersion());
   }
 
-  onApplied(index: number): void {
+  onApplied(index: LogIndex): void {
     assert(index === this.appliedIndex, 'member: told of another index than that which is applied');
     this.#reads.onApplied(index);
     this.#appliedWaiters.onApplied(index);

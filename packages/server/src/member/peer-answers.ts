@@ -4,7 +4,7 @@
  *
  * Invariants: every request is answered, once; what is said of leases is said by a member that leads, for sure.
  */
-import { DecodeError, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { DecodeError, INTERNAL_ERRORS, type InternalError, type MemberId } from '@etcd/api';
 import {
   decodeLeaseKeepAliveRequest,
   encodeLeaseKeepAliveResponse,
@@ -179,7 +179,7 @@ function members(list: readonly Member[]): PeerResponse {
   return json(`${membersJson(list)}\n`);
 }
 
-function parseDecimalId(text: string): bigint | null {
+function parseDecimalId(text: string): MemberId | null {
   if (!/^\d{1,20}$/.test(text)) return null;
   const id = BigInt(text);
   return id < MAX_ID ? id : null;

@@ -4,6 +4,7 @@
  *
  * Invariant: the database is lowered behind a snapshot of the log, one at a time, to what the cluster's version is by then.
  */
+import type { LogIndex } from '@etcd/api';
 import { assert } from '@etcd/base';
 import { compareVersions, type SemanticVersion } from '@etcd/storage/membership';
 
@@ -14,9 +15,9 @@ export interface StorageVersionOptions {
   readonly isAheadOf: (version: SemanticVersion) => boolean;
   readonly follow: (version: SemanticVersion) => void;
   /** Index of the last applied entry. */
-  readonly appliedIndex: () => number;
+  readonly appliedIndex: () => LogIndex;
   /** Entries up to `index` are not for members that come from now on. */
-  readonly onUnreadable: (index: number) => void;
+  readonly onUnreadable: (index: LogIndex) => void;
   /** Lets the log begin behind what has been applied by now; then calls `done`. */
   readonly forceSnapshot: (done: () => void) => void;
 }

@@ -10,6 +10,7 @@
  * 1 is a MsgApp of that term, which follows that index.
  */
 
+import type { MemberId } from '@etcd/api';
 import {
   Entry,
   Message,
@@ -98,15 +99,15 @@ export class AppendEncoder implements FrameEncoder {
 }
 
 export class AppendFormat implements FrameFormat {
-  readonly #local: bigint;
-  readonly #remote: bigint;
+  readonly #local: MemberId;
+  readonly #remote: MemberId;
   readonly #last = new Progress();
   /** Bytes of an unfinished frame of type 1 that were walked over, up to the length of its next entry; 0: none. */
   #walked = 0;
   #entriesLeft = 0;
 
   /** @param remote who writes the stream. */
-  constructor(local: bigint, remote: bigint) {
+  constructor(local: MemberId, remote: MemberId) {
     this.#local = local;
     this.#remote = remote;
   }

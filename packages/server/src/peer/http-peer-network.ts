@@ -1,5 +1,6 @@
 /** The network of the program: every other member, and what they have in common. */
 
+import type { MemberId } from '@etcd/api';
 import type { Message } from '@etcd/api/raftpb';
 import { assert, type Clock, EMPTY_BYTES, type EtcdUrl, type Logger } from '@etcd/base';
 import { type Dialer, TCP_DIALER } from '@etcd/host/net';
@@ -44,9 +45,9 @@ export class HttpPeerNetwork implements PeerNetwork {
   readonly http: PeerHttp;
   readonly #options: HttpPeerNetworkOptions;
   readonly #caller: HttpCaller;
-  readonly #peers = new Map<bigint, Peer>();
-  readonly #remotes = new Map<bigint, Remote>();
-  readonly #unreachable = new Set<bigint>();
+  readonly #peers = new Map<MemberId, Peer>();
+  readonly #remotes = new Map<MemberId, Remote>();
+  readonly #unreachable = new Set<MemberId>();
   #unflushed: Flushable[] = [];
   #snapshots = 0;
   #environment: PeerEnvironment | null = null;
@@ -96,7 +97,7 @@ export class HttpPeerNetwork implements PeerNetwork {
     this.#caller.close();
   }
 
-  addPeer(id: bigint, urls: readonly string[]): void {
+  addPeer(id: MemberId, urls: readonly string[]): void {
     const environment = this.#started();
     if (this.#isStopped || this.#peers.has(id)) return;
     const parsed = this.#parse(id, urls);
@@ -106,7 +107,7 @@ export class HttpPeerNetwork implements PeerNetwork {
     environment.logger.info('added remote peer', this.#fields(id, urls));
   }
 
-  updatePeer(id: bigint, urls: readonly string[]): void {
+  updatePeer(id: MemberId, urls: readonly string[]): void {
     const peer = this.#peers.get(id);
     // Where it was before could not be understood.
     if (peer === undefined) return this.addPeer(id, urls);
@@ -116,7 +117,7 @@ export class HttpPeerNetwork implements PeerNetwork {
     this.#options.logger.info('updated remote peer', this.#fields(id, urls));
   }
 
-  removePeer(id: bigint): void {
+  removePeer(id: MemberId): void {
     const environment = this.#started();
     const fields = {
       'local-member-id': formatId(environment.self.memberId),
@@ -161,7 +162,7 @@ export class HttpPeerNetwork implements PeerNetwork {
     peer.sendSnapshot(message, counted);
   }
 
-  activeSinceMs(id: bigint): number | null {
+  activeSinceMs(id: MemberId): number | null {
     return this.#peers.get(id)?.activeSinceMs ?? null;
   }
 
@@ -216,7 +217,7 @@ export class HttpPeerNetwork implements PeerNetwork {
     return false;
   };
 
-  #addRemote(id: bigint, urls: readonly string[]): void {
+  #addRemote(id: MemberId, urls: readonly string[]): void {
     const environment = this.#started();
     if (this.#peers.has(id) || this.#remotes.has(id) || id === environment.self.memberId) return;
     const parsed = parsePeerUrls(urls);
@@ -225,7 +226,7 @@ export class HttpPeerNetwork implements PeerNetwork {
     environment.logger.info('added new remote peer', this.#fields(id, urls));
   }
 
-  #removeRemote(id: bigint): void {
+  #removeRemote(id: MemberId): void {
     this.#remotes.get(id)?.stop();
     this.#remotes.delete(id);
   }
@@ -242,7 +243,7 @@ export class HttpPeerNetwork implements PeerNetwork {
     for (const unflushed of writers) unflushed.flush();
   }
 
-  #reportUnreachable(id: bigint): void {
+  #reportUnreachable(id: MemberId): void {
     this.#unreachable.add(id);
     if (this.#unreachable.size > 1) return;
     this.#options.clock.defer(() => {
@@ -265,13 +266,13 @@ export class HttpPeerNetwork implements PeerNetwork {
   }
 
   /** Another member's word for where a member is may be no URL: then it is not connected, until there is a better one. */
-  #parse(id: bigint, urls: readonly string[]): readonly EtcdUrl[] | null {
+  #parse(id: MemberId, urls: readonly string[]): readonly EtcdUrl[] | null {
     const parsed = parsePeerUrls(urls);
     if (parsed === null) this.#options.logger.error('not the URLs of a remote peer', this.#fields(id, urls));
     return parsed;
   }
 
-  #fields(id: bigint, urls: readonly string[]): Record<string, unknown> {
+  #fields(id: MemberId, urls: readonly string[]): Record<string, unknown> {
     return {
       'local-member-id': formatId(this.#started().self.memberId),
       'remote-peer-id': formatId(id),

@@ -1,4 +1,5 @@
 /** What the parts of the network share. */
+import type { MemberId } from '@etcd/api';
 import type { Clock, Logger } from '@etcd/base';
 import type { Dialer } from '@etcd/host/net';
 import type { MetricHandles } from '../metrics/index.ts';
@@ -23,7 +24,7 @@ export interface PeerEnvironment {
   /** Calls `writer.flush` once after this turn. */
   flushLater(writer: Flushable): void;
   /** Tells the host in a turn of its own, once however many messages were lost. */
-  reportUnreachable(id: bigint): void;
+  reportUnreachable(id: MemberId): void;
   /** Another member says that this one is no member any more. */
   onRemoved(): void;
 }

@@ -1,12 +1,14 @@
 /** The headers by which members know each other, and the check that both ends make. */
+
 import type { IncomingHttpHeaders } from 'node:http';
+import type { ClusterId, MemberId } from '@etcd/api';
 import { formatId, parseId, parseVersion, type SemanticVersion } from '@etcd/storage/membership';
 import { ETCD_VERSION, MIN_CLUSTER_VERSION } from '../config/index.ts';
 
 /** Who a member says that it is. */
 export interface PeerIdentity {
-  readonly memberId: bigint;
-  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  readonly clusterId: ClusterId;
   /** Where others reach it. */
   readonly peerUrls: readonly string[];
 }
@@ -32,7 +34,7 @@ export function identityHeaders(self: PeerIdentity): Record<string, string> {
 }
 
 /** Whether a request of another member can be understood, and is meant for this cluster; null when it is. */
-export function incompatibility(headers: IncomingHttpHeaders, clusterId: bigint): Incompatibility | null {
+export function incompatibility(headers: IncomingHttpHeaders, clusterId: ClusterId): Incompatibility | null {
   const remote = parseVersion(headerText(headers, 'x-server-version') || UNSAID_VERSION);
   const remoteMinimum = parseVersion(headerText(headers, 'x-min-cluster-version') || UNSAID_VERSION);
   if (remote === null || remoteMinimum === null) return INCOMPATIBLE_VERSION;
@@ -42,7 +44,7 @@ export function incompatibility(headers: IncomingHttpHeaders, clusterId: bigint)
 }
 
 /** Who sends a request, and where it can be reached; null when it does not say. */
-export function senderOf(headers: IncomingHttpHeaders): { id: bigint; urls: string[] } | null {
+export function senderOf(headers: IncomingHttpHeaders): { id: MemberId; urls: string[] } | null {
   const id = parseId(headerText(headers, 'x-server-from'));
   const urls = headerText(headers, 'x-peerurls');
   if (id === null || urls === '') return null;

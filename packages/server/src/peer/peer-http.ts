@@ -4,7 +4,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { DecodeError } from '@etcd/api';
+import { DecodeError, type MemberId } from '@etcd/api';
 import { decodeMessage, type Message } from '@etcd/api/raftpb';
 import type { Clock } from '@etcd/base';
 import { type HttpAnswer, httpError, methodNotAllowed, NOT_FOUND } from '@etcd/host/net';
@@ -24,9 +24,9 @@ export interface PeerHttpOptions {
   readonly clock: Clock;
   /** null: the member does not take part yet, or not any more. */
   readonly environment: () => PeerEnvironment | null;
-  readonly findPeer: (id: bigint) => Peer | undefined;
+  readonly findPeer: (id: MemberId) => Peer | undefined;
   /** A member that speaks to us and says where it is, maybe before our log has told us. */
-  readonly addRemote: (id: bigint, urls: readonly string[]) => void;
+  readonly addRemote: (id: MemberId, urls: readonly string[]) => void;
   /** False: the message was not for the member. */
   readonly receive: (message: Message) => boolean;
 }
@@ -95,7 +95,7 @@ export class PeerHttp {
     this.#attach(kind, from, request, response);
   }
 
-  #streamRefusal(environment: PeerEnvironment, from: bigint, request: IncomingMessage): HttpAnswer | null {
+  #streamRefusal(environment: PeerEnvironment, from: MemberId, request: IncomingMessage): HttpAnswer | null {
     const { host, self, lines } = environment;
     const fields = () => ({
       'local-member-id': formatId(self.memberId),
@@ -116,7 +116,7 @@ export class PeerHttp {
     return httpError(412, 'to field mismatch');
   }
 
-  #attach(kind: StreamKind, from: bigint, request: IncomingMessage, response: ServerResponse): void {
+  #attach(kind: StreamKind, from: MemberId, request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     request.resume();
     // Chunks are written by the stream itself: who speaks a version of HTTP without them is none of ours.
@@ -176,7 +176,7 @@ export class PeerHttp {
     }
     const startMs = clock.now();
     this.#snapshots++;
-    const inflight = (from: bigint, change: number): void =>
+    const inflight = (from: MemberId, change: number): void =>
       metrics.snapshotReceiveInflights.labels(formatId(from)).add(change);
     new SnapshotIntake(environment, request, {
       check: (message) => {

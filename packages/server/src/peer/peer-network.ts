@@ -3,6 +3,7 @@
  * carries the same calls through a network that loses, delays, reorders and duplicates them. Either way: messages may be lost, and
  * whoever sends one is never blocked.
  */
+import type { ClusterId, MemberId } from '@etcd/api';
 import type { Message } from '@etcd/api/raftpb';
 import type { DiskError } from '@etcd/base';
 import type { DbReceiver } from '@etcd/storage/snap';
@@ -40,8 +41,8 @@ export interface SnapshotBody {
 
 /** What a member does for its network. All calls come in turns of their own, from the moment of {@link PeerNetwork.start}. */
 export interface PeerHost {
-  readonly memberId: bigint;
-  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  readonly clusterId: ClusterId;
   /**
    * A message has come. It belongs to the host from now on, with the bytes in it: they lie in memory that holds
    * nothing but this one message. `message.to` is this member, and `message.from` was not removed.
@@ -52,13 +53,13 @@ export interface PeerHost {
    * durable, the network calls {@link receive} with the message. An error: there is no place for them.
    */
   receiveSnapshot(message: Message): DbReceiver | DiskError;
-  isRemoved(id: bigint): boolean;
+  isRemoved(id: MemberId): boolean;
   /** A message to `id` was lost, or there is no connection. */
-  reportUnreachable(id: bigint): void;
+  reportUnreachable(id: MemberId): void;
   /** How it went with the MsgSnap for `id`. */
-  reportSnapshot(id: bigint, isDelivered: boolean): void;
+  reportSnapshot(id: MemberId, isDelivered: boolean): void;
   /** Nobody listens any more where `id` was connected a moment ago: its process has ended. It may also have begun anew. */
-  onPeerGone(id: bigint): void;
+  onPeerGone(id: MemberId): void;
   /** Another member says that this one was removed from the cluster. */
   onRemovedFromCluster(): void;
   /** A request of another member, or of a tool. `respond` is called once, now or later. */
@@ -71,9 +72,9 @@ export interface PeerNetwork {
   /** Ends all connections. Nothing is sent or received any more. */
   stop(): void;
   /** From now on there is a member `id` at `urls`: connects, and keeps connected. */
-  addPeer(id: bigint, urls: readonly string[]): void;
-  updatePeer(id: bigint, urls: readonly string[]): void;
-  removePeer(id: bigint): void;
+  addPeer(id: MemberId, urls: readonly string[]): void;
+  updatePeer(id: MemberId, urls: readonly string[]): void;
+  removePeer(id: MemberId): void;
   /**
    * Sends each message to `message.to`. They are encoded in this call: the sender may go on with what they share with its
    * log. A message for nobody known is dropped; one that can't leave is reported unreachable.
@@ -82,7 +83,7 @@ export interface PeerNetwork {
   /** Sends a MsgSnap with its database; {@link PeerHost.reportSnapshot} follows. Closes `body` in the end. */
   sendSnapshot(message: Message, body: SnapshotBody): void;
   /** `Clock.now` of the moment since which the member has been connected; null when it is not. */
-  activeSinceMs(id: bigint): number | null;
+  activeSinceMs(id: MemberId): number | null;
   /** Asks whoever serves the peer URL `url`. `done` is called once, within `timeoutMs`, in a later turn. */
   request(url: string, request: PeerRequest, timeoutMs: number, done: PeerResponseCallback): void;
 }

@@ -1,13 +1,14 @@
 /** Whether a member can be reached, as the last attempt of any of the ways to it says. */
+import type { MemberId } from '@etcd/api';
 import { formatId } from '@etcd/storage/membership';
 import type { PeerEnvironment } from './peer-environment.ts';
 
 export class PeerStatus {
   readonly #environment: PeerEnvironment;
-  readonly #id: bigint;
+  readonly #id: MemberId;
   #sinceMs: number | null = null;
 
-  constructor(environment: PeerEnvironment, id: bigint) {
+  constructor(environment: PeerEnvironment, id: MemberId) {
     this.#environment = environment;
     this.#id = id;
   }

@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { MemberId } from '@etcd/api';
 import { type Message, MessageType } from '@etcd/api/raftpb';
 import type { EtcdUrl } from '@etcd/base';
 import { messageTypeName } from '@etcd/raft';
@@ -22,7 +23,7 @@ export type Receive = (message: Message) => void;
 
 export class Peer {
   readonly #environment: PeerEnvironment;
-  readonly #id: bigint;
+  readonly #id: MemberId;
   readonly #status: PeerStatus;
   readonly #picker: UrlPicker;
   readonly #appends: StreamWriter;
@@ -33,7 +34,7 @@ export class Peer {
   readonly #sendings = new Set<SnapshotSending>();
   #isStopped = false;
 
-  constructor(environment: PeerEnvironment, id: bigint, urls: readonly EtcdUrl[], receive: Receive) {
+  constructor(environment: PeerEnvironment, id: MemberId, urls: readonly EtcdUrl[], receive: Receive) {
     const { logger, lines } = environment;
     logger.info('starting remote peer', { 'remote-peer-id': formatId(id) });
     this.#environment = environment;

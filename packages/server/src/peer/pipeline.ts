@@ -3,6 +3,7 @@
  * known as one yet.
  */
 
+import type { MemberId } from '@etcd/api';
 import { encodeMessage, type Message, MessageType } from '@etcd/api/raftpb';
 import { RingBuffer } from '@etcd/base';
 import { formatId } from '@etcd/storage/membership';
@@ -31,7 +32,7 @@ interface Queued {
 
 export class Pipeline {
   readonly #environment: PeerEnvironment;
-  readonly #id: bigint;
+  readonly #id: MemberId;
   readonly #picker: UrlPicker;
   readonly #status: PeerStatus;
   readonly #queue = new RingBuffer<Queued>(4);
@@ -39,7 +40,7 @@ export class Pipeline {
   #queuedBytes = 0;
   #isStopped = false;
 
-  constructor(environment: PeerEnvironment, id: bigint, picker: UrlPicker, status: PeerStatus) {
+  constructor(environment: PeerEnvironment, id: MemberId, picker: UrlPicker, status: PeerStatus) {
     this.#environment = environment;
     this.#id = id;
     this.#picker = picker;

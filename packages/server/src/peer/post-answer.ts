@@ -1,4 +1,5 @@
 /** What another member's answer to a POST of a message means. */
+import type { MemberId } from '@etcd/api';
 import { formatId } from '@etcd/storage/membership';
 import type { PeerEnvironment } from './peer-environment.ts';
 import { CLUSTER_ID_MISMATCH, INCOMPATIBLE_VERSION } from './peer-headers.ts';
@@ -32,7 +33,7 @@ export function postProblem(
 /** The refusals that an operator has to do something about. */
 export function logPostProblem(
   environment: PeerEnvironment,
-  to: bigint,
+  to: MemberId,
   response: PeerResponse,
   problem: string,
 ): void {

@@ -1,5 +1,6 @@
 /** Asks a member now and then for the time: how long the way takes, and whether its clock is far from ours. */
 
+import type { MemberId } from '@etcd/api';
 import type { EtcdUrl, Timer } from '@etcd/base';
 import { formatId } from '@etcd/storage/membership';
 import type { OpenCall } from './http-caller.ts';
@@ -22,7 +23,7 @@ const ROUND_TRIPPER = 'ROUND_TRIPPER_RAFT_MESSAGE';
 
 export class Prober {
   readonly #environment: PeerEnvironment;
-  readonly #id: bigint;
+  readonly #id: MemberId;
   #urls: readonly EtcdUrl[];
   #next = 0;
   #probeTimer: Timer | null = null;
@@ -32,7 +33,7 @@ export class Prober {
   #driftMs = 0;
   #problem: string | null = null;
 
-  constructor(environment: PeerEnvironment, id: bigint, urls: readonly EtcdUrl[]) {
+  constructor(environment: PeerEnvironment, id: MemberId, urls: readonly EtcdUrl[]) {
     this.#environment = environment;
     this.#id = id;
     this.#urls = urls;

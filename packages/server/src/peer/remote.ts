@@ -3,6 +3,7 @@
  * answer goes by POST.
  */
 
+import type { MemberId } from '@etcd/api';
 import type { Message } from '@etcd/api/raftpb';
 import type { EtcdUrl } from '@etcd/base';
 import { formatId } from '@etcd/storage/membership';
@@ -13,11 +14,11 @@ import { UrlPicker } from './url-picker.ts';
 
 export class Remote {
   readonly #environment: PeerEnvironment;
-  readonly #id: bigint;
+  readonly #id: MemberId;
   readonly #status: PeerStatus;
   readonly #pipeline: Pipeline;
 
-  constructor(environment: PeerEnvironment, id: bigint, urls: readonly EtcdUrl[]) {
+  constructor(environment: PeerEnvironment, id: MemberId, urls: readonly EtcdUrl[]) {
     this.#environment = environment;
     this.#id = id;
     this.#status = new PeerStatus(environment, id);

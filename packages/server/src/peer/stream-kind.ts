@@ -1,4 +1,5 @@
 /** The two streams in each direction between two members. */
+import type { MemberId } from '@etcd/api';
 import { AppendEncoder, AppendFormat } from './append-codec.ts';
 import type { FrameFormat } from './frame-decoder.ts';
 import type { FrameEncoder } from './frame-target.ts';
@@ -10,7 +11,7 @@ export interface StreamKind {
   /** What the id of the member that asks for it is appended to. */
   readonly path: string;
   createEncoder(): FrameEncoder;
-  createFormat(local: bigint, remote: bigint): FrameFormat;
+  createFormat(local: MemberId, remote: MemberId): FrameFormat;
 }
 
 export const STREAM_PREFIX = '/raft/stream';

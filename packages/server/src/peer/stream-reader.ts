@@ -4,6 +4,7 @@
  */
 
 import type { Socket } from 'node:net';
+import type { MemberId } from '@etcd/api';
 import type { Message } from '@etcd/api/raftpb';
 import type { EtcdUrl } from '@etcd/base';
 import { latin1FromBytes, type Timer } from '@etcd/base';
@@ -36,7 +37,7 @@ export interface StreamReaderOptions {
   readonly environment: PeerEnvironment;
   readonly kind: StreamKind;
   /** Of the member that writes. */
-  readonly id: bigint;
+  readonly id: MemberId;
   readonly picker: UrlPicker;
   readonly status: PeerStatus;
   readonly lines: LineLimiter;

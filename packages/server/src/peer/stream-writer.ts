@@ -5,6 +5,7 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { MemberId } from '@etcd/api';
 import type { Message } from '@etcd/api/raftpb';
 import type { Timer } from '@etcd/base';
 import type { Counter } from '@etcd/host/metrics';
@@ -31,14 +32,14 @@ interface Connection {
 export class StreamWriter implements Flushable {
   readonly #environment: PeerEnvironment;
   readonly #kind: StreamKind;
-  readonly #id: bigint;
+  readonly #id: MemberId;
   readonly #status: PeerStatus;
   readonly #sentBytes: Counter;
   #connection: Connection | null = null;
   #heartbeat: Timer | null = null;
   #isFlushDue = false;
 
-  constructor(environment: PeerEnvironment, kind: StreamKind, id: bigint, status: PeerStatus) {
+  constructor(environment: PeerEnvironment, kind: StreamKind, id: MemberId, status: PeerStatus) {
     this.#environment = environment;
     this.#kind = kind;
     this.#id = id;

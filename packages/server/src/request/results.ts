@@ -1,16 +1,16 @@
 /** What applying requests other than those of the key-value store answers. Headers are filled at the RPC edge. */
-import type { InternalError } from '@etcd/api';
+import type { AuthRevision, InternalError, LeaseId, Revision } from '@etcd/api';
 import type { AlarmMember } from '@etcd/api/etcdserverpb';
 import type { Member } from '@etcd/storage/membership';
 
 /** A compaction has been scheduled, or refused. */
 export class CompactionResult {
   readonly error: InternalError | null;
-  readonly revision: number;
+  readonly revision: Revision;
   #isDone = false;
   #onDone: (() => void) | null = null;
 
-  constructor(error: InternalError | null, revision: number) {
+  constructor(error: InternalError | null, revision: Revision) {
     this.error = error;
     this.revision = revision;
   }
@@ -30,14 +30,14 @@ export class CompactionResult {
 }
 
 export interface LeaseGrantResult {
-  readonly id: bigint;
+  readonly id: LeaseId;
   readonly ttl: number;
-  readonly revision: number;
+  readonly revision: Revision;
 }
 
 /** What is left of an answer that says nothing but "done". */
 export interface DoneResult {
-  readonly revision: number;
+  readonly revision: Revision;
 }
 
 /** Of a user that has logged in: what its token is made of. */
@@ -47,7 +47,7 @@ export interface AuthenticateResult {
   /** That the token names. */
   readonly index: number;
   /** Of the auth store, when this was applied. */
-  readonly revision: number;
+  readonly revision: AuthRevision;
 }
 
 export interface AlarmResult {

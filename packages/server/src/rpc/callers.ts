@@ -1,4 +1,5 @@
 /** Who calls: what the table judges by. */
+import type { AuthRevision } from '@etcd/api';
 import { type AuthStore, type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import type { ServerCall } from '@etcd/transport';
 import type { TokenProvider } from '../auth/index.ts';
@@ -29,7 +30,7 @@ export const ANYBODY: Callers = {
 
 export class TokenCallers implements Callers {
   readonly #tokens: TokenProvider;
-  readonly #revision: () => number;
+  readonly #revision: () => AuthRevision;
   readonly #byCertificate: boolean;
   /** Of the certificate that was seen last. */
   #certified: Identity = NO_IDENTITY;

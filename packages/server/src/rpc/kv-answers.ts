@@ -2,6 +2,7 @@
  * Responses of the KV service, written from the store's results without building messages: stored pairs are copied as
  * the encoded bytes that they are. For every response there is its exact size and its writer, which agree.
  */
+import type { Revision } from '@etcd/api';
 import { sizeDelimited, sizeInt64, sizeUint32, writeInt64, writeUint32 } from '@etcd/api/wire';
 import { unreachable } from '@etcd/base';
 import {
@@ -56,7 +57,7 @@ export function appendRangeAnswer(result: RangeResult, header: HeaderWriter, bod
   appendRangeEnd(result, body);
 }
 
-export function appendHeader(header: HeaderWriter, revision: number, body: Body): void {
+export function appendHeader(header: HeaderWriter, revision: Revision, body: Body): void {
   const position = body.reserve(header.size(revision));
   header.write(body.block, position, revision);
 }

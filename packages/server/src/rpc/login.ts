@@ -3,7 +3,7 @@
  * that all members know it. The entry names the user and carries no password (S09). Whoever changes users meanwhile makes the check
  * stale: then it is done again.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { type AuthRevision, INTERNAL_ERRORS, type InternalError, type Revision } from '@etcd/api';
 import { type AuthenticateResponse, InternalAuthenticateRequest } from '@etcd/api/etcdserverpb';
 import { utf8FromBytes } from '@etcd/base';
 import { NO_IDENTITY } from '@etcd/storage/auth';
@@ -24,7 +24,7 @@ export class Login {
   readonly #call: Call<AuthenticateResponse>;
   readonly #name: string;
   readonly #password: string;
-  readonly #onToken: (token: string, revision: number) => void;
+  readonly #onToken: (token: string, revision: Revision) => void;
   #attempts = 0;
 
   constructor(
@@ -33,7 +33,7 @@ export class Login {
     call: Call<AuthenticateResponse>,
     name: string,
     password: string,
-    onToken: (token: string, revision: number) => void,
+    onToken: (token: string, revision: Revision) => void,
   ) {
     this.#context = context;
     this.#authentication = authentication;
@@ -67,7 +67,7 @@ export class Login {
     });
   }
 
-  #propose(checkedRevision: number): void {
+  #propose(checkedRevision: AuthRevision): void {
     const simpleToken = this.#authentication.tokens.newPrefix();
     const request = new InternalAuthenticateRequest({ name: this.#name, simpleToken });
     this.#context.requests.proposals.propose('authenticate', request, NO_IDENTITY, {
@@ -78,7 +78,7 @@ export class Login {
     });
   }
 
-  #onApplied({ name, prefix, index, revision }: AuthenticateResult, checkedRevision: number): void {
+  #onApplied({ name, prefix, index, revision }: AuthenticateResult, checkedRevision: AuthRevision): void {
     const { logger, clock, store } = this.#context.member;
     if (revision !== checkedRevision) {
       logger.info('revision when password checked became stale; retrying');

@@ -4,7 +4,7 @@
  * which keeps a replaced file too, and HashKV holds a view. A defragmentation ends with the file that it was about.
  */
 import { createHash } from 'node:crypto';
-import { INTERNAL_ERRORS } from '@etcd/api';
+import { INTERNAL_ERRORS, type Revision } from '@etcd/api';
 import {
   type AlarmMember,
   type AlarmRequest,
@@ -140,7 +140,7 @@ export class MaintenanceService {
     this.#whenReadable(call, () => this.#hashKv(call, request.revision));
   }
 
-  #hashKv(call: Call<HashKVResponse>, revision: number): void {
+  #hashKv(call: Call<HashKVResponse>, revision: Revision): void {
     const { store, clock, metrics } = this.#member;
     const startMs = clock.now();
     store.hashes.hashByRevThen(revision, (error, found, currentRevision) => {

@@ -1,4 +1,5 @@
 /** What the services know of their member, and what they ask of it: all of it that they see. */
+import type { ClusterId, LogIndex, MemberId, Term } from '@etcd/api';
 import type { DowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import type { Clock, Logger, Random } from '@etcd/base';
 import type { AuthStore, Identity } from '@etcd/storage/auth';
@@ -32,16 +33,16 @@ export interface MemberFacts {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: { readonly handles: MetricHandles };
-  readonly memberId: bigint;
-  readonly clusterId: bigint;
-  readonly term: number;
+  readonly memberId: MemberId;
+  readonly clusterId: ClusterId;
+  readonly term: Term;
   /** 0n while there is none. */
-  readonly leader: bigint;
+  readonly leader: MemberId;
   readonly isLearner: boolean;
   /** Its data are known to be wrong. */
   readonly isFenced: boolean;
-  readonly committedIndex: number;
-  readonly appliedIndex: number;
+  readonly committedIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
   readonly store: Store;
   readonly lessor: Lessor;
   readonly backend: Backend;

@@ -2,6 +2,7 @@
  * `ResponseHeader`, written into answers in place. The two ids never change while a member runs, so their bytes are
  * encoded once.
  */
+import type { ClusterId, MemberId, Revision, Term } from '@etcd/api';
 import { encodeResponseHeader, ResponseHeader } from '@etcd/api/etcdserverpb';
 import { sizeInt64, sizeUint64, writeInt64, writeUint64 } from '@etcd/api/wire';
 
@@ -13,19 +14,19 @@ const HEADER_TAG = (1 << 3) | 2;
 /** Writes one kind of header. */
 export interface HeaderWriter {
   /** Bytes of the field in a response, tag and length included. */
-  size(revision: number): number;
+  size(revision: Revision): number;
   /** Writes the field; returns the position behind. */
-  write(target: Uint8Array, position: number, revision: number): number;
+  write(target: Uint8Array, position: number, revision: Revision): number;
 }
 
 /** The header of a whole response: who answers, at which revision, in which term. */
 export class ResponseHeaderWriter implements HeaderWriter {
-  readonly clusterId: bigint;
-  readonly memberId: bigint;
+  readonly clusterId: ClusterId;
+  readonly memberId: MemberId;
   readonly #ids: Uint8Array;
-  readonly #term: () => number;
+  readonly #term: () => Term;
 
-  constructor(clusterId: bigint, memberId: bigint, term: () => number) {
+  constructor(clusterId: ClusterId, memberId: MemberId, term: () => number) {
     this.clusterId = clusterId;
     this.memberId = memberId;
     this.#ids = encodeResponseHeader(new ResponseHeader({ clusterId, memberId }));
@@ -33,16 +34,16 @@ export class ResponseHeaderWriter implements HeaderWriter {
   }
 
   /** As a message, for answers that are encoded by the codec. */
-  header(revision: number): ResponseHeader {
+  header(revision: Revision): ResponseHeader {
     const { clusterId, memberId } = this;
     return new ResponseHeader({ clusterId, memberId, revision, raftTerm: this.#term() });
   }
 
-  size(revision: number): number {
+  size(revision: Revision): number {
     return 2 + this.#contentSize(revision);
   }
 
-  write(target: Uint8Array, position: number, revision: number): number {
+  write(target: Uint8Array, position: number, revision: Revision): number {
     target[position++] = HEADER_TAG;
     // Never 128 bytes or more: four varints.
     target[position++] = this.#contentSize(revision);
@@ -55,7 +56,7 @@ export class ResponseHeaderWriter implements HeaderWriter {
     return writeUint64(target, position, term);
   }
 
-  #contentSize(revision: number): number {
+  #contentSize(revision: Revision): number {
     const term = this.#term();
     return this.#ids.length + revisionSize(revision) + (term === 0 ? 0 : 1 + sizeUint64(term));
   }
@@ -81,11 +82,11 @@ export const EMPTY_HEADER: HeaderWriter = {
   },
 };
 
-function revisionSize(revision: number): number {
+function revisionSize(revision: Revision): number {
   return revision === 0 ? 0 : 1 + sizeInt64(revision);
 }
 
-function writeRevision(target: Uint8Array, position: number, revision: number): number {
+function writeRevision(target: Uint8Array, position: number, revision: Revision): number {
   if (revision === 0) return position;
   target[position++] = REVISION_TAG;
   return writeInt64(target, position, revision);

@@ -3,7 +3,7 @@
  * moment and the watcher's id before the events, which are encoded once for everybody. When the client does not read, the
  * stream pauses its watchers: they fall behind in the hub and are caught up from the store, and nothing piles up here.
  */
-import { INTERNAL_ERRORS, RPC_ERRORS, type RpcError } from '@etcd/api';
+import { INTERNAL_ERRORS, type Revision, RPC_ERRORS, type RpcError } from '@etcd/api';
 import {
   FilterType,
   type WatchCreateRequest,
@@ -217,7 +217,7 @@ class WatchCall implements CallReceiver, WatchSink {
 
   // --- the hub's side
 
-  sendEvents(watcher: Watcher, events: Slices, revision: number): void {
+  sendEvents(watcher: Watcher, events: Slices, revision: Revision): void {
     if (this.#isClosed) return;
     const wishes = this.#wishes.get(watcher)!;
     wishes.isIdle = false;
@@ -230,20 +230,20 @@ class WatchCall implements CallReceiver, WatchSink {
     this.#pauseIfFull();
   }
 
-  sendProgress(watcher: Watcher | null, revision: number): void {
+  sendProgress(watcher: Watcher | null, revision: Revision): void {
     if (this.#isClosed) return;
     this.#sendPart(watcher === null ? INVALID_ID : watcher.id, null, 0, 0, 0, revision, false);
     this.#pauseIfFull();
   }
 
-  sendCompacted(watcher: Watcher, compactRevision: number): void {
+  sendCompacted(watcher: Watcher, compactRevision: Revision): void {
     if (this.#isClosed) return;
     const header = this.#service.context.header.header(0);
     this.#send(new WatchResponse({ header, watchId: watcher.id, canceled: true, compactRevision }));
   }
 
   /** Splits the events of one response; only the last part tells that it is the last. */
-  #sendFragments(watchId: bigint, events: Slices, revision: number): void {
+  #sendFragments(watchId: bigint, events: Slices, revision: Revision): void {
     let from = 0;
     while (from < events.count) {
       let to = from;
@@ -266,7 +266,7 @@ class WatchCall implements CallReceiver, WatchSink {
     from: number,
     to: number,
     eventBytes: number,
-    revision: number,
+    revision: Revision,
     isFragment: boolean,
   ): void {
     const call = this.#call;

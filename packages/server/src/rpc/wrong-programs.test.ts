@@ -1,13 +1,5 @@
-/**
- * What the types of the table and of proposals refuse. Each program below is right but for the line that has a `!` in front, where the
- * compiler has to find its only mistake. All are compiled in one run.
- */
-import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
-
-const ROOT = new URL('../../../..', import.meta.url).pathname;
+/** What the types of the table and of proposals refuse. */
+import { testWrongPrograms } from '@etcd/testing';
 
 const PROPOSAL = `
 import { PutRequest, TxnRequest } from '@etcd/api/etcdserverpb';
@@ -76,31 +68,4 @@ export { wrong };`,
 export { wrong };`,
 };
 
-let directory: string;
-let output: string;
-
-before(() => {
-  mkdirSync(`${ROOT}.cache`, { recursive: true });
-  directory = mkdtempSync(`${ROOT}.cache/wrong-programs-`);
-  const server = `${ROOT}packages/server/src`;
-  for (const [index, text] of Object.values(PROGRAMS).entries()) {
-    const marked = text.replaceAll('SERVER', server).replace(/^! /m, '');
-    writeFileSync(`${directory}/p${index}.ts`, marked);
-  }
-  const compilerOptions = { types: ['node'], noUnusedLocals: false };
-  const config = { extends: '../../tsconfig.base.json', compilerOptions, include: ['*.ts'] };
-  writeFileSync(`${directory}/tsconfig.json`, JSON.stringify(config));
-  output = spawnSync(`${ROOT}node_modules/.bin/tsc`, ['-p', directory], { encoding: 'utf8' }).stdout;
-});
-
-after(() => rmSync(directory, { recursive: true }));
-
-for (const [index, [name, text]] of Object.entries(PROGRAMS).entries()) {
-  test(`does not compile: ${name}`, () => {
-    const line = text.slice(0, text.search(/^! /m)).split('\n').length;
-    const errors = [...output.matchAll(/^[^ \n]*p(\d+)\.ts\((\d+),/gm)].filter(
-      ([, file]) => Number(file) === index,
-    );
-    assert.deepEqual([...new Set(errors.map(([, , at]) => Number(at)))], [line], output);
-  });
-}
+testWrongPrograms(PROGRAMS);

@@ -1,5 +1,5 @@
 /** The auth store: `index.ts` has the contract. Named and ordered as etcd's own, so that the same entries leave the same bytes. */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { type AuthRevision, INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import { Permission, PermissionType, Role, User, UserAddOptions } from '@etcd/api/authpb';
 import type {
   AuthRoleGrantPermissionRequest,
@@ -47,7 +47,7 @@ const ERRORS = INTERNAL_ERRORS.auth;
 /** Who asks, and at which auth revision that was established. Without a user: no name, revision 0. */
 export interface Identity {
   readonly name: string;
-  readonly revision: number;
+  readonly revision: AuthRevision;
 }
 
 export const NO_IDENTITY: Identity = { name: '', revision: 0 };
@@ -57,11 +57,11 @@ export interface AuthListener {
   onEnabled(): void;
   onDisabled(): void;
   /** The user was deleted, or has another password: whatever was handed out to it before this revision is void. */
-  onUserInvalidated(name: string, revision: number): void;
+  onUserInvalidated(name: string, revision: AuthRevision): void;
   /** Users have changed in ways that nobody has told of: what was handed out to any of them may be void. */
-  onUsersReplaced(revision: number): void;
+  onUsersReplaced(revision: AuthRevision): void;
   /** Users, roles or permissions have changed. */
-  onRevision(revision: number): void;
+  onRevision(revision: AuthRevision): void;
 }
 
 export interface AuthStoreOptions {
@@ -72,7 +72,9 @@ export interface AuthStoreOptions {
    * Hashes a password that came in the clear, as members of etcd 3.4 write them into the log. Must give the same bytes
    * for the same arguments.
    */
-  readonly hashPassword?: ((password: string, name: string, revision: number) => Uint8Array) | undefined;
+  readonly hashPassword?:
+    | ((password: string, name: string, revision: AuthRevision) => Uint8Array)
+    | undefined;
 }
 
 const NO_LISTENER: AuthListener = {
@@ -115,7 +117,7 @@ export class AuthStore {
   }
 
   /** Grows with every change of users and roles. */
-  get revision(): number {
+  get revision(): AuthRevision {
     return this.#revision;
   }
 

@@ -2,7 +2,7 @@
  * Who may do what. A verdict is null, or the error that the client gets. Called while an entry is applied, and before a
  * read is answered: so nothing here may depend on anything but the store, the request and the identity.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type LeaseId } from '@etcd/api';
 import type { DeleteRangeRequest, PutRequest, RequestOp, TxnRequest } from '@etcd/api/etcdserverpb';
 import type { AuthStore, Identity } from './auth-store.ts';
 import { UserPermissions } from './user-permissions.ts';
@@ -12,7 +12,7 @@ const { ErrAuthOldRevision, ErrPermissionDenied, ErrUserEmpty, ErrUserNotFound }
 /** The keys of leases: the lessor's side of an attachment. */
 export interface LeaseKeys {
   /** Whether the predicate holds for every key `buffer[start, end)` of the lease; true where there is no such lease. */
-  everyKey(lease: bigint, predicate: (buffer: Uint8Array, start: number, end: number) => boolean): boolean;
+  everyKey(lease: LeaseId, predicate: (buffer: Uint8Array, start: number, end: number) => boolean): boolean;
 }
 
 /** For what only an administrator may do. */
@@ -84,7 +84,7 @@ export function authorizeTxn(
 export function authorizeLeaseKeys(
   store: AuthStore,
   identity: Identity,
-  lease: bigint,
+  lease: LeaseId,
   leases: LeaseKeys,
   access: 'read' | 'write' = 'write',
 ): InternalError | null {

@@ -1,4 +1,5 @@
 /** The leases by id, as rows of columns. */
+import type { LeaseId } from '@etcd/api';
 import { assert } from '@etcd/base';
 import { BigInt64Column, Float64Column, Int32Column, Rows } from './columns.ts';
 
@@ -37,14 +38,14 @@ export class LeaseTable {
   }
 
   /** The lease's row, or 0. */
-  find(id: bigint): number {
+  find(id: LeaseId): number {
     ID[0] = id;
     let row = this.#shards[shardOf()]!.get(WORDS[0]!) ?? 0;
     while (row !== 0 && this.#ids.get(row) !== id) row = this.#nextSame.get(row);
     return row;
   }
 
-  id(row: number): bigint {
+  id(row: number): LeaseId {
     return this.#ids.get(row);
   }
 
@@ -54,7 +55,7 @@ export class LeaseTable {
   }
 
   /** Adds a lease that is not here. Its other columns are 0. */
-  add(id: bigint, ttl: number): number {
+  add(id: LeaseId, ttl: number): number {
     assert(ttl > 0, 'lease table: a lease without a TTL');
     const row = this.#rows.allocate();
     ID[0] = id;

@@ -8,7 +8,7 @@
  *  - only the primary has anything in its queues, and only leases of the table; once a promotion has gone through the table, each
  *    lease has its place in the queue of expiries.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type LeaseId } from '@etcd/api';
 import {
   assert,
   type Clock,
@@ -47,7 +47,7 @@ const MAX_ORDERED_SECONDS = 2 ** 26;
 const ROW_SPAN = 2 ** 26;
 
 export interface LeaseCheckpoint {
-  readonly id: bigint;
+  readonly id: LeaseId;
   /** Seconds. */
   readonly remainingTtl: number;
 }
@@ -79,7 +79,7 @@ export interface LessorOptions {
 }
 
 export interface LeaseInfo {
-  readonly id: bigint;
+  readonly id: LeaseId;
   /** As granted, seconds. */
   readonly ttl: number;
   /** Milliseconds until it expires; below 0 when it has, Infinity where this member does not decide it. */
@@ -103,12 +103,12 @@ export class Lessor implements LeaseKeeper {
   readonly #expiries = new LeaseQueue();
   readonly #checkpoints = new LeaseQueue();
   /** Renewals that wait for the revocation of an expired lease. */
-  readonly #renewals = new Map<bigint, RenewCallback[]>();
+  readonly #renewals = new Map<LeaseId, RenewCallback[]>();
   #index: TreeIndex | null = null;
   #store: LeaseStore | null = null;
   #checkpointer: Checkpointer | null = null;
   #isPeriodic = false;
-  #onExpired: ((ids: readonly bigint[]) => void) | null = null;
+  #onExpired: ((ids: readonly LeaseId[]) => void) | null = null;
   #isPrimary = false;
   /** Grows with each promotion and demotion: expiries of other epochs don't count. */
   #epoch = 0;
@@ -150,7 +150,7 @@ export class Lessor implements LeaseKeeper {
   }
 
   /** Told of expired leases, at most 500 twice a second; the primary has them revoked through raft. */
-  setExpiredHandler(handler: ((ids: readonly bigint[]) => void) | null): void {
+  setExpiredHandler(handler: ((ids: readonly LeaseId[]) => void) | null): void {
     this.#onExpired = handler;
   }
 
@@ -187,7 +187,7 @@ export class Lessor implements LeaseKeeper {
   // --- what is applied, on every member
 
   /** Grants a lease; the TTL may be raised. */
-  grant(id: bigint, ttl: number): { readonly error: InternalError | null; readonly ttl: number } {
+  grant(id: LeaseId, ttl: number): { readonly error: InternalError | null; readonly ttl: number } {
     if (id === 0n) return { error: ErrLeaseNotFound, ttl: 0 };
     if (ttl > MAX_LEASE_TTL) return { error: ErrLeaseTTLTooLarge, ttl: 0 };
     if (this.#table.find(id) !== 0) return { error: ErrLeaseExists, ttl: 0 };
@@ -202,7 +202,7 @@ export class Lessor implements LeaseKeeper {
   }
 
   /** Revokes a lease and deletes its keys, in their order, in one transaction. */
-  revoke(id: bigint): InternalError | null {
+  revoke(id: LeaseId): InternalError | null {
     const row = this.#table.find(id);
     if (row === 0) return ErrLeaseNotFound;
     assert(this.#store !== null && this.#index !== null, 'lessor: revoked before the store is there');
@@ -223,7 +223,7 @@ export class Lessor implements LeaseKeeper {
   }
 
   /** Records how much was left of a lease; 0: it was renewed. */
-  checkpoint(id: bigint, remainingTtl: number): void {
+  checkpoint(id: LeaseId, remainingTtl: number): void {
     const row = this.#table.find(id);
     if (row === 0) return;
     this.#table.remainingTtl.set(row, remainingTtl);
@@ -235,12 +235,12 @@ export class Lessor implements LeaseKeeper {
 
   // --- keys
 
-  has(id: bigint): boolean {
+  has(id: LeaseId): boolean {
     return this.#table.find(id) !== 0;
   }
 
   /** The key has this lease from now on; 0n: none. */
-  setLease(ref: number, lease: bigint): void {
+  setLease(ref: number, lease: LeaseId): void {
     const index = this.#index!;
     const item = index.attachment(ref);
     if (item !== 0) {
@@ -254,13 +254,13 @@ export class Lessor implements LeaseKeeper {
   }
 
   /** The lease of a key; 0n: none. */
-  leaseOf(ref: number): bigint {
+  leaseOf(ref: number): LeaseId {
     const item = this.#index!.attachment(ref);
     return item === 0 ? 0n : this.#table.id(this.#items.leaseOf(item));
   }
 
   /** Copies of the lease's keys, in their order; none when there is no such lease. */
-  keysOf(id: bigint): Uint8Array[] {
+  keysOf(id: LeaseId): Uint8Array[] {
     const row = this.#table.find(id);
     if (row === 0 || this.#index === null) return [];
     const index = this.#index;
@@ -271,7 +271,7 @@ export class Lessor implements LeaseKeeper {
   }
 
   /** Whether the predicate holds for every key `buffer[start, end)` of the lease; true where there is no such lease. */
-  everyKey(id: bigint, predicate: (buffer: Uint8Array, start: number, end: number) => boolean): boolean {
+  everyKey(id: LeaseId, predicate: (buffer: Uint8Array, start: number, end: number) => boolean): boolean {
     const row = this.#table.find(id);
     if (row === 0 || this.#index === null) return true;
     const index = this.#index;
@@ -296,14 +296,14 @@ export class Lessor implements LeaseKeeper {
     return this.#isPrimary;
   }
 
-  lookup(id: bigint): LeaseInfo | null {
+  lookup(id: LeaseId): LeaseInfo | null {
     const row = this.#table.find(id);
     if (row === 0) return null;
     return { id, ttl: this.#table.ttl.get(row), remainingMs: this.#remainingMs(row) };
   }
 
   /** All ids, those that expire first first, to the second. */
-  leases(): bigint[] {
+  leases(): LeaseId[] {
     const order = new Float64Array(this.#table.count);
     let count = 0;
     for (let row = 1; row < this.#table.endRow; row++) {
@@ -359,7 +359,7 @@ export class Lessor implements LeaseKeeper {
    * Gives a lease its full TTL again. One that has expired and is about to be revoked is answered when that is done, or
    * when this member is primary no more.
    */
-  renewThen(id: bigint, done: RenewCallback): void {
+  renewThen(id: LeaseId, done: RenewCallback): void {
     if (!this.#isPrimary) return done(ErrNotPrimary, -1);
     const row = this.#table.find(id);
     if (row === 0) return done(ErrLeaseNotFound, -1);
@@ -378,7 +378,7 @@ export class Lessor implements LeaseKeeper {
     });
   }
 
-  #finishRenewal(id: bigint, done: RenewCallback): void {
+  #finishRenewal(id: LeaseId, done: RenewCallback): void {
     if (!this.#isPrimary || this.#isStopped) return done(ErrNotPrimary, -1);
     const row = this.#table.find(id);
     if (row === 0) return done(ErrLeaseNotFound, -1);
@@ -478,7 +478,7 @@ export class Lessor implements LeaseKeeper {
 
   #handOutExpired(): void {
     const now = this.#clock.now();
-    const ids: bigint[] = [];
+    const ids: LeaseId[] = [];
     while (ids.length < REVOKE_RATE / 2 && this.#expiries.firstTime <= now) {
       const row = this.#expiries.first;
       assert(this.#table.isUsed(row), 'lessor: a lease that is gone is about to expire');

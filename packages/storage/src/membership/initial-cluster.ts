@@ -2,6 +2,7 @@
  * The membership that a cluster is founded with, or that one is joined by: made from `--initial-cluster`, which whoever
  * reads the flags has taken apart.
  */
+import type { ClusterId, MemberId } from '@etcd/api';
 import { assert, utf8ToBytes } from '@etcd/base';
 import { NO_DOWNGRADE } from './cluster-version.ts';
 import { computeClusterId, computeMemberId, formatId, type Member, memberJson, newMember } from './member.ts';
@@ -13,7 +14,7 @@ export type PeerUrlsByName = ReadonlyMap<string, readonly string[]>;
 
 /** A member as raft's bootstrap takes it: one committed configuration change each. */
 export interface BootstrapPeer {
-  readonly id: bigint;
+  readonly id: MemberId;
   readonly context: Uint8Array;
 }
 
@@ -22,7 +23,7 @@ export interface BootstrapPeer {
  * {@link MembershipError} for members that can't be told apart.
  */
 export function newCluster(token: string, peerUrls: PeerUrlsByName, maxLearners?: number): Membership {
-  const members = new Map<bigint, Member>();
+  const members = new Map<MemberId, Member>();
   for (const [name, urls] of peerUrls) {
     const sorted = [...urls].sort();
     const id = computeMemberId(sorted, token);
@@ -43,7 +44,7 @@ export function newCluster(token: string, peerUrls: PeerUrlsByName, maxLearners?
  */
 export function joinCluster(
   local: Membership,
-  existing: { readonly clusterId: bigint; readonly members: readonly Member[] },
+  existing: { readonly clusterId: ClusterId; readonly members: readonly Member[] },
   areSame: (a: readonly string[], b: readonly string[]) => boolean,
   maxLearners?: number,
 ): Membership {
@@ -51,7 +52,7 @@ export function joinCluster(
   if (existing.members.length !== configured.length) {
     throw new MembershipError('member-count', 'member count is unequal');
   }
-  const joined = new Map<bigint, Member>();
+  const joined = new Map<MemberId, Member>();
   for (const member of existing.members) {
     const match = configured.find(({ peerUrls }) => areSame(member.peerUrls, peerUrls));
     if (match === undefined) {
@@ -69,7 +70,7 @@ export function bootstrapPeers(cluster: Membership): BootstrapPeer[] {
   return cluster.members().map((member) => ({ id: member.id, context: utf8ToBytes(memberJson(member)) }));
 }
 
-function membershipOf(clusterId: bigint, members: readonly Member[], maxLearners?: number): Membership {
+function membershipOf(clusterId: ClusterId, members: readonly Member[], maxLearners?: number): Membership {
   const state = { members, removedIds: [], version: null, downgrade: NO_DOWNGRADE };
   return new Membership({ clusterId, state, maxLearners });
 }

@@ -1,7 +1,9 @@
 /**
  * Members, their identities and their JSON.
  */
+
 import { createHash } from 'node:crypto';
+import type { ClusterId, MemberId } from '@etcd/api';
 import { ConfChange, ConfChangeType } from '@etcd/api/raftpb';
 import { assert, utf8ToBytes } from '@etcd/base';
 import {
@@ -33,7 +35,7 @@ export interface Attributes {
 
 /** Never changed: a change makes another one. */
 export interface Member extends RaftAttributes, Attributes {
-  readonly id: bigint;
+  readonly id: MemberId;
 }
 
 /** What a configuration change that adds or promotes carries. */
@@ -44,7 +46,7 @@ export interface ConfigChangeContext {
 }
 
 /** A member that is about to be added: no name, no client URLs. */
-export function newMember(id: bigint, raft: RaftAttributes, name = ''): Member {
+export function newMember(id: MemberId, raft: RaftAttributes, name = ''): Member {
   return { id, name, peerUrls: raft.peerUrls, clientUrls: [], isLearner: raft.isLearner };
 }
 
@@ -67,7 +69,7 @@ export function parseId(text: string): bigint | null {
  * The identity of a member with these peer URLs: founding members of one cluster share its token; one that is added
  * later has no token but the time, in Unix seconds, so that no identity comes twice.
  */
-export function computeMemberId(peerUrls: readonly string[], token: string, unixSeconds?: number): bigint {
+export function computeMemberId(peerUrls: readonly string[], token: string, unixSeconds?: number): MemberId {
   assert(
     unixSeconds === undefined || Number.isSafeInteger(unixSeconds),
     'member: a time that is no number of seconds',
@@ -77,7 +79,7 @@ export function computeMemberId(peerUrls: readonly string[], token: string, unix
 }
 
 /** The identity of the cluster that these members found. */
-export function computeClusterId(memberIds: readonly bigint[]): bigint {
+export function computeClusterId(memberIds: readonly MemberId[]): ClusterId {
   const bytes = new Uint8Array(8 * memberIds.length);
   const view = new DataView(bytes.buffer);
   const sorted = [...memberIds].sort(compareIds);
@@ -151,18 +153,18 @@ export function addMemberChange(member: Member): ConfChange {
   return new ConfChange({ type, nodeId: member.id, context: utf8ToBytes(memberJson(member)) });
 }
 
-export function promoteMemberChange(id: bigint): ConfChange {
+export function promoteMemberChange(id: MemberId): ConfChange {
   const member = newMember(id, { peerUrls: [], isLearner: false });
   const context = utf8ToBytes(configChangeContextJson({ member, isPromote: true }));
   return new ConfChange({ type: ConfChangeType.ConfChangeAddNode, nodeId: id, context });
 }
 
-export function updateMemberChange(id: bigint, peerUrls: readonly string[]): ConfChange {
+export function updateMemberChange(id: MemberId, peerUrls: readonly string[]): ConfChange {
   const context = utf8ToBytes(memberJson(newMember(id, { peerUrls, isLearner: false })));
   return new ConfChange({ type: ConfChangeType.ConfChangeUpdateNode, nodeId: id, context });
 }
 
-export function removeMemberChange(id: bigint): ConfChange {
+export function removeMemberChange(id: MemberId): ConfChange {
   return new ConfChange({ type: ConfChangeType.ConfChangeRemoveNode, nodeId: id });
 }
 

@@ -2,6 +2,7 @@
  * The membership as the backend keeps it: bucket `members`, identity in hex → JSON; bucket `members_removed`, identity
  * → `removed`; bucket `cluster`, `clusterVersion` and `downgrade`. Whoever has a backend gives access to its buckets.
  */
+import type { MemberId } from '@etcd/api';
 import { assert, latin1FromBytes, utf8FromBytes, utf8ToBytes } from '@etcd/base';
 import { type DowngradeInfo, NO_DOWNGRADE } from './cluster-version.ts';
 import { boolField, goString, parseObject, stringField } from './go-json.ts';
@@ -28,7 +29,7 @@ export interface BucketReader {
 /** Everything that is known of a cluster's members, wherever it was read from. */
 export interface MembershipState {
   readonly members: readonly Member[];
-  readonly removedIds: readonly bigint[];
+  readonly removedIds: readonly MemberId[];
   /** null until one was decided. */
   readonly version: SemanticVersion | null;
   readonly downgrade: DowngradeInfo;
@@ -44,11 +45,11 @@ export function putMember(writer: BucketWriter, member: Member): void {
 }
 
 /** As if it had never been one. */
-export function deleteMember(writer: BucketWriter, id: bigint): void {
+export function deleteMember(writer: BucketWriter, id: MemberId): void {
   writer.delete(MEMBERS_BUCKET, idKey(id));
 }
 
-export function putRemovedMember(writer: BucketWriter, id: bigint): void {
+export function putRemovedMember(writer: BucketWriter, id: MemberId): void {
   writer.delete(MEMBERS_BUCKET, idKey(id));
   writer.put(MEMBERS_REMOVED_BUCKET, idKey(id), REMOVED);
 }
@@ -68,7 +69,7 @@ export function putDowngrade(writer: BucketWriter, { targetVersion, enabled }: D
 /** Throws {@link MembershipError} if a bucket holds what no etcd writes there. */
 export function readMembership(reader: BucketReader): MembershipState {
   const members: Member[] = [];
-  const removedIds: bigint[] = [];
+  const removedIds: MemberId[] = [];
   let version: SemanticVersion | null = null;
   let downgrade = NO_DOWNGRADE;
   reader.forEach(MEMBERS_BUCKET, (key, value) => {
@@ -101,12 +102,12 @@ function parseDowngrade(value: Uint8Array): DowngradeInfo {
   return { targetVersion, enabled };
 }
 
-function idKey(id: bigint): Uint8Array {
+function idKey(id: MemberId): Uint8Array {
   assert(id >= 0n && id < ID_LIMIT, 'membership: an id that could not be read again');
   return utf8ToBytes(formatId(id));
 }
 
-function idFromKey(key: Uint8Array): bigint {
+function idFromKey(key: Uint8Array): MemberId {
   const text = latin1FromBytes(key);
   const id = parseId(text);
   if (id === null) {

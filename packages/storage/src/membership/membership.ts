@@ -4,7 +4,7 @@
  * Invariants: every member stands under its own id; who was removed never becomes a member again; a member is promoted once. What is in
  * memory and what was handed to the writer say the same after each call.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { type ClusterId, INTERNAL_ERRORS, type InternalError, type MemberId } from '@etcd/api';
 import type { Request } from '@etcd/api/etcdserverpb';
 import type {
   ClusterMemberAttrSetRequest,
@@ -42,14 +42,14 @@ export type ConfChangeEffect =
   | { readonly kind: 'added' | 'promoted' | 'updated'; readonly member: Member }
   | {
       readonly kind: 'removed';
-      readonly id: bigint /** What it was; null if it was no member. */;
+      readonly id: MemberId /** What it was; null if it was no member. */;
       readonly member: Member | null;
     }
   /** A change of a member that is none (any more). */
-  | { readonly kind: 'ignored'; readonly id: bigint };
+  | { readonly kind: 'ignored'; readonly id: MemberId };
 
 export interface MembershipOptions {
-  readonly clusterId: bigint;
+  readonly clusterId: ClusterId;
   readonly state?: MembershipState | undefined;
   /** {@link DEFAULT_MAX_LEARNERS} unless told. */
   readonly maxLearners?: number | undefined;
@@ -61,10 +61,10 @@ const MEMBER_ATTRIBUTES_PATH = /^\/0\/members\/([0-9a-fA-F]{1,16})\/attributes$/
 const CLUSTER_VERSION_PATH = '/0/version';
 
 export class Membership {
-  readonly clusterId: bigint;
+  readonly clusterId: ClusterId;
   readonly #maxLearners: number;
-  readonly #members = new Map<bigint, Member>();
-  readonly #removedIds = new Set<bigint>();
+  readonly #members = new Map<MemberId, Member>();
+  readonly #removedIds = new Set<MemberId>();
   #version: SemanticVersion | null = null;
   #downgrade: DowngradeInfo = NO_DOWNGRADE;
 
@@ -84,7 +84,7 @@ export class Membership {
     return this.members().filter((member) => !member.isLearner);
   }
 
-  member(id: bigint): Member | null {
+  member(id: MemberId): Member | null {
     return this.#members.get(id) ?? null;
   }
 
@@ -93,7 +93,7 @@ export class Membership {
   }
 
   /** Whether it was a member and is none any more: it never will be again. */
-  isRemoved(id: bigint): boolean {
+  isRemoved(id: MemberId): boolean {
     return this.#removedIds.has(id);
   }
 
@@ -182,7 +182,7 @@ export class Membership {
    * A member has said what it is called and where clients find it. One that was removed meanwhile is nobody's concern any more; nor is
    * one that never was, of which only a broken member would speak.
    */
-  setAttributes(id: bigint, attributes: Attributes, writer: BucketWriter): void {
+  setAttributes(id: MemberId, attributes: Attributes, writer: BucketWriter): void {
     const member = this.#members.get(id);
     if (member === undefined) return;
     const { name, clientUrls } = attributes;
@@ -241,7 +241,7 @@ export class Membership {
     return isLearner ? validateLearnerCount(this.members(), 1, this.#maxLearners) : null;
   }
 
-  #isPeerUrlTaken(peerUrls: readonly string[], exceptId: bigint | null): boolean {
+  #isPeerUrlTaken(peerUrls: readonly string[], exceptId: MemberId | null): boolean {
     for (const member of this.#members.values()) {
       if (member.id !== exceptId && peerUrls.some((url) => member.peerUrls.includes(url))) return true;
     }
@@ -256,14 +256,14 @@ export class Membership {
     return { kind, member };
   }
 
-  #promote(id: bigint, writer: BucketWriter): ConfChangeEffect {
+  #promote(id: MemberId, writer: BucketWriter): ConfChangeEffect {
     const member = this.#members.get(id);
     if (member === undefined) return { kind: 'ignored', id };
     assert(member.isLearner, 'membership: a voter is promoted');
     return this.#put('promoted', { ...member, isLearner: false }, writer);
   }
 
-  #remove(id: bigint, writer: BucketWriter): ConfChangeEffect {
+  #remove(id: MemberId, writer: BucketWriter): ConfChangeEffect {
     assert(!this.#removedIds.has(id), 'membership: removed twice');
     const member = this.#members.get(id) ?? null;
     this.#members.delete(id);
@@ -275,7 +275,7 @@ export class Membership {
 
 type V2Change =
   | { readonly version: SemanticVersion }
-  | { readonly id: bigint; readonly attributes: Attributes };
+  | { readonly id: MemberId; readonly attributes: Attributes };
 
 /** What a request of the v2 API means for the membership; null: nothing. */
 function readV2Request({ method, path, val }: Request): V2Change | null {
@@ -319,7 +319,7 @@ function validateLearnerCount(
   return count > maxLearners ? INTERNAL_ERRORS.membership.ErrTooManyLearners : null;
 }
 
-function checkSameId(id: bigint, member: Member): void {
+function checkSameId(id: MemberId, member: Member): void {
   if (id === member.id) return;
   const ids = `${formatId(id)} and ${formatId(member.id)}`;
   throw new MembershipError('id-mismatch', `got different member ID: ${ids}`);

@@ -2,17 +2,17 @@
  * `--strict-reconfig-check`: whether a change of the membership may be proposed without risking the quorum. Pure
  * functions of what the member that was asked knows.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type MemberId } from '@etcd/api';
 import { isStarted, type Member } from './member.ts';
 
 export interface ReconfigurationFacts {
   /** All members. */
   readonly members: readonly Member[];
-  readonly localId: bigint;
+  readonly localId: MemberId;
   /** Whether a member other than this one has been connected for {@link HEALTH_INTERVAL_MS} or longer. */
-  readonly isConnected: (id: bigint) => boolean;
+  readonly isConnected: (id: MemberId) => boolean;
   /** Whether it is connected at all. */
-  readonly isActive: (id: bigint) => boolean;
+  readonly isActive: (id: MemberId) => boolean;
 }
 
 export const HEALTH_INTERVAL_MS = 5000;
@@ -34,7 +34,7 @@ export function validateAddMember(facts: ReconfigurationFacts, isLearner: boolea
 }
 
 /** Why the member must not be removed; null if it may. */
-export function validateRemoveMember(facts: ReconfigurationFacts, id: bigint): InternalError | null {
+export function validateRemoveMember(facts: ReconfigurationFacts, id: MemberId): InternalError | null {
   const removed = facts.members.find((member) => member.id === id);
   if (removed?.isLearner) return null;
   const voters = facts.members.filter((member) => !member.isLearner);

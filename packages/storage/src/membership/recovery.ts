@@ -5,6 +5,7 @@
  * member a learner there. So the members come from the log, and the database is mended; it adds what no configuration
  * change tells: names and client URLs, the cluster's version.
  */
+import type { ClusterId, MemberId } from '@etcd/api';
 import { type ConfChange, type ConfState, type Entry, EntryType } from '@etcd/api/raftpb';
 import { assert, equalBytes, utf8ToBytes } from '@etcd/base';
 import { decodeConfChangeEntry } from '@etcd/raft';
@@ -43,7 +44,7 @@ export function membershipOfSnapshot(
   const known = new Map(
     [...database.members, ...(stored?.members ?? [])].map((member) => [member.id, member]),
   );
-  const memberOf = (id: bigint, isLearner: boolean): Member => ({
+  const memberOf = (id: MemberId, isLearner: boolean): Member => ({
     ...(known.get(id) ?? newMember(id, { peerUrls: [], isLearner })),
     isLearner,
   });
@@ -58,7 +59,7 @@ export function membershipOfSnapshot(
 }
 
 export interface LoggedMembership {
-  readonly clusterId: bigint;
+  readonly clusterId: ClusterId;
   readonly maxLearners: number;
   /** What the snapshot says at which the log begins. */
   readonly base: MembershipState;

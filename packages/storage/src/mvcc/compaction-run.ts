@@ -13,6 +13,7 @@
  * Of each key, older revisions are removed before newer ones, whatever the commits are that carry the removals. So after a
  * crash a key is never older than it was, and its versions still count up without a gap; the next start goes on.
  */
+import type { Revision } from '@etcd/api';
 import { assert } from '@etcd/base';
 import type { ReadTransaction } from '@etcd/bbolt';
 import { RevisionList } from '../backend/index.ts';
@@ -24,7 +25,7 @@ import type { Store } from './store.ts';
 const MAX_OLD = 65_536;
 
 export interface CompactionJob {
-  readonly rev: number;
+  readonly rev: Revision;
   /** The compact revision before this one; -1: none. */
   readonly previous: number;
   /** The previous compaction had finished when this one was scheduled, so that the hash covers all in between. */

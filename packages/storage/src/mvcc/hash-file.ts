@@ -1,5 +1,5 @@
 /** The hash of the key space of a database that no member has open, as the member would give it. Nothing is written. */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type Revision } from '@etcd/api';
 import { SILENT_LOGGER } from '@etcd/base';
 import type { Database } from '@etcd/bbolt';
 import { RevisionLog, transactionReader } from '../backend/index.ts';
@@ -20,7 +20,7 @@ export type FileHash =
  * The hash at `revision`, 0 for the newest. A compaction that was scheduled counts as done: it changes what is there, not what is
  * hashed. Throws `RestoreError` where revisions can't be read.
  */
-export function hashOfDatabase(database: Database, revision: number): FileHash {
+export function hashOfDatabase(database: Database, revision: Revision): FileHash {
   const read = database.beginRead();
   try {
     const index = new TreeIndex();

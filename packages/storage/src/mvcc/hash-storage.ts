@@ -3,7 +3,7 @@
  * revision is held: a later compaction waits with removing, and when a snapshot replaces the store the hash goes on in the old one.
  * When that takes too long, the hash fails with the view.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type Revision } from '@etcd/api';
 import type { Logger } from '@etcd/base';
 import type { ReadTransaction } from '@etcd/bbolt';
 import type { Backend } from '../backend/index.ts';
@@ -28,15 +28,15 @@ const { ErrStopped } = INTERNAL_ERRORS.errors;
 export type HashCallback = (
   error: InternalError | null,
   hash: KeyValueHash | null,
-  currentRevision: number,
+  currentRevision: Revision,
 ) => void;
 
 /** `fast`: as fast as it goes beside requests; `gentle`: it takes a part of the time only. */
 export type HashPace = 'fast' | 'gentle';
 
 interface Running {
-  readonly revision: number;
-  readonly currentRevision: number;
+  readonly revision: Revision;
+  readonly currentRevision: Revision;
   readonly hasher: KeyHasher;
   readonly pace: HashPace;
   readonly done: HashCallback;
@@ -62,7 +62,7 @@ export class HashStorage {
   }
 
   /** The hash at `revision` (0: the newest), stored or computed. Before the first revision there is nothing to hash. */
-  hashByRevThen(revision: number, done: HashCallback, pace: HashPace = 'fast'): void {
+  hashByRevThen(revision: Revision, done: HashCallback, pace: HashPace = 'fast'): void {
     const { revision: current, compactRevision, clock, isReady } = this.#store;
     if (!isReady) return clock.defer(() => done(ErrStopped, null, current));
     const stored = this.#stored.find((hash) => hash.revision === revision);

@@ -3,6 +3,7 @@
  * then each revision and its value, in order. To be equal on members that compacted differently far, it leaves out what
  * a compaction may have removed already; the rules are etcd's, and so are their exceptions.
  */
+import type { Revision } from '@etcd/api';
 import { crc32cUpdate } from '@etcd/base';
 import { KEY_BUCKET, TOMBSTONE_REVISION_BYTES, writeRevision } from '../backend/index.ts';
 import type { TreeIndex } from './key-index/tree-index.ts';
@@ -12,21 +13,21 @@ import type { Store } from './store.ts';
 export interface KeyValueHash {
   readonly hash: number;
   /** What had been compacted when the hash was taken; -1: nothing. Hashes with different ones are not comparable. */
-  readonly compactRevision: number;
-  readonly revision: number;
+  readonly compactRevision: Revision;
+  readonly revision: Revision;
 }
 
 export class KeyHasher {
   readonly #index: TreeIndex;
-  readonly #compactRevision: number;
-  readonly #revision: number;
+  readonly #compactRevision: Revision;
+  readonly #revision: Revision;
   /** With nothing to be kept, nothing is left out either. */
   readonly #keepsAll: boolean;
   readonly #key = new Uint8Array(TOMBSTONE_REVISION_BYTES);
   #crc: number;
 
   /** The hash at `revision` after a compaction at `compactRevision`. */
-  constructor(index: TreeIndex, compactRevision: number, revision: number, keepsAll: boolean) {
+  constructor(index: TreeIndex, compactRevision: Revision, revision: Revision, keepsAll: boolean) {
     this.#index = index;
     this.#compactRevision = compactRevision;
     this.#revision = revision;
@@ -35,12 +36,12 @@ export class KeyHasher {
   }
 
   /** The hash that a member gives when asked. */
-  static atRevision(index: TreeIndex, compactRevision: number, revision: number): KeyHasher {
+  static atRevision(index: TreeIndex, compactRevision: Revision, revision: Revision): KeyHasher {
     return new KeyHasher(index, compactRevision, revision, !index.hasLiveAt(revision));
   }
 
   /** The hash that a compaction at `revision` leaves behind, the one before it having been at `previous`. */
-  static forCompaction(store: Store, previous: number, revision: number): KeyHasher {
+  static forCompaction(store: Store, previous: number, revision: Revision): KeyHasher {
     // A tombstone at the compacted revision itself is kept, so it counts as something to be kept.
     const keepsAll = !store.index.hasLiveAt(revision) && !hasTombstoneAt(store, revision);
     return new KeyHasher(store.index, previous, revision, keepsAll);
@@ -72,7 +73,7 @@ export class KeyHasher {
   }
 }
 
-function hasTombstoneAt(store: Store, revision: number): boolean {
+function hasTombstoneAt(store: Store, revision: Revision): boolean {
   const walk = new RevisionWalk(store.backend, null, revision, revision);
   walk.resume();
   while (walk.next()) if (walk.isTombstone) return true;

@@ -4,6 +4,7 @@
  *
  *   1 key | 2 create_revision | 3 mod_revision | 4 version | 5 value | 6 lease
  */
+import type { LeaseId } from '@etcd/api';
 import { sizeBigInt, sizeInt64, sizeUint32, writeBigInt, writeInt64, writeUint32 } from '@etcd/api/wire';
 
 const TAG_KEY = 0x0a;
@@ -87,7 +88,7 @@ export class KeyValueView {
   #low = 0;
   #high = 0;
 
-  get lease(): bigint {
+  get lease(): LeaseId {
     if ((this.#leaseLow | this.#leaseHigh) === 0) return 0n;
     return (BigInt(this.#leaseHigh) << 32n) | BigInt(this.#leaseLow >>> 0);
   }

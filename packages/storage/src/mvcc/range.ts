@@ -7,7 +7,7 @@
  * With the default order, the pairs found so far may be taken from the result after each step. A sorted answer is there
  * after the last.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type Revision } from '@etcd/api';
 import { type RangeRequest, SortOrder, SortTarget } from '@etcd/api/etcdserverpb';
 import { assert, compareRange, copyBytes } from '@etcd/base';
 import { TreeCursor } from './key-index/key-tree.ts';
@@ -66,7 +66,7 @@ function hasRevisionFilters(request: RangeRequest): boolean {
 }
 
 /** What the revision of a request gets when the store can't answer at it. */
-export function checkRevision(rev: number, current: number, compacted: number): InternalError | null {
+export function checkRevision(rev: Revision, current: number, compacted: number): InternalError | null {
   if (rev > current) return ErrFutureRev;
   return rev < compacted ? ErrCompacted : null;
 }
@@ -77,7 +77,7 @@ export class RangeScan {
   #held: StoreView | null = null;
   readonly #request: RangeRequest;
   readonly #end: Uint8Array | null;
-  readonly #rev: number;
+  readonly #rev: Revision;
   readonly #hasFilters: boolean;
   /** Infinity for none. */
   readonly #limit: number;
@@ -121,7 +121,7 @@ export class RangeScan {
   }
 
   /** The revision that is read. */
-  get readRevision(): number {
+  get readRevision(): Revision {
     return this.#rev;
   }
 

@@ -2,6 +2,7 @@
  * Builds the key index from the `key` bucket: every revision in order, each key's current lease, and which compaction was
  * under way. In slices, and without keeping anything but what the index keeps.
  */
+import type { Revision } from '@etcd/api';
 import { assert, type Logger } from '@etcd/base';
 import type { Cursor, ReadTransaction } from '@etcd/bbolt';
 import { type BackendReader, isRevision, mainOf, subOf, TOMBSTONE_REVISION_BYTES } from '../backend/index.ts';
@@ -26,7 +27,7 @@ export class Restorer {
   /** The newest revision, at least that of the last compaction. Known at the end. */
   revision = 1;
   /** What the last finished compaction compacted; -1: there was none. */
-  readonly compactRevision: number;
+  readonly compactRevision: Revision;
   /** What the last compaction that was begun should compact; 0: none. */
   readonly scheduled: number;
   /** A revision that the last compaction should have removed is still there, so that the next one has to look for more. */

@@ -1,7 +1,7 @@
 /**
  * etcd's multi-version store: the key index and the backend as one. `index.ts` has the contract.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type Revision } from '@etcd/api';
 import { assert, type Clock, type Logger, SILENT_LOGGER } from '@etcd/base';
 import type { Backend, RevisionLog } from '../backend/index.ts';
 import {
@@ -54,10 +54,10 @@ export interface CompactionObserver {
 }
 
 /** Given each new revision with its changes as they go to the backend: the newest in `log`. Hot. */
-export type RevisionObserver = (revision: number, log: RevisionLog) => void;
+export type RevisionObserver = (revision: Revision, log: RevisionLog) => void;
 
 /** Told of each transaction that has changed something, after it. */
-export type ChangeObserver = (revision: number, changes: Changes) => void;
+export type ChangeObserver = (revision: Revision, changes: Changes) => void;
 
 /** A store that has seen no write is at this revision. */
 const FIRST_REVISION = 1;
@@ -106,12 +106,12 @@ export class Store implements ReadView {
   }
 
   /** The revision of the last transaction that changed something. */
-  get revision(): number {
+  get revision(): Revision {
     return this.#revision;
   }
 
   /** What was compacted last, from the moment it was asked for; -1: nothing. */
-  get compactRevision(): number {
+  get compactRevision(): Revision {
     return this.#compactRevision;
   }
 
@@ -218,7 +218,7 @@ export class Store implements ReadView {
    * called when that is finished; when the revision is compacted already, once what was scheduled before is finished; not
    * at all for one in the future.
    */
-  compact(rev: number, done: () => void): InternalError | null {
+  compact(rev: Revision, done: () => void): InternalError | null {
     assert(this.#isReady, 'store: compacted before it is restored');
     if (rev <= this.#compactRevision) {
       this.#compactor.barrier(done);
@@ -229,7 +229,7 @@ export class Store implements ReadView {
     return null;
   }
 
-  #schedule(rev: number, done: () => void): void {
+  #schedule(rev: Revision, done: () => void): void {
     const finished = readFinishedCompact(this.#backend);
     const wasFinished = readScheduledCompact(this.#backend) === finished;
     const previous = this.#compactRevision;

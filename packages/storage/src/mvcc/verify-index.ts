@@ -2,6 +2,7 @@
  * Whether the key index and the `key` bucket tell the same, for `ETCD_VERIFY`: each is read by the other's way, one revision after the
  * other, so this is for checks at the start and at the end of a member, not for what goes on between.
  */
+import type { Revision } from '@etcd/api';
 import type { ReadTransaction } from '@etcd/bbolt';
 import { isRevision, mainOf, subOf, TOMBSTONE_REVISION_BYTES } from '../backend/index.ts';
 import { KEY } from '../schema/index.ts';
@@ -11,8 +12,8 @@ import { KeyValueView } from './key-value.ts';
 /** What of a store is compared. */
 export interface VerifiedStore {
   readonly index: TreeIndex;
-  readonly revision: number;
-  readonly compactRevision: number;
+  readonly revision: Revision;
+  readonly compactRevision: Revision;
 }
 
 /** What is wrong, the first finding; null if everything that is in one is in the other. Nothing is uncommitted. */

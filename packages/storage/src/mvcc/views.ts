@@ -11,7 +11,7 @@
  * either, and there is never more than one. Then the view ends, and its reader fails with an error after which a client asks
  * anew: a view that holds up a compaction with ErrCompacted, one of a replaced store with ErrStopped.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type Revision } from '@etcd/api';
 import { assert, type Clock, type Logger, type Timer } from '@etcd/base';
 import type { Backend } from '../backend/index.ts';
 import type { TreeIndex } from './key-index/tree-index.ts';
@@ -24,15 +24,15 @@ const { ErrStopped } = INTERNAL_ERRORS.errors;
 export const MAX_HOLD_MS = 60_000;
 
 interface Waiting {
-  readonly revision: number;
+  readonly revision: Revision;
   readonly callback: () => void;
 }
 
 export class StoreView implements ReadView {
-  readonly revision: number;
-  readonly compactRevision: number;
+  readonly revision: Revision;
+  readonly compactRevision: Revision;
   /** The revision that is read: nothing that belongs to it goes away. */
-  readonly readRevision: number;
+  readonly readRevision: Revision;
   readonly maxHoldMs: number;
   /** Set while somebody waits for this view: it ends when the time is up. For {@link Views}. */
   timer: Timer | null = null;
@@ -42,7 +42,7 @@ export class StoreView implements ReadView {
   #error: InternalError | null = null;
 
   /** For {@link Views}. */
-  constructor(views: Views, store: ReadView, readRevision: number, maxHoldMs: number) {
+  constructor(views: Views, store: ReadView, readRevision: Revision, maxHoldMs: number) {
     this.#views = views;
     this.#index = store.index;
     this.#backend = store.backend;
@@ -103,7 +103,7 @@ export class Views {
   }
 
   /** Holds `readRevision`, which can be read in `store` now. */
-  open(store: ReadView, readRevision: number, maxHoldMs: number = MAX_HOLD_MS): StoreView {
+  open(store: ReadView, readRevision: Revision, maxHoldMs: number = MAX_HOLD_MS): StoreView {
     assert(readRevision >= store.compactRevision, 'views: opened at a compacted revision');
     const view = new StoreView(this, store, readRevision, maxHoldMs);
     this.#current.add(view);
@@ -111,7 +111,7 @@ export class Views {
   }
 
   /** Calls back once no view reads a revision before `revision`, which is compacted; at once if so now. */
-  whenNoneBefore(revision: number, callback: () => void): void {
+  whenNoneBefore(revision: Revision, callback: () => void): void {
     for (const view of this.#current) {
       if (view.readRevision < revision) this.#limit(view, ErrCompacted);
     }
@@ -161,7 +161,7 @@ export class Views {
     for (const { callback } of ready) callback();
   }
 
-  #isReadBefore(revision: number): boolean {
+  #isReadBefore(revision: Revision): boolean {
     for (const { readRevision } of this.#current) if (readRevision < revision) return true;
     return false;
   }

@@ -2,6 +2,7 @@
  * A write transaction of the store. Everything it changes gets one main revision; sub revisions count its changes. It runs
  * to its end within one synchronous stretch, so nobody sees the middle of it, and there is one at a time.
  */
+import type { LeaseId, Revision } from '@etcd/api';
 import { assert } from '@etcd/base';
 import type { Backend } from '../backend/index.ts';
 import { Changes } from './changes.ts';
@@ -27,7 +28,7 @@ export class WriteTxn {
   }
 
   /** The store's revision as this transaction sees it: one more once it has changed something. */
-  get revision(): number {
+  get revision(): Revision {
     return this.changes.count > 0 ? this.#baseRevision + 1 : this.#baseRevision;
   }
 
@@ -40,7 +41,7 @@ export class WriteTxn {
   }
 
   /** Sets the value of `key` to `value[valueStart, valueEnd)`, under `lease` (0n: none), which is known to exist. */
-  put(key: Uint8Array, value: Uint8Array, valueStart: number, valueEnd: number, lease: bigint): void {
+  put(key: Uint8Array, value: Uint8Array, valueStart: number, valueEnd: number, lease: LeaseId): void {
     const index = this.#index;
     const parts = this.#parts;
     const main = this.#baseRevision + 1;

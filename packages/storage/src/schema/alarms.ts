@@ -1,4 +1,5 @@
 /** Codec of the `alarm` bucket: each alarm is a key, and the values are empty. */
+import type { MemberId } from '@etcd/api';
 import { AlarmMember, decodeAlarmMember, encodeAlarmMember } from '@etcd/api/etcdserverpb';
 import { EMPTY_BYTES, hexFromBytes } from '@etcd/base';
 import type { BackendReader, BackendWriter } from '../backend/index.ts';
@@ -21,10 +22,10 @@ export function readAlarms(reader: BackendReader): AlarmMember[] {
   return alarms;
 }
 
-export function putAlarm(writer: BackendWriter, memberId: bigint, alarm: number): void {
+export function putAlarm(writer: BackendWriter, memberId: MemberId, alarm: number): void {
   writer.put(ALARM, encodeAlarmMember(new AlarmMember({ memberId, alarm })), EMPTY_BYTES);
 }
 
-export function deleteAlarm(writer: BackendWriter, memberId: bigint, alarm: number): void {
+export function deleteAlarm(writer: BackendWriter, memberId: MemberId, alarm: number): void {
   writer.delete(ALARM, encodeAlarmMember(new AlarmMember({ memberId, alarm })));
 }

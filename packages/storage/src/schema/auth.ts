@@ -1,4 +1,5 @@
 /** Codecs of the buckets `auth`, `authUsers` and `authRoles`. */
+import type { AuthRevision } from '@etcd/api';
 import { decodeRole, decodeUser, encodeRole, encodeUser, type Role, type User } from '@etcd/api/authpb';
 import { utf8FromBytes, utf8ToBytes } from '@etcd/base';
 import type { BackendReader, BackendWriter, Bucket } from '../backend/index.ts';
@@ -31,7 +32,7 @@ export function readAuthRevision(reader: BackendReader): number {
   return revision;
 }
 
-export function writeAuthRevision(writer: BackendWriter, revision: number): void {
+export function writeAuthRevision(writer: BackendWriter, revision: AuthRevision): void {
   writer.put(AUTH, AUTH_REVISION, uint64Bytes(revision));
 }
 

@@ -3,14 +3,15 @@
  * the raft configuration when it has changed. Whoever applies an entry calls {@link ConsistentIndex.set} in the same
  * synchronous stretch as the entry's writes; the backend takes the values when it seals a batch.
  */
+import type { LogIndex, Term } from '@etcd/api';
 import type { ConfState } from '@etcd/api/raftpb';
 import { assert } from '@etcd/base';
 import type { Backend, BackendReader } from '../backend/index.ts';
 import { readConsistentIndex, writeConfState, writeConsistentIndex } from './meta.ts';
 
 export class ConsistentIndex {
-  #index: number;
-  #term: number;
+  #index: LogIndex;
+  #term: Term;
   #confState: ConfState | null = null;
 
   /** Starts from what the file says. */
@@ -20,16 +21,16 @@ export class ConsistentIndex {
     this.#term = term;
   }
 
-  get index(): number {
+  get index(): LogIndex {
     return this.#index;
   }
 
-  get term(): number {
+  get term(): Term {
     return this.#term;
   }
 
   /** Everything up to this entry has been written to the backend. The index never decreases. */
-  set(index: number, term: number): void {
+  set(index: LogIndex, term: Term): void {
     assert(index >= this.#index, 'consistent index: entries are applied in order');
     this.#index = index;
     this.#term = term;

@@ -1,4 +1,5 @@
 /** Codecs of the `meta` bucket: how far raft's log has been applied, the raft configuration, and compactions. */
+import type { LogIndex, Revision, Term } from '@etcd/api';
 import { ConfState } from '@etcd/api/raftpb';
 import { utf8FromBytes, utf8ToBytes } from '@etcd/base';
 import {
@@ -24,8 +25,8 @@ type Putter = Pick<BackendWriter, 'put'>;
 
 /** Index and term of the last entry whose effects are in the file; both 0 in a new one, term 0 in one of 3.4. */
 export interface AppliedPosition {
-  readonly index: number;
-  readonly term: number;
+  readonly index: LogIndex;
+  readonly term: Term;
 }
 
 export function createMetaBucket(writer: BackendWriter): void {
@@ -56,7 +57,7 @@ export function readScheduledCompact(reader: BackendReader): number | null {
   return readRevision(reader, META_SCHEDULED_COMPACT, 'scheduledCompactRev');
 }
 
-export function writeScheduledCompact(writer: Putter, rev: number): void {
+export function writeScheduledCompact(writer: Putter, rev: Revision): void {
   writer.put(META, META_SCHEDULED_COMPACT, revisionBytes(rev));
 }
 
@@ -65,7 +66,7 @@ export function readFinishedCompact(reader: BackendReader): number | null {
   return readRevision(reader, META_FINISHED_COMPACT, 'finishedCompactRev');
 }
 
-export function writeFinishedCompact(writer: Putter, rev: number): void {
+export function writeFinishedCompact(writer: Putter, rev: Revision): void {
   writer.put(META, META_FINISHED_COMPACT, revisionBytes(rev));
 }
 

@@ -2,7 +2,7 @@
  * The content of a `.snap` file: a raft snapshot, whose data is the v2 store's JSON (`membership/v2-store.ts`), in an
  * envelope with its CRC-32C. And the names: `<term>-<index>.snap`, `<index>.snap.db`, sixteen hex digits each.
  */
-import { DecodeError } from '@etcd/api';
+import { DecodeError, type LogIndex, type Term } from '@etcd/api';
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from '@etcd/api/raftpb';
 import {
   decodeSnapshot as decodeEnvelope,
@@ -15,11 +15,11 @@ import { SnapError } from './snap-error.ts';
 const SNAP_SUFFIX = '.snap';
 const DB_SUFFIX = '.snap.db';
 
-export function snapName(term: number, index: number): string {
+export function snapName(term: Term, index: LogIndex): string {
   return `${hex16(term)}-${hex16(index)}${SNAP_SUFFIX}`;
 }
 
-export function snapDbName(index: number): string {
+export function snapDbName(index: LogIndex): string {
   return hex16(index) + DB_SUFFIX;
 }
 

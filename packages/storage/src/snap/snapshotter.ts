@@ -1,6 +1,7 @@
 /**
  * The files of a member's `snap` directory, except `db` itself.
  */
+import type { LogIndex, Term } from '@etcd/api';
 import type { Snapshot } from '@etcd/api/raftpb';
 import { type Clock, type Disk, DiskError, type DiskFile, type Logger, SILENT_LOGGER } from '@etcd/base';
 import { DbReceiver } from './db-receiver.ts';
@@ -32,8 +33,8 @@ export interface SnapshotterOptions {
 
 /** Identifies a snapshot in the log. */
 export interface SnapshotRecord {
-  readonly index: number;
-  readonly term: number;
+  readonly index: LogIndex;
+  readonly term: Term;
 }
 
 const FILE_MODE = 0o600;
@@ -157,12 +158,12 @@ export class Snapshotter {
   }
 
   /** Whether the database of the snapshot at `index` was received, and not taken over yet. */
-  hasDb(index: number): boolean {
+  hasDb(index: LogIndex): boolean {
     return this.#disk.stat(this.#path(snapDbName(index))) !== null;
   }
 
   /** Path of the received database of the snapshot at `index`. Throws {@link SnapError} if there is none. */
-  dbFilePath(index: number): string {
+  dbFilePath(index: LogIndex): string {
     const path = this.#path(snapDbName(index));
     if (this.hasDb(index)) return path;
     throw new SnapError('no-db', path, "snapshot file doesn't exist");
@@ -172,7 +173,7 @@ export class Snapshotter {
    * Takes in the database of the snapshot at `index`, which a peer sends. At most `limitBytes` are accepted. The error says why
    * there is no file for it: no space, no descriptors, a file system that can only be read.
    */
-  receiveDb(index: number, limitBytes: number): DbReceiver | DiskError {
+  receiveDb(index: LogIndex, limitBytes: number): DbReceiver | DiskError {
     const name = snapDbName(index);
     const temporary = this.#path(`${TEMPORARY_PREFIX}-${this.#receivedCount++}-${name}`);
     const file = tryDisk(() => this.#create(temporary));
@@ -195,7 +196,7 @@ export class Snapshotter {
    * Removes received databases of snapshots before `index`: they were applied, or overtaken. What can't be removed costs space, and
    * goes with the next start.
    */
-  releaseSnapDbs(index: number): void {
+  releaseSnapDbs(index: LogIndex): void {
     const names = tryDisk(() => this.#disk.readDirectory(this.#directory));
     if (names instanceof DiskError) return this.#cannotRemove(this.#directory, names);
     for (const name of names) {

@@ -1,6 +1,7 @@
 /**
  * Making a log, opening one to go on with, and reading one without touching it.
  */
+import type { LogIndex } from '@etcd/api';
 import { HardState } from '@etcd/api/raftpb';
 import { encodeSnapshot, Snapshot } from '@etcd/api/walpb';
 import { type Disk, DiskError, type Logger, SILENT_LOGGER } from '@etcd/base';
@@ -143,7 +144,7 @@ export function newestSnapshot(options: ReadOptions): Snapshot {
 /** Runs `use` on the segments from the one that holds `index` on; null for all there are, which must be continuous too. */
 function withReader<T>(
   options: ReadOptions,
-  index: number | null,
+  index: LogIndex | null,
   keepData: boolean,
   use: (reader: RecordReader) => T,
 ): T {

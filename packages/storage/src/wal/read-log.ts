@@ -2,7 +2,7 @@
  * What the records of a log mean: the entries behind a snapshot, the last hard state, the metadata, the snapshots. Both
  * ways of opening a log, reading it only and reading it to go on, come through here.
  */
-import { DecodeError } from '@etcd/api';
+import { DecodeError, type LogIndex, type Term } from '@etcd/api';
 import { decodeEntry, decodeHardState, type Entry, HardState } from '@etcd/api/raftpb';
 import { decodeSnapshot, type Snapshot } from '@etcd/api/walpb';
 import { assert, copyBytes, equalBytes } from '@etcd/base';
@@ -12,8 +12,8 @@ import { WalError } from './wal-error.ts';
 
 /** The snapshot behind which reading begins. */
 export interface SnapshotPosition {
-  readonly index: number;
-  readonly term: number;
+  readonly index: LogIndex;
+  readonly term: Term;
 }
 
 /** Takes the entries in the order in which they were written. */
@@ -32,9 +32,9 @@ export interface LogContents {
   /** The last one; all zero if none was saved. */
   readonly hardState: HardState;
   /** Index of the entry or snapshot that was saved last; the position's if there is none behind it. */
-  readonly lastIndex: number;
+  readonly lastIndex: LogIndex;
   /** Index of the newest snapshot record, be it behind the position or in front of it. */
-  readonly snapshotIndex: number;
+  readonly snapshotIndex: LogIndex;
 }
 
 /** Gathers the entries as they are in the end: in order, without gaps. */
@@ -103,11 +103,11 @@ export class LogReading {
   #entryIndex: number;
   /** Its term, 0 if not known. */
   #entryTerm = 0;
-  #lastIndex: number;
+  #lastIndex: LogIndex;
   #snapshotFound = false;
   /** Term of the entry at the position, as the log has it last; 0 if it has none there. */
   #positionTerm = 0;
-  #snapshotIndex: number;
+  #snapshotIndex: LogIndex;
 
   constructor(reader: RecordReader, position: SnapshotPosition, sink: EntrySink | null) {
     this.#reader = reader;

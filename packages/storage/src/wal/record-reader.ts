@@ -6,6 +6,7 @@
  * Memory: one chunk of a segment at a time. The data of the current record is a view of the chunk. A reader that was made
  * with `keepData` never writes to a chunk that was handed out, so views may be kept (each keeps its chunk alive).
  */
+import type { LogIndex } from '@etcd/api';
 import { assert, crc32cUpdate, type Disk, type DiskFile } from '@etcd/base';
 import { classifyDamage } from './damage.ts';
 import {
@@ -224,7 +225,7 @@ export class RecordReader {
     throw new WalError('corrupt', previous.path, offset, problem);
   }
 
-  #openSegment(index: number): void {
+  #openSegment(index: LogIndex): void {
     this.close();
     const segment = this.#segments[index]!;
     this.#previousEnd = this.#offset;

@@ -2,18 +2,19 @@
  * Which files make up the log: `<sequence>-<index>.wal`, both sixteen hex digits. The index is that of the first entry
  * that the segment may hold.
  */
+import type { LogIndex } from '@etcd/api';
 import type { Disk, Logger } from '@etcd/base';
 import { WalError } from './wal-error.ts';
 
 export interface SegmentName {
   readonly name: string;
   readonly sequence: number;
-  readonly index: number;
+  readonly index: LogIndex;
 }
 
 const NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/;
 
-export function segmentName(sequence: number, index: number): string {
+export function segmentName(sequence: number, index: LogIndex): string {
   return `${hex16(sequence)}-${hex16(index)}.wal`;
 }
 
@@ -56,7 +57,7 @@ export function listSegments(disk: Disk, directory: string, logger: Logger): Seg
 export function selectSegments(
   directory: string,
   segments: readonly SegmentName[],
-  index: number,
+  index: LogIndex,
 ): SegmentName[] {
   const first = segments.findLastIndex((segment) => segment.index <= index);
   if (first < 0) {

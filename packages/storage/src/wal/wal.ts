@@ -1,6 +1,7 @@
 /**
  * The log, open for writing. See index.ts for the contract.
  */
+import type { LogIndex } from '@etcd/api';
 import { type Entry, HardState } from '@etcd/api/raftpb';
 import { encodeSnapshot, type Snapshot } from '@etcd/api/walpb';
 import {
@@ -56,9 +57,9 @@ export interface WalTail {
   readonly metadata: Uint8Array;
   /** The last one saved; all zero if there is none. */
   readonly hardState: HardState;
-  readonly lastIndex: number;
+  readonly lastIndex: LogIndex;
   /** The newest snapshot record. */
-  readonly snapshotIndex: number;
+  readonly snapshotIndex: LogIndex;
 }
 
 const WARN_SYNC_MS = 1000;
@@ -75,8 +76,8 @@ export class Wal {
   readonly #encoder: BatchEncoder;
   readonly #gauge = new SyncGauge();
   #offset: number;
-  #lastIndex: number;
-  #snapshotIndex: number;
+  #lastIndex: LogIndex;
+  #snapshotIndex: LogIndex;
   /** What was saved last, be it written or not; all zero before the first. */
   readonly #state = new HardState();
   /** `#state` has not been written yet. If that is all, only its commit index is new, and it goes with the next batch. */
@@ -116,12 +117,12 @@ export class Wal {
   }
 
   /** Index of the entry or snapshot saved last. */
-  get lastIndex(): number {
+  get lastIndex(): LogIndex {
     return this.#lastIndex;
   }
 
   /** Index of the newest snapshot that was recorded: no older one may be recorded behind it. */
-  get snapshotIndex(): number {
+  get snapshotIndex(): LogIndex {
     return this.#snapshotIndex;
   }
 
@@ -189,7 +190,7 @@ export class Wal {
    * Unlocks the segments that hold only entries before `index`, except the newest of them: reading from a snapshot at
    * `index` begins there. Unlocked segments are what purging may remove. Allowed while a batch is in flight.
    */
-  releaseTo(index: number): void {
+  releaseTo(index: LogIndex): void {
     let keptFrom = this.#segments.findIndex((segment) => segment.index >= index) - 1;
     if (keptFrom < -1) keptFrom = this.#segments.length - 1;
     if (keptFrom <= 0) return;

@@ -3,7 +3,7 @@
  * caller's name as it is when each is made. Answers come in a turn of their own, when state may be changed again, and also when the
  * call is over by then.
  */
-import { INTERNAL_ERRORS, type InternalError, RPC_ERRORS, type RpcError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type Revision, RPC_ERRORS, type RpcError } from '@etcd/api';
 import {
   DeleteRangeRequest,
   LeaseGrantRequest,
@@ -27,7 +27,7 @@ const SESSION_TTL_SECONDS = 60;
 const { ErrInvalidAuthToken } = INTERNAL_ERRORS.auth;
 
 export interface TxnOutcome {
-  readonly revision: number;
+  readonly revision: Revision;
   readonly succeeded: boolean;
   /** For each operation the first pair that it has read. */
   readonly pairs: readonly (KeyValue | null)[];
@@ -89,7 +89,7 @@ export class Errand {
   }
 
   /** Gives the revision at which the key is gone. */
-  delete(key: Uint8Array, then: (revision: number) => void): void {
+  delete(key: Uint8Array, then: (revision: Revision) => void): void {
     const { member, requests } = this.#context;
     this.#identify((identity) => {
       const request = new DeleteRangeRequest({ key });
@@ -105,7 +105,7 @@ export class Errand {
   }
 
   /** The first pair of a range, and the revision at which it was read. */
-  first(request: RangeRequest, then: (pair: KeyValue | null, revision: number) => void): void {
+  first(request: RangeRequest, then: (pair: KeyValue | null, revision: Revision) => void): void {
     const { requests } = this.#context;
     this.#identify((identity) => {
       const error = checkRange(request);
@@ -167,7 +167,7 @@ export class Errand {
   }
 
   /** In steps, since a queue may be as long as its owner likes. */
-  #scan(request: RangeRequest, then: (pair: KeyValue | null, revision: number) => void): void {
+  #scan(request: RangeRequest, then: (pair: KeyValue | null, revision: Revision) => void): void {
     const { store, clock } = this.member;
     const scan = new RangeScan(store, request);
     const step = (): void => {

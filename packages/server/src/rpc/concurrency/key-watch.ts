@@ -1,4 +1,5 @@
 /** Follows one key, or all keys of a range, event by event, for code of this member. */
+import type { Revision } from '@etcd/api';
 import { decodeWatchResponse } from '@etcd/api/etcdserverpb';
 import type { Event } from '@etcd/api/mvccpb';
 import { assert } from '@etcd/base';
@@ -9,7 +10,7 @@ export interface KeyWatchOptions {
   readonly key: Uint8Array;
   /** null: the one key. */
   readonly rangeEnd: Uint8Array | null;
-  readonly startRevision: number;
+  readonly startRevision: Revision;
   readonly dropsPuts?: boolean;
   readonly dropsDeletes?: boolean;
 }
@@ -17,7 +18,7 @@ export interface KeyWatchOptions {
 /** Both may close or pause the watch. */
 export interface KeyWatchListener {
   /** `revision` is the store's, or that of the last event that was read with this one. */
-  onEvent(event: Event, revision: number): void;
+  onEvent(event: Event, revision: Revision): void;
   /** The next event has been compacted away: there will be none. */
   onCompacted(): void;
 }
@@ -62,7 +63,7 @@ export class KeyWatch implements WatchSink {
     this.#clock.defer(() => this.#stream.close());
   }
 
-  sendEvents(_watcher: Watcher, events: Slices, revision: number): void {
+  sendEvents(_watcher: Watcher, events: Slices, revision: Revision): void {
     for (let i = 0; i < events.count; i++) {
       if (this.#isClosed) return;
       const bytes = new Uint8Array(events.buffer(i).subarray(events.start(i), events.end(i)));

@@ -1,5 +1,5 @@
 /** `v3lockpb.Lock`: a lock that is the first place of a queue. */
-import type { RpcError } from '@etcd/api';
+import type { Revision, RpcError } from '@etcd/api';
 import { RangeRequest } from '@etcd/api/etcdserverpb';
 import {
   type LockRequest,
@@ -26,7 +26,7 @@ export class LockService {
   }
 
   lock(call: Call<LockResponse>, { name, lease }: LockRequest): void {
-    const respond = ({ key }: Entrance, revision: number): void => {
+    const respond = ({ key }: Entrance, revision: Revision): void => {
       const header = this.#context.header.header(revision);
       answer(call, LockResponseCodec, new LockResponse({ header, key }));
     };

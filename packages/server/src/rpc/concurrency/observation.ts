@@ -2,7 +2,7 @@
  * A client that is told who leads: now, and whenever somebody comes to lead or says something new. A client that reads slowly is not
  * told all that was said, but always what is said last.
  */
-import { prefixEnd, RPC_ERRORS, type RpcError } from '@etcd/api';
+import { prefixEnd, type Revision, RPC_ERRORS, type RpcError } from '@etcd/api';
 import { EventType, type KeyValue } from '@etcd/api/mvccpb';
 import { LeaderResponse, LeaderResponseCodec } from '@etcd/api/v3electionpb';
 import type { CallReceiver } from '@etcd/transport';
@@ -65,7 +65,7 @@ export class Observation implements CallReceiver {
     });
   };
 
-  #awaitLeader(revision: number): void {
+  #awaitLeader(revision: Revision): void {
     const rangeEnd = prefixEnd(this.#prefix);
     const coming = { key: this.#prefix, rangeEnd, startRevision: revision + 1, dropsDeletes: true };
     this.#watchFor(coming, ({ kv }) => {
@@ -76,7 +76,7 @@ export class Observation implements CallReceiver {
   }
 
   /** What a leader says until it leads no more. */
-  #follow(key: Uint8Array, startRevision: number): void {
+  #follow(key: Uint8Array, startRevision: Revision): void {
     if (this.#isOver) return;
     this.#watchFor({ key, rangeEnd: null, startRevision }, ({ type, kv }, revision) => {
       if (type === EventType.DELETE) this.#lookAgain();
@@ -87,7 +87,7 @@ export class Observation implements CallReceiver {
 
   #watchFor(
     options: KeyWatchOptions,
-    onEvent: (event: { readonly type: number; readonly kv: KeyValue | null }, revision: number) => void,
+    onEvent: (event: { readonly type: number; readonly kv: KeyValue | null }, revision: Revision) => void,
   ): void {
     this.#watch = new KeyWatch(this.#errand.member, options, {
       onEvent,
@@ -101,7 +101,7 @@ export class Observation implements CallReceiver {
   }
 
   /** False: the call is over. What may not be read any more is not told (S01). */
-  #tell(kv: KeyValue, revision: number): boolean {
+  #tell(kv: KeyValue, revision: Revision): boolean {
     if (!this.#errand.mayRead(kv.key)) {
       this.#end();
       return refuse(this.#call, RPC_ERRORS.ErrGRPCPermissionDenied);

@@ -1,5 +1,5 @@
 /** The requests of which locks and elections are made. */
-import { prefixEnd } from '@etcd/api';
+import { prefixEnd, type Revision } from '@etcd/api';
 import {
   Compare,
   CompareResult,
@@ -17,7 +17,7 @@ import {
 /** Whose place in a queue it is: the key, and the revision at which that was created. */
 export interface Place {
   readonly key: Uint8Array;
-  readonly revision: number;
+  readonly revision: Revision;
 }
 
 /** The key of a lease is put unless it is there; either way the first in the queue is read, as the second answer. */
@@ -53,7 +53,7 @@ export function firstRequest(prefix: Uint8Array): RangeRequest {
 }
 
 /** The last of those who came before `revision`. */
-export function predecessorRequest(prefix: Uint8Array, revision: number): RangeRequest {
+export function predecessorRequest(prefix: Uint8Array, revision: Revision): RangeRequest {
   return queueRequest(prefix, SortOrder.DESCEND, revision - 1);
 }
 

@@ -15,6 +15,7 @@
  * Invariants: revisions grow from the end of the chain to the record; a generation other than the newest ends in a
  * tombstone; versions within a generation have no gaps.
  */
+import type { Revision } from '@etcd/api';
 import { assert } from '@etcd/base';
 import type { RevisionList } from '../../backend/revision-list.ts';
 import type { Arena } from './arena.ts';
@@ -285,7 +286,7 @@ export class KeyRecords {
    * and that one too if it is a tombstone older than `rev`. Pushes them to `dropped`, newest first. False when nothing
    * of the key is left, in which case the caller removes the record.
    */
-  compact(ref: number, rev: number, dropped: RevisionList): boolean {
+  compact(ref: number, rev: Revision, dropped: RevisionList): boolean {
     const main = this.main(ref);
     const history = this.#history(ref);
     if (main <= rev) {
@@ -491,7 +492,7 @@ function pushEntry(i32: Int32Array, words: number, index: number, dropped: Revis
 }
 
 /** The last entry of a chunk with main <= `rev`; the first one is known to be. */
-function lastAtOrBefore(i32: Int32Array, words: number, first: number, end: number, rev: number): number {
+function lastAtOrBefore(i32: Int32Array, words: number, first: number, end: number, rev: Revision): number {
   let lo = first;
   let hi = end;
   while (hi - lo > 1) {

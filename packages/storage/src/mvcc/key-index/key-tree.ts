@@ -6,6 +6,7 @@
  * Invariants: separator i (i >= 1) is greater than every key of child i - 1 and not greater than any of child i; no
  * node but a root leaf is empty; all leaves are at the same depth and linked in order.
  */
+import type { Revision } from '@etcd/api';
 import { assert } from '@etcd/base';
 import type { KeyRecords } from './key-records.ts';
 import { CAPACITY, TreeNodes } from './tree-nodes.ts';
@@ -70,7 +71,7 @@ export class KeyTree {
   }
 
   /** Adds a record whose key is not in the tree; `rev` is its first revision. */
-  insert(ref: number, rev: number): void {
+  insert(ref: number, rev: Revision): void {
     const buffer = this.#records.keyBuffer(ref);
     const start = this.#records.keyStart(ref);
     const end = start + this.#records.keyLength(ref);
@@ -93,7 +94,7 @@ export class KeyTree {
   }
 
   /** Tells that the key of `ref` began (+1) or ceased (-1) to exist at `rev`. */
-  changeLive(ref: number, delta: 1 | -1, rev: number): void {
+  changeLive(ref: number, delta: 1 | -1, rev: Revision): void {
     const buffer = this.#records.keyBuffer(ref);
     const start = this.#records.keyStart(ref);
     const end = start + this.#records.keyLength(ref);
@@ -130,7 +131,7 @@ export class KeyTree {
    * How many keys of [`lo`, `hi`) exist at `rev`, which is not older than any compaction. A null `hi` means no upper
    * bound.
    */
-  countAt(lo: Uint8Array, hi: Uint8Array | null, rev: number): number {
+  countAt(lo: Uint8Array, hi: Uint8Array | null, rev: Revision): number {
     return this.#countRange(this.#root, this.#height, lo, hi, rev);
   }
 
@@ -239,7 +240,7 @@ export class KeyTree {
     level: number,
     lo: Uint8Array | null,
     hi: Uint8Array | null,
-    rev: number,
+    rev: Revision,
   ): number {
     const nodes = this.#nodes;
     if (level === 0) return this.#countLeaf(node, lo, hi, rev);
@@ -258,7 +259,7 @@ export class KeyTree {
     return total;
   }
 
-  #countLeaf(leaf: number, lo: Uint8Array | null, hi: Uint8Array | null, rev: number): number {
+  #countLeaf(leaf: number, lo: Uint8Array | null, hi: Uint8Array | null, rev: Revision): number {
     const nodes = this.#nodes;
     const first = lo === null ? 0 : position(nodes.searchLeaf(leaf, lo, 0, lo.length));
     const end = hi === null ? nodes.count(leaf, 0) : position(nodes.searchLeaf(leaf, hi, 0, hi.length));

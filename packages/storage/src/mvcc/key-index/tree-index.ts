@@ -9,6 +9,7 @@
  * Three structures share one {@link Arena}: records of keys, an ordered tree of them, a hash table of them. All of it lies
  * outside the V8 heap. The bench beside this file says what it costs.
  */
+import type { Revision } from '@etcd/api';
 import { assert, EMPTY_BYTES } from '@etcd/base';
 import type { RevisionList } from '../../backend/revision-list.ts';
 import { Arena } from './arena.ts';
@@ -64,7 +65,7 @@ export class TreeIndex {
    * Whether (main, sub) is what a compaction at `rev` leaves of the key's revisions up to `rev`: the newest of them, and
    * not a tombstone older than `rev`.
    */
-  isNewestAt(ref: number, rev: number, main: number, sub: number): boolean {
+  isNewestAt(ref: number, rev: Revision, main: number, sub: number): boolean {
     const records = this.#records;
     if (records.getAt(ref, rev)) return records.found.main === main && records.found.sub === sub;
     return main === rev && records.endsAt(ref, main, sub);
@@ -125,12 +126,12 @@ export class TreeIndex {
   }
 
   /** How many keys of [`lo`, `hi`) exist at `rev`; a null `hi` means no upper bound. */
-  countAt(lo: Uint8Array, hi: Uint8Array | null, rev: number): number {
+  countAt(lo: Uint8Array, hi: Uint8Array | null, rev: Revision): number {
     return this.#tree.countAt(lo, hi, rev);
   }
 
   /** Whether any key exists at `rev`. */
-  hasLiveAt(rev: number): boolean {
+  hasLiveAt(rev: Revision): boolean {
     const cursor = new TreeCursor();
     this.#tree.seek(cursor, EMPTY_BYTES, 0, 0);
     for (let ref = this.#tree.next(cursor); ref !== 0; ref = this.#tree.next(cursor)) {
@@ -158,7 +159,7 @@ export class TreeIndex {
    * Forgets the revisions of one key that a compaction at `rev` makes unreachable, and the key itself when nothing is
    * left of it; pushes them to `dropped`. The ref is void after false.
    */
-  compactKey(ref: number, rev: number, dropped: RevisionList): boolean {
+  compactKey(ref: number, rev: Revision, dropped: RevisionList): boolean {
     if (this.#records.compact(ref, rev, dropped)) return true;
     assert(this.#records.attachment(ref) === 0, 'key index: a key with a lease is compacted away');
     this.#table.remove(hashOfRecord(this.#records, ref), ref);

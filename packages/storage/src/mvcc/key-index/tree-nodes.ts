@@ -16,6 +16,7 @@
  * A node is named by its number in the pool of its kind and its level: 0 for leaves, the height above them for inner
  * nodes. Nothing here knows the tree as a whole.
  */
+import type { Revision } from '@etcd/api';
 import { assert } from '@etcd/base';
 import type { KeyRecords } from './key-records.ts';
 
@@ -310,7 +311,7 @@ export class TreeNodes {
   }
 
   /** Counts a change in the child and returns it. */
-  enterChild(inner: number, index: number, delta: number, rev: number): number {
+  enterChild(inner: number, index: number, delta: number, rev: Revision): number {
     const slab = inner >>> INNERS_PER_SLAB_BITS;
     const words = this.#inners.slabs[slab]!;
     const base = (inner & this.#inners.mask) * INNER_WORDS;

@@ -3,6 +3,7 @@
  * event loop, matched against all of them. Whoever reaches the store's revision is up to date; whoever's stream is paused
  * leaves, and comes again later; whoever is overtaken by a compaction is told so.
  */
+import type { Revision } from '@etcd/api';
 import { assert, latin1FromBytes } from '@etcd/base';
 import { RevisionWalk } from '../revision-walk.ts';
 import type { Store } from '../store.ts';
@@ -124,7 +125,7 @@ export class CatchUp implements PreviousPair {
     return backend.readRevision(index.found.main, index.found.sub);
   }
 
-  #startAt(revision: number): void {
+  #startAt(revision: Revision): void {
     this.#walk = new RevisionWalk(this.#store.backend, null, revision, Number.MAX_SAFE_INTEGER);
     this.#openMain = revision;
     this.#deliveredUpTo = revision - 1;
@@ -157,7 +158,7 @@ export class CatchUp implements PreviousPair {
   }
 
   /** Delivers the batch, which is complete up to `revision`. */
-  #deliver(revision: number): void {
+  #deliver(revision: Revision): void {
     assert(revision >= this.#deliveredUpTo, 'catch-up: what was delivered is delivered again');
     if (this.#batch.count > 0) this.#outcome.deliver(this.#batch, this.#group);
     this.#batch.clear();

@@ -7,6 +7,7 @@
  * S25: what a watcher has been sent is one number, `minRevision`. It moves only over revisions whose events were handed to the
  * sink or concern others, so nothing is lost, doubled or out of order, whatever the path.
  */
+import type { Revision } from '@etcd/api';
 import { assert, latin1FromBytes } from '@etcd/base';
 import type { Changes } from '../changes.ts';
 import type { Store } from '../store.ts';
@@ -57,7 +58,7 @@ export class WatchHub implements PreviousPair {
     store.setObserver((revision, changes) => this.#notify(revision, changes));
   }
 
-  get revision(): number {
+  get revision(): Revision {
     return this.#store.revision;
   }
 
@@ -160,7 +161,7 @@ export class WatchHub implements PreviousPair {
 
   // --- telling the up-to-date
 
-  #notify(revision: number, changes: Changes): void {
+  #notify(revision: Revision, changes: Changes): void {
     assert(revision > this.#notifiedRevision, 'watch hub: a revision is told twice');
     if (this.#synced.count > 0) {
       if (changes.count > MAX_CHANGES_AT_ONCE) this.#leaveBehind(revision);
@@ -170,7 +171,7 @@ export class WatchHub implements PreviousPair {
   }
 
   /** A huge transaction: everybody reads it from the store. */
-  #leaveBehind(revision: number): void {
+  #leaveBehind(revision: Revision): void {
     for (const watcher of this.#synced.all()) {
       if (watcher.minRevision > revision) continue;
       this.#leaveSynced(watcher);
@@ -178,7 +179,7 @@ export class WatchHub implements PreviousPair {
     }
   }
 
-  #tell(revision: number, changes: Changes): void {
+  #tell(revision: Revision, changes: Changes): void {
     const { index, backend } = this.#store;
     const log = backend.revisionLog;
     this.#changes = changes;
@@ -222,13 +223,13 @@ export class WatchHub implements PreviousPair {
   // --- sending
 
   /** Sends a batch to the watchers of its nodes. `revision` is what responses say in their header. */
-  #deliver(batch: EventBatch, group: WatcherGroup, revision: number): void {
+  #deliver(batch: EventBatch, group: WatcherGroup, revision: Revision): void {
     this.#isDelivering = true;
     for (const node of batch.touched) this.#deliverTo(node, batch, group, revision);
     this.#isDelivering = false;
   }
 
-  #deliverTo(node: WatcherNode, batch: EventBatch, group: WatcherGroup, revision: number): void {
+  #deliverTo(node: WatcherNode, batch: EventBatch, group: WatcherGroup, revision: Revision): void {
     const { watchers } = node;
     const first = batch.firstMainOf(node);
     const plain = node.prevKvCount < watchers.length ? batch.eventsOf(node, false) : null;

@@ -3,7 +3,7 @@
  * has enough, it pauses the stream, and its watchers fall behind without anything being kept for them: they are served from
  * the store once the stream resumes.
  */
-import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type Revision } from '@etcd/api';
 import { assert, latin1FromBytes } from '@etcd/base';
 import { isEmptyRange } from '../key-range.ts';
 import type { Slices } from '../slices.ts';
@@ -21,11 +21,11 @@ export interface WatchSink {
    * `events` are encoded `events` fields of a WatchResponse, to be written behind header and watch id, and not to be kept or
    * changed; other watchers are sent the same list. `revision` is for the header.
    */
-  sendEvents(watcher: Watcher, events: Slices, revision: number): void;
+  sendEvents(watcher: Watcher, events: Slices, revision: Revision): void;
   /** The watcher, or with null each of the stream, has been sent everything up to `revision`. */
-  sendProgress(watcher: Watcher | null, revision: number): void;
+  sendProgress(watcher: Watcher | null, revision: Revision): void;
   /** The watcher can't go on: what it should be sent next is compacted up to `compactRevision`. */
-  sendCompacted(watcher: Watcher, compactRevision: number): void;
+  sendCompacted(watcher: Watcher, compactRevision: Revision): void;
 }
 
 export interface WatchRequest {
@@ -35,7 +35,7 @@ export interface WatchRequest {
   /** null: the one key; empty: everything from `key` on. */
   readonly end: Uint8Array | null;
   /** 0: from the next revision on. Not negative. */
-  readonly startRevision: number;
+  readonly startRevision: Revision;
   readonly dropsPuts: boolean;
   readonly dropsDeletes: boolean;
   readonly wantsPrevKv: boolean;

@@ -1,5 +1,6 @@
 /** One watcher: what it watches, how far it is, and whose it is. Hot: one shape. */
 
+import type { Revision } from '@etcd/api';
 import type { WatchStream } from './watch-stream.ts';
 import type { WatcherNode } from './watcher-group.ts';
 
@@ -21,14 +22,14 @@ export class Watcher {
   readonly key: string;
   readonly end: string | null;
   /** As it was asked for; 0: from now on. */
-  readonly startRevision: number;
+  readonly startRevision: Revision;
   readonly dropsPuts: boolean;
   readonly dropsDeletes: boolean;
   readonly wantsPrevKv: boolean;
   readonly stream: WatchStream;
   state: WatcherState = SYNCED;
   /** The first revision that it has not been sent. */
-  minRevision: number;
+  minRevision: Revision;
   /** Where it is in its group; null outside of any. */
   node: WatcherNode | null = null;
   /** Its index in the node's list. */
@@ -36,7 +37,7 @@ export class Watcher {
   /** Its index in the list of those that wait to catch up, if it is there. */
   waitingIndex = -1;
 
-  constructor(stream: WatchStream, id: bigint, options: WatcherOptions, minRevision: number) {
+  constructor(stream: WatchStream, id: bigint, options: WatcherOptions, minRevision: Revision) {
     this.stream = stream;
     this.id = id;
     this.key = options.key;
@@ -57,7 +58,7 @@ export class Watcher {
 export interface WatcherOptions {
   readonly key: string;
   readonly end: string | null;
-  readonly startRevision: number;
+  readonly startRevision: Revision;
   readonly dropsPuts: boolean;
   readonly dropsDeletes: boolean;
   readonly wantsPrevKv: boolean;
