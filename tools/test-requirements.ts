@@ -46,6 +46,7 @@ export type RequirementName =
   | 'bbolt'
   | 'iproute2'
   | 'promtool'
+  | 'go'
   | 'etcd-discovery'
   | 'haproxy'
   | 'nginx'
@@ -201,6 +202,12 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: 'a TCP balancer, with its stream module',
     find: () => (existsSync(NGINX_STREAM_MODULE) ? findProgram('nginx') : null),
     bring: () => installPackages('nginx-light', 'libnginx-mod-stream'),
+  },
+  {
+    name: 'go',
+    purpose: 'the tools of Go, which read profiles',
+    find: () => findOnPath('go'),
+    bring: () => installPackages('golang-go', 'ca-certificates'),
   },
 ];
 

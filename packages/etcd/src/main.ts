@@ -7,6 +7,7 @@ import {
   createLogger,
   defaultLogSink,
   type EtcdLogger,
+  LOG_LEVEL_NAMES,
   LogOutputError,
   type LogSink,
   openLogSink,
@@ -100,7 +101,8 @@ async function run(args: readonly string[], request: StartRequest & { kind: 'run
   const { config, notices } = request;
   let sink: LogSink;
   try {
-    sink = openLogSink({ outputs: config.logOutputs, format: config.logFormat, clock });
+    const { logOutputs: outputs, logFormat: format, logRotation: rotation } = config;
+    sink = openLogSink({ outputs, format, rotation, clock });
   } catch (error) {
     if (!(error instanceof LogOutputError)) throw error;
     return refuse(args, new ConfigError('invalid', error.message), notices);
@@ -151,6 +153,10 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
     disk,
     random: new NodeRandom(),
     connectionLimit: connectionLimit(limit),
+    logLevel: {
+      level: () => root.level(),
+      setLevel: (level) => setLevel(root, level),
+    },
   });
   lifecycle.onShutdown(() => init.stopping());
   lifecycle.onShutdown(() => member.stop());
@@ -175,6 +181,16 @@ function newInitSystem(logger: EtcdLogger): InitSystem {
   const monotonicUsec = (): bigint => process.hrtime.bigint() / 1000n;
   const { env: environment, pid } = process;
   return new InitSystem({ environment, pid, clock, logger, send: sendUnixDatagram, monotonicUsec });
+}
+
+/** False: there is no such level. */
+function setLevel(root: EtcdLogger, text: string): boolean {
+  const level = LOG_LEVEL_NAMES.find((name) => name === text.toLowerCase());
+  if (level === undefined) return false;
+  const before = root.level();
+  root.setLevel(level);
+  root.warn('the level of the log was changed', { from: before, to: level });
+  return true;
 }
 
 /** A line for each mistake, for whoever started the program, in the form that etcd gives it. */

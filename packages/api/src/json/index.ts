@@ -4,5 +4,5 @@
  */
 export { messageFromJson } from './from-json.ts';
 export { JsonError } from './json-error.ts';
-export { jsonValueEnd } from './parse-json.ts';
+export { type JsonNode, jsonValueEnd, parseWholeJson } from './parse-json.ts';
 export { messageToJson } from './to-json.ts';

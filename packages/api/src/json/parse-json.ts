@@ -26,6 +26,18 @@ export function parseJson(text: string): JsonNode | null {
   return parser.isAtEnd() ? null : parser.value(0);
 }
 
+/** {@link parseJson} of a text that holds one value and nothing else. */
+export function parseWholeJson(text: string): JsonNode | null {
+  const parser = new Parser(text);
+  if (parser.isAtEnd()) return null;
+  const node = parser.value(0);
+  if (!parser.isAtEnd()) {
+    const found = quoteCharacter(text, parser.position);
+    throw new JsonError(`invalid character ${found} after top-level value`);
+  }
+  return node;
+}
+
 /**
  * Where the first value of `text` at or behind `from` ends; -1 when there is none, or not all of it yet. For streams of values. Throws
  * {@link JsonError} for what can't become one.

@@ -8,11 +8,14 @@ import { DescriptorSink, writeDescriptor } from './descriptor-sink.ts';
 import { JOURNAL_SOCKET, JournalSink } from './journal-sink.ts';
 import { LogOutputError } from './log-output-error.ts';
 import { type LogSink, NULL_SINK, TeeSink } from './log-sink.ts';
+import { type LogRotation, RotatingFile } from './rotating-file.ts';
 
 export interface SinkOptions {
   readonly outputs: readonly string[];
   readonly format: 'json' | 'console';
   readonly clock: Clock;
+  /** How the file among the outputs begins anew; null: never. */
+  readonly rotation?: LogRotation | null;
 }
 
 const STDOUT = 1;
@@ -20,7 +23,7 @@ const STDERR = 2;
 const DISCARD = '/dev/null';
 
 /** Throws {@link LogOutputError} where an output can't be opened. */
-export function openLogSink({ outputs, format, clock }: SinkOptions): LogSink {
+export function openLogSink({ outputs, format, clock, rotation = null }: SinkOptions): LogSink {
   // As in etcd, one that discards discards for all.
   if (outputs.includes(DISCARD)) return NULL_SINK;
   const stderr = descriptorSink(STDERR, clock);
@@ -34,7 +37,7 @@ export function openLogSink({ outputs, format, clock }: SinkOptions): LogSink {
       case 'systemd/journal':
         return openJournal(outputs, stderr);
       default:
-        return openFile(output, clock);
+        return openFile(output, clock, rotation);
     }
   });
   const sink = sinks.length === 1 ? sinks[0]! : new TeeSink([...new Set(sinks)]);
@@ -63,7 +66,8 @@ function openJournal(outputs: readonly string[], fallback: LogSink): LogSink {
   return new JournalSink(sendUnixDatagram, fallback);
 }
 
-function openFile(output: string, clock: Clock): LogSink {
+function openFile(output: string, clock: Clock, rotation: LogRotation | null): LogSink {
+  if (rotation !== null) return openRotating(output, clock, rotation);
   const scheme = /^([a-zA-Z][a-zA-Z0-9+.-]*):/.exec(output)?.[1];
   if (scheme !== undefined && scheme !== 'file') {
     const quoted = JSON.stringify(output);
@@ -75,5 +79,20 @@ function openFile(output: string, clock: Clock): LogSink {
   } catch (error) {
     const quoted = JSON.stringify(output);
     throw new LogOutputError(`open sink ${quoted}: open ${path}: ${systemErrorText(error)}`);
+  }
+}
+
+/** As in etcd, the output is a path here, whatever it looks like. */
+function openRotating(path: string, clock: Clock, rotation: LogRotation): LogSink {
+  try {
+    return new RotatingFile({
+      path,
+      rotation,
+      clock,
+      wallMs: Date.now,
+      timezoneOffsetMinutes: (wallMs) => new Date(wallMs).getTimezoneOffset(),
+    });
+  } catch (error) {
+    throw new LogOutputError(`can't open logfile ${JSON.stringify(path)}: ${systemErrorText(error)}`);
   }
 }

@@ -6,11 +6,11 @@
 import { isIP } from 'node:net';
 import { assert, type EtcdUrl, isUnixUrl, splitHostPort, urlTexts } from '@etcd/base';
 import { clampToSafeNumber, formatGoDuration, parseGoDuration, parseGoInteger } from '@etcd/host/args';
-import { LOG_LEVEL_NAMES, type LogLevelName } from '@etcd/host/logging';
 import type { AutoCompaction, Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { buildDiscovery, registeredIdentity } from './discovery-config.ts';
 import type { FlagSet } from './flag-set.ts';
+import { checkObservation, observation } from './observation.ts';
 import type { Problems } from './problems.ts';
 import { buildTls, type TlsConfig } from './tls-config.ts';
 
@@ -75,7 +75,6 @@ export function buildConfig(
 ): Omit<Config, 'verify'> {
   const { founding, autoCompaction, tls } = checkedParts(flags, urls, notices, problems);
   const name = flags.string('name');
-  const logOutputs = flags.strings('log-outputs');
   return {
     name,
     dataDir: flags.string('data-dir') || `${name}.etcd`,
@@ -133,10 +132,7 @@ export function buildConfig(
     ...accessConfig(flags),
     enableGrpcGateway: flags.bool('enable-grpc-gateway'),
 
-    metrics: flags.string('metrics') === 'extensive' ? 'extensive' : 'basic',
-    logLevel: logLevel(flags),
-    logFormat: flags.string('log-format') === 'console' ? 'console' : 'json',
-    logOutputs: logOutputs.length === 0 ? ['default'] : logOutputs,
+    ...observation(flags),
   };
 }
 
@@ -153,7 +149,7 @@ function checkedParts(
   notices: Notice[],
   problems: Problems,
 ): CheckedParts {
-  checkLogging(flags, problems);
+  checkObservation(flags, problems);
   checkUrls(flags, urls, notices, problems);
   const founding = problems.attempt(() => foundingConfig(flags, urls));
   problems.attempt(() => checkTiming(flags));
@@ -196,34 +192,6 @@ function accessConfig(flags: FlagSet): AccessConfig {
     bcryptCost: flags.number('bcrypt-cost'),
     minPasswordLength: flags.number('auth-min-password-length'),
   };
-}
-
-function checkLogging(flags: FlagSet, problems: Problems): void {
-  const logger = flags.string('logger');
-  problems.attempt(() => {
-    if (logger === 'capnslog') refuse('--logger=capnslog is removed in v3.5');
-    if (logger !== 'zap') refuse(`unknown logger option ${JSON.stringify(logger)}`);
-  });
-  const outputs = flags.strings('log-outputs');
-  problems.attempt(() => {
-    if (outputs.length > 1 && outputs.includes('default')) {
-      refuse('multi logoutput for "default" is not supported yet');
-    }
-  });
-  problems.attempt(() => logLevel(flags));
-  const format = flags.string('log-format');
-  problems.attempt(() => {
-    if (format !== '' && format !== 'json' && format !== 'console') {
-      refuse(`unknown log format: ${format}, supported values json, console`);
-    }
-  });
-}
-
-function logLevel(flags: FlagSet): LogLevelName {
-  const text = flags.string('log-level');
-  const wanted = text.toLowerCase() || 'info';
-  const level = LOG_LEVEL_NAMES.find((name) => name === wanted);
-  return level ?? refuse(`unrecognized level: ${JSON.stringify(text)}`);
 }
 
 function checkUrls(flags: FlagSet, urls: DerivedUrls, notices: Notice[], problems: Problems): void {

@@ -4,7 +4,7 @@
  */
 
 import type { EtcdUrl } from '@etcd/base';
-import type { LogLevelName } from '@etcd/host/logging';
+import type { LogLevelName, LogRotation } from '@etcd/host/logging';
 import type { MaxClusterVersion } from './cluster-version-limit.ts';
 import type { DiscoveryConfig } from './discovery-config.ts';
 import type { FeatureGates } from './feature-gates.ts';
@@ -111,7 +111,26 @@ export interface Config {
   readonly logFormat: LogFormat;
   /** Never empty. */
   readonly logOutputs: readonly string[];
+  /** Of the one file among {@link logOutputs}; null: it grows. */
+  readonly logRotation: LogRotation | null;
+  /** Whether the pages under `/debug/pprof/` are served. */
+  readonly enablePprof: boolean;
+  /** Null: requests are not traced. */
+  readonly tracing: TracingConfig | null;
 }
+
+/** Where traces go, and of how many requests. */
+export interface TracingConfig {
+  /** Of the collector, `host:port`. */
+  readonly address: string;
+  readonly serviceName: string;
+  /** Empty: none is told. */
+  readonly instanceId: string;
+  /** Of a million requests that come without a decision; from 0 to {@link MAX_SAMPLES_PER_MILLION}. */
+  readonly samplesPerMillion: number;
+}
+
+export const MAX_SAMPLES_PER_MILLION = 1_000_000;
 
 /** Heartbeats in an election timeout, rounded down as etcd does. */
 export function electionTicks(config: Pick<Config, 'electionTimeoutMs' | 'heartbeatIntervalMs'>): number {

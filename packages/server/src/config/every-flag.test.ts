@@ -19,6 +19,14 @@ const CLIENT_FILES = { 'cert-file': '/c.pem', 'key-file': '/c.key' };
 const REGISTRY = { 'discovery-token': 'x', 'discovery-endpoints': 'x:1' };
 const PEER_FILES = { 'peer-cert-file': '/p.pem', 'peer-key-file': '/p.key' };
 
+const ROTATION = {
+  maxSizeMegabytes: 100,
+  maxAgeDays: 0,
+  maxBackups: 0,
+  isLocalTime: false,
+  isCompressed: false,
+};
+
 /** For every flag that acts a value that is not its default, and the field of the configuration that it comes to. */
 const SAMPLES: readonly Sample[] = [
   ['name', 'm1', 'name', 'm1'],
@@ -124,6 +132,15 @@ const SAMPLES: readonly Sample[] = [
   ['log-outputs', 'stdout,stderr,stdout', 'logOutputs', ['stderr', 'stdout']],
   ['log-level', 'debug', 'logLevel', 'debug'],
   ['log-format', 'console', 'logFormat', 'console'],
+  ['enable-log-rotation', 'true', 'logRotation', ROTATION, { 'log-outputs': '/log' }],
+  [
+    'log-rotation-config-json',
+    '{"maxsize":7}',
+    'logRotation.maxSizeMegabytes',
+    7,
+    { 'log-outputs': '/log', 'enable-log-rotation': 'true' },
+  ],
+  ['enable-pprof', 'true', 'enablePprof', true],
   ['warning-unary-request-duration', '1s', 'warningUnaryRequestDurationMs', 1000],
 
   ['corrupt-check-time', '1h', 'corruptCheckTimeMs', 3_600_000],

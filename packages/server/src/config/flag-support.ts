@@ -21,23 +21,19 @@ const FIXED_TIMEOUTS = 'streams between members time out after 5 seconds, as in 
 const REFUSED: Readonly<Record<string, string>> = {
   'memory-mlock':
     'the runtime can not run with locked memory; MemorySwapMax=0 in its unit keeps it from being swapped out',
-  'enable-log-rotation': 'log rotation is not supported yet; rotate with logrotate and copytruncate',
 
   'enable-distributed-tracing': NO_TRACING,
 };
 
 const NO_EFFECT: Readonly<Record<string, string>> = {
-  'enable-pprof': 'there are no Go profiles to serve; use node --cpu-prof or --inspect by ETCD_NODE_OPTIONS',
   'socket-reuse-address': 'listeners always set SO_REUSEADDR',
   'v2-deprecation': 'there is no v2 store',
   'client-transport-security.skip-client-san-verification': 'clients come from any address, as in etcd',
-  'log-rotation-config-json': 'log rotation is off',
 
   'distributed-tracing-address': 'tracing is off',
   'distributed-tracing-service-name': 'tracing is off',
   'distributed-tracing-instance-id': 'tracing is off',
   'distributed-tracing-sampling-rate': 'tracing is off',
-
   'raft-read-timeout': FIXED_TIMEOUTS,
   'raft-write-timeout': FIXED_TIMEOUTS,
 };

@@ -59,7 +59,7 @@ class FakeMember {
 
   get(target: string, method = 'GET'): HttpAnswer {
     let answered: HttpAnswer | null = null;
-    this.#http.answer({ method, target, acceptsGzip: false }, ({ status, headers, body }) => {
+    this.#http.answer({ method, target, acceptsGzip: false, ...CALLER }, ({ status, headers, body }) => {
       assert.equal(typeof body, 'string');
       assert.equal(answered, null, 'answered twice');
       answered = { status, headers, body: String(body) };
@@ -74,10 +74,15 @@ class FakeMember {
   }
 }
 
+/** Who asks. */
+const CALLER = { remoteAddress: '10.0.0.1:1234', hasOrigin: false };
+
 type ClientAnswer = Parameters<Parameters<ClientHttp['answer']>[1]>[0];
 
 function scrape(http: ClientHttp, acceptsGzip: boolean): Promise<ClientAnswer> {
-  return new Promise((resolve) => http.answer({ method: 'GET', target: '/metrics', acceptsGzip }, resolve));
+  return new Promise((resolve) =>
+    http.answer({ method: 'GET', target: '/metrics', acceptsGzip, ...CALLER }, resolve),
+  );
 }
 
 const HEALTHY = '200 {"health":"true","reason":""}';
@@ -169,7 +174,7 @@ test('a listener for metrics has health and metrics only', () => {
   const http = new ClientHttp(facts, 'metrics', () => {});
   const statuses = ['/health', '/livez', '/readyz', '/version', '/debug/vars'].map((target) => {
     let status = 0;
-    http.answer({ method: 'GET', target, acceptsGzip: false }, (answer) => {
+    http.answer({ method: 'GET', target, acceptsGzip: false, ...CALLER }, (answer) => {
       status = answer.status;
     });
     return status;

@@ -12,6 +12,7 @@ import {
 } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
 import { versionJson } from '../member/index.ts';
+import type { DebugPages } from './debug-pages.ts';
 import { debugVars } from './debug-vars.ts';
 import { answerChecks, answerHealth } from './health-checks.ts';
 import type { HealthFacts } from './health-facts.ts';
@@ -21,6 +22,8 @@ const GZIP_LEVEL = 1;
 
 interface ClientQuestion extends HttpQuestion {
   readonly acceptsGzip: boolean;
+  readonly remoteAddress: string;
+  readonly hasOrigin: boolean;
 }
 
 /** Which listener the pages are on: those for metrics have fewer, as in etcd. */
@@ -33,19 +36,28 @@ export class ClientHttp {
   readonly #listener: PagesListener;
   /** Refreshes what is only counted when somebody looks. */
   readonly #beforeScrape: () => void;
+  readonly #debug: DebugPages | null;
 
-  constructor(member: HealthFacts, listener: PagesListener, beforeScrape: () => void) {
+  constructor(
+    member: HealthFacts,
+    listener: PagesListener,
+    beforeScrape: () => void,
+    debug: DebugPages | null = null,
+  ) {
     this.#member = member;
     this.#listener = listener;
     this.#beforeScrape = beforeScrape;
+    this.#debug = debug;
   }
 
-  answer({ method, target, acceptsGzip }: ClientQuestion, done: ClientAnswering): void {
+  answer(question: ClientQuestion, done: ClientAnswering): void {
+    const { method, target, acceptsGzip } = question;
     const { path, query } = splitTarget(target);
     if (path === '/health') return answerHealth(this.#member, method, query, done);
     if (path === '/metrics') return this.#metrics(acceptsGzip, done);
     if (answerChecks(this.#member, method, path, query, done)) return;
     if (this.#listener === 'client' && this.#answerFacts(path, method, done)) return;
+    if (this.#debug?.isFor(path)) return void this.#debug.answer({ ...question, path, query }).then(done);
     done(NOT_FOUND);
   }
 
@@ -54,7 +66,14 @@ export class ClientHttp {
     // None of the paths takes a body; what comes is read away, so that the connection can be used again.
     request.resume();
     const { method = 'GET', url: target = '/', headers } = request;
-    this.answer({ method, target, acceptsGzip: allowsGzip(headers['accept-encoding']) }, (answer) => {
+    const question = {
+      method,
+      target,
+      acceptsGzip: allowsGzip(headers['accept-encoding']),
+      remoteAddress: request.socket.remoteAddress ?? '',
+      hasOrigin: headers.origin !== undefined,
+    };
+    this.answer(question, (answer) => {
       response.writeHead(answer.status, [
         ...answer.headers.flat(),
         'content-length',
@@ -67,8 +86,14 @@ export class ClientHttp {
   /** For our own HTTP/2. */
   onHttp2(exchange: HttpExchange, headers: HttpAnswer['headers'] = []): void {
     const { method, path: target } = exchange;
-    const acceptsGzip = allowsGzip(exchange.header('accept-encoding'));
-    this.answer({ method, target, acceptsGzip }, (answer) => {
+    const question = {
+      method,
+      target,
+      acceptsGzip: allowsGzip(exchange.header('accept-encoding')),
+      remoteAddress: exchange.info.remoteAddress,
+      hasOrigin: exchange.header('origin') !== null,
+    };
+    this.answer(question, (answer) => {
       exchange.respond(answer.status, [...answer.headers, ...headers], Buffer.from(answer.body));
     });
   }

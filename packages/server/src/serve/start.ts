@@ -21,6 +21,7 @@ import { assignSockets } from './assign-sockets.ts';
 import { ClientFront } from './client-front.ts';
 import { ClientHttp } from './client-http.ts';
 import { ClusterFinding } from './cluster-finding.ts';
+import { DebugPages, type LogLevelControl } from './debug-pages.ts';
 import type { Gateway } from './gateway.ts';
 import { type Endpoint, Security } from './security.ts';
 import { warmUp } from './warm-up.ts';
@@ -37,6 +38,8 @@ export interface MemberOptions {
   readonly connectionLimit: number | null;
   /** Sockets that the init system listens on for this member; none unless given. */
   readonly handedSockets?: readonly HandedSocket[] | undefined;
+  /** Null: the level of the log stays as it is. */
+  readonly logLevel?: LogLevelControl | null;
 }
 
 export interface Member {
@@ -118,6 +121,7 @@ class RunningMember {
   readonly #security: Security;
   #front: ClientFront | null = null;
   #metricsPages: ClientHttp | null = null;
+  readonly #debug: DebugPages | null;
 
   constructor(
     options: MemberOptions,
@@ -131,6 +135,7 @@ class RunningMember {
     this.#security = security;
     this.#logger = options.logger.child({ caller: 'server/start' });
     const { config, clock } = options;
+    this.#debug = config.enablePprof ? new DebugPages(options.logLevel ?? null) : null;
     this.#grpc = new GrpcServer({
       clock,
       maxReceiveMessageBytes: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,
@@ -194,8 +199,12 @@ class RunningMember {
     });
     const services = registerServices(server, grpc);
     const beforeScrape = connectMetrics(server, grpc, metrics);
-    this.#metricsPages = new ClientHttp(server, 'metrics', beforeScrape);
-    this.#front = this.#newFront(server, new ClientHttp(server, 'client', beforeScrape));
+    this.#metricsPages = new ClientHttp(server, 'metrics', beforeScrape, this.#debug);
+    this.#front = this.#newFront(server, new ClientHttp(server, 'client', beforeScrape, this.#debug));
+    if (this.#debug !== null) {
+      this.#debug.start();
+      this.#logger.info('pprof is enabled', { path: '/debug/pprof' });
+    }
     server.start();
     this.#open('peer');
     this.#open('metrics');
@@ -213,6 +222,7 @@ class RunningMember {
         grpc.close();
         this.closeListeners();
         this.#security.stop();
+        this.#debug?.stop();
       },
     };
   }
