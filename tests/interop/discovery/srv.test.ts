@@ -1,10 +1,12 @@
 /** Members that find each other by the SRV records of a domain, members of real etcd among them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TestAuthority } from '@etcd/host/testing';
 import type { Kind } from '../../support/cluster.ts';
 import { DnsServer, needsNameServer, type Zone } from '../../support/dns-server.ts';
 import type { EtcdServer } from '../../support/etcd-server.ts';
 import { peer, SUBJECT } from '../../support/programs.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
 import { type Founder, foundTogether, launchFounder, planFounders } from './founders.ts';
 
 const DOMAIN = 'example.test';
@@ -134,3 +136,41 @@ test('a member that has a log starts without its name server', needsNameServer()
   const again: EtcdServer = await member.restart();
   await again.kill();
 });
+
+/** What each member needs to speak TLS with the others, with a certificate for these names. */
+async function peerTls(hosts: readonly string[], withAuthority: boolean) {
+  const authority = await TestAuthority.create(temporaryDirectory());
+  const { certFile, keyFile } = await authority.issue('member', { hosts });
+  const flags = [`--peer-cert-file=${certFile}`, `--peer-key-file=${keyFile}`];
+  const { caFile } = authority;
+  // Where no authority is given it is one of the machine's: both runtimes take this file for them.
+  return withAuthority
+    ? { flags: [...flags, `--peer-trusted-ca-file=${caFile}`, '--peer-client-cert-auth'], env: {} }
+    : { flags, env: { SSL_CERT_FILE: caFile } };
+}
+
+for (const { what, hosts, withAuthority } of [
+  {
+    what: 'certificates for each host, an authority of their own',
+    hosts: [`*.${DOMAIN}`, '127.0.0.1'],
+    withAuthority: true,
+  },
+  { what: 'certificates for the domain, an authority of the machine', hosts: [DOMAIN], withAuthority: false },
+]) {
+  test(`members with TLS: ${what}`, needsNameServer(), async () => {
+    const founders = await planFounders(['ours', '3.6', 'ours']);
+    const server = await DnsServer.start(zoneOf(founders, 'etcd-server-ssl'));
+    const { flags, env } = await peerTls(hosts, withAuthority);
+    try {
+      await foundTogether(founders, (founder) => ({
+        peerScheme: 'https',
+        advertisedPeerUrl: advertised(founder).replace('http:', 'https:'),
+        launcher: server.launcher,
+        flags: [`--discovery-srv=${DOMAIN}`, ...flags],
+        env,
+      }));
+    } finally {
+      await server.stop();
+    }
+  });
+}
