@@ -44,6 +44,8 @@ export type RequirementName =
   | 'chromium'
   | 'h2spec'
   | 'bbolt'
+  | 'fish'
+  | 'zsh'
   | 'iproute2'
   | 'promtool'
   | 'go'
@@ -160,6 +162,18 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: "bbolt's own tool, which prints single pages",
     find: () => (isExecutable(`${peersDir()}/bbolt`) ? `${peersDir()}/bbolt` : null),
     bring: bringBbolt,
+  },
+  {
+    name: 'fish',
+    purpose: 'a shell that completes command lines',
+    find: () => findOnPath('fish'),
+    bring: () => installPackages('fish'),
+  },
+  {
+    name: 'zsh',
+    purpose: 'a shell that completes command lines',
+    find: () => findOnPath('zsh'),
+    bring: () => installPackages('zsh'),
   },
   {
     name: 'iproute2',

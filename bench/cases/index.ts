@@ -10,6 +10,7 @@ import { requestCases, secureRequestCases } from './requests.ts';
 import { scrape100k } from './scrape.ts';
 import { stall5m } from './stall.ts';
 import { start } from './start.ts';
+import { shortCommands, snapshotTools } from './tools.ts';
 import { kubernetesDay, watch200 } from './watch.ts';
 
 export const CASES: readonly BenchCase[] = [
@@ -28,4 +29,6 @@ export const CASES: readonly BenchCase[] = [
   stall5m,
   ...clusterCases,
   killStorm,
+  shortCommands,
+  snapshotTools,
 ];

@@ -88,10 +88,23 @@ function createFile(options: DatabaseOptions): void {
     if (disk.stat(path) !== null)
       throw new DiskError('EEXIST', path, `EEXIST: '${path}' was created meanwhile`);
     disk.rename(temporary, path);
+  } catch (error) {
+    // Another process that makes the same database has it still.
+    if (!(error instanceof BoltError && error.code === 'locked')) removeQuietly(disk, temporary);
+    throw error;
   } finally {
     file.close();
   }
   disk.syncDirectory(directoryOf(disk, path));
+}
+
+/** Behind another failure, which is what counts. */
+function removeQuietly(disk: Disk, path: string): void {
+  try {
+    disk.remove(path);
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+  }
 }
 
 function directoryOf(disk: Disk, path: string): string {

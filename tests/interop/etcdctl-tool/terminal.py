@@ -7,10 +7,11 @@ import json
 import os
 import pty
 import select
+import signal
 import sys
 import time
 
-TIMEOUT_S = 60
+TIMEOUT_S = 40
 
 
 def play(command, answers, env, tells):
@@ -40,6 +41,8 @@ def play(command, answers, env, tells):
                 # The prompt is there before the terminal stops showing what is typed.
                 time.sleep(0.3)
                 os.write(terminal, answers.pop(0)[1].encode())
+    if time.monotonic() >= deadline:
+        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     return {"shown": shown.decode(), "code": os.waitstatus_to_exitcode(status)}
 

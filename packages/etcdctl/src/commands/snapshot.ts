@@ -138,7 +138,14 @@ class SnapshotWriter {
   write(blob: Uint8Array): void {
     for (let at = 0; at < blob.length; ) at += writeSync(this.#descriptor, blob, at);
     this.byteCount += blob.length;
-    const pending = Buffer.concat([this.#tail, blob]);
+    if (blob.length < DIGEST_BYTES) return this.#hold(Buffer.concat([this.#tail, blob]));
+    // Nothing of a large blob is copied but its end.
+    this.#hash.update(this.#tail);
+    this.#hash.update(blob.subarray(0, blob.length - DIGEST_BYTES));
+    this.#tail = Buffer.from(blob.subarray(blob.length - DIGEST_BYTES));
+  }
+
+  #hold(pending: Buffer): void {
     const bodyBytes = Math.max(0, pending.length - DIGEST_BYTES);
     this.#hash.update(pending.subarray(0, bodyBytes));
     this.#tail = Buffer.from(pending.subarray(bodyBytes));

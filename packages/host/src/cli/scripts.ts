@@ -52,10 +52,17 @@ fi
 const FISH = `# fish completion for PROGRAM
 function __FUNCTION_complete
   set -l words (commandline -opc)
-  $words[1] __complete $words[2..-1] (commandline -ct) 2>/dev/null | string match -rv '^:[0-9]+$'
+  set -l word (commandline -ct)
+  set -l output ($words[1] __complete $words[2..-1] "$word" 2>/dev/null)
+  set -l candidates (string match -rv '^:[0-9]+$' -- $output)
+  if test (count $candidates) -gt 0
+    printf '%s\n' $candidates
+  else if contains -- :0 $output
+    __fish_complete_path "$word"
+  end
 end
 complete -c PROGRAM -e
-complete -c PROGRAM -a '(__FUNCTION_complete)'
+complete -c PROGRAM -f -a '(__FUNCTION_complete)'
 `;
 
 const POWERSHELL = `# PowerShell completion for PROGRAM

@@ -13,8 +13,21 @@ export function systemErrorText(error: unknown): string {
 
 /** Where Node words it differently from the system, whose words people look for. */
 const SYSTEM_WORDS: ReadonlyMap<string, string> = new Map([
+  ['EADDRNOTAVAIL', 'cannot assign requested address'],
+  ['EAFNOSUPPORT', 'address family not supported by protocol'],
+  ['EBUSY', 'device or resource busy'],
   ['EEXIST', 'file exists'],
+  ['EHOSTUNREACH', 'no route to host'],
+  ['EIO', 'input/output error'],
   ['EISDIR', 'is a directory'],
+  ['ELOOP', 'too many levels of symbolic links'],
+  ['ENAMETOOLONG', 'file name too long'],
+  ['ENFILE', 'too many open files in system'],
+  ['ENOMEM', 'cannot allocate memory'],
+  ['ENOTSUP', 'operation not supported'],
+  ['EOPNOTSUPP', 'operation not supported'],
+  ['ETXTBSY', 'text file busy'],
+  ['EXDEV', 'invalid cross-device link'],
 ]);
 
 const ERRNO_BY_CODE: ReadonlyMap<string, number> = new Map(Object.entries(constants.errno));
