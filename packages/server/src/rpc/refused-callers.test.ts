@@ -84,6 +84,12 @@ test('S20 whoever tries many tokens fills no log: what is not told is counted', 
   assert.deepEqual([refusing.count('token'), refusing.count('login')], [1000, 1]);
 });
 
+test('S20 of a name only a beginning is told, however long it is', () => {
+  const { refused, lines } = new Refusing();
+  refused.badLogin(callFrom('', { 'x-forwarded-for': 'a'.repeat(10_000) }), 'u'.repeat(1_000_000), 'wrong');
+  assert.ok(JSON.stringify(lines).length < 400);
+});
+
 test('a call that comes through the gateway is told with the address of who asked the gateway', () => {
   const { refused, lines } = new Refusing();
   refused.badLogin(callFrom('', { 'x-forwarded-for': '10.0.0.3:5' }), 'u', 'wrong');

@@ -12,6 +12,8 @@ import { tokenOf } from './callers.ts';
 const INTERVAL_MS = 60_000;
 /** Lines in an interval; what comes after them is counted alone. */
 const MAX_LINES = 100;
+/** Of a name that comes from nobody knows whom. */
+const MAX_NAME_LETTERS = 100;
 
 export interface RefusedCallersOptions {
   readonly clock: Clock;
@@ -38,8 +40,9 @@ export class RefusedCallers {
   }
 
   /** A login failed. */
-  badLogin(call: ServerCall, user: string, error: string): void {
+  badLogin(call: ServerCall, name: string, error: string): void {
     this.#count('login');
+    const user = name.slice(0, MAX_NAME_LETTERS);
     this.#tell('invalid authentication was requested', `login ${user}`, call, { user, error });
   }
 
@@ -77,5 +80,6 @@ export class RefusedCallers {
 /** The gateway has no address of its own, and says whose the call is. */
 function addressOf(call: ServerCall): string {
   const { info } = call;
-  return info.remoteAddress === '' ? (call.metadata('x-forwarded-for') ?? '') : info.remoteAddress;
+  if (info.remoteAddress !== '') return info.remoteAddress;
+  return (call.metadata('x-forwarded-for') ?? '').slice(0, MAX_NAME_LETTERS);
 }
