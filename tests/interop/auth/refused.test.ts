@@ -11,6 +11,8 @@ import { eventually } from '../../support/run.ts';
 import { makeUsers, UserRpc } from './users.ts';
 
 const TOKEN_TTL_SECONDS = 2;
+/** As long as bcrypt reads. */
+const LONG = 'p'.repeat(72);
 
 /** What each of them is told. */
 async function ask({ address }: EtcdServer): Promise<string[]> {
@@ -33,6 +35,7 @@ async function ask({ address }: EtcdServer): Promise<string[]> {
       const outcome = await anyone.outcome('Auth.RoleGrantPermission', { name: 'r', perm });
       note(`grant ${JSON.stringify([key, end])}`, outcome.ok ? 'ok' : `${outcome.code} ${outcome.details}`);
     }
+    await anyone.call('Auth.UserAdd', { name: 'long', password: LONG });
     await anyone.call('Auth.AuthEnable', {});
     await root.login();
     for (const [name, password] of [
@@ -42,6 +45,10 @@ async function ask({ address }: EtcdServer): Promise<string[]> {
       ['', ''],
       ['cert', ''],
       ['cert', 'secret'],
+      ['long', LONG],
+      // What bcrypt does not read does not count.
+      ['long', `${LONG} and more`],
+      ['long', LONG.slice(1)],
     ] as const) {
       const outcome = await anyone.outcome('Auth.Authenticate', { name, password });
       note(`login ${name}:${password}`, outcome.ok ? 'ok' : `${outcome.code} ${outcome.details}`);
@@ -95,7 +102,7 @@ test(
       const [server] = servers;
       for (const [message, count] of [
         ['invalid auth token', 1],
-        ['invalid authentication was requested', 4],
+        ['invalid authentication was requested', 5],
         ['a change of users or roles was refused', 1],
       ] as const) {
         const lines = server!.log.filter(({ msg }) => msg === message);

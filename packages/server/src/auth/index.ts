@@ -9,6 +9,6 @@
  * No password and no token is ever logged, put into an error or a metric (S09): a token is named by its fingerprint.
  */
 export { type AuthenticatedMember, Authentication, type AuthenticationOptions } from './authentication.ts';
-export type { Bcrypt, Passwords } from './passwords.ts';
+export { type Bcrypt, type Passwords, readPart } from './passwords.ts';
 export { tokenFingerprint } from './token-fingerprint.ts';
 export type { TokenCallback, TokenProvider } from './token-provider.ts';

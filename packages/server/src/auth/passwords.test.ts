@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { NodeClock } from '@etcd/base/node';
 import { compareSync } from 'bcryptjs';
 import { BcryptPool } from './bcrypt-pool.ts';
-import { type Bcrypt, Passwords } from './passwords.ts';
+import { type Bcrypt, Passwords, readPart } from './passwords.ts';
 
 const pool = new BcryptPool({ clock: new NodeClock(), secret: randomBytes, maxThreads: 1 });
 after(() => pool.stop());
@@ -96,6 +96,20 @@ test('S11 a password longer than bcrypt reads is refused, not cut', async () => 
     message: 'bcrypt: password length exceeds 72 bytes',
   });
   assert.match(await hash(passwords, 'ä'.repeat(36)), /^\$2a\$04/);
+});
+
+test('S20 of a password only what bcrypt reads is kept and compared, however long it is', async () => {
+  const passwords = new Passwords({ bcrypt: pool, cost: 4, secret: randomBytes });
+  for (const exact of ['p'.repeat(72), `${'p'.repeat(69)}€`, `${'é'.repeat(36)}`, `${'p'.repeat(68)}🔑`]) {
+    assert.equal(Buffer.byteLength(exact), 72);
+    const stored = await hash(passwords, exact);
+    assert.equal(await verify(passwords, 'u', exact, stored), true);
+    assert.equal(await verify(passwords, 'u', exact + 'x'.repeat(1_000_000), stored), true, 'as in etcd');
+    assert.equal(await verify(passwords, 'u', `x${exact.slice(1)}`, stored), false);
+  }
+  assert.ok(readPart('p'.repeat(1_000_000)).length <= 73);
+  const cut = `${'p'.repeat(71)}🔑`;
+  assert.equal(readPart(`${cut} and more`), cut, 'no character is cut');
 });
 
 test('a cost that can not be becomes the usual one', () => {

@@ -53,17 +53,18 @@ export class Passwords {
     this.#bcrypt.hashThen(password, this.cost, done);
   }
 
-  /** Whether it is the password that `hash` was made of. */
+  /** Whether it is the password that `hash` was made of, as far as bcrypt reads it. */
   verifyThen(
     name: string,
     password: string,
     hash: string,
     done: (error: Error | null, isRight: boolean) => void,
   ): void {
-    const digest = this.#digest(name, password, hash);
+    const read = readPart(password);
+    const digest = this.#digest(name, read, hash);
     const verified = this.#verified.get(name);
     if (verified !== undefined && timingSafeEqual(verified, digest)) return done(null, true);
-    this.#bcrypt.compareThen(password, hash, (error, isRight) => {
+    this.#bcrypt.compareThen(read, hash, (error, isRight) => {
       if (isRight) this.#remember(name, digest);
       done(error, isRight);
     });
@@ -96,4 +97,13 @@ export class Passwords {
     }
     this.#verified.set(name, digest);
   }
+}
+
+/**
+ * The beginning of a password that bcrypt reads, as a string of its own: a stranger may send megabytes, and what waits for a thread must
+ * not hold them. One unit more than there are bytes, which may be the second half of a character.
+ */
+export function readPart(password: string): string {
+  const units = MAX_PASSWORD_BYTES + 1;
+  return password.length <= units ? password : Buffer.from(password.slice(0, units)).toString();
 }

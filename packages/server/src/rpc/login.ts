@@ -7,7 +7,7 @@ import { type AuthRevision, INTERNAL_ERRORS, type InternalError, type Revision }
 import { type AuthenticateResponse, InternalAuthenticateRequest } from '@etcd/api/etcdserverpb';
 import { utf8FromBytes } from '@etcd/base';
 import { NO_IDENTITY } from '@etcd/storage/auth';
-import type { Authentication } from '../auth/index.ts';
+import { type Authentication, readPart } from '../auth/index.ts';
 import type { AuthenticateResult } from '../request/index.ts';
 import type { Call } from './row.ts';
 import { type RpcContext, refuseInternal } from './rpc-context.ts';
@@ -39,7 +39,8 @@ export class Login {
     this.#authentication = authentication;
     this.#call = call;
     this.#name = name;
-    this.#password = password;
+    // It waits for its turn with many others.
+    this.#password = readPart(password);
     this.#onToken = onToken;
   }
 
