@@ -2,36 +2,23 @@
  * From a data directory to the parts of a member: opens what a former run has left, or founds what is not there yet. Nothing
  * that exists is overwritten; whatever does not fit together is a {@link MemberStartError} that says what and where.
  */
-import type { ClusterId, LogIndex, MemberId, Term } from '@etcd/api';
-import { decodeMetadata, encodeMetadata, Metadata } from '@etcd/api/etcdserverpb';
-import { ConfState, type Entry, type HardState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
-import { type Disk, DiskError, type Logger, type Random, urlTexts } from '@etcd/base';
-import { BoltError } from '@etcd/bbolt';
-import { type LogPosition, MemoryStorage, RawNode } from '@etcd/raft';
+import type { Logger } from '@etcd/base';
+import type { BoltError } from '@etcd/bbolt';
 import type { Backend } from '@etcd/storage/backend';
 import {
   backendPath,
-  confStateOf,
   membershipReader,
   membershipWriter,
   snapDirectory,
   walDirectory,
 } from '@etcd/storage/data';
 import {
-  EMPTY_MEMBERSHIP,
-  formatClusterVersion,
   formatId,
-  isServerTooOld,
   type Member,
-  Membership,
-  MembershipError,
-  type MembershipState,
-  membershipOfSnapshot,
+  type Membership,
   mendMembers,
-  parseVersion,
   readMembership,
-  recoverMembership,
 } from '@etcd/storage/membership';
 import {
   ConsistentIndex,
@@ -39,66 +26,30 @@ import {
   createMemberBuckets,
   createMetaBucket,
   forgetPosition,
-  SchemaError,
   trimCluster,
   trimMembers,
 } from '@etcd/storage/schema';
 import { Snapshotter } from '@etcd/storage/snap';
-import {
-  createWal,
-  EntryList,
-  newestSnapshot,
-  openWal,
-  type ReadOptions,
-  type Repair,
-  repairWal,
-  type Wal,
-  WalError,
-  type WalOptions,
-  walExists,
-} from '@etcd/storage/wal';
+import { newestSnapshot, walExists } from '@etcd/storage/wal';
 import { openMemberBackend } from '../apply/index.ts';
-import { type Config, ETCD_VERSION, electionTicks, MemberStartError } from '../config/index.ts';
-import type { MetricHandles } from '../metrics/index.ts';
+import { MemberStartError } from '../config/index.ts';
 import { adoptsDatabase, forgetOldSnapshots, matchDatabase } from './database-file.ts';
-import { type LogOfLostCluster, logOfNewCluster } from './force-new-cluster.ts';
-import { type Founding, type FoundingOptions, prepareFounding } from './founding.ts';
+import { prepareFounding } from './founding.ts';
+import { foundLog, type LogOptions, type LogParts, readOptions } from './log-parts.ts';
+import { openLog } from './reopen.ts';
+import { startError } from './start-error.ts';
 
-export interface BootstrapOptions extends FoundingOptions {
-  readonly disk: Disk;
-  readonly random: Random;
-  readonly metrics: MetricHandles;
+export interface BootstrapOptions extends LogOptions {
   readonly onBackendFatal: (error: BoltError) => void;
-  /** Size of the log's segments; etcd's unless told. */
-  readonly walSegmentBytes?: number | undefined;
 }
 
-export interface MemberParts {
-  readonly memberId: MemberId;
-  readonly clusterId: ClusterId;
+export interface MemberParts extends LogParts {
   readonly backend: Backend;
   readonly consistentIndex: ConsistentIndex;
-  readonly membership: Membership;
   readonly snapshotter: Snapshotter;
-  readonly wal: Wal;
-  readonly raftStorage: MemoryStorage;
-  readonly node: RawNode;
-  /** Where the log that raft has begins: everything before is in the backend. */
-  readonly snapshotIndex: LogIndex;
-  readonly snapshotTerm: Term;
-  readonly confState: ConfState;
-  /** The members of the cluster that this one joins, which its own log does not know yet. */
-  readonly otherMembers: readonly Member[];
 }
 
-/** etcd's own limits on what leaves in one message and how much may be under way. */
-const MAX_SIZE_PER_MESSAGE_BYTES = 1024 * 1024;
-const MAX_INFLIGHT_MESSAGES = 512;
-/** And our own, on the memory that a slow member, or none that answers, can make a leader hold. */
-const MAX_INFLIGHT_BYTES = 64 * 1024 * 1024;
-const MAX_UNCOMMITTED_BYTES = 256 * 1024 * 1024;
 const DIRECTORY_MODE = 0o700;
-const NO_DATA = new Uint8Array(0);
 
 export async function bootstrap(options: BootstrapOptions): Promise<MemberParts> {
   try {
@@ -209,8 +160,6 @@ function fail(error: BoltError | null): void {
 
 // --- a new cluster
 
-type LogParts = Omit<MemberParts, 'backend' | 'consistentIndex' | 'snapshotter'>;
-
 /**
  * Makes the keys that are there the beginning of a new cluster, durably, before there is a log: who the members were and how far their
  * log had been applied is forgotten, or the first entries of the new one would be taken for known.
@@ -232,219 +181,11 @@ async function adoptDatabase(
   forgetOldSnapshots(options, snapshotter);
 }
 
-function foundLog(options: BootstrapOptions, founding: Founding): LogParts {
-  const { config, logger } = options;
-  const { memberId, clusterId, peers, otherMembers } = founding;
-  const wal = createWal(walOptions(options), encodeMetadata(new Metadata({ nodeId: memberId, clusterId })));
-  const raftStorage = new MemoryStorage();
-  const node = newNode(options, memberId, raftStorage);
-  if (peers.length > 0) node.bootstrap(peers);
-  logger.info('starting local member', {
-    'local-member-id': formatId(memberId),
-    'cluster-id': formatId(clusterId),
-  });
-  return {
-    memberId,
-    clusterId,
-    wal,
-    raftStorage,
-    node,
-    // The members come in by the first entries of the log, like all that come later.
-    membership: new Membership({ clusterId, maxLearners: config.maxLearners }),
-    snapshotIndex: 0,
-    snapshotTerm: 0,
-    confState: new ConfState(),
-    otherMembers,
-  };
-}
-
-// --- a member that has run before
-
-function openLog(
-  options: BootstrapOptions,
-  record: WalSnapshot,
-  backend: Backend,
-  consistentIndex: ConsistentIndex,
-  snapshotter: Snapshotter,
-): LogParts {
-  const { config, logger } = options;
-  const entries = new EntryList();
-  const opened = openRepaired(options, record, entries);
-  const { nodeId: memberId, clusterId } = decodeMetadata(opened.metadata);
-  const database = readMembership(membershipReader(backend));
-  checkClusterVersion(database, backendPath(config));
-  const state = recoveredMembership(options, {
-    record,
-    snapshot: snapshotter.loadRecorded(record),
-    entries: entries.entries,
-    consistentIndex: consistentIndex.index,
-    database,
-    clusterId,
-  });
-  const { lastIndex } = opened;
-  checkApplied(options, { lastIndex, consistentIndex: consistentIndex.index, state, memberId });
-  const membership = new Membership({ clusterId, state, maxLearners: config.maxLearners });
-  const confState = confStateOf(state);
-  const raftStorage = new MemoryStorage();
-  // At index 0 too: then it only tells who votes, which may have come into the database from entries that are still there.
-  raftStorage.applySnapshot(snapshotAt(record.index, record.term, confState));
-  const hardState = config.forceNewCluster
-    ? forceNewCluster(
-        options,
-        opened,
-        {
-          hardState: opened.hardState,
-          entries: entries.entries,
-          snapshotIndex: record.index,
-          consistentIndex: consistentIndex.index,
-          members: state.members,
-          memberId,
-          peerUrls: urlTexts(config.initialAdvertisePeerUrls),
-        },
-        raftStorage,
-      )
-    : opened.hardState;
-  if (!config.forceNewCluster) raftStorage.append(entries.entries);
-  raftStorage.setHardState(hardState);
-  checkCommit(options, hardState, raftStorage);
-  const node = newNode(options, memberId, raftStorage, consistentIndex);
-  logger.info('restarting local member', {
-    'cluster-id': formatId(clusterId),
-    'local-member-id': formatId(memberId),
-    'commit-index': hardState.commit,
-    'snapshot-index': record.index,
-    'entry-count': entries.entries.length,
-  });
-  return {
-    memberId,
-    clusterId,
-    wal: opened.wal,
-    raftStorage,
-    node,
-    membership,
-    snapshotIndex: record.index,
-    snapshotTerm: record.term,
-    confState,
-    otherMembers: [],
-  };
-}
-
-/** Makes the log that of a cluster of its own, durably. Gives the hard state that goes with it. */
-function forceNewCluster(
-  { logger }: BootstrapOptions,
-  { wal }: ReturnType<typeof openWal>,
-  lost: LogOfLostCluster,
-  raftStorage: MemoryStorage,
-): HardState {
-  const { hardState, kept, added } = logOfNewCluster(lost);
-  const dropped = lost.entries.length - kept.length;
-  if (dropped > 0) logger.info('discarding uncommitted WAL entries', { 'discarded-entry-count': dropped });
-  logger.warn('forcing a new cluster: all other members are removed', { 'commit-index': hardState.commit });
-  wal.save(hardState, added);
-  raftStorage.append(kept);
-  raftStorage.append(added);
-  return hardState;
-}
-
-interface LoggedState {
-  readonly record: WalSnapshot;
-  /** That of the record, if its file is there. */
-  readonly snapshot: Snapshot | null;
-  readonly entries: readonly Entry[];
-  readonly consistentIndex: number;
-  readonly database: MembershipState;
-  readonly clusterId: ClusterId;
-}
-
-/** The members after the last entry that the database has applied, as the log knows them; the database's where it does not. */
-function recoveredMembership({ config, logger }: BootstrapOptions, logged: LoggedState): MembershipState {
-  const { record, snapshot, entries, consistentIndex, database, clusterId } = logged;
-  const lastIndex = entries.at(-1)?.index ?? record.index;
-  if (consistentIndex > lastIndex) return database;
-  const confState = snapshot?.metadata.confState ?? record.confState;
-  const data = snapshot?.data ?? NO_DATA;
-  const base = record.index === 0 ? EMPTY_MEMBERSHIP : membershipOfSnapshot(data, confState, database);
-  if (base === null) {
-    logger.warn('the log does not tell who its members are; taking them from the database', {
-      'snapshot-index': record.index,
-    });
-    return database;
-  }
-  const applied = entries.filter((entry) => entry.index <= consistentIndex);
-  const { maxLearners } = config;
-  return recoverMembership({ clusterId, maxLearners, base, entries: applied, database });
-}
-
 /** Makes the database agree with what the log says. */
 function storeMembership(backend: Backend, membership: Membership, logger: Logger): void {
   const database = readMembership(membershipReader(backend));
   const findings = mendMembers(database, membership.state(), membershipWriter(backend));
   for (const finding of findings) logger.warn('mended the members in the database', { finding });
-}
-
-interface AppliedFacts {
-  readonly lastIndex: LogIndex;
-  readonly consistentIndex: number;
-  readonly state: MembershipState;
-  readonly memberId: MemberId;
-}
-
-/**
- * A database may be ahead of the log of a member of Go's, which applies what others have made durable: the leader sends it again, and
- * until then raft must not let anybody lead who lacks it. Where no other could lead, nobody sends it: what is written from then on would be
- * taken for applied, and be lost.
- */
-function checkApplied({ config, logger }: BootstrapOptions, facts: AppliedFacts): void {
-  const { lastIndex, consistentIndex, state, memberId } = facts;
-  if (consistentIndex <= lastIndex) return;
-  const found = `the log in ${walDirectory(config)} ends at entry ${lastIndex}, but the database has applied ${consistentIndex}`;
-  const canOthersLead = state.members.some(({ id, isLearner }) => id !== memberId && !isLearner);
-  if (canOthersLead && !config.forceNewCluster)
-    return logger.warn(`${found}: the leader has to send the rest`);
-  throw new MemberStartError(`${found}: its end is missing; ${adviceForLostEnd(config)}`);
-}
-
-function adviceForLostEnd(config: Config): string {
-  return (
-    'nothing was changed: put the missing files back, or move the log away and start with --initial-cluster-state=new ' +
-    `and this member alone in --initial-cluster: the keys in ${backendPath(config)} become those of a new cluster`
-  );
-}
-
-function checkClusterVersion({ version }: MembershipState, path: string): void {
-  const server = parseVersion(ETCD_VERSION);
-  if (server === null || !isServerTooOld(server, version)) return;
-  const cluster = version === null ? '' : formatClusterVersion(version);
-  throw new MemberStartError(
-    `invalid downgrade; server version is lower than determined cluster version ` +
-      `(server ${ETCD_VERSION}, cluster ${cluster}; ${path}): use a release of at least ${cluster}`,
-  );
-}
-
-function openRepaired(
-  options: BootstrapOptions,
-  position: { readonly index: number; readonly term: number },
-  entries: EntryList,
-): ReturnType<typeof openWal> {
-  try {
-    return openWal(walOptions(options), position, entries);
-  } catch (error) {
-    if (!(error instanceof WalError) || error.code !== 'torn') throw error;
-    const repair: Repair | null = repairWal(readOptions(options));
-    options.logger.info('repaired WAL', { error: error.message, repair });
-    entries.reset();
-    return openWal(walOptions(options), position, entries);
-  }
-}
-
-function checkCommit({ config }: BootstrapOptions, hardState: HardState, storage: MemoryStorage): void {
-  const last = storage.lastIndex();
-  if (hardState.commit <= last) return;
-  const found = `the log in ${walDirectory(config)} ends at entry ${last}, but entries up to ${hardState.commit} were committed`;
-  throw new MemberStartError(
-    `${found}: it is incomplete; if others of its cluster are well, remove this member and add it again without data; else ` +
-      adviceForLostEnd(config),
-  );
 }
 
 /** The log was created, but the run that did it ended before the first entries were in it. */
@@ -464,84 +205,3 @@ async function refound(options: BootstrapOptions, log: LogParts): Promise<readon
   if (peers.length > 0) log.node.bootstrap(peers);
   return otherMembers;
 }
-
-// --- both
-
-function snapshotAt(index: number, term: number, confState: ConfState): Snapshot {
-  return new Snapshot({ metadata: new SnapshotMetadata({ index, term, confState }) });
-}
-
-function newNode(
-  { config, random, logger }: BootstrapOptions,
-  id: MemberId,
-  storage: MemoryStorage,
-  mustHave: LogPosition = { index: 0, term: 0 },
-): RawNode {
-  return new RawNode({
-    id,
-    storage,
-    mustHave,
-    random,
-    logger: logger.child({ caller: 'raft', logger: 'raft' }),
-    electionTicks: electionTicks(config),
-    heartbeatTicks: 1,
-    maxSizePerMsgBytes: MAX_SIZE_PER_MESSAGE_BYTES,
-    maxInflightMsgs: MAX_INFLIGHT_MESSAGES,
-    maxInflightBytes: MAX_INFLIGHT_BYTES,
-    maxUncommittedEntriesSizeBytes: MAX_UNCOMMITTED_BYTES,
-    checkQuorum: true,
-    preVote: config.preVote,
-    yieldsPreVote: true,
-  });
-}
-
-function readOptions({ config, disk, logger }: BootstrapOptions): ReadOptions {
-  return { disk, directory: walDirectory(config), logger };
-}
-
-function walOptions(options: BootstrapOptions): WalOptions {
-  const { config, disk, clock, logger, metrics, walSegmentBytes } = options;
-  return {
-    segmentSizeBytes: walSegmentBytes,
-    disk,
-    clock,
-    directory: walDirectory(config),
-    logger: logger.child({ caller: 'storage/wal' }),
-    unsafeNoFsync: config.unsafeNoFsync,
-    onSync: (durationMs) => metrics.walFsyncDurationSeconds.observe(durationMs / 1000),
-    onWrite: (sizeBytes, durationMs) => {
-      metrics.walWriteBytesTotal.add(sizeBytes);
-      metrics.walWriteDurationSeconds.observe(durationMs / 1000);
-    },
-  };
-}
-
-function startError(error: unknown): unknown {
-  if (error instanceof BoltError) return new MemberStartError(describeBoltError(error), { cause: error });
-  const isOperators =
-    error instanceof WalError ||
-    error instanceof SchemaError ||
-    error instanceof MembershipError ||
-    error instanceof DiskError;
-  return isOperators ? new MemberStartError(error.message, { cause: error }) : error;
-}
-
-/** Errors of both meta pages name no page: the file is not readable from its beginning on. */
-const META_ERRORS: ReadonlySet<string> = new Set([
-  'not-a-database',
-  'version-mismatch',
-  'checksum',
-  'page-size',
-]);
-
-function describeBoltError({ code, message, path, pgid, offset }: BoltError): string {
-  const file = path === undefined || message.includes(path) ? '' : `${path}: `;
-  if (META_ERRORS.has(code))
-    return `${file}${message} (both meta pages, from offset 0 on); ${RESTORE_ADVICE}`;
-  if (offset === undefined) return `${file}${message}`;
-  const place = message.includes(`offset ${offset}`) ? '' : ` (page ${pgid}, offset ${offset})`;
-  return `${file}${message}${place}; ${RESTORE_ADVICE}`;
-}
-
-const RESTORE_ADVICE =
-  'nothing was changed: restore the file from a snapshot, or remove this member and add it again';

@@ -121,6 +121,7 @@ export class Proposals {
   proposeConfChange(change: ConfChange, waiter: Waiter<'confChange'>): void {
     const { ids, queue, isStopped } = this.#options;
     if (isStopped()) return waiter.onFailed(ErrStopped);
+    if (!queue.hasRoom) return waiter.onFailed(ErrTooManyRequests);
     const idSuffix = ids.next();
     change.id = ids.full(idSuffix);
     this.#await(idSuffix, waiter, encodeConfChange(change));

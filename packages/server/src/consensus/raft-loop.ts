@@ -15,14 +15,13 @@
  *  - one batch, or one task, has the log at a time;
  *  - what raft reads back (the storage) ends where the log ends, between two batches;
  *  - what is handed over to be applied is durable here, comes in order, without a gap, and once;
- *  - each proposal in a queue has the id of its request beside it;
  *  - one snapshot at a time is being installed.
  */
 
 import type { LogIndex } from '@etcd/api';
 import { type Entry, EntryType, type HardState, type Message, type Snapshot } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
-import { assert, type Clock, type DiskError, type Logger, type Timer } from '@etcd/base';
+import { assert, type Clock, type DiskError, type Timer } from '@etcd/base';
 import {
   type AnyConfChange,
   isPromise,
@@ -34,8 +33,8 @@ import {
   StepError,
 } from '@etcd/raft';
 import type { Wal } from '@etcd/storage/wal';
-import { HeldProposals } from './held-proposals.ts';
 import type { MemberEnvironment } from './member-environment.ts';
+import { ProposalQueue } from './proposal-queue.ts';
 
 /** What the loop tells the member. All calls come from inside a turn. */
 export interface RaftLoopHost {
@@ -74,12 +73,6 @@ export interface RaftLoopOptions
   readonly heartbeatIntervalMs: number;
 }
 
-/** Proposals that go into one Ready: bounds how long a turn applies entries, and the memory of a batch. */
-const MAX_BATCH_COUNT = 2048;
-const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** Half of what may be held back by a proposer; beyond it requests are refused. */
-const MAX_QUEUED_BYTES = 256 * 1024 * 1024;
-const MAX_QUEUED_COUNT = 200_000;
 /** Committed entries that wait until a snapshot is installed: with more, the leader has to wait, too. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** A turn that has gone on for this long lets the sockets have a word before the next batch. */
@@ -93,18 +86,10 @@ export class RaftLoop {
   readonly #storage: MemoryStorage;
   readonly #wal: Wal;
   readonly #clock: Clock;
-  readonly #logger: Logger;
   readonly #host: RaftLoopHost;
   readonly #heartbeatIntervalMs: number;
-  /** Proposals and the ids of their requests, not yet given to raft. */
-  #queue: Uint8Array[] = [];
-  #queueIds: number[] = [];
-  #queuedBytes = 0;
-  /** What only this member may propose, as the leader. */
-  #ownQueue: Uint8Array[] = [];
-  #ownQueueIds: number[] = [];
-  #confChanges: { readonly change: AnyConfChange; readonly idSuffix: number }[] = [];
-  readonly #heldProposals: HeldProposals;
+  /** What is to be proposed. */
+  readonly #proposals: ProposalQueue;
   #tasks: LogTask[] = [];
   #isScheduled = false;
   /** A batch, or a task, has the log. */
@@ -128,10 +113,12 @@ export class RaftLoop {
     this.#storage = options.storage;
     this.#wal = options.wal;
     this.#clock = options.clock;
-    this.#logger = options.logger;
     this.#host = options.host;
     this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
-    this.#heldProposals = new HeldProposals(options.clock, options.requestTimeoutMs);
+    this.#proposals = new ProposalQueue({
+      ...options,
+      onDropped: (idSuffix) => options.host.onProposalDropped(idSuffix),
+    });
     this.#durableIndex = options.wal.lastIndex;
     this.#handedIndex = options.node.applied;
     assert(
@@ -163,47 +150,40 @@ export class RaftLoop {
 
   /** Whether more proposals may be queued. */
   get hasRoom(): boolean {
-    return this.#queuedBytes < MAX_QUEUED_BYTES && this.#queue.length < MAX_QUEUED_COUNT;
+    return this.#proposals.hasRoom;
   }
 
   /** Proposals that raft has not seen yet. */
   get queuedCount(): number {
-    return this.#queue.length;
+    return this.#proposals.count;
   }
 
   /** Proposes an entry, in the batch of this turn; `data` is kept. */
   propose(data: Uint8Array, idSuffix: number): void {
-    this.#queue.push(data);
-    this.#queueIds.push(idSuffix);
-    this.#queuedBytes += data.length;
+    this.#proposals.add(data, idSuffix);
     this.wake();
   }
 
   /** As {@link propose}, but never passed on: what this member decides as the leader is void once another one leads. */
   proposeAsLeader(data: Uint8Array, idSuffix: number): void {
-    this.#ownQueue.push(data);
-    this.#ownQueueIds.push(idSuffix);
+    this.#proposals.addAsLeader(data, idSuffix);
     this.wake();
   }
 
   proposeConfChange(change: AnyConfChange, idSuffix: number): void {
-    this.#confChanges.push({ change, idSuffix });
+    this.#proposals.addConfChange(change, idSuffix);
     this.wake();
   }
 
   /** Forgets what waits to be proposed and is not `isAwaited`: whoever was told that it timed out would not expect it later. */
   forget(isAwaited: (idSuffix: number) => boolean): void {
-    const keep = this.#queueIds.map(isAwaited);
-    this.#queue = this.#queue.filter((_, i) => keep[i]);
-    this.#queueIds = this.#queueIds.filter((_, i) => keep[i]);
-    this.#queuedBytes = this.#queue.reduce((sum, data) => sum + data.length, 0);
-    this.#confChanges = this.#confChanges.filter(({ idSuffix }) => isAwaited(idSuffix));
+    this.#proposals.forget(isAwaited);
   }
 
   /** Takes a message from another member. */
   step(message: Message): void {
     if (this.#isStopped) return;
-    if (this.#node.step(message) === StepError.ProposalDropped) this.#heldProposals.add(message);
+    if (this.#node.step(message) === StepError.ProposalDropped) this.#proposals.hold(message);
     this.wake();
   }
 
@@ -258,7 +238,7 @@ export class RaftLoop {
     while (this.#mayWork()) {
       if (!this.#runTask()) {
         this.#host.onTurnStart();
-        this.#submit();
+        if (this.#proposals.submit()) this.wake();
         if (!this.#node.hasReady()) break;
         this.#handle(this.#node.ready());
       }
@@ -288,65 +268,6 @@ export class RaftLoop {
       this.#maybeIdle();
     });
     return true;
-  }
-
-  /**
-   * Gives raft what was proposed, as long as there is a leader who can take it. A leader that hands over takes nothing until its successor
-   * leads, or has not come to: that is waited for.
-   */
-  #submit(): void {
-    if (this.#node.transferee !== 0n) return;
-    this.#submitOwn();
-    if (this.#node.lead === 0n) return;
-    this.#heldProposals.submit(this.#takesProposal);
-    if (this.#confChanges.length > 0) this.#submitConfChanges();
-    if (this.#queue.length === 0) return;
-    const [batch, ids] = this.#takeBatch();
-    if (this.#node.propose(batch) === null) return;
-    for (const id of ids) this.#host.onProposalDropped(id);
-  }
-
-  #submitConfChanges(): void {
-    const changes = this.#confChanges;
-    this.#confChanges = [];
-    for (const { change, idSuffix } of changes) {
-      const error = this.#node.proposeConfChange(change);
-      if (error === null) continue;
-      this.#logger.warn('a configuration change was not taken by raft', { error });
-      this.#host.onProposalDropped(idSuffix);
-    }
-  }
-
-  readonly #takesProposal = (message: Message): boolean =>
-    this.#node.step(message) !== StepError.ProposalDropped;
-
-  #submitOwn(): void {
-    if (this.#ownQueue.length === 0) return;
-    const batch = this.#ownQueue;
-    const ids = this.#ownQueueIds;
-    this.#ownQueue = [];
-    this.#ownQueueIds = [];
-    if (this.#node.lead === this.#node.id && this.#node.propose(batch) === null) return;
-    for (const id of ids) this.#host.onProposalDropped(id);
-  }
-
-  #takeBatch(): [Uint8Array[], number[]] {
-    const queue = this.#queue;
-    const ids = this.#queueIds;
-    assert(queue.length === ids.length, 'raft loop: a proposal without the id of its request');
-    let count = 0;
-    let bytes = 0;
-    while (count < queue.length && count < MAX_BATCH_COUNT && bytes < MAX_BATCH_BYTES) {
-      bytes += queue[count++]!.length;
-    }
-    this.#queue = queue.slice(count);
-    this.#queueIds = ids.slice(count);
-    this.#queuedBytes -= bytes;
-    assert(this.#queuedBytes >= 0, 'raft loop: more was proposed than was queued');
-    if (this.#queue.length > 0) this.wake();
-    queue.length = count;
-    ids.length = count;
-    return [queue, ids];
   }
 
   #handle(ready: Ready): void {

@@ -35,9 +35,8 @@ import { RemoteMembers } from '../boot/index.ts';
 import {
   ClusterAttributes,
   LeaderRequests,
-  LeaseRequests,
-  LeaseRevoker,
-  leaseCheckpointer,
+  type LeaseRequests,
+  memberLeases,
   Proposals,
   Reconfiguration,
   Releases,
@@ -195,7 +194,14 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       wake: () => this.#loop.wake(),
       fastForward: (ticks) => this.#loop.fastForward(ticks),
     });
-    this.leases = this.#newLeases(environment);
+    this.leases = memberLeases({
+      ...environment,
+      lessor: this.lessor,
+      proposals: this.proposals,
+      leader: this.#leaderRequests,
+      confirmLeadership: (then) => this.confirmLeadership(then),
+      whenCaughtUp: (then) => this.whenApplied(this.committedIndex, APPLY_TIMEOUT_MS, then),
+    });
     this.reconfiguration = new Reconfiguration({
       ...environment,
       link: this.#link,
@@ -274,30 +280,6 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       snapshotter,
       requestTimeoutMs: this.requestTimeoutMs,
     };
-  }
-
-  /** Leases as clients ask for them; those that expire are revoked through the log, while this member leads. */
-  #newLeases(environment: MemberEnvironment): LeaseRequests {
-    const { config, metrics } = this.#options;
-    const { lessor, proposals } = this;
-    const confirmLeadership = (then: (leads: boolean) => void): void => this.confirmLeadership(then);
-    const revoker = new LeaseRevoker({
-      ...environment,
-      propose: proposals.proposeAsLeader,
-      confirmLeadership,
-      isExpired: (id) => (lessor.lookup(id)?.remainingMs ?? 1) <= 0,
-      onExpired: () => metrics.handles.leaseExpiredTotal.inc(),
-    });
-    lessor.setExpiredHandler((leaseIds) => revoker.revoke(leaseIds));
-    lessor.setCheckpointer(leaseCheckpointer(proposals.proposeAsLeader), config.featureGates.LeaseCheckpoint);
-    return new LeaseRequests({
-      ...environment,
-      lessor,
-      leader: this.#leaderRequests,
-      confirmLeadership,
-      whenCaughtUp: (then) => this.whenApplied(this.committedIndex, APPLY_TIMEOUT_MS, then),
-      onRenewed: () => metrics.handles.leaseRenewedTotal.inc(),
-    });
   }
 
   // --- life
