@@ -136,6 +136,14 @@ test('a socket that would serve nobody ends the start', needs('systemd-socket-ac
   assert.match(stderr, /socket 5 has the name \\"etcd\\": FileDescriptorName= has to be one of/);
 });
 
+test('what is handed over and is no socket ends the start in one line', async () => {
+  const script = 'export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=client; exec "$0" "$@" 3</dev/null';
+  const server = await EtcdServer.launch({ launcher: ['sh', '-c', script], flags: FAST_ELECTION });
+  const { code, stderr } = await server.ended;
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /"level":"fatal".*listen socket 3 \(client\): bind: /);
+});
+
 test('the limit on descriptors is adopted to its hard bound', async () => {
   const server = await EtcdServer.start({
     launcher: ['prlimit', '--nofile=1024:5000'],

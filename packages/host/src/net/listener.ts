@@ -106,7 +106,7 @@ export class Listener {
     const { url, reusePort, handed } = this.#options;
     return new Promise((resolve, reject) => {
       const onError = (error: NodeJS.ErrnoException): void => {
-        const place = isUnixUrl(url) ? `unix ${unixSocketPath(url)}` : `tcp ${url.host}`;
+        const place = handed === undefined ? placeOf(url) : `socket ${handed.descriptor} (${handed.name})`;
         const text = `listen ${place}: bind: ${systemErrorText(error)}`;
         reject(new ListenError(text, { cause: error }));
       };
@@ -119,7 +119,7 @@ export class Listener {
         resolve();
       };
       if (handed !== undefined) {
-        this.#server.listen({ fd: handed.descriptor }, onListening);
+        this.#listenOn(handed, onListening, onError);
       } else if (isUnixUrl(url)) {
         const path = unixSocketPath(url);
         removeStaleSocket(path);
@@ -133,6 +133,19 @@ export class Listener {
         );
       }
     });
+  }
+
+  /** What is no socket is refused at once, what is no listening one when it is used. */
+  #listenOn(
+    { descriptor }: HandedSocket,
+    onListening: () => void,
+    onError: (error: NodeJS.ErrnoException) => void,
+  ): void {
+    try {
+      this.#server.listen({ fd: descriptor }, onListening);
+    } catch (error) {
+      onError(error as NodeJS.ErrnoException);
+    }
   }
 
   /** Serves: until now connections were accepted but not listened to. */
@@ -211,6 +224,10 @@ export class Listener {
       onSecure: (socket) => this.#serveClear(socket),
     });
   }
+}
+
+function placeOf(url: EtcdUrl): string {
+  return isUnixUrl(url) ? `unix ${unixSocketPath(url)}` : `tcp ${url.host}`;
 }
 
 /** What does not begin as HTTP/1 is nobody's: it may be a broken HTTP/2 client, and is hung up on as etcd does. */

@@ -90,4 +90,6 @@ test('a variable that only etcd up to 3.6 reads gives way to what is there', asy
   const listed = await config(['--initial-cluster=default=http://localhost:2380'], { environment });
   assert.equal(listed.discovery, null);
   assert.equal((await config(ETCD, { environment })).discovery?.kind, 'etcd');
+  const both = { ...environment, ETCD_DISCOVERY_SRV: 'example.test' };
+  assert.equal((await config([], { environment: both })).discovery?.kind, 'srv');
 });

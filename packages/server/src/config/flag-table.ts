@@ -272,7 +272,7 @@ const CLUSTERING: readonly Row[] = [
     'string',
     '',
     'HTTP proxy on the way to it. A flag of etcd up to 3.6.',
-    { lastRelease: '3.6' },
+    { lastRelease: '3.6', secret: true },
   ],
   ['discovery-srv', 'string', '', 'DNS domain whose SRV records name the members.'],
   ['discovery-srv-name', 'string', '', 'Suffix of the SRV service name.'],

@@ -206,7 +206,7 @@ function readEnvironment(
       fields: { key: VERSION_ENVIRONMENT_NAME, value: environment[VERSION_ENVIRONMENT_NAME] },
     });
   }
-  for (const name of FLAG_TABLE.keys()) {
+  for (const name of FLAGS_IN_ORDER) {
     const variable = environmentName(name);
     if (variable === VERSION_ENVIRONMENT_NAME) continue;
     known.add(variable);
@@ -247,6 +247,11 @@ function readEnvironment(
     });
   }
 }
+
+/** Those of older releases come last: whether they count depends on the others. */
+const FLAGS_IN_ORDER: readonly string[] = [...FLAG_TABLE.values()]
+  .sort((a, b) => Number(a.lastRelease !== null) - Number(b.lastRelease !== null))
+  .map(({ name }) => name);
 
 /** Etcd 3.7 does not know the variable: it does not get in the way of what 3.7 would do. */
 function isRelic(flags: FlagSet, name: string): boolean {
@@ -400,7 +405,7 @@ function discoveryLogFields(discovery: DiscoveryConfig | null): Readonly<Record<
     case 'srv':
       return { 'discovery-srv': discovery.domain, 'discovery-srv-name': discovery.serviceName };
     case 'url':
-      return { 'discovery-url': discovery.url, 'discovery-proxy': discovery.proxy };
+      return { 'discovery-url': discovery.url };
     case 'etcd':
       return {
         'discovery-token': discovery.token,

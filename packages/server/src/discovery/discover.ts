@@ -42,8 +42,8 @@ async function discoverByEtcd(options: DiscoverOptions, config: EtcdConfig): Pro
   const client = connect({
     endpoints: config.endpoints,
     tls: tlsOptions(config),
-    timeoutMs: config.requestTimeoutMs,
-    dialTimeoutMs: config.dialTimeoutMs,
+    timeoutMs: config.requestTimeoutMs || undefined,
+    dialTimeoutMs: config.dialTimeoutMs || undefined,
     keepaliveIntervalMs: Math.max(config.keepaliveTimeMs, MIN_KEEPALIVE_MS),
     keepaliveTimeoutMs: config.keepaliveTimeoutMs,
     maxSendMessageBytes: config.maxSendBytes || undefined,

@@ -144,7 +144,7 @@ export class KeysApi {
       const agent = isSecure === this.#agent instanceof SecureAgent ? this.#agent : undefined;
       const request = (isSecure ? secureRequest : plainRequest)(url, { method, headers, agent });
       const timer = setTimeout(() => request.destroy(new TimeoutError(timeoutMs)), timeoutMs);
-      request.once('error', reject);
+      request.on('error', reject);
       request.once('close', () => clearTimeout(timer));
       request.once('response', (response) => {
         const { statusCode: status = 0, headers: answered } = response;
@@ -152,10 +152,10 @@ export class KeysApi {
         let byteCount = 0;
         response.on('data', (chunk: Buffer) => {
           byteCount += chunk.length;
-          if (byteCount > MAX_ANSWER_BYTES) request.destroy(new Error('the answer is too long'));
-          chunks.push(chunk);
+          if (byteCount <= MAX_ANSWER_BYTES) chunks.push(chunk);
+          else request.destroy(new Error('the answer is too long'));
         });
-        response.once('error', reject);
+        response.on('error', reject);
         response.once('end', () => {
           const { location } = answered;
           const isRedirect = status >= 300 && status < 400 && location !== undefined;

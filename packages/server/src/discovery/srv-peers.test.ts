@@ -7,6 +7,7 @@ import { peersFromSrv } from './srv-peers.ts';
 
 const HOSTS: Readonly<Record<string, string>> = {
   'a.test': '10.0.0.1',
+  'b.test:1,evil=http://c.test': '10.0.0.2',
   'b.test': '10.0.0.2',
   'c.test': '10.0.0.3',
   '10.0.0.1': '10.0.0.1',
@@ -16,13 +17,19 @@ interface Asked {
   readonly records?: Readonly<Record<string, readonly SrvTarget[]>>;
   readonly urls?: string;
   readonly serviceName?: string;
+  readonly name?: string;
 }
 
-function peers({ records = {}, urls = 'http://a.test:2380', serviceName = '' }: Asked): Promise<string> {
+function peers({
+  records = {},
+  urls = 'http://a.test:2380',
+  serviceName = '',
+  name = 'm1',
+}: Asked): Promise<string> {
   return peersFromSrv({
     domain: 'example.test',
     serviceName,
-    name: 'm1',
+    name,
     advertisePeerUrls: parseUrlList(urls).urls!,
     lookUp: (name) => {
       const found = records[name];
@@ -79,6 +86,15 @@ test('members with and without TLS are different members', async () => {
 test('a record whose host has no address names nobody, as in etcd', async () => {
   const records = { [PLAIN]: [...THREE.slice(0, 2), { host: 'gone.test', port: 2380 }] };
   assert.equal(await peers({ records }), 'm1=http://a.test:2380,0=http://b.test:2380');
+});
+
+test('S17 a record is one member, whatever its host is called; and a member may be called as a number', async () => {
+  const records = { [PLAIN]: [THREE[0]!, { host: 'b.test:1,evil=http://c.test', port: 2380 }] };
+  assert.equal(await peers({ records }), 'm1=http://a.test:2380');
+  assert.equal(
+    await peers({ records: { [PLAIN]: THREE }, name: '0' }),
+    '0=http://a.test:2380,1=http://b.test:2380,2=http://c.test:2380',
+  );
 });
 
 test('what is not found is refused, and says what was asked', async () => {

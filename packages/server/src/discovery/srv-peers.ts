@@ -17,6 +17,7 @@ export interface SrvPeersOptions {
 }
 
 const SERVICE = 'etcd-server';
+const HOST_NAME = /^[\w.:-]+$/;
 
 interface Found {
   readonly members: readonly string[];
@@ -103,10 +104,15 @@ async function memberAt(
   { name, resolveHost }: SrvPeersOptions,
   numbers: { next: number },
 ): Promise<string> {
+  // It becomes part of a list: a name server does not put in more members than it has records.
+  if (!HOST_NAME.test(host)) throw new Error(`${JSON.stringify(host)} is no host name`);
   const address = await resolveHost(host);
   const self = own.get(`${address} ${port}`);
   const url = `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  if (self === undefined) return `${numbers.next++}=${url}`;
+  if (self === undefined) {
+    if (String(numbers.next) === name) numbers.next++;
+    return `${numbers.next++}=${url}`;
+  }
   if (self.scheme === scheme) return `${name}=${url}`;
   throw new Error(`bootstrap at ${url} from DNS has scheme mismatch with expected peer ${self.text}`);
 }
