@@ -6,6 +6,7 @@ import { tlsHandshakes } from './handshakes.ts';
 import { killStorm } from './kill-storm.ts';
 import { range10k, rangeStream10k } from './large-range.ts';
 import { memory1m } from './memory.ts';
+import { proxyWatch1000 } from './proxy.ts';
 import { requestCases, secureRequestCases } from './requests.ts';
 import { scrape100k } from './scrape.ts';
 import { stall5m } from './stall.ts';
@@ -21,6 +22,7 @@ export const CASES: readonly BenchCase[] = [
   tlsHandshakes,
   watch200,
   kubernetesDay,
+  proxyWatch1000,
   range10k,
   rangeStream10k,
   start,

@@ -10,11 +10,20 @@ export interface ProxyOptions {
   readonly endpoints: readonly string[];
   readonly flags?: readonly string[] | undefined;
   readonly port?: number | undefined;
+  /** What the program is started with, which becomes the program. */
+  readonly launcher?: readonly string[] | undefined;
 }
 
 /** A test may use its proxy for as long as a test may take. */
 const LIFETIME_MS = 10 * PATIENCE_MS;
 const READY = { gateway: 'ready to proxy client requests', 'grpc-proxy': 'started gRPC proxy' } as const;
+
+const living = new Set<Running>();
+
+/** For a hook after a test: what a failed test has left running keeps its process from ending. */
+export function endProxies(): void {
+  for (const one of living) one.kill('SIGKILL');
+}
 
 export class ProxyProcess {
   readonly port: number;
@@ -34,11 +43,18 @@ export class ProxyProcess {
       `--endpoints=${options.endpoints.join(',')}`,
     ];
     if (kind === 'grpc-proxy') args.push(`--advertise-client-url=127.0.0.1:${port}`);
-    const cwd = temporaryDirectory();
-    const running = new Running(options.program ?? SUBJECT, [...args, ...(options.flags ?? [])], {
-      cwd,
+    const command = [
+      ...(options.launcher ?? []),
+      options.program ?? SUBJECT,
+      ...args,
+      ...(options.flags ?? []),
+    ];
+    const running = new Running(command[0]!, command.slice(1), {
+      cwd: temporaryDirectory(),
       timeoutMs: LIFETIME_MS,
     });
+    living.add(running);
+    void running.ended.finally(() => living.delete(running));
     const proxy = new ProxyProcess(running, port);
     await proxy.waitForLog(READY[kind]);
     return proxy;

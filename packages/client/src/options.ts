@@ -35,6 +35,8 @@ export interface ClientOptions {
   /** Idle time after which the server is asked for a sign of life, while calls are open; 0 for never. */
   readonly keepaliveIntervalMs?: number | undefined;
   readonly keepaliveTimeoutMs?: number | undefined;
+  /** Ask for signs of life also while no call is open; servers may take that for a flood. */
+  readonly keepaliveWithoutStream?: boolean | undefined;
   readonly maxSendMessageBytes?: number | undefined;
   readonly maxReceiveMessageBytes?: number | undefined;
   /** Whether members that call themselves not serving (`grpc.health.v1`) are passed over. */

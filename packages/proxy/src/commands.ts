@@ -4,6 +4,7 @@
  */
 import type { Command } from '@etcd/host/cli';
 import { GATEWAY_FLAGS } from './gateway/gateway-flags.ts';
+import { GRPC_PROXY_FLAGS } from './server/grpc-proxy-flags.ts';
 
 const GATEWAY: Command = {
   name: 'gateway',
@@ -20,9 +21,24 @@ const GATEWAY: Command = {
   ],
 };
 
+const GRPC_PROXY: Command = {
+  name: 'grpc-proxy',
+  usage: '<subcommand>',
+  summary: 'grpc-proxy related command',
+  commands: [
+    {
+      name: 'start',
+      usage: '[flags]',
+      summary: 'start the grpc proxy',
+      flags: GRPC_PROXY_FLAGS,
+      run: async (invocation) => (await import('./server/start-grpc-proxy.ts')).startGrpcProxy(invocation),
+    },
+  ],
+};
+
 export const PROXY_COMMANDS: Command = {
   name: 'etcd',
   usage: '',
   summary: 'etcd server',
-  commands: [GATEWAY],
+  commands: [GATEWAY, GRPC_PROXY],
 };

@@ -4,121 +4,13 @@
  *   ETCD_TEST_SEED=n         replays a run (the seed is printed)
  *   ETCD_TEST_OPERATIONS=n   how many operations, by default 2000
  */
-import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { type TestContext, test } from 'node:test';
-import { inspect, isDeepStrictEqual } from 'node:util';
-import { SeededRandom } from '@etcd/base';
-import { atLeast, PEERS_DIR, REFERENCE, SUBJECT } from '../../support/programs.ts';
-import { sleep } from '../../support/run.ts';
-import { type Difference, legitimateDifferences } from './differences.ts';
-import { type Operation, OperationSource } from './operations.ts';
+import { test } from 'node:test';
+import { PEERS_DIR, REFERENCE, SUBJECT } from '../../support/programs.ts';
+import { compare, startBoth } from './comparison.ts';
 import { Replica } from './replica.ts';
 
 const NEWEST = `${PEERS_DIR}/3.7/etcd`;
-const DEFAULT_OPERATIONS = 2000;
-const CRASHES = 2;
-/** Past events are sent by a background pass every 100 ms; after this long, watches are where they will be. */
-const SETTLED_MS = 300;
-const SETTLE_TIMEOUT_MS = 10_000;
-
-class Comparison {
-  readonly #ours: Replica;
-  readonly #theirs: Replica;
-  readonly #source: OperationSource;
-  readonly #differences: readonly Difference[];
-  readonly #recent: object[] = [];
-  readonly used = new Map<string, number>();
-
-  constructor(ours: Replica, theirs: Replica, source: OperationSource) {
-    this.#ours = ours;
-    this.#theirs = theirs;
-    this.#source = source;
-    this.#differences = legitimateDifferences(ours.program, theirs.program);
-  }
-
-  async step(): Promise<void> {
-    const operation = this.#source.next();
-    // Whether a watch from the past gets its events or is cancelled must not depend on who is faster.
-    if (operation.kind === 'compact') await this.settle();
-    const [ours, theirs] = await Promise.all([
-      this.#ours.carryOut(operation),
-      this.#theirs.carryOut(operation),
-    ]);
-    this.#recent.push({ operation, answer: theirs });
-    if (this.#recent.length > 8) this.#recent.splice(0, 1);
-    this.#compare(operation, ours, theirs);
-    const { header } = theirs as { header?: { revision: bigint } | null };
-    if (header != null && header.revision > this.#source.revision) this.#source.revision = header.revision;
-    // One that begins before the compaction is cancelled by the next background pass.
-    if (operation.kind === 'watch' && this.#isCompacted(operation.request['start_revision']))
-      await this.settle();
-    if (operation.kind === 'compact' && !('code' in theirs)) {
-      this.#source.compactRevision = BigInt(operation.request['revision'] as bigint);
-    }
-  }
-
-  #isCompacted(revision: unknown): boolean {
-    return typeof revision === 'bigint' && revision !== 0n && revision <= this.#source.compactRevision;
-  }
-
-  #compare(operation: Operation, ours: object, theirs: object): void {
-    if (isDeepStrictEqual(ours, theirs)) return;
-    let answers = { ours, theirs };
-    for (const difference of this.#differences) {
-      const reconciled = difference.reconcile(operation, answers);
-      if (reconciled === null) continue;
-      answers = reconciled;
-      this.used.set(difference.reason, (this.used.get(difference.reason) ?? 0) + 1);
-      if (isDeepStrictEqual(answers.ours, answers.theirs)) return;
-    }
-    const show = (value: unknown): string =>
-      inspect(value, { depth: 12, maxStringLength: 100, maxArrayLength: 12 });
-    assert.deepEqual(
-      answers.ours,
-      answers.theirs,
-      `${show(this.#recent)}\nours: ${show(ours)}\ntheirs: ${show(theirs)}`,
-    );
-  }
-
-  /** Waits until the watches of both have received the same, and then some. */
-  async settle(): Promise<void> {
-    const deadline = Date.now() + SETTLE_TIMEOUT_MS;
-    await sleep(SETTLED_MS);
-    for (;;) {
-      await Promise.all([this.#ours.gather(), this.#theirs.gather()]);
-      if (isDeepStrictEqual(this.#ours.watches, this.#theirs.watches)) return;
-      if (Date.now() > deadline) break;
-      await sleep(50);
-    }
-    for (const [key, theirs] of this.#theirs.watches) {
-      assert.deepEqual(this.#ours.watches.get(key), theirs, `watch ${key}`);
-    }
-    assert.deepEqual([...this.#ours.watches.keys()], [...this.#theirs.watches.keys()]);
-  }
-
-  async crash(): Promise<void> {
-    await this.settle();
-    await Promise.all([this.#ours.crash(), this.#theirs.crash()]);
-  }
-
-  /** The whole store, and its hash, at the end. */
-  async compareStores(): Promise<void> {
-    const whole = { key: '\0', range_end: '\0' };
-    const operations: Operation[] = [
-      { kind: 'call', method: 'KV.Range', request: whole },
-      { kind: 'call', method: 'Maintenance.HashKV', request: {} },
-      { kind: 'call', method: 'Lease.LeaseLeases', request: {} },
-    ];
-    for (const operation of operations) {
-      const [ours, theirs] = await Promise.all([
-        this.#ours.carryOut(operation),
-        this.#theirs.carryOut(operation),
-      ]);
-      this.#compare(operation, ours, theirs);
-    }
-  }
-}
 
 /** Both releases that are in use, unless one is named. */
 const REFERENCES = process.env['ETCD_REFERENCE'] === undefined ? [REFERENCE, NEWEST] : [REFERENCE];
@@ -126,47 +18,16 @@ const REFERENCES = process.env['ETCD_REFERENCE'] === undefined ? [REFERENCE, NEW
 for (const reference of REFERENCES) {
   const isMissing = !existsSync(reference) && process.env['CI'] === undefined;
   const options = isMissing ? { skip: `missing: ${reference}` } : {};
-  test(`random operations get the answers of ${reference.split('/').slice(-2).join(' ')}`, options, (t) =>
-    compare(reference, t),
+  test(
+    `random operations get the answers of ${reference.split('/').slice(-2).join(' ')}`,
+    options,
+    async (t) =>
+      compare(
+        await startBoth(
+          () => Replica.start(SUBJECT),
+          () => Replica.start(reference),
+        ),
+        t,
+      ),
   );
-}
-
-/** If one of them does not start, the other is not left running. */
-async function startBoth(reference: string): Promise<[Replica, Replica]> {
-  const ours = await Replica.start(SUBJECT);
-  try {
-    return [ours, await Replica.start(reference)];
-  } catch (error) {
-    await ours.stop();
-    throw error;
-  }
-}
-
-async function compare(reference: string, t: TestContext): Promise<void> {
-  const seed = Number(process.env['ETCD_TEST_SEED'] ?? Date.now() % 1_000_000_000);
-  const count = Number(process.env['ETCD_TEST_OPERATIONS'] ?? DEFAULT_OPERATIONS);
-  t.diagnostic(`ETCD_TEST_SEED=${seed}`);
-  const [ours, theirs] = await startBoth(reference);
-  const source = new OperationSource(new SeededRandom(seed), {
-    unknownSorts: [SUBJECT, reference].every((program) => atLeast(program, 3, 6)),
-    rangeStreams: [SUBJECT, reference].every((program) => atLeast(program, 3, 7)),
-  });
-  const comparison = new Comparison(ours, theirs, source);
-  let done = 0;
-  try {
-    const crashEvery = Math.ceil(count / (CRASHES + 1));
-    for (; done < count; done++) {
-      if (done > 0 && done % crashEvery === 0) await comparison.crash();
-      await comparison.step();
-    }
-    await comparison.settle();
-    await comparison.compareStores();
-    for (const [reason, times] of comparison.used) t.diagnostic(`${times} × ${reason}`);
-    assert(source.revision > count / 10, 'too few writes to say anything');
-  } catch (error) {
-    process.stdout.write(`ETCD_TEST_SEED=${seed}: difference after ${done} operations\n`);
-    throw error;
-  } finally {
-    await Promise.all([ours.stop(), theirs.stop()]);
-  }
 }

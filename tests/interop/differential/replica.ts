@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { EtcdRpc, RpcError, type RpcStream } from '../../support/etcd-rpc.ts';
 import { EtcdServer } from '../../support/etcd-server.ts';
 import type { LeaseKeepAliveResponse, Responses, WatchResponse } from '../../support/messages.ts';
+import { ProxyProcess } from '../../support/proxy.ts';
 import { canonical, canonicalHeader } from './canonical.ts';
 import type { Operation, Request } from './operations.ts';
 
@@ -21,18 +22,35 @@ export class Replica {
   readonly #actual = new Map<bigint, bigint>();
   readonly #placeholder = new Map<bigint, bigint>();
 
-  private constructor(server: EtcdServer) {
+  /** What clients talk to instead of the server; null: the server. */
+  readonly #proxy: ProxyProcess | null;
+
+  private constructor(server: EtcdServer, proxy: ProxyProcess | null) {
     this.#server = server;
+    this.#proxy = proxy;
     this.program = server.program;
-    this.#rpc = new EtcdRpc(server.address);
+    this.#rpc = this.#connect();
   }
 
   static async start(program: string): Promise<Replica> {
-    return new Replica(await EtcdServer.start({ program, keepLog: false }));
+    return new Replica(await EtcdServer.start({ program, keepLog: false }), null);
+  }
+
+  /** With a proxy of the program under test before it. */
+  static async startProxied(program: string, flags: readonly string[] = []): Promise<Replica> {
+    const server = await EtcdServer.start({ program, keepLog: false });
+    try {
+      const endpoints = [server.address];
+      return new Replica(server, await ProxyProcess.start('grpc-proxy', { endpoints, flags }));
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
     this.#hangUp();
+    await this.#proxy?.stop();
     await this.#server.stop();
   }
 
@@ -41,7 +59,7 @@ export class Replica {
     this.#hangUp();
     await this.#server.kill();
     this.#server = await this.#server.restart();
-    this.#rpc = new EtcdRpc(this.#server.address);
+    this.#rpc = this.#connect();
   }
 
   async carryOut(operation: Operation): Promise<object> {
@@ -61,6 +79,10 @@ export class Replica {
       case 'unwatch':
         return this.#unwatch(operation.stream, operation.watchId);
     }
+  }
+
+  #connect(): EtcdRpc {
+    return new EtcdRpc(this.#proxy?.address ?? this.#server.address);
   }
 
   #hangUp(): void {

@@ -1,14 +1,16 @@
 /** `etcd gateway`: clients of real etcd through it to members of either program, and through that of real etcd to ours. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { TestAuthority } from '@etcd/host/testing';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
 import { needs, peer, SUBJECT } from '../../support/programs.ts';
-import { ProxyProcess } from '../../support/proxy.ts';
+import { endProxies, ProxyProcess } from '../../support/proxy.ts';
 import { run } from '../../support/run.ts';
 import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 
 const GO = peer('3.7', 'etcd');
+
+afterEach(endProxies);
 
 async function etcdctl(version: '3.5' | '3.7', endpoint: string, ...args: string[]): Promise<string> {
   const ended = await run(peer(version, 'etcdctl'), [`--endpoints=${endpoint}`, ...args]);

@@ -108,6 +108,7 @@ export class Connection {
       limits: {
         keepaliveIntervalMs: keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_INTERVAL_MS,
         keepaliveTimeoutMs: keepaliveTimeoutMs ?? DEFAULT_KEEPALIVE_TIMEOUT_MS,
+        keepaliveWithoutStream: this.#options.keepaliveWithoutStream ?? false,
       },
       maxSendMessageBytes: this.#options.maxSendMessageBytes ?? DEFAULT_MAX_SEND_BYTES,
       maxReceiveMessageBytes: this.#options.maxReceiveMessageBytes ?? DEFAULT_MAX_RECEIVE_BYTES,

@@ -209,7 +209,12 @@ export class FakeCluster {
   }
 
   client(options: Partial<ClientOptions> = {}): EtcdClient {
-    return new EtcdClient({
+    return new EtcdClient({ ...this.options, ...options });
+  }
+
+  /** How to reach it. */
+  get options(): ClientOptions {
+    return {
       endpoints: this.servers.map(({ name }) => name),
       connector: {
         isSecure: false,
@@ -218,8 +223,7 @@ export class FakeCluster {
       clock: this.clock,
       random: this.#random,
       onEvent: (event) => this.events.push(event),
-      ...options,
-    });
+    };
   }
 
   /** Lets time pass, and promises settle on the way. */

@@ -1,4 +1,5 @@
 /** For tests: what happened to a store, and servers that let it be watched as etcd's do, in batches and fragments of any size. */
+import { RPC_ERRORS } from '@etcd/api';
 import { ResponseHeader, type WatchCreateRequest, WatchResponse } from '@etcd/api/etcdserverpb';
 import { Event, EventType, KeyValue } from '@etcd/api/mvccpb';
 import { WatchService } from '@etcd/api/services';
@@ -38,6 +39,11 @@ export class FakeHistory {
 
   constructor(random: SeededRandom) {
     this.#random = random;
+  }
+
+  /** Watches that there are now, on all streams. */
+  get watchCount(): number {
+    return [...this.#sessions].reduce((sum, { watches }) => sum + watches.length, 0);
   }
 
   /** One revision, with an event for each key. */
@@ -94,8 +100,9 @@ export class FakeHistory {
   #create(session: Session, request: WatchCreateRequest): void {
     this.createCount++;
     const header = this.#header();
-    if (this.refusal !== '') {
-      const cancelReason = this.refusal;
+    const isNegative = request.startRevision < 0;
+    if (this.refusal !== '' || isNegative) {
+      const cancelReason = isNegative ? RPC_ERRORS.ErrGRPCCompacted.message : this.refusal;
       this.refusal = '';
       session.send(new WatchResponse({ header, watchId: -1n, created: true, canceled: true, cancelReason }));
       return;

@@ -26,4 +26,11 @@ export {
   type ListenerSecurity,
   type ListenerServices,
 } from './listener.ts';
-export { type LookUpSrv, lookUpAddress, lookUpSrv, type SrvTarget, srvName } from './srv-records.ts';
+export {
+  type LookUpSrv,
+  lookUpAddress,
+  lookUpSrv,
+  type SrvRecord,
+  type SrvTarget,
+  srvName,
+} from './srv-records.ts';

@@ -10,6 +10,12 @@ export interface SrvTarget {
   readonly port: number;
 }
 
+/** What is chosen by: the least priority first, then by weight. Both are 0 to 65,535. */
+export interface SrvRecord extends SrvTarget {
+  readonly priority: number;
+  readonly weight: number;
+}
+
 /** Rejects with an {@link Error} that names what was asked. */
 export type LookUpSrv = (name: string) => Promise<readonly SrvTarget[]>;
 
@@ -37,7 +43,7 @@ export function srvName(service: string, scheme: 'http' | 'https', suffix: strin
 }
 
 /** Asks the name servers of this machine. Targets come in the order of their priority. */
-export const lookUpSrv: LookUpSrv = (name) =>
+export const lookUpSrv = (name: string): Promise<readonly SrvRecord[]> =>
   new Promise((resolve, reject) => {
     resolveSrv(name, (error, records) => {
       if (error !== null) {
@@ -45,7 +51,7 @@ export const lookUpSrv: LookUpSrv = (name) =>
         return;
       }
       const ordered = records.toSorted((a, b) => a.priority - b.priority);
-      resolve(ordered.map(({ name: host, port }) => ({ host: host.replace(/\.$/, ''), port })));
+      resolve(ordered.map(({ name: host, ...record }) => ({ ...record, host: host.replace(/\.$/, '') })));
     });
   });
 

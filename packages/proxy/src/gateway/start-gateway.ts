@@ -115,7 +115,9 @@ async function discoverAddresses(
       const error = `${JSON.stringify(url)} is insecure`;
       logger.warn('failed to validate discovered endpoints', { 'srv-server': domain, error });
     }
-    return usable.map((endpoint) => ({ ...endpoint, isVerified: !isInsecure }));
+    return usable.map(({ host, port, priority, weight }) => {
+      return { host, port, priority, weight, isVerified: !isInsecure };
+    });
   } catch (error) {
     io.error((error as Error).message);
     throw new ExitError(FAILURE, '');
