@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, request as httpRequest } from 'node:http';
 import { afterEach, test } from 'node:test';
 import { SILENT_LOGGER } from '@etcd/base';
+import { DebugPages } from '@etcd/host/debug';
 import { ProxyHttp, type ProxyPages } from './proxy-http.ts';
 
 const ends: (() => void)[] = [];
@@ -20,6 +21,7 @@ async function ask(
     ownMetrics: () => Promise.resolve({ contentType: 'text/plain; version=0.0.4', text: 'own 1\n' }),
     clusterProblem: () => Promise.resolve(''),
     proxyProblem: () => Promise.resolve(''),
+    debug: null,
     logger: SILENT_LOGGER,
     ...pages,
   });
@@ -70,4 +72,12 @@ test('health is told as by a member', async () => {
 test('other paths are not there', async () => {
   const { status, body } = await ask({}, '/v3/kv/range');
   assert.deepEqual([status, body], [404, '404 page not found\n']);
+});
+
+test('profiles of the proxy are served where they are asked for, and nowhere else', async () => {
+  assert.equal((await ask({}, '/debug/pprof/cmdline')).status, 404);
+  const debug = new DebugPages(null, ['etcd', 'grpc-proxy']);
+  const { status, body } = await ask({ debug }, '/debug/pprof/cmdline?x=1');
+  assert.deepEqual([status, body], [200, 'etcd\0grpc-proxy']);
+  assert.equal((await ask({ debug }, '/debug/log-level')).status, 404);
 });

@@ -1,10 +1,11 @@
 /**
  * What a proxy serves over plain HTTP: the metrics of a member, its own under `/proxy/metrics`; whether the cluster answers (`/health`),
- * and whether it does through the proxy (`/proxy/health`).
+ * and whether it does through the proxy (`/proxy/health`); profiles, if they are asked for.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '@etcd/base';
-import { type HttpAnswer, httpError, methodNotAllowed, NOT_FOUND } from '@etcd/host/net';
+import type { DebugAnswer, DebugPages } from '@etcd/host/debug';
+import { httpError, methodNotAllowed, NOT_FOUND } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
 
 export interface ProxyPages {
@@ -15,7 +16,17 @@ export interface ProxyPages {
   readonly clusterProblem: () => Promise<string>;
   /** What is wrong with the way through the proxy; empty for nothing. */
   readonly proxyProblem: () => Promise<string>;
+  /** Null without `--enable-pprof`. */
+  readonly debug: DebugPages | null;
   readonly logger: Logger;
+}
+
+interface Question {
+  readonly method: string;
+  /** Path and query. */
+  readonly target: string;
+  readonly remoteAddress: string;
+  readonly hasOrigin: boolean;
 }
 
 const MEMBER_METRICS_TYPE = 'text/plain; version=0.0.4';
@@ -32,21 +43,33 @@ export class ProxyHttp {
   onHttp1(request: IncomingMessage, response: ServerResponse): void {
     request.resume();
     const { method = 'GET', url: target = '/' } = request;
-    void this.#answer(method, target).then(({ status, headers, body }) => {
+    const question = {
+      method,
+      target,
+      remoteAddress: request.socket.remoteAddress ?? '',
+      hasOrigin: 'origin' in request.headers,
+    };
+    void this.#answer(question).then(({ status, headers, body }) => {
       response.writeHead(status, [...headers.flat(), 'content-length', String(Buffer.byteLength(body))]);
       response.end(body);
     });
   }
 
   onHttp2(exchange: HttpExchange): void {
-    void this.#answer(exchange.method, exchange.path).then(({ status, headers, body }) =>
+    const { method, path: target, info } = exchange;
+    const hasOrigin = exchange.header('origin') !== null;
+    const question = { method, target, remoteAddress: info.remoteAddress, hasOrigin };
+    void this.#answer(question).then(({ status, headers, body }) =>
       exchange.respond(status, headers, Buffer.from(body)),
     );
   }
 
-  async #answer(method: string, target: string): Promise<HttpAnswer> {
-    const { memberMetrics, ownMetrics, clusterProblem, proxyProblem } = this.#pages;
-    const [path] = target.split('?', 1);
+  async #answer({ method, target, remoteAddress, hasOrigin }: Question): Promise<DebugAnswer> {
+    const { memberMetrics, ownMetrics, clusterProblem, proxyProblem, debug } = this.#pages;
+    const [path = '', query] = target.split('?');
+    if (debug?.isFor(path) === true) {
+      return debug.answer({ method, path, query: new URLSearchParams(query), remoteAddress, hasOrigin });
+    }
     switch (path) {
       case '/metrics':
         try {
@@ -75,7 +98,7 @@ export class ProxyHttp {
     }
   }
 
-  async #health(method: string, find: () => Promise<string>): Promise<HttpAnswer> {
+  async #health(method: string, find: () => Promise<string>): Promise<DebugAnswer> {
     if (method !== 'GET') return methodNotAllowed('GET');
     const reason = await find();
     const body = JSON.stringify({ health: String(reason === ''), reason });

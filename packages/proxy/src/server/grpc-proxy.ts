@@ -13,6 +13,7 @@ import { GrpcCode, type Logger, parseUrls, type Timer } from '@etcd/base';
 import { NodeRandom } from '@etcd/base/node';
 import { type ClientOptions, EtcdClient, type Namespace } from '@etcd/client';
 import type { FlagValues } from '@etcd/host/cli';
+import { DebugPages } from '@etcd/host/debug';
 import { type HttpRequestHandler, Listener } from '@etcd/host/net';
 import type { TlsSide } from '@etcd/host/tls';
 import { GrpcServer } from '@etcd/transport';
@@ -68,6 +69,8 @@ export class GrpcProxy {
   readonly #pages: ProxyHttp;
   readonly #listeners: Listener[] = [];
   readonly #rows: ReadonlyMap<string, NamespaceRow>;
+  /** A proxy's command line has no secrets in it. */
+  readonly #debug: DebugPages | null;
   #registration: Registration | null = null;
   #leasing: LeasingSession | null = null;
   #client: EtcdClient | null = null;
@@ -96,6 +99,9 @@ export class GrpcProxy {
       isTapped: flags.bool('experimental-enable-grpc-logging'),
     });
     this.#rows = this.#namespace.length === 0 ? new Map() : namespaceRows(this.#namespace);
+    this.#debug = flags.bool('enable-pprof')
+      ? new DebugPages(null, ['etcd', ...globalThis.process.argv.slice(2)])
+      : null;
     this.#server = this.#newServer();
     this.#pages = this.#newPages();
   }
@@ -104,11 +110,6 @@ export class GrpcProxy {
   static async open(flags: FlagValues, process: ProxyProcess): Promise<GrpcProxy> {
     const { clock } = process;
     const logger = process.logger.child({ caller: 'proxy/grpc-proxy' });
-    if (flags.bool('enable-pprof')) {
-      const reason =
-        'there are no Go profiles to serve; use node --cpu-prof or --inspect by ETCD_NODE_OPTIONS';
-      logger.warn('flag has no effect', { flag: 'enable-pprof', reason });
-    }
     const at = splitHostPort(flags.text('listen-addr'));
     if (at === null)
       throw new StartError(`listen tcp: address ${flags.text('listen-addr')}: missing port in address`);
@@ -133,6 +134,10 @@ export class GrpcProxy {
       : null;
     if (ordering !== null) await this.#recoverOrdering(ordering);
     this.#register(await this.#leased(this.#namespaced(ordering ?? this.#upstream)));
+    if (this.#debug !== null) {
+      this.#debug.start();
+      this.#logger.info('gRPC proxy enabled pprof', { path: '/debug/pprof' });
+    }
     main.open();
     await this.#serveMetrics();
     this.#syncLater();
@@ -147,6 +152,7 @@ export class GrpcProxy {
   async stop(): Promise<void> {
     const { clock } = this.#process;
     this.#syncTimer?.cancel();
+    this.#debug?.stop();
     for (const listener of this.#listeners) listener.stop();
     this.#logger.info('stop listening gRPC proxy client requests', {
       address: this.#flags.text('listen-addr'),
@@ -213,6 +219,7 @@ export class GrpcProxy {
       ownMetrics: () => metrics.render(),
       clusterProblem: () => clusterProblem(this.#upstream, this.#callers),
       proxyProblem: async () => (isAdvertised ? proxyProblem(this.#server, clock) : 'no connection to proxy'),
+      debug: this.#debug,
       logger: this.#logger,
     });
   }

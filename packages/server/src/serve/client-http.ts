@@ -1,6 +1,7 @@
 /** What a member serves to clients over plain HTTP: health, version, metrics. The same over HTTP/1 and HTTP/2. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { gzip } from 'node:zlib';
+import type { DebugPages } from '@etcd/host/debug';
 import {
   type Answering,
   type HttpAnswer,
@@ -12,7 +13,6 @@ import {
 } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
 import { versionJson } from '../member/index.ts';
-import type { DebugPages } from './debug-pages.ts';
 import { debugVars } from './debug-vars.ts';
 import { answerChecks, answerHealth } from './health-checks.ts';
 import type { HealthFacts } from './health-facts.ts';

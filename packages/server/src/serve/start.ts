@@ -5,12 +5,19 @@
 import type { IncomingMessage } from 'node:http';
 import type { Clock, Disk, Logger, Random } from '@etcd/base';
 import { type EtcdUrl, isSecureUrl, isUnixUrl, urlTexts } from '@etcd/base';
+import { DebugPages, type LogLevelControl } from '@etcd/host/debug';
 import { Listener, type ListenerServices } from '@etcd/host/net';
 import type { HandedSocket } from '@etcd/host/process';
 import { GrpcServer } from '@etcd/transport';
 import { Authentication } from '../auth/index.ts';
 import { bootstrap, type MemberParts } from '../boot/index.ts';
-import { type Config, ETCD_VERSION, MemberStartError, nodeResolveHost } from '../config/index.ts';
+import {
+  type Config,
+  ETCD_VERSION,
+  MemberStartError,
+  maskArguments,
+  nodeResolveHost,
+} from '../config/index.ts';
 import { connectMetrics, EtcdServer } from '../member/index.ts';
 import type { Metrics } from '../metrics/index.ts';
 import { HttpPeerNetwork } from '../peer/index.ts';
@@ -21,7 +28,6 @@ import { assignSockets } from './assign-sockets.ts';
 import { ClientFront } from './client-front.ts';
 import { ClientHttp } from './client-http.ts';
 import { ClusterFinding } from './cluster-finding.ts';
-import { DebugPages, type LogLevelControl } from './debug-pages.ts';
 import type { Gateway } from './gateway.ts';
 import { type Endpoint, Security } from './security.ts';
 import { warmUp } from './warm-up.ts';
@@ -135,7 +141,9 @@ class RunningMember {
     this.#security = security;
     this.#logger = options.logger.child({ caller: 'server/start' });
     const { config, clock } = options;
-    this.#debug = config.enablePprof ? new DebugPages(options.logLevel ?? null) : null;
+    this.#debug = config.enablePprof
+      ? new DebugPages(options.logLevel ?? null, ['etcd', ...maskArguments(process.argv.slice(2))])
+      : null;
     this.#grpc = new GrpcServer({
       clock,
       maxReceiveMessageBytes: config.maxRequestBytes + GRPC_OVERHEAD_BYTES,

@@ -4,9 +4,8 @@
  * caller on this machine that is no page of a browser.
  */
 import { isIPv4 } from 'node:net';
-import { httpError, httpJson, httpText, methodNotAllowed, NOT_FOUND } from '@etcd/host/net';
-import type * as Profiling from '@etcd/host/profiling';
-import { maskArguments } from '../config/index.ts';
+import { httpError, httpJson, httpText, methodNotAllowed, NOT_FOUND } from '../net/index.ts';
+import type * as Profiling from '../profiling/index.ts';
 
 export interface DebugQuestion {
   readonly method: string;
@@ -51,11 +50,17 @@ const PROFILES: Readonly<Record<string, string>> = {
 
 export class DebugPages {
   readonly #log: LogLevelControl | null;
+  readonly #commandLine: readonly string[];
   #profiling: Promise<typeof Profiling> | null = null;
   #heap: Promise<Profiling.HeapSampler> | null = null;
 
-  constructor(log: LogLevelControl | null) {
+  /**
+   * @param log null: the level of the log is not shown.
+   * @param commandLine what may be seen of it.
+   */
+  constructor(log: LogLevelControl | null, commandLine: readonly string[]) {
     this.#log = log;
+    this.#commandLine = commandLine;
   }
 
   /** From now on the heap is sampled. */
@@ -87,7 +92,7 @@ export class DebugPages {
   }
 
   #load(): Promise<typeof Profiling> {
-    this.#profiling ??= import('@etcd/host/profiling');
+    this.#profiling ??= import('../profiling/index.ts');
     return this.#profiling;
   }
 
@@ -97,7 +102,7 @@ export class DebugPages {
       case '':
         return { status: 200, headers: [['content-type', 'text/html; charset=utf-8']], body: index() };
       case 'cmdline':
-        return httpText(['etcd', ...maskArguments(process.argv.slice(2))].join('\0'));
+        return httpText(this.#commandLine.join('\0'));
       case 'symbol':
         return httpText('num_symbols: 0\n');
       case 'profile':

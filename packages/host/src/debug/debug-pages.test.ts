@@ -5,14 +5,17 @@ import { Profile } from 'pprof-format';
 import { type DebugAnswer, DebugPages, type DebugQuestion } from './debug-pages.ts';
 
 let level = 'info';
-const pages = new DebugPages({
-  level: () => level,
-  setLevel: (wanted) => {
-    if (wanted !== 'debug') return false;
-    level = wanted;
-    return true;
+const pages = new DebugPages(
+  {
+    level: () => level,
+    setLevel: (wanted) => {
+      if (wanted !== 'debug') return false;
+      level = wanted;
+      return true;
+    },
   },
-});
+  ['etcd', '--name=a'],
+);
 before(() => pages.start());
 after(() => pages.stop());
 
