@@ -7,7 +7,7 @@ import { EtcdProcess } from './subject/etcd-process.ts';
 /** Figures of one round, by the names of the case's rows. */
 export type Sample = Readonly<Record<string, number>>;
 
-export type Unit = 'us' | 'ms' | 'per s' | 'MB' | 'MB/s' | '×';
+export type Unit = 'us' | 'ms' | 'per s' | 'kB' | 'MB' | 'MB/s' | '×';
 
 /** What a figure has to reach. A ratio is ours divided by the other's. */
 export type Goal =

@@ -2,6 +2,7 @@
 import type { BenchCase } from '../case.ts';
 import { authLogin, authPut } from './auth.ts';
 import { clusterCases } from './cluster.ts';
+import { gatewayCases } from './gateway.ts';
 import { tlsHandshakes } from './handshakes.ts';
 import { killStorm } from './kill-storm.ts';
 import { range10k, rangeStream10k } from './large-range.ts';
@@ -13,14 +14,17 @@ import { stall5m } from './stall.ts';
 import { start } from './start.ts';
 import { shortCommands, snapshotTools } from './tools.ts';
 import { kubernetesDay, watch200 } from './watch.ts';
+import { watchIdle } from './watch-idle.ts';
 
 export const CASES: readonly BenchCase[] = [
   ...requestCases,
   ...secureRequestCases,
   authPut,
   authLogin,
+  ...gatewayCases,
   tlsHandshakes,
   watch200,
+  watchIdle,
   kubernetesDay,
   proxyWatch1000,
   range10k,

@@ -66,6 +66,8 @@ export interface Job {
   readonly pace: Pace;
   readonly work: Work;
   readonly watch?: WatchSpec;
+  /** As JSON over HTTP/1.1, one in flight on each connection. */
+  readonly isOverGateway?: boolean;
   /** In whose name, where authentication is on. */
   readonly token?: string;
 }

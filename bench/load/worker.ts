@@ -5,6 +5,7 @@
 import { cpuTimeUs } from '../subject/process-usage.ts';
 import { openChannels } from './connect.ts';
 import { driveClosed, driveOpen, openSlots, Tally } from './drivers.ts';
+import { driveGateway } from './gateway-driver.ts';
 import type { Job, JobResult } from './job.ts';
 import { requestSource } from './request-source.ts';
 import { Watchers } from './watchers.ts';
@@ -15,7 +16,7 @@ function totalCpuUs(pids: readonly number[]): number {
 
 async function perform(job: Job): Promise<JobResult> {
   const { pace, work, serverPids } = job;
-  const channels = await openChannels(job.targets, job.connections);
+  const channels = await openChannels(job.targets, job.isOverGateway === true ? 0 : job.connections);
   const watchers = job.watch === undefined ? null : await Watchers.open(job.watch, job.targets);
   const slots =
     'inFlight' in pace ? job.connections * pace.inFlight : openSlots(job.connections, pace.perSecond);
@@ -25,7 +26,9 @@ async function perform(job: Job): Promise<JobResult> {
   const serverBeforeUs = totalCpuUs(serverPids);
   const ownBefore = process.cpuUsage();
   const startMs = performance.now();
-  if ('inFlight' in pace) await driveClosed(channels, pace.inFlight, pace.requests, source, tally);
+  if (job.isOverGateway === true && 'inFlight' in pace) {
+    await driveGateway(job.targets, job.connections, pace.requests, work, tally);
+  } else if ('inFlight' in pace) await driveClosed(channels, pace.inFlight, pace.requests, source, tally);
   else await driveOpen(channels, pace.perSecond, pace.seconds, source, tally);
   if (watchers !== null) await watchers.finished();
   const elapsedMs = performance.now() - startMs;

@@ -155,7 +155,7 @@ class Reader {
     const kind = KIND_NAMES[field.kind] ?? field.kind;
     const token = this.#token(node);
     return new JsonError(
-      `proto: (${this.#place(node.at)}): invalid value for ${kind} field ${field.name}: ${token}`,
+      `proto: (${this.#place(node.at)}): invalid value for ${kind} field ${field.jsonName}: ${token}`,
     );
   }
 

@@ -17,7 +17,8 @@ function objectJson(descriptor: MessageDescriptor, message: Readonly<Record<stri
   for (const field of descriptor.fields) {
     const value = message[field.property];
     if (!isShown(field, value, message)) continue;
-    text += `${text === '' ? '' : ','}${JSON.stringify(field.name)}:`;
+    // Names of fields need no escapes.
+    text += text === '' ? `"${field.name}":` : `,"${field.name}":`;
     text += field.isRepeated ? listJson(field, value as readonly unknown[]) : valueJson(field, value);
   }
   return `{${text}}`;

@@ -8,7 +8,7 @@ import type { HttpExchange } from '@etcd/transport';
 import type { AccessControl } from './access-control.ts';
 import type { ClientHttp } from './client-http.ts';
 import type { Gateway } from './gateway.ts';
-import { GATEWAY_PREFIX, OPEN_API_PATH } from './gateway-paths.ts';
+import { GATEWAY_PREFIX, GATEWAY_ROOT, OPEN_API_PATH } from './gateway-paths.ts';
 import { type AnswerHeaders, type HttpCall, http1Call, http2Call, upgradeCall } from './http-call.ts';
 
 /** What is asked about the member. */
@@ -74,6 +74,7 @@ export class ClientFront {
     this.#access.admit(call, (headers) => {
       const path = pathOf(call.target);
       const isOfGateway = path.startsWith(GATEWAY_PREFIX) || path === OPEN_API_PATH;
+      if (this.#loadGateway !== null && path === GATEWAY_ROOT) return redirect(call, headers);
       if (this.#loadGateway === null || !isOfGateway) return passOn(headers);
       const answering = withHeaders(call, headers);
       this.#withGateway(answering, (gateway) => gateway.answer(path, answering));
@@ -87,6 +88,23 @@ export class ClientFront {
     this.#gateway ??= this.#loadGateway?.() ?? null;
     void this.#gateway?.then(then);
   }
+}
+
+/** As Go sends whoever leaves out the slash of a folder. */
+function redirect(call: HttpCall, more: AnswerHeaders): void {
+  const isShown = call.method === 'GET' || call.method === 'HEAD';
+  const query = call.target.slice(GATEWAY_ROOT.length);
+  const headers: AnswerHeaders = [
+    ...(isShown ? [['content-type', 'text/html; charset=utf-8'] as const] : []),
+    ['location', `${GATEWAY_PREFIX}${query}`],
+    ...more,
+  ];
+  const text = `<a href="${GATEWAY_PREFIX}${escaped(query)}">Temporary Redirect</a>.\n\n`;
+  call.respond(307, headers, call.method === 'GET' ? text : '');
+}
+
+function escaped(text: string): string {
+  return text.replace(/[<>&"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 /** Without the query; paths of before 3.4 are those of today. */

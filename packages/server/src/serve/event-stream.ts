@@ -7,7 +7,7 @@ import { ENUMS, MESSAGES } from '@etcd/api/descriptors';
 import { WatchRequest, type WatchResponse } from '@etcd/api/etcdserverpb';
 import { JsonError, messageFromJson, messageToJson } from '@etcd/api/json';
 import { WatchService } from '@etcd/api/services';
-import { type Clock, GrpcCode, type Timer, utf8ToBytes } from '@etcd/base';
+import { type Clock, GrpcCode, type Timer } from '@etcd/base';
 import type { ClientCall, ClientReceiver } from '@etcd/transport';
 import { refuse, statusJson } from './gateway-answers.ts';
 import type { AnswerHeaders, HttpCall } from './http-call.ts';
@@ -20,7 +20,7 @@ const HEADERS: AnswerHeaders = [
   ['cache-control', 'no-store'],
 ];
 /** A comment, so that whoever is in between does not take a quiet stream for a dead one. */
-const HEARTBEAT = utf8ToBytes(':\n\n');
+const HEARTBEAT = ':\n\n';
 const HEARTBEAT_MS = 15_000;
 
 export function wantsEventStream(call: HttpCall, methodPath: string): boolean {
@@ -95,7 +95,7 @@ export class EventStream implements ClientReceiver {
     }
     this.stop();
     if (code !== GrpcCode.OK) {
-      this.#call.write(utf8ToBytes(`event: error\ndata: ${statusJson(code, message)}\n\n`));
+      this.#call.write(`event: error\ndata: ${statusJson(code, message)}\n\n`);
     }
     this.#call.end();
   }
@@ -107,7 +107,7 @@ export class EventStream implements ClientReceiver {
   }
 
   #send(upstream: ClientCall, text: string): void {
-    if (this.#call.write(utf8ToBytes(text))) return;
+    if (this.#call.write(text)) return;
     this.#isFull = true;
     upstream.pause();
   }

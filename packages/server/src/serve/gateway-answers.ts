@@ -1,7 +1,7 @@
 /** What the gateway answers: messages as JSON, lines of a stream, errors with their status. */
 import type { Method, MethodKind } from '@etcd/api';
 import { messageToJson } from '@etcd/api/json';
-import { GrpcCode, utf8ToBytes } from '@etcd/base';
+import { GrpcCode } from '@etcd/base';
 import type { ClientCall, ClientReceiver } from '@etcd/transport';
 import type { AnswerHeaders, HttpCall } from './http-call.ts';
 
@@ -27,7 +27,7 @@ export class UnaryAnswer implements ClientReceiver {
 
   onEnd(_upstream: ClientCall, code: number, message: string): void {
     if (code !== GrpcCode.OK || this.#json === null) return refuse(this.#call, code, message);
-    this.#call.respond(200, ANSWER_HEADERS, utf8ToBytes(this.#json));
+    this.#call.respond(200, ANSWER_HEADERS, this.#json);
   }
 }
 
@@ -59,7 +59,7 @@ export class StreamAnswer implements ClientReceiver {
       this.#call.onWritable(() => upstream.resume());
     }
     const line = `{"result":${answerJson(this.#method, bytes, start, end)}}\n`;
-    if (!this.#call.write(utf8ToBytes(line))) upstream.pause();
+    if (!this.#call.write(line)) upstream.pause();
   }
 
   /** The member takes requests again. */
@@ -70,12 +70,12 @@ export class StreamAnswer implements ClientReceiver {
   onEnd(_upstream: ClientCall, code: number, message: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const line = utf8ToBytes(`{"error":${statusJson(code, message)}}`);
+    const line = `{"error":${statusJson(code, message)}}`;
     if (this.#hasStarted) {
       if (code !== GrpcCode.OK) this.#call.write(line);
       return this.#call.end();
     }
-    if (code === GrpcCode.OK) this.#call.respond(200, ANSWER_HEADERS, new Uint8Array(0));
+    if (code === GrpcCode.OK) this.#call.respond(200, ANSWER_HEADERS, '');
     else this.#call.respond(httpStatus(code), JSON_HEADERS, line);
   }
 }
@@ -85,7 +85,7 @@ function answerJson({ response }: AnyMethod, bytes: Uint8Array, start: number, e
 }
 
 export function refuse(call: HttpCall, code: number, message: string): void {
-  call.respond(httpStatus(code), JSON_HEADERS, utf8ToBytes(statusJson(code, message)));
+  call.respond(httpStatus(code), JSON_HEADERS, statusJson(code, message));
 }
 
 export function statusJson(code: number, message: string): string {

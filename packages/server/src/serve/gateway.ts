@@ -38,6 +38,7 @@ export interface GatewayOptions {
 
 const MAX_ANSWER_BYTES = 2 ** 31 - 1;
 
+const CLIENT_ADDRESS = 'x-forwarded-for';
 /** Headers that are metadata of the call. */
 const METADATA_PREFIX = 'grpc-metadata-';
 
@@ -200,6 +201,7 @@ export class Gateway {
         clock,
         authority: 'gateway',
         maxReceiveMessageBytes: MAX_ANSWER_BYTES,
+        variedMetadata: CLIENT_ADDRESS,
       });
     }
     return this.#channel;
@@ -260,7 +262,7 @@ function encodeRequest({ request }: AnyMethod, text: string): Uint8Array {
 function metadataOf(call: HttpCall): Metadata {
   const metadata: [string, string][] = [
     ['grpcgateway-accept', call.header('accept') ?? ''],
-    ['x-forwarded-for', call.remoteAddress],
+    [CLIENT_ADDRESS, call.remoteAddress],
   ];
   const token = call.header('authorization');
   if (token !== null) metadata.push(['authorization', token]);

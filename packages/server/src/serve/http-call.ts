@@ -3,8 +3,10 @@
  * late, or twice, goes nowhere.
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type HttpExchange, socketInfo } from '@etcd/transport';
+import { utf8ToBytes } from '@etcd/base';
+import { type ConnectionInfo, type HttpExchange, socketInfo } from '@etcd/transport';
 
 export interface HttpFacts {
   readonly method: string;
@@ -28,12 +30,12 @@ export interface HttpCall extends HttpFacts {
   /** Until {@link resumeBody}: there is nothing to be done with more of it. */
   pauseBody(): void;
   resumeBody(): void;
-  /** A whole answer. */
-  respond(status: number, headers: AnswerHeaders, body: Uint8Array): void;
+  /** A whole answer. A text leaves in one piece with its head, which is cheaper than bytes. */
+  respond(status: number, headers: AnswerHeaders, body: Uint8Array | string): void;
   /** An answer in pieces: its head, the pieces, its end. */
   start(status: number, headers: AnswerHeaders): void;
   /** False: there is more waiting than the client takes; {@link onWritable} tells when there is room. */
-  write(bytes: Uint8Array): boolean;
+  write(piece: Uint8Array | string): boolean;
   end(): void;
   onWritable(then: () => void): void;
   /** The client is gone before its answer was complete. */
@@ -42,9 +44,21 @@ export interface HttpCall extends HttpFacts {
 
 export type AnswerHeaders = readonly (readonly [name: string, value: string])[];
 
+/** What each connection is like: to ask it for its certificate costs as much as a request. */
+const infos = new WeakMap<Socket, ConnectionInfo>();
+
+function infoOf(socket: Socket): ConnectionInfo {
+  let info = infos.get(socket);
+  if (info === undefined) {
+    info = socketInfo(socket);
+    infos.set(socket, info);
+  }
+  return info;
+}
+
 export function http1Facts(request: IncomingMessage): HttpFacts {
   const { method = 'GET', url: target = '/', headers } = request;
-  const { isSecure, commonName, remoteAddress } = socketInfo(request.socket);
+  const { isSecure, commonName, remoteAddress } = infoOf(request.socket);
   return {
     method,
     target,
@@ -72,8 +86,10 @@ export function http1Call(request: IncomingMessage, response: ServerResponse): H
       if (response.headersSent) return;
       // What nobody has read is read away, so that the connection can be used again.
       request.resume();
-      response.writeHead(status, [...answerHeaders.flat(), 'content-length', String(body.length)]);
-      response.end(body);
+      const length = Buffer.byteLength(body);
+      response.writeHead(status, [...answerHeaders.flat(), 'content-length', String(length)]);
+      // Head and text leave as one string, which is cheaper as Latin-1 where that is the same.
+      response.end(body, length === body.length ? 'latin1' : 'utf8');
     },
     start: (status, answerHeaders) => {
       if (response.headersSent) return;
@@ -111,9 +127,9 @@ export function http2Call(exchange: HttpExchange): HttpCall {
       onPiece(exchange.body);
       onEnd();
     },
-    respond: (status, headers, body) => exchange.respond(status, headers, body),
+    respond: (status, headers, body) => exchange.respond(status, headers, bytesOf(body)),
     start: (status, headers) => exchange.start(status, headers),
-    write: (bytes) => exchange.write(bytes),
+    write: (piece) => exchange.write(bytesOf(piece)),
     end: () => exchange.end(),
     onWritable: (then) => {
       exchange.onWritable = then;
@@ -130,7 +146,7 @@ export function upgradeCall(request: IncomingMessage, socket: Duplex): HttpCall 
     const lines = [
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
       ...headers.map(([name, value]) => `${name}: ${value}`),
-      `content-length: ${body.length}`,
+      `content-length: ${Buffer.byteLength(body)}`,
       'connection: close',
     ];
     socket.write(`${lines.join('\r\n')}\r\n\r\n`);
@@ -149,4 +165,8 @@ export function upgradeCall(request: IncomingMessage, socket: Duplex): HttpCall 
     onWritable: () => {},
     onCancel: (then) => socket.on('close', then),
   };
+}
+
+function bytesOf(piece: Uint8Array | string): Uint8Array {
+  return typeof piece === 'string' ? utf8ToBytes(piece) : piece;
 }

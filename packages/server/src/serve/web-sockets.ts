@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { utf8FromBytes } from '@etcd/base';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type AnswerHeaders, type HttpCall, type HttpFacts, http1Facts } from './http-call.ts';
 import { isSameOrigin } from './origins.ts';
@@ -83,16 +84,18 @@ class WebSocketCall implements HttpCall {
     this.#socket.resume();
   }
 
-  respond(_status: number, _headers: AnswerHeaders, body: Uint8Array): void {
+  respond(_status: number, _headers: AnswerHeaders, body: Uint8Array | string): void {
     if (body.length > 0) this.write(body);
     this.end();
   }
 
   start(): void {}
 
-  write(bytes: Uint8Array): boolean {
-    const end = bytes.at(-1) === NEWLINE ? bytes.length - 1 : bytes.length;
-    this.#socket.send(bytes.subarray(0, end), { binary: false }, () => this.#onSent());
+  write(piece: Uint8Array | string): boolean {
+    const text = typeof piece === 'string' ? piece : utf8FromBytes(piece);
+    this.#socket.send(text.endsWith('\n') ? text.slice(0, -1) : text, { binary: false }, () =>
+      this.#onSent(),
+    );
     if (this.#socket.bufferedAmount >= HIGH_WATER_BYTES) this.#isFull = true;
     return !this.#isFull;
   }

@@ -34,6 +34,8 @@ export interface GrpcChannelOptions {
   readonly authority: string;
   /** Whether the duplex is encrypted; only decides `:scheme`. */
   readonly isSecure?: boolean;
+  /** Metadata whose value is hardly ever that of the call before: it would only push the rest out of the header table. */
+  readonly variedMetadata?: string;
   readonly userAgent?: string;
   /** What differs from {@link CLIENT_LIMITS}. */
   readonly limits?: Partial<Http2Limits>;
@@ -305,7 +307,8 @@ export class GrpcChannel implements ConnectionHandler, ClientContext {
     encoder.add('te', 'trailers', Indexing.INCREMENTAL);
     encoder.add('grpc-accept-encoding', ACCEPTED_ENCODINGS, Indexing.INCREMENTAL);
     for (const [name, value] of call.requestMetadata) {
-      encoder.add(name, encodeMetadataValue(name, value), Indexing.INCREMENTAL);
+      const indexing = name === this.#options.variedMetadata ? Indexing.NONE : Indexing.INCREMENTAL;
+      encoder.add(name, encodeMetadataValue(name, value), indexing);
     }
   }
 }

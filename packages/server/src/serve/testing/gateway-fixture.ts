@@ -77,7 +77,7 @@ export class FakeCall implements HttpCall {
     this.isBodyPaused = false;
   }
 
-  respond(status: number, headers: AnswerHeaders, body: Uint8Array): void {
+  respond(status: number, headers: AnswerHeaders, body: Uint8Array | string): void {
     this.start(status, headers);
     this.write(body);
     this.end();
@@ -89,9 +89,9 @@ export class FakeCall implements HttpCall {
     this.answerHeaders = Object.fromEntries(headers);
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(piece: Uint8Array | string): boolean {
     assert.ok(!this.isEnded, 'written behind the end');
-    this.body += Buffer.from(bytes).toString();
+    this.body += String(typeof piece === 'string' ? piece : Buffer.from(piece));
     return this.isReading;
   }
 
