@@ -21,7 +21,7 @@ export const PACKAGES: Edges = {
   etcdutl: ['base', 'api', 'bbolt', 'storage', 'host'],
   etcdctl: ['base', 'api', 'client', 'host', 'etcdutl'],
   defrag: ['base', 'api', 'client', 'host'],
-  admin: ['base', 'host'],
+  admin: ['base', 'api', 'client', 'host', 'etcdutl'],
   testing: ['base'],
   'test-server': ['base', 'client', 'server', 'testing'],
   sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host', 'server', 'testing'],

@@ -53,7 +53,9 @@ export type RequirementName =
   | 'haproxy'
   | 'nginx'
   | 'systemd-analyze'
-  | 'systemd-socket-activate';
+  | 'systemd-socket-activate'
+  | 'age'
+  | 'zstd';
 
 interface Requirement {
   readonly name: RequirementName;
@@ -174,6 +176,18 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: 'a shell that completes command lines',
     find: () => findOnPath('zsh'),
     bring: () => installPackages('zsh'),
+  },
+  {
+    name: 'age',
+    purpose: 'what else opens encrypted backups',
+    find: () => findOnPath('age'),
+    bring: () => installPackages('age'),
+  },
+  {
+    name: 'zstd',
+    purpose: 'what else opens compressed backups',
+    find: () => findOnPath('zstd'),
+    bring: () => installPackages('zstd'),
   },
   {
     name: 'iproute2',

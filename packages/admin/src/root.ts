@@ -1,5 +1,6 @@
 /** All commands of etcdadm. */
 import { type Command, completionCommand } from '@etcd/host/cli';
+import { BACKUP, RESTORE } from './backup/commands.ts';
 import { KUBEADM_COMMANDS } from './kubeadm/commands.ts';
 
 export const KUBEADM: Command = {
@@ -14,6 +15,8 @@ export const ETCDADM: Command = {
   usage: '',
   summary: 'Sets up and looks after clusters of etcd',
   commands: [
+    BACKUP,
+    RESTORE,
     { name: 'kubeadm', usage: '', summary: KUBEADM.summary, commands: KUBEADM_COMMANDS },
     completionCommand('etcdadm'),
   ],

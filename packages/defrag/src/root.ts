@@ -1,6 +1,6 @@
 /** What etcd-defrag takes: the flags of `etcdctl defrag`, and those that say when and how. */
 import type { Command, FlagDefinition, Invocation } from '@etcd/host/cli';
-import { ExitError } from '@etcd/host/cli';
+import { CONNECTION_FLAGS, ExitError } from '@etcd/host/cli';
 import { applyEnvironment } from './environment.ts';
 import { JobLog } from './job-log.ts';
 import { runJob } from './run-job.ts';
@@ -56,52 +56,7 @@ const FLAGS: readonly FlagDefinition[] = [
     default: '0.9',
     usage: 'share of the quota up to which a member is small enough',
   },
-  { name: 'dial-timeout', type: 'duration', default: '2s', usage: 'how long connecting may take' },
-  { name: 'command-timeout', type: 'duration', default: '30s', usage: 'how long one request may take' },
-  {
-    name: 'keepalive-time',
-    type: 'duration',
-    default: '2s',
-    usage: 'idle time before a sign of life is asked for',
-  },
-  { name: 'keepalive-timeout', type: 'duration', default: '6s', usage: 'how long a sign of life may take' },
-  {
-    name: 'insecure-transport',
-    type: 'bool',
-    default: 'true',
-    usage: 'no TLS, unless an endpoint or a file asks for it',
-  },
-  {
-    name: 'insecure-skip-tls-verify',
-    type: 'bool',
-    usage: 'take any certificate of a server (for tests only)',
-  },
-  {
-    name: 'insecure-discovery',
-    type: 'bool',
-    default: 'true',
-    usage: 'take SRV records of members without TLS',
-  },
-  { name: 'cert', type: 'string', usage: 'file with the certificate to show to servers' },
-  { name: 'key', type: 'string', usage: 'file with the key of that certificate' },
-  {
-    name: 'cacert',
-    type: 'string',
-    usage: 'file with the authorities that servers must have their certificate from',
-  },
-  {
-    name: 'user',
-    type: 'string',
-    usage: 'user to come as, as name or name:password (asked for without one)',
-  },
-  { name: 'password', type: 'string', usage: 'password of the user' },
-  {
-    name: 'discovery-srv',
-    short: 'd',
-    type: 'string',
-    usage: 'domain whose SRV records name the endpoints',
-  },
-  { name: 'discovery-srv-name', type: 'string', usage: 'suffix of the service that is looked up there' },
+  ...CONNECTION_FLAGS,
   { name: 'version', type: 'bool', usage: 'print the version' },
 ];
 

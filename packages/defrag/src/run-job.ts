@@ -3,9 +3,8 @@
  * cluster has a leader for as long as possible.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ConnectOptions } from '@etcd/client/node';
 import { formatGoDuration } from '@etcd/host/args';
-import { ExitError, type FlagValues, namedCredentials, tlsFrom } from '@etcd/host/cli';
+import { connectionOptions, ExitError, type FlagValues } from '@etcd/host/cli';
 import { lookUpClientEndpoints } from '@etcd/host/net';
 import { disarm } from './disarm.ts';
 import { describeHealth, healthOf } from './health.ts';
@@ -14,8 +13,6 @@ import { type JobOptions, jobOptions, OptionsError, ruleOf } from './job-options
 import { describeStatus, isLeader, type MemberStatus, Members } from './members.ts';
 import { type Rule, RuleError } from './rule/index.ts';
 
-const MIN_KEEPALIVE_MS = 10_000;
-
 /** Resolves with whether everything went well; what did not is in the log. */
 export async function runJob(flags: FlagValues, log: JobLog): Promise<boolean> {
   if (flags.bool('dry-run')) log.line('Using dry run mode, will not perform defragmentation');
@@ -23,11 +20,7 @@ export async function runJob(flags: FlagValues, log: JobLog): Promise<boolean> {
   try {
     const options = jobOptions(flags);
     const rule = readRule(flags, log);
-    const members = new Members(
-      options,
-      await connectionOf(flags, options),
-      await givenEndpoints(flags, log),
-    );
+    const members = new Members(options, await connectionOptions(flags), await givenEndpoints(flags, log));
     return await new Job(members, rule, log).run();
   } catch (error) {
     if (!isForUser(error)) throw error;
@@ -56,29 +49,6 @@ function readRule(flags: FlagValues, log: JobLog): Rule {
     log.line('invalid');
     throw new RuleError(`invalid rule ${JSON.stringify(text)}, error: ${error.message}`);
   }
-}
-
-async function connectionOf(flags: FlagValues, { timeoutMs }: JobOptions): Promise<ConnectOptions> {
-  const tls = tlsFrom(
-    {
-      cert: flags.text('cert'),
-      key: flags.text('key'),
-      cacert: flags.text('cacert'),
-      serverName: flags.bool('insecure-discovery') ? '' : flags.text('discovery-srv'),
-      isInsecure: flags.bool('insecure-transport'),
-      skipsVerification: flags.bool('insecure-skip-tls-verify'),
-    },
-    1,
-  );
-  return {
-    ...(await namedCredentials(flags.text('user'), flags.text('password'), 'Password: ')),
-    tls,
-    timeoutMs,
-    healthChecks: false,
-    dialTimeoutMs: flags.durationMs('dial-timeout'),
-    keepaliveIntervalMs: Math.max(MIN_KEEPALIVE_MS, flags.durationMs('keepalive-time')),
-    keepaliveTimeoutMs: flags.durationMs('keepalive-timeout'),
-  };
 }
 
 async function givenEndpoints(flags: FlagValues, log: JobLog): Promise<readonly string[]> {

@@ -5,11 +5,11 @@ import { type Command, ExitError, humanBytes, type Invocation, Progress } from '
 import { bootstrapProblem, type Membership, newCluster, parseInitialCluster } from '@etcd/storage/membership';
 import { EXIT } from '../exit-codes.ts';
 import { type Column, checkFormat, printColumns } from '../print-rows.ts';
-import { readSnapshot } from '../snapshot/copy-snapshot.ts';
 import { restoreSnapshot } from '../snapshot/restore.ts';
 import { RESTORE_FLAGS } from '../snapshot/restore-flags.ts';
-import { checkStructure, readStatus, type SnapshotStatus } from '../snapshot/status.ts';
-import { type Verified, verifyRecords } from '../snapshot/verify.ts';
+import { readStatus, type SnapshotStatus } from '../snapshot/status.ts';
+import type { Verified } from '../snapshot/verify.ts';
+import { verifyFile } from '../snapshot/verify-file.ts';
 import { checkExists, lockTimeoutMs, onlyArgument, openDatabase, runSteps, toolOf } from '../tool.ts';
 
 const STATUS: Command = {
@@ -101,19 +101,12 @@ async function verify(invocation: Invocation): Promise<void> {
   const tool = toolOf(invocation);
   checkExists(tool.disk, path);
   checkFormat(invocation);
-  await runSteps(readSnapshot(tool.disk, path, invocation.flags.bool('skip-hash-check'), () => {}));
-  const database = await openDatabase(tool, path, { readOnly: true, timeoutMs: lockTimeoutMs(invocation) });
-  try {
-    const read = database.beginRead();
-    try {
-      await runSteps(checkStructure(database, read));
-    } finally {
-      read.close();
-    }
-    printVerified(invocation, await runSteps(verifyRecords(database)));
-  } finally {
-    database.close();
-  }
+  const found = await verifyFile(tool, path, {
+    skipsDigest: invocation.flags.bool('skip-hash-check'),
+    timeoutMs: lockTimeoutMs(invocation),
+    hashRevision: 0,
+  });
+  printVerified(invocation, found);
 }
 
 function printVerified(invocation: Invocation, found: Verified): void {

@@ -39,21 +39,33 @@ export interface Verified {
   readonly members: number;
   readonly hash: number;
   readonly hashRevision: number;
+  /** What was compacted when {@link hash} was taken, which decides what is in it. */
+  readonly hashCompactRevision: number;
 }
 
 const STEP_REVISIONS = 10_000;
 
-/** Yields the number of revisions read. The structure of the file has been checked before. */
-export function* verifyRecords(database: Database): Generator<number, Verified, void> {
+/**
+ * Yields the number of revisions read. The structure of the file has been checked before.
+ *
+ * @param hashRevision of the hash; 0: the newest.
+ */
+export function* verifyRecords(database: Database, hashRevision = 0): Generator<number, Verified, void> {
   const read = database.beginRead();
   try {
     const reader = transactionReader(read);
     validateSchema(reader);
     const revisions = yield* verifyRevisions(database);
     const others = verifyOthers(reader);
-    const { hash, error } = hashOfDatabase(database, 0);
+    const { hash, error } = hashOfDatabase(database, hashRevision);
     if (error !== undefined) throw new Error(error.message);
-    return { ...revisions, ...others, hash: hash.hash, hashRevision: hash.revision };
+    return {
+      ...revisions,
+      ...others,
+      hash: hash.hash,
+      hashRevision: hash.revision,
+      hashCompactRevision: hash.compactRevision,
+    };
   } finally {
     read.close();
   }

@@ -1,6 +1,7 @@
-/** What a client's flags say of TLS and of the user that it comes as. */
+/** What a client's flags say of TLS, of the user that it comes as, and of how long it waits. */
 import { readFileSync } from 'node:fs';
 import { ExitError } from './exit-error.ts';
+import type { FlagDefinition, FlagValues } from './flag-set.ts';
 import { askSecret } from './prompt.ts';
 
 /** Who comes, for a client to connect with: empty for nobody. */
@@ -67,4 +68,90 @@ function readTlsFile(path: string, exitCode: number): Buffer {
       code === 'ENOENT' ? 'no such file or directory' : code === 'EACCES' ? 'permission denied' : code;
     throw new ExitError(exitCode, `open ${path}: ${reason}`);
   }
+}
+
+/** gRPC's servers take signs of life no more often. */
+const MIN_KEEPALIVE_MS = 10_000;
+
+/** Of a tool that speaks with members, beside `--endpoints`; {@link connectionOptions} reads them. */
+export const CONNECTION_FLAGS: readonly FlagDefinition[] = [
+  { name: 'dial-timeout', type: 'duration', default: '2s', usage: 'how long connecting may take' },
+  { name: 'command-timeout', type: 'duration', default: '30s', usage: 'how long one request may take' },
+  {
+    name: 'keepalive-time',
+    type: 'duration',
+    default: '2s',
+    usage: 'idle time before a sign of life is asked for',
+  },
+  { name: 'keepalive-timeout', type: 'duration', default: '6s', usage: 'how long a sign of life may take' },
+  {
+    name: 'insecure-transport',
+    type: 'bool',
+    default: 'true',
+    usage: 'no TLS, unless an endpoint or a file asks for it',
+  },
+  {
+    name: 'insecure-skip-tls-verify',
+    type: 'bool',
+    usage: 'take any certificate of a server (for tests only)',
+  },
+  {
+    name: 'insecure-discovery',
+    type: 'bool',
+    default: 'true',
+    usage: 'take SRV records of members without TLS',
+  },
+  { name: 'cert', type: 'string', usage: 'file with the certificate to show to servers' },
+  { name: 'key', type: 'string', usage: 'file with the key of that certificate' },
+  {
+    name: 'cacert',
+    type: 'string',
+    usage: 'file with the authorities that servers must have their certificate from',
+  },
+  {
+    name: 'user',
+    type: 'string',
+    usage: 'user to come as, as name or name:password (asked for without one)',
+  },
+  { name: 'password', type: 'string', usage: 'password of the user' },
+  {
+    name: 'discovery-srv',
+    short: 'd',
+    type: 'string',
+    usage: 'domain whose SRV records name the endpoints',
+  },
+  { name: 'discovery-srv-name', type: 'string', usage: 'suffix of the service that is looked up there' },
+];
+
+/** For a client to connect with. Asks for a password that is not given; throws an ExitError for files that can't be used. */
+export async function connectionOptions(flags: FlagValues): Promise<
+  NamedCredentials & {
+    readonly tls: TlsMaterial | undefined;
+    readonly timeoutMs: number;
+    readonly dialTimeoutMs: number;
+    readonly keepaliveIntervalMs: number;
+    readonly keepaliveTimeoutMs: number;
+    readonly healthChecks: false;
+  }
+> {
+  const tls = tlsFrom(
+    {
+      cert: flags.text('cert'),
+      key: flags.text('key'),
+      cacert: flags.text('cacert'),
+      serverName: flags.bool('insecure-discovery') ? '' : flags.text('discovery-srv'),
+      isInsecure: flags.bool('insecure-transport'),
+      skipsVerification: flags.bool('insecure-skip-tls-verify'),
+    },
+    1,
+  );
+  return {
+    ...(await namedCredentials(flags.text('user'), flags.text('password'), 'Password: ')),
+    tls,
+    timeoutMs: Math.max(1, flags.durationMs('command-timeout')),
+    healthChecks: false,
+    dialTimeoutMs: flags.durationMs('dial-timeout'),
+    keepaliveIntervalMs: Math.max(MIN_KEEPALIVE_MS, flags.durationMs('keepalive-time')),
+    keepaliveTimeoutMs: flags.durationMs('keepalive-timeout'),
+  };
 }

@@ -9,7 +9,13 @@
  */
 export type { Command, Invocation } from './command.ts';
 export { completionCommand } from './completion-command.ts';
-export { namedCredentials, type TlsMaterial, tlsFrom } from './connection-flags.ts';
+export {
+  CONNECTION_FLAGS,
+  connectionOptions,
+  namedCredentials,
+  type TlsMaterial,
+  tlsFrom,
+} from './connection-flags.ts';
 export { ExitError } from './exit-error.ts';
 export { type FlagDefinition, type FlagValues, parseFlags } from './flag-set.ts';
 export { goQuote, goQuoteBytes } from './go-quote.ts';

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { after, test } from 'node:test';
+import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
+import fc from 'fast-check';
+import { makeHeader, type Secrets } from './age-header.ts';
+import { AgeOpener, AgeSealer } from './age-payload.ts';
+import { BackupError } from './backup-error.ts';
+import { DirectoryStore } from './directory-store.ts';
+import { type BackupMetadata, backupName, parseMetadata } from './metadata.ts';
+import { SnapshotMeter } from './meter.ts';
+import { toRemove } from './retention.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'backup-'));
+after(() => rmSync(root, { recursive: true }));
+
+async function through(content: Buffer, ...parts: NodeJS.ReadWriteStream[]): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  // In pieces of odd sizes, as they come from a network.
+  const source = Readable.from(
+    (function* () {
+      for (let at = 0; at < content.length; at += 10_007) yield content.subarray(at, at + 10_007);
+    })(),
+    { objectMode: false },
+  );
+  await pipeline([
+    source,
+    ...parts,
+    async (stream: AsyncIterable<Buffer>) => {
+      for await (const piece of stream) pieces.push(piece);
+    },
+  ] as never);
+  return Buffer.concat(pieces);
+}
+
+const CHUNK = 64 * 1024;
+const SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 5];
+
+async function keyPair(): Promise<{ secrets: Secrets; recipient: string; identity: string }> {
+  const identity = await generateX25519Identity();
+  return {
+    secrets: { identities: [identity], passphrase: null },
+    recipient: await identityToRecipient(identity),
+    identity,
+  };
+}
+
+test('what is sealed here is opened by the package, and the other way round, whatever its length', async () => {
+  const { secrets, recipient, identity } = await keyPair();
+  for (const size of SIZES) {
+    const content = randomBytes(size);
+    const sealed = await through(content, new AgeSealer(await makeHeader({ recipients: [recipient] })));
+    const decrypter = new Decrypter();
+    decrypter.addIdentity(identity);
+    assert.deepEqual(Buffer.from(await decrypter.decrypt(sealed)), content, `${size}`);
+    const encrypter = new Encrypter();
+    encrypter.addRecipient(recipient);
+    const other = Buffer.from(await encrypter.encrypt(content));
+    assert.deepEqual(await through(other, new AgeOpener(secrets)), content, `${size}`);
+  }
+});
+
+test('several may open a file, or whoever has the passphrase, and nobody else', async () => {
+  const [first, second, stranger] = [await keyPair(), await keyPair(), await keyPair()];
+  const content = randomBytes(1000);
+  const header = await makeHeader({ recipients: [first.recipient, second.recipient] });
+  const sealed = await through(content, new AgeSealer(header));
+  for (const { secrets } of [first, second]) {
+    assert.deepEqual(await through(sealed, new AgeOpener(secrets)), content);
+  }
+  const refusal = /can not be opened with this key/;
+  await assert.rejects(through(sealed, new AgeOpener(stranger.secrets)), refusal);
+  await assert.rejects(through(sealed, new AgeOpener({ identities: [], passphrase: null })), refusal);
+  const worded = await through(content, new AgeSealer(await makeHeader({ passphrase: 'open sesame' })));
+  assert.deepEqual(
+    await through(worded, new AgeOpener({ identities: [], passphrase: 'open sesame' })),
+    content,
+  );
+  await assert.rejects(through(worded, new AgeOpener({ identities: [], passphrase: 'sesame' })), refusal);
+  await assert.rejects(makeHeader({ recipients: ['age1nonsense'] }), BackupError);
+});
+
+test('a byte changed, a chunk cut off, moved or added: nothing of the kind is taken', async () => {
+  const { secrets, recipient } = await keyPair();
+  const content = randomBytes(2 * CHUNK + 100);
+  const header = await makeHeader({ recipients: [recipient] });
+  const sealed = await through(content, new AgeSealer(header));
+  const payload = header.header.length + 16;
+  const piece = CHUNK + 16;
+  const first = sealed.subarray(payload, payload + piece);
+  const second = sealed.subarray(payload + piece, payload + 2 * piece);
+  const last = sealed.subarray(payload + 2 * piece);
+  const head = sealed.subarray(0, payload);
+  for (const damaged of [
+    Buffer.concat([head, second, first, last]),
+    Buffer.concat([head, first, last]),
+    Buffer.concat([head, first, second]),
+    Buffer.concat([head, first, second, last, last]),
+    head,
+    sealed.subarray(0, sealed.length - 1),
+    sealed.subarray(0, 20),
+    Buffer.alloc(0),
+  ]) {
+    await assert.rejects(through(damaged, new AgeOpener(secrets)), BackupError);
+  }
+  await fc.assert(
+    fc.asyncProperty(fc.nat(sealed.length - 1), fc.integer({ min: 1, max: 255 }), async (at, by) => {
+      const damaged = Buffer.from(sealed);
+      damaged[at]! ^= by;
+      await assert.rejects(through(damaged, new AgeOpener(secrets)), BackupError);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('a snapshot that is cut or changed on the way is noticed, however it is cut into pieces', async () => {
+  const { createHash } = await import('node:crypto');
+  const body = randomBytes(512 * 90);
+  const whole = Buffer.concat([body, createHash('sha256').update(body).digest()]);
+  assert.deepEqual(await through(whole, new SnapshotMeter()), whole);
+  await assert.rejects(through(whole.subarray(0, -1), new SnapshotMeter()), /cut off/);
+  await assert.rejects(through(whole.subarray(0, -512), new SnapshotMeter()), /damaged/);
+  const changed = Buffer.from(whole);
+  changed[12_345]! ^= 1;
+  await assert.rejects(through(changed, new SnapshotMeter()), /damaged/);
+});
+
+function metadataAt(createdAt: string, revision = 1): BackupMetadata {
+  const name = backupName('abc', new Date(createdAt), revision, 'zstd', 'age');
+  return {
+    format: 1,
+    name,
+    createdAt,
+    clusterId: 'abc',
+    memberId: 'def',
+    memberVersion: '3.7.3',
+    source: '127.0.0.1:2379',
+    revision,
+    hash: 1,
+    hashCompactRevision: 0,
+    sizeBytes: 1,
+    sha256: '',
+    storedBytes: 1,
+    storedSha256: '',
+    compression: 'zstd',
+    encryption: 'age',
+  };
+}
+
+const NOTHING = { last: 0, withinMs: 0, hourly: 0, daily: 0, weekly: 0, monthly: 0 };
+
+test('what retention asks for stays, and the newest always', () => {
+  const start = Date.parse('2026-11-01T00:00:00Z');
+  const all = Array.from({ length: 24 * 28 * 2 }, (_, i) =>
+    metadataAt(new Date(start + i * 1_800_000).toISOString(), i),
+  );
+  const nowMs = start + 28 * 86_400_000;
+  const kept = (retention: object): number[] => {
+    const removed = new Set(toRemove(all, { ...NOTHING, ...retention }, nowMs));
+    return all.filter((one) => !removed.has(one)).map(({ revision }) => revision);
+  };
+  const newest = all.length - 1;
+  assert.deepEqual(kept({}), [newest]);
+  assert.deepEqual(kept({ last: 3 }), [newest - 2, newest - 1, newest]);
+  assert.deepEqual(kept({ withinMs: 3_600_000 }), [newest - 1, newest]);
+  assert.deepEqual(kept({ hourly: 2 }), [newest - 2, newest]);
+  assert.deepEqual(kept({ daily: 3 }), [newest - 96, newest - 48, newest]);
+  // Sunday is the last day of a week.
+  const weekly = kept({ weekly: 2 }).map((revision) => all[revision]!.createdAt);
+  assert.deepEqual(weekly, ['2026-11-22T23:30:00.000Z', '2026-11-28T23:30:00.000Z']);
+  assert.equal(kept({ monthly: 12 }).length, 1);
+  assert.deepEqual(toRemove([], { ...NOTHING, last: 1 }, nowMs), []);
+});
+
+test('a store has whole backups only, and leaves nothing of those that failed', async () => {
+  const store = new DirectoryStore(join(root, 'store'));
+  assert.throws(() => store.list(), /no such directory/);
+  store.prepare();
+  const older = metadataAt('2026-11-01T00:00:00.000Z', 9);
+  const newer = metadataAt('2026-11-01T00:00:00.000Z', 10);
+  for (const metadata of [newer, older]) {
+    await store.write(metadata.name, [Readable.from([Buffer.from('content')])]);
+    assert.equal(statSync(join(store.path, metadata.name)).mode & 0o777, 0o600);
+    assert.ok(!store.list().some(({ name }) => name === metadata.name));
+    await store.writeMetadata(metadata);
+  }
+  assert.deepEqual(
+    store.list().map(({ revision }) => revision),
+    [9, 10],
+  );
+  assert.equal(store.find('').revision, 10);
+  assert.throws(() => store.find('nope'), /no backup nope/);
+  const failing = Readable.from(
+    (async function* () {
+      yield Buffer.from('a');
+      throw new Error('the member has gone');
+    })(),
+  );
+  await assert.rejects(store.write('etcd-x.db', [failing]), /the member has gone/);
+  await store.remove(older);
+  assert.deepEqual(readdirSync(store.path).sort(), [newer.name, `${newer.name}.json`]);
+});
+
+test('metadata that are none are named with their file', () => {
+  const good = JSON.stringify(metadataAt('2026-11-01T00:00:00.000Z'));
+  assert.equal(parseMetadata(good, 'x').revision, 1);
+  assert.throws(() => parseMetadata('{', 'x.json'), /^BackupError: x\.json: /);
+  assert.throws(() => parseMetadata('{"format":1}', 'x.json'), /x\.json: name is missing or no string/);
+  assert.throws(
+    () => parseMetadata(good.replace('"format":1', '"format":2'), 'x.json'),
+    /format 2 is not known/,
+  );
+  assert.throws(() => parseMetadata('null', 'x.json'), /format is missing/);
+});

@@ -1,0 +1,61 @@
+/** A backup from a store as the snapshot that it was, checked against what is known of it. */
+import { createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import type { Secrets } from './age-header.ts';
+import { AgeOpener } from './age-payload.ts';
+import { BackupError } from './backup-error.ts';
+import type { DirectoryStore } from './directory-store.ts';
+import type { BackupMetadata, Compression } from './metadata.ts';
+import { Meter, SnapshotMeter } from './meter.ts';
+
+const PRIVATE_MODE = 0o600;
+
+/** Writes the snapshot to a new file, which is whole or not there. Throws {@link BackupError}. */
+export async function readBackup(
+  store: DirectoryStore,
+  metadata: BackupMetadata,
+  secrets: Secrets,
+  path: string,
+): Promise<void> {
+  const stored = new Meter();
+  const plain = new SnapshotMeter();
+  let isOurs = false;
+  try {
+    const target = createWriteStream(path, { mode: PRIVATE_MODE, flags: 'wx', flush: true });
+    target.once('open', () => {
+      isOurs = true;
+    });
+    await pipeline([
+      store.read(metadata.name),
+      stored,
+      ...(metadata.encryption === 'age' ? [new AgeOpener(secrets)] : []),
+      ...decompressors(metadata.compression),
+      plain,
+      target,
+    ] as never);
+    compare('stored bytes', metadata.storedSha256, stored.sha256());
+    compare('snapshot', metadata.sha256, plain.sha256());
+  } catch (error) {
+    if (isOurs) await rm(path, { force: true });
+    throw explained(error, metadata.name);
+  }
+}
+
+function compare(what: string, expected: string, found: string): void {
+  if (expected !== found) throw new BackupError(`the SHA-256 of the ${what} is ${found}, not ${expected}`);
+}
+
+/** What zlib says of damage is of no use to anybody who does not know what was damaged. */
+function explained(error: unknown, name: string): unknown {
+  if (error instanceof BackupError) return new BackupError(`${name}: ${error.message}`);
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return error;
+  return new BackupError(`${name}: ${message}`);
+}
+
+function decompressors(compression: Compression): NodeJS.ReadWriteStream[] {
+  if (compression === 'gzip') return [createGunzip()];
+  return compression === 'zstd' ? [createZstdDecompress()] : [];
+}

@@ -1,0 +1,31 @@
+/** A snapshot's digest, structure and records, one after the other. */
+import { openDatabase, runSteps, type Tool } from '../tool.ts';
+import { readSnapshot } from './copy-snapshot.ts';
+import { checkStructure } from './status.ts';
+import { type Verified, verifyRecords } from './verify.ts';
+
+export interface VerifyOptions {
+  /** A file that was copied from a data directory has no digest. */
+  readonly skipsDigest: boolean;
+  /** How long another process may have the file. */
+  readonly timeoutMs: number;
+  /** At which the keys are hashed; 0: the newest. */
+  readonly hashRevision: number;
+}
+
+/** Throws what is wrong with the file. */
+export async function verifyFile(tool: Tool, path: string, options: VerifyOptions): Promise<Verified> {
+  await runSteps(readSnapshot(tool.disk, path, options.skipsDigest, () => {}));
+  const database = await openDatabase(tool, path, { readOnly: true, timeoutMs: options.timeoutMs });
+  try {
+    const read = database.beginRead();
+    try {
+      await runSteps(checkStructure(database, read));
+    } finally {
+      read.close();
+    }
+    return await runSteps(verifyRecords(database, options.hashRevision));
+  } finally {
+    database.close();
+  }
+}
