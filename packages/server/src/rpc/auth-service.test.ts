@@ -315,6 +315,26 @@ test('S08 a password that was checked before users changed is checked again, and
   assert.equal(member.login('alice', 'alice'), textOf(ErrGRPCAuthOldRevision));
 });
 
+test('S20 a client that goes while its password is checked is not logged in', () => {
+  const member = MemberWithUsers.enabled();
+  const { passwords } = member.authentication;
+  const verifyThen = passwords.verifyThen.bind(passwords);
+  const checks: (() => void)[] = [];
+  passwords.verifyThen = (...args) => void checks.push(() => verifyThen(...args));
+  const { appliedIndex } = member.log;
+  const open = (): ReturnType<typeof member.open> => {
+    const stream = member.open(RPC.authenticate);
+    stream.send(new AuthenticateRequest({ name: 'alice', password: 'alice' }));
+    return stream;
+  };
+  const [gone, patient] = [open(), open()];
+  gone.cancel();
+  for (const check of checks) check();
+  member.clock.settle();
+  assert.equal(member.log.appliedIndex, appliedIndex + 1, 'only one login is in the log');
+  assert.equal(patient.responses.length, 1);
+});
+
 test('what can not be read is not answered', () => {
   const member = MemberWithUsers.enabled();
   member.readError = INTERNAL_ERRORS.errors.ErrTimeout;

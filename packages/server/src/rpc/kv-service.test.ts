@@ -122,6 +122,29 @@ test('S01 a large range that takes several turns is judged again before it is an
   assert.equal(answered(2), '');
 });
 
+test('parts of a streamed range come to about half of what a request may have, and a count is one part', () => {
+  const member = withKeys(3000, 'x'.repeat(100));
+  const stream = member.open(rangeStream);
+  stream.send(new RangeRequest(ALL));
+  stream.halfClose();
+  member.clock.advance(100);
+  const sizes = stream.responses.map(({ rangeResponse }) => rangeResponse!.kvs.length);
+  assert.equal(
+    sizes.reduce((sum, size) => sum + size, 0),
+    3000,
+  );
+  assert.equal(sizes[0], 10, 'the first is small, so that it is there soon');
+  assert.ok(sizes.length < 12, `${sizes}`);
+  const count = member.open(rangeStream);
+  count.send(new RangeRequest({ ...ALL, countOnly: true }));
+  count.halfClose();
+  member.clock.advance(100);
+  assert.deepEqual(
+    count.responses.map(({ rangeResponse }) => [rangeResponse!.count, rangeResponse!.more]),
+    [[3000, false]],
+  );
+});
+
 test('a streamed range is refused what it can not do', () => {
   const member = withKeys(1);
   const stream = member.open(rangeStream);

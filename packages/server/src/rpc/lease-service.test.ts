@@ -189,3 +189,24 @@ test('a stream that ends, for whatever reason, is forgotten', () => {
     assert.equal(member.services.streamCount, 0, `end ${i}`);
   }
 });
+
+test('S20 a client that sends keepalives faster than they can be confirmed is read no further, and loses none', () => {
+  const member = withLease(5n);
+  member.confirming = [];
+  const stream = member.open(leaseKeepAlive);
+  for (let i = 0; i < 500; i++) stream.send(new LeaseKeepAliveRequest({ id: 5n }));
+  const method = [...member.grpc.methods].find(({ path }) => path === leaseKeepAlive.path)!;
+  assert.ok(method.messagesReceived <= 2, `${method.messagesReceived} were taken, of which one is at work`);
+  while (member.confirming.length > 0) {
+    for (const confirm of member.confirming.splice(0)) confirm();
+    member.clock.settle();
+  }
+  assert.equal(stream.responses.length, 500);
+});
+
+test('a keepalive that is none is counted as a failure of its stream', () => {
+  const member = withLease(5n);
+  const { serverStreamFailuresTotal } = member.metrics.handles;
+  member.open(leaseKeepAlive).sendBytes(Uint8Array.of(0xff));
+  assert.equal(serverStreamFailuresTotal.labels('receive', 'lease-keepalive').value, 1);
+});

@@ -75,6 +75,8 @@ export class FakeMember implements ServedMember {
   leader: bigint;
   isLearner = false;
   isFenced = false;
+  /** Where the quorum is waited for that confirms that this member leads; null: it does so at once. */
+  confirming: (() => void)[] | null = null;
   /** What a reader is told instead of that it may read. */
   readError: InternalError | null = null;
   readonly services: RunningServices;
@@ -116,7 +118,11 @@ export class FakeMember implements ServedMember {
         renewLease: (_id, done) => done(INTERNAL_ERRORS.errors.ErrNoLeader, null),
         leaseTimeToLive: (_id, _keys, done) => done(INTERNAL_ERRORS.errors.ErrNoLeader, null),
       },
-      confirmLeadership: (then) => then(this.leader === log.memberId),
+      confirmLeadership: (then) => {
+        const confirm = (): void => then(this.leader === log.memberId);
+        if (this.confirming === null) confirm();
+        else this.confirming.push(confirm);
+      },
       whenCaughtUp: (then) => then(true),
       onRenewed: () => {},
     });
