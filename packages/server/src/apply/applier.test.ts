@@ -102,6 +102,13 @@ test('entries of other members change the same and answer nobody', () => {
   assert.equal(count(theirs), count(mine));
 });
 
+test('a range in the log of another member is read for nobody, and takes no room', () => {
+  const log = new SingleLog({ quotaBytes: 1 });
+  log.replay('range', new RangeRequest({ key }));
+  assert.deepEqual(log.told, []);
+  assert.equal(log.propose('range', new RangeRequest({ key }))!.result!.count, 0);
+});
+
 test('an entry that the backend has is not applied again, and none is left out', () => {
   const log = new SingleLog();
   log.propose('put', put);
@@ -192,6 +199,8 @@ test('a lease that ends takes its keys along', () => {
   assert.equal(count(log), 1);
   log.propose('leaseRevoke', new LeaseRevokeRequest({ id: 5n }));
   assert.equal(count(log), 0);
+  const { leaseGrantedTotal, leaseRevokedTotal } = log.metrics;
+  assert.deepEqual([leaseGrantedTotal.value, leaseRevokedTotal.value], [1, 1]);
   const again = log.propose('leaseRevoke', new LeaseRevokeRequest({ id: 5n }));
   assert.equal(again!.error, INTERNAL_ERRORS.lease.ErrLeaseNotFound);
   const taken = new LeaseGrantRequest({ id: 8n, ttl: 60 });

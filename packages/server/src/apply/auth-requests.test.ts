@@ -143,6 +143,7 @@ test('what members of Go put into the log to read users changes nothing, and is 
     log.append(encodeInternalRaftRequest(new InternalRaftRequest({ header, ...read })));
   }
   assert.equal(log.auth.revision, revision);
+  assert.deepEqual(log.told, [], 'and it takes no room');
 });
 
 test('S05 all leases are shown to who may read the keys of all of them', () => {

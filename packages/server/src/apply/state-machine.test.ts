@@ -12,7 +12,8 @@ import {
 import { ClusterVersionSetRequest } from '@etcd/api/membershippb';
 import { Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { InvariantError } from '@etcd/base';
-import { parseVersion } from '@etcd/storage/membership';
+import { membershipReader } from '@etcd/storage/data';
+import { parseVersion, readMembership } from '@etcd/storage/membership';
 import { readConsistentIndex, readStorageVersion } from '@etcd/storage/schema';
 import { parseFeatureGates } from '../config/feature-gates.ts';
 import type { Reader } from '../request/index.ts';
@@ -40,6 +41,15 @@ function written(...keys: string[]): Machine {
   for (const key of keys) machine.apply('put', put(key));
   machine.close();
   return machine;
+}
+
+/** Goes on with the snapshot. */
+function replace(machine: Machine, snapshot: Snapshot): void {
+  let isDone = false;
+  machine.machine.replaceThen(snapshot, () => {
+    isDone = true;
+  });
+  machine.clock.advanceUntil(() => isDone, 10_000);
 }
 
 function readerOf(told: string[], name: string): Reader {
@@ -148,6 +158,28 @@ test('a snapshot whose database is not there, or is none, ends the member', () =
   damaged.machine.replaceThen(received, () => assert.fail('there was nothing to go on with'));
   damaged.clock.advance(10_000);
   assert.equal(damaged.fatal.length, 1);
+});
+
+test('the members are those of the snapshot, which the database is made to agree with', () => {
+  const machine = Machine.loaded();
+  const snapshot = machine.receive(leader(), 20);
+  // The log knows of one more than the database that came with it.
+  snapshot.metadata.confState!.voters.push(0x77n);
+  replace(machine, snapshot);
+  const ids = (): bigint[] => machine.membership.members().map(({ id }) => id);
+  assert.ok(ids().includes(0x77n));
+  assert.equal(ids().length, 2);
+  const stored = readMembership(membershipReader(machine.machine.backend));
+  assert.deepEqual(stored.members.map(({ id }) => id).sort(), ids().sort());
+});
+
+test('a database that is further than its snapshot says itself who the members are', () => {
+  const machine = Machine.loaded();
+  const snapshot = machine.receive(leader(), 19);
+  snapshot.metadata.confState!.voters.push(0x77n);
+  replace(machine, snapshot);
+  assert.ok(!machine.membership.members().some(({ id }) => id === 0x77n));
+  assert.equal(machine.machine.appliedIndex, 19, 'entries that it has already are passed over as they come');
 });
 
 test('only one snapshot at a time takes its place, and only one that is ahead', () => {

@@ -17,6 +17,7 @@ import {
   WatchService,
 } from '@etcd/api/services';
 import { LeaderKey } from '@etcd/api/v3electionpb';
+import { sizeUint32, writeUint32 } from '@etcd/api/wire';
 import { GrpcCode } from '@etcd/base';
 import type { Identity } from '@etcd/storage/auth';
 import type { Access } from '../apply/index.ts';
@@ -25,6 +26,9 @@ import { FakeMember } from './testing/served-member.ts';
 
 const { ErrPermissionDenied, ErrUserEmpty } = INTERNAL_ERRORS.auth;
 const KEY = Buffer.from('k');
+const MAX_TXN_OPS = 128;
+/** Deeper than messages may be. */
+const TOO_DEEP = 1001;
 const ALICE = [['token', 'alice']] as const;
 
 /** Asks nobody but by name: what a user may do is denied to whoever is none, everything else to all but root. */
@@ -219,21 +223,24 @@ test('S17 what is no request is refused in the words of gRPC, whatever the metho
   }
 });
 
-test('a transaction that is nested too deep has too many operations', () => {
+test('a transaction that is nested too deep has too many operations, be it deeper than messages may be or not', () => {
   const { txn } = KvService.methods;
-  // A success branch in a success branch and so on, each with its length in front.
-  let bytes = Buffer.alloc(0);
-  for (let depth = 0; depth < 300; depth++) {
-    const inner = Buffer.concat([Buffer.of(0x22), lengthOf(bytes), bytes]);
-    bytes = Buffer.concat([Buffer.of(0x12), lengthOf(inner), inner]);
+  for (const levels of [MAX_TXN_OPS + 1, TOO_DEEP]) {
+    // A success branch in a success branch and so on, each with its length in front.
+    let bytes = Buffer.alloc(0);
+    for (let depth = 0; depth < levels; depth++) {
+      const inner = Buffer.concat([Buffer.of(0x22), lengthOf(bytes), bytes]);
+      bytes = Buffer.concat([Buffer.of(0x12), lengthOf(inner), inner]);
+    }
+    const answered = new FakeMember({ config: { maxTxnOps: MAX_TXN_OPS } }).callWith(txn, bytes);
+    assert.equal(answered?.message, RPC_ERRORS.ErrGRPCTooManyOps.message, `${levels} levels`);
   }
-  const answered = new FakeMember().callWith(txn, bytes);
-  assert.equal(answered?.message, RPC_ERRORS.ErrGRPCTooManyOps.message);
 });
 
-function lengthOf(bytes: Uint8Array): Buffer {
-  const { length } = bytes;
-  return length < 128 ? Buffer.of(length) : Buffer.of((length & 0x7f) | 0x80, length >>> 7);
+function lengthOf({ length }: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(sizeUint32(length));
+  writeUint32(bytes, 0, length);
+  return bytes;
 }
 
 test('methods that are not served are unimplemented', () => {

@@ -75,6 +75,18 @@ test('a new stream has all of its time, whatever was counted for one that is gon
   assert.deepEqual(fixture.told, endOf('new'));
 });
 
+test('a stream that comes late neither begins the count anew nor makes it faster', () => {
+  const fixture = new Fixture();
+  fixture.call('early');
+  fixture.hasLeader = false;
+  fixture.elections(1);
+  fixture.call('late');
+  fixture.elections(1);
+  assert.deepEqual(fixture.told, []);
+  fixture.elections(1);
+  assert.deepEqual(fixture.told, [...endOf('early'), ...endOf('late')]);
+});
+
 test('nobody is looked after who has left, or when all is over', () => {
   const fixture = new Fixture();
   const left = fixture.call('left');

@@ -163,3 +163,12 @@ test('a stream of somebody who may not call it at all is refused when that is kn
   const put = member.call(KvService.methods.put, new PutRequest({ key }), [['token', 'alice']]);
   assert.equal(put?.code, GrpcCode.OK, 'others are not held up');
 });
+
+test('while authentication is off nobody waits, whatever token a stream comes with', () => {
+  const member = waitingMember();
+  member.log.rules = OPEN_ACCESS;
+  const stream = member.open(leaseKeepAlive, LATE);
+  stream.send(new LeaseKeepAliveRequest({ id: 1n }));
+  assert.equal(stream.responses.length, 1);
+  assert.deepEqual(member.resolving, []);
+});

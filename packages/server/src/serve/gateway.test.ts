@@ -127,6 +127,17 @@ test('a stream that ends well has nothing behind its last line, one that fails s
   assert.equal(refused.lines[0]!.error!['message'], RPC_ERRORS.ErrGRPCCorrupt.message);
 });
 
+test('a method with one request and many messages has a line for each, and an end', () => {
+  const fixture = new Fixture();
+  fixture.put('v');
+  const call = fixture.ask('/v3/maintenance/snapshot', {});
+  fixture.member.clock.advanceUntil(() => call.isEnded, 10_000);
+  assert.equal(call.status, 200);
+  const blobs = call.lines.map(({ result }) => Buffer.from(String(result!['blob']), 'base64').length);
+  assert.equal(blobs.pop(), 32, 'its hash');
+  assert.equal(blobs.reduce((sum, length) => sum + length, 0) % 4096, 0);
+});
+
 test('a client that does not read is sent no more than it has room for, and nothing is lost', () => {
   const fixture = new Fixture();
   const call = fixture.send(fixture.open(WATCH), WATCHED);

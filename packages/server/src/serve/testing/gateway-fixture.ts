@@ -90,6 +90,7 @@ export class FakeCall implements HttpCall {
   }
 
   write(piece: Uint8Array | string): boolean {
+    assert.ok(this.status !== 0, 'written before it has begun');
     assert.ok(!this.isEnded, 'written behind the end');
     this.body += String(typeof piece === 'string' ? piece : Buffer.from(piece));
     return this.isReading;
