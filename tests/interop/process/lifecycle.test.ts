@@ -297,6 +297,7 @@ test('slow requests are in the log, with what they asked for and without values'
     assert.match(String(read.fields['request']), /key:"slow"/);
     const stats = await server.waitForLog('request stats');
     assert.match(String(stats.fields['remote']), /^127\.0\.0\.1:\d+$/);
+    assert.match(String(stats.fields['phase']), /^(queue|log-sync|replication|apply)$/);
     for (const { text } of server.log) assert.doesNotMatch(text, /secret/);
     // What a member asks itself at its start is nobody's request.
     assert.doesNotMatch(

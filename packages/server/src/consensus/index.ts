@@ -9,6 +9,7 @@
 export { type AppliedCallback, AppliedWaiters } from './applied-waiters.ts';
 export { ClusterLink } from './cluster-link.ts';
 export { DatabaseSender } from './database-sender.ts';
+export type { EntryMoments, EntryPhases } from './entry-phases.ts';
 export { Leadership } from './leadership.ts';
 export { LinearizableReads } from './linearizable-reads.ts';
 export { LogKeeper } from './log-keeper.ts';

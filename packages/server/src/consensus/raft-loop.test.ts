@@ -22,8 +22,19 @@ const LEADER = 2n;
 const HEARTBEAT_MS = 100;
 const REQUEST_TIMEOUT_MS = 5000;
 
+/** Time may pass inside of a turn, when a call into the system takes long. */
+class StallingClock extends SimClock {
+  stalledMs = 0;
+
+  override now(): number {
+    return super.now() + this.stalledMs;
+  }
+}
+
 class Member implements RaftLoopHost {
-  readonly clock = new SimClock();
+  /** The disk holds the whole process up for so long, once, at the next sync. */
+  stallMs = 0;
+  readonly clock: SimClock & { stalledMs: number } = new StallingClock();
   readonly disk: SimDisk;
   readonly storage = new MemoryStorage();
   readonly node: RawNode;
@@ -46,6 +57,10 @@ class Member implements RaftLoopHost {
     this.disk = new SimDisk({
       schedule: (_operation, complete) => clock.setTimer(1, complete),
       onOperation: ({ kind, path }) => {
+        if (kind === 'sync') {
+          clock.stalledMs += this.stallMs;
+          this.stallMs = 0;
+        }
         if (this.breaks && kind === 'write') throw new DiskError('EIO', path, 'write error');
       },
     });
@@ -307,4 +322,58 @@ test('a process that was paused ticks once, not once for each interval that it m
   const { turns } = member;
   member.clock.advance(HEARTBEAT_MS * 3);
   assert.equal(member.turns - turns, 4, 'the first turn, and one for each tick');
+});
+
+/** For how long an entry has been where, from `startMs` on. */
+function phasesOf(
+  member: Member,
+  startMs: number,
+): readonly [queue: number, sync: number, replication: number] {
+  const moments = member.loop.phases.of(member.wal.lastIndex);
+  assert.ok(moments !== null);
+  const { savingMs, savedMs, committedMs } = moments;
+  return [savingMs - startMs, savedMs - savingMs, committedMs - savedMs];
+}
+
+test('an entry that waits for its turn has been in the queue', () => {
+  const member = new Member().lead();
+  member.isHeldBack = true;
+  const startMs = member.clock.now();
+  member.propose('a');
+  member.clock.advance(500);
+  member.isHeldBack = false;
+  member.loop.wake();
+  member.clock.settle();
+  assert.deepEqual(phasesOf(member, startMs), [500, 0, 0]);
+});
+
+test('an entry that waits for the disk has been in the sync of the log', () => {
+  const member = new Member().lead();
+  const startMs = member.clock.now();
+  member.stallMs = 400;
+  member.propose('a');
+  member.clock.settle();
+  assert.deepEqual(phasesOf(member, startMs), [0, 400, 0]);
+});
+
+test('an entry that waits for the others has been in replication', () => {
+  const member = new Member([SELF, LEADER]);
+  const { clock, loop, node } = member;
+  loop.start();
+  node.campaign();
+  loop.wake();
+  clock.settle();
+  const answer = (type: MessageType, index = 0): void => {
+    loop.step(new Message({ type, from: LEADER, to: SELF, term: node.term, index }));
+    clock.settle();
+  };
+  answer(MessageType.MsgVoteResp);
+  answer(MessageType.MsgAppResp, member.wal.lastIndex);
+  const startMs = clock.now();
+  member.propose('a');
+  clock.settle();
+  assert.equal(loop.phases.of(member.wal.lastIndex), null, 'nobody knows when it will be committed');
+  clock.advance(300);
+  answer(MessageType.MsgAppResp, member.wal.lastIndex);
+  assert.deepEqual(phasesOf(member, startMs), [0, 0, 300]);
 });

@@ -33,6 +33,7 @@ import {
   StepError,
 } from '@etcd/raft';
 import type { Wal } from '@etcd/storage/wal';
+import { EntryPhases } from './entry-phases.ts';
 import type { MemberEnvironment } from './member-environment.ts';
 import { ProposalQueue } from './proposal-queue.ts';
 
@@ -90,6 +91,8 @@ export class RaftLoop {
   readonly #heartbeatIntervalMs: number;
   /** What is to be proposed. */
   readonly #proposals: ProposalQueue;
+  /** When entries came how far. */
+  readonly phases = new EntryPhases();
   #tasks: LogTask[] = [];
   #isScheduled = false;
   /** A batch, or a task, has the log. */
@@ -367,6 +370,7 @@ export class RaftLoop {
     assert(last.index <= this.#durableIndex, 'raft loop: applied before it is durable');
     assert(last.index === this.#handedIndex + entries.length, 'raft loop: a gap between what is applied');
     this.#handedIndex = last.index;
+    this.phases.committed(last.index, this.#clock.now());
     if (this.#held === null) return this.#host.apply(entries);
     for (const entry of entries) {
       this.#held.push(entry);
@@ -395,6 +399,7 @@ export class RaftLoop {
       }
       // The event loop stood still: what else held it up can't be told apart, if it took longer than a tick.
       const tookMs = this.#clock.now() - startMs;
+      this.#notePhase(entries, startMs, startMs + tookMs);
       if (tookMs < this.#heartbeatIntervalMs) this.#reportSaved(tookMs, entries);
       return then();
     }
@@ -403,12 +408,18 @@ export class RaftLoop {
       this.#isLogBusy = false;
       if (error !== null) return this.#fail(error);
       const lateMs = this.#latenessMs - startLateMs;
+      this.#notePhase(entries, startMs, this.#clock.now());
       this.#reportSaved(this.#clock.now() - startMs - lateMs, entries);
       then();
       this.#run();
     });
     if (!isSaving) return then();
     this.#isLogBusy = true;
+  }
+
+  #notePhase(entries: readonly Entry[], savingMs: number, savedMs: number): void {
+    const last = entries.at(-1);
+    if (last !== undefined) this.phases.saved(last.index, savingMs, savedMs);
   }
 
   #reportSaved(waitedMs: number, entries: readonly Entry[]): void {

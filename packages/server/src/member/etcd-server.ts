@@ -47,6 +47,7 @@ import {
   AppliedWaiters,
   ClusterLink,
   DatabaseSender,
+  type EntryPhases,
   Leadership,
   LinearizableReads,
   LogKeeper,
@@ -426,6 +427,11 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   /** Term of the last applied entry. */
   get term(): Term {
     return this.#state.appliedTerm;
+  }
+
+  /** When entries came how far. */
+  get phases(): EntryPhases {
+    return this.#loop.phases;
   }
 
   get appliedIndex(): LogIndex {

@@ -69,6 +69,8 @@ export class KvService {
       metrics: context.metrics,
       warningMs: config.warningUnaryRequestDurationMs,
       warningApplyMs: config.warningApplyDurationMs,
+      // An answer is given while its entry is being applied: the one after the last.
+      momentsOfApplying: () => context.member.phases.of(context.member.appliedIndex + 1),
     });
   }
 

@@ -10,7 +10,7 @@ import type { Store, WatchHub } from '@etcd/storage/mvcc';
 import type { Access, Alarms, Quota } from '../apply/index.ts';
 import type { LeaseRequests, Proposals, Reconfiguration } from '../cluster/index.ts';
 import type { Config } from '../config/index.ts';
-import type { Leadership } from '../consensus/index.ts';
+import type { EntryPhases, Leadership } from '../consensus/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 import type { Reader, Waiter } from '../request/index.ts';
 
@@ -43,6 +43,8 @@ export interface MemberFacts {
   readonly isFenced: boolean;
   readonly committedIndex: LogIndex;
   readonly appliedIndex: LogIndex;
+  /** When entries came how far. */
+  readonly phases: Pick<EntryPhases, 'of'>;
   readonly store: Store;
   readonly lessor: Lessor;
   readonly backend: Backend;

@@ -8,6 +8,7 @@ import { formatGoDuration } from '@etcd/host/args';
 import type { Histogram } from '@etcd/host/metrics';
 import type { ServerCall } from '@etcd/transport';
 import { requestText } from '../apply/index.ts';
+import type { EntryMoments } from '../consensus/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 import { isUndecided } from '../request/index.ts';
 
@@ -24,6 +25,8 @@ export interface RequestTimesOptions {
   readonly warningMs: number;
   /** etcd's `--warning-apply-duration`, which counts for reads, too. */
   readonly warningApplyMs: number;
+  /** Of the entry that is being applied. */
+  readonly momentsOfApplying: () => EntryMoments | null;
 }
 
 export class RequestTimes {
@@ -34,6 +37,8 @@ export class RequestTimes {
   readonly #failed = new Map<RequestType, Histogram>();
   #ranges: Histogram | null = null;
   #lastMs = 0;
+  /** When the range that is being answered began to be read. */
+  #readMs: number | null = null;
   /** {@link #lastMs} was read in this turn. */
   #isFresh = false;
   readonly #onTurnEnd = (): void => {
@@ -60,7 +65,9 @@ export class RequestTimes {
 
   /** {@link answered} for a range, which began to be read at `readMs`. */
   ranged(call: ServerCall, startMs: number, readMs: number, success: boolean, request: object): void {
+    this.#readMs = readMs;
     this.answered(call, 'Range', startMs, success, request);
+    this.#readMs = null;
     const seconds = (this.#lastMs - readMs) / 1000;
     const { rangeDurationSeconds } = this.metrics;
     if (!success) return rangeDurationSeconds.labels('false').observe(seconds);
@@ -130,7 +137,47 @@ export class RequestTimes {
       'response type': call.head.path,
       'request content': describe(request),
       success,
+      ...this.#phases(type, startMs, success),
     });
+  }
+
+  /** Where a slow request was: for how long in which phase, and which was the longest. */
+  #phases(type: RequestType, startMs: number, success: boolean): Record<string, string> {
+    const isRead = READ_PREFIXES.has(type);
+    const isApplying = success && type !== MEASURED_ELSEWHERE;
+    const ends = isRead ? this.#readPhases() : isApplying ? this.#writePhases() : null;
+    if (ends === null) return {};
+    const fields: Record<string, string> = {};
+    let longest = { phase: '', durationMs: -1 };
+    let fromMs = startMs;
+    for (const [phase, endMs] of ends) {
+      // An entry may be known to be committed before it is durable here.
+      const untilMs = Math.max(fromMs, endMs);
+      const durationMs = untilMs - fromMs;
+      fields[phase] = formatGoDuration(durationMs);
+      if (durationMs > longest.durationMs) longest = { phase, durationMs };
+      fromMs = untilMs;
+    }
+    return { phase: longest.phase, ...fields };
+  }
+
+  #readPhases(): [phase: string, endMs: number][] | null {
+    if (this.#readMs === null) return null;
+    return [
+      ['agreement', this.#readMs],
+      ['read', this.#lastMs],
+    ];
+  }
+
+  #writePhases(): [phase: string, endMs: number][] | null {
+    const moments = this.#options.momentsOfApplying();
+    if (moments === null) return null;
+    return [
+      ['queue', moments.savingMs],
+      ['log-sync', moments.savedMs],
+      ['replication', moments.committedMs],
+      ['apply', this.#lastMs],
+    ];
   }
 }
 

@@ -21,6 +21,7 @@ import type { Access } from '../../apply/index.ts';
 import { SingleLog, type SingleLogOptions } from '../../apply/testing/single-log.ts';
 import { LeaseRequests, Proposals } from '../../cluster/index.ts';
 import { parseFeatureGates } from '../../config/feature-gates.ts';
+import type { EntryMoments } from '../../consensus/index.ts';
 import type { Reader } from '../../request/index.ts';
 import type { Callers } from '../callers.ts';
 import type { MemberFacts, Requests } from '../member.ts';
@@ -183,6 +184,10 @@ export class FakeMember implements ServedMember {
   get committedIndex(): number {
     return this.log.appliedIndex;
   }
+
+  readonly phases = { of: (): EntryMoments | null => this.moments };
+  /** Of every entry. */
+  moments: EntryMoments | null = null;
 
   get appliedIndex(): number {
     return this.log.appliedIndex;
