@@ -111,6 +111,21 @@ test('counters of a method: started, handled by code, messages', () => {
   assert.equal(method.handled[GrpcCode.Unknown], 1);
 });
 
+test('whoever follows the calls of a method hears of each once, when it is over', () => {
+  const sim = new SimServer(new SimClock());
+  const peer = sim.connect();
+  const method = [...sim.server.methods].find(({ path }) => path === ECHO)!;
+  const ended: number[] = [];
+  let begun = 0;
+  method.observer = {
+    // The second one is not followed.
+    begin: () => (++begun === 2 ? null : { onEnd: (code) => void ended.push(code) }),
+  };
+  for (const id of [1, 3, 5]) peer.call(id, ECHO, 'x');
+  sim.clock.settle();
+  assert.deepEqual([begun, ended], [3, [GrpcCode.OK, GrpcCode.OK]]);
+});
+
 test('methods must be registered with proper paths, once, and before connections', () => {
   const server = new GrpcServer({ clock: new SimClock() });
   const handler = (): void => {};

@@ -564,7 +564,10 @@ export class ServerCall extends GrpcStream implements Expiring {
 
   #count(code: number): void {
     if (this.method !== null && code < GRPC_CODE_NAMES.length) this.method.handled[code]!++;
-    if (this.trace !== null) this.trace.onEnd(code);
+    if (this.trace === null) return;
+    const { trace } = this;
+    this.trace = null;
+    trace.onEnd(code);
   }
 }
 
