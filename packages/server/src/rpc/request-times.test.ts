@@ -23,7 +23,14 @@ class Fixture {
     const warn = (message: string, fields: LogFields = {}): void =>
       void this.warnings.push([message, fields]);
     const logger: Logger = { ...SILENT_LOGGER, warn };
-    this.times = new RequestTimes({ clock, logger, metrics, warningMs: 300, warningApplyMs: 100 });
+    this.times = new RequestTimes({
+      clock,
+      logger,
+      metrics,
+      warningMs: 300,
+      warningApplyMs: 100,
+      momentsOfApplying: () => null,
+    });
   }
 
   get messages(): string[] {
