@@ -107,11 +107,16 @@ const SETTINGS: readonly Setting[] = [
   },
 ];
 
+const VERSIONS = ['3.4', '3.5', '3.7'] as const;
+/** Whoever is refused tries until then. */
+const REFUSED_AFTER = '1500ms';
+
 function ctl(
-  version: '3.4' | '3.5',
+  version: (typeof VERSIONS)[number],
   server: EtcdServer,
   client: string,
   args: readonly string[],
+  timeout = '30s',
 ): Promise<Ended> {
   const pair = pairs.get(client);
   const credentials = pair === undefined ? [] : [`--cert=${pair.certFile}`, `--key=${pair.keyFile}`];
@@ -120,8 +125,8 @@ function ctl(
     [
       `--endpoints=https://${server.address}`,
       `--cacert=${authority.caFile}`,
-      '--command-timeout=1500ms',
-      '--dial-timeout=1500ms',
+      `--command-timeout=${timeout}`,
+      `--dial-timeout=${timeout}`,
       ...credentials,
       ...args,
     ],
@@ -136,20 +141,20 @@ for (const { what, flags, accepted, refused } of SETTINGS) {
   ] as const) {
     test(
       `S06 ${name} with ${what}: who is served and who is not`,
-      needs('etcd 3.4', 'etcd 3.5'),
+      needs('etcd 3.4', 'etcd 3.5', 'etcd 3.7'),
       async () => {
         const server = await EtcdServer.start({
           program,
           clientScheme: 'https',
           flags: [...FAST_ELECTION, ...flags()],
         });
-        const clients = [...accepted, ...refused].flatMap((client) => [
-          { version: '3.4' as const, client },
-          { version: '3.5' as const, client },
-        ]);
+        const clients = [...accepted, ...refused].flatMap((client) =>
+          VERSIONS.map((version) => ({ version, client })),
+        );
         const outcomes = await Promise.all(
           clients.map(async ({ version, client }) => {
-            const { code, stdout } = await ctl(version, server, client, ['put', 'a', 'b']);
+            const timeout = refused.includes(client) ? REFUSED_AFTER : undefined;
+            const { code, stdout } = await ctl(version, server, client, ['put', 'a', 'b'], timeout);
             return { version, client, isServed: code === 0 && stdout === 'OK\n' };
           }),
         );
