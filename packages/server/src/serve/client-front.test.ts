@@ -69,16 +69,17 @@ class Front {
 
 test('paths of the gateway, today and before 3.4, are its own; all others are pages', async () => {
   const front = new Front();
-  for (const path of ['/v3/kv/put?a=b', '/v3beta/kv/put', '/health', '/v3alpha/kv/put', '/v3'])
+  for (const path of ['/v3/kv/put?a=b', '/v3beta/kv/put', '/health', '/v3alpha/kv/put'])
     await front.ask(path);
   assert.deepEqual(front.asked, [
     'gateway /v3/kv/put',
     'gateway /v3/kv/put',
     'page /health',
     'page /v3alpha/kv/put',
-    'page /v3',
   ]);
   assert.equal(front.loads, 1);
+  const { status, headers } = await front.ask('/v3?a=b');
+  assert.deepEqual([status, headers['location']], [307, '/v3/?a=b']);
 });
 
 test('without a gateway its paths are nothing special', async () => {
