@@ -49,6 +49,7 @@ export class Contender implements CallReceiver {
   readonly #value: Uint8Array;
   #entrance: Entrance | null = null;
   #watch: KeyWatch | null = null;
+  #hasWaited = false;
   #isOver = false;
 
   constructor(options: ContenderOptions) {
@@ -76,6 +77,7 @@ export class Contender implements CallReceiver {
     const { errand } = this;
     const entrance = this.#entrance;
     if (this.#isOver || entrance === null) return;
+    this.#hasWaited = true;
     errand.first(predecessorRequest(this.#prefix, entrance.revision), (before, revision) => {
       if (this.#isOver) return;
       if (before === null) return this.#options.steps.onTurn(this, entrance);
@@ -114,13 +116,13 @@ export class Contender implements CallReceiver {
   stop(reason: RpcError): void {
     if (this.#isOver) return;
     this.#end();
-    this.#leave(() => refuse(this.#options.call, reason));
+    this.#leaveOwn(() => refuse(this.#options.call, reason));
   }
 
   onCancel(): void {
     if (this.#isOver) return;
     this.#end();
-    this.#leave(() => {});
+    this.#leaveOwn(() => {});
   }
 
   #onRefused(error: RpcError): void {
@@ -134,9 +136,16 @@ export class Contender implements CallReceiver {
     const request = enterRequest(this.#prefix, key, lease, this.#value);
     this.errand.txn(request, (outcome) => {
       this.#entrance = entranceOf(outcome, key, lease);
-      if (this.#isOver) return this.#leave(() => {});
+      if (this.#isOver) return this.#leaveOwn(() => {});
       this.#options.steps.onEntered(this, this.#entrance);
     });
+  }
+
+  /** A place that was there before it came may be a lock that is held, or a leader's: it stays, as in etcd, until it is waited for. */
+  #leaveOwn(then: () => void): void {
+    const isOwn = this.#hasWaited || this.#entrance?.before === null;
+    if (isOwn) this.#leave(then);
+    else then();
   }
 
   #leave(then: () => void): void {

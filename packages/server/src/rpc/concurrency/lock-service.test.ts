@@ -95,6 +95,21 @@ test('one in the middle that goes is not waited for, and its key is gone', () =>
   assert.equal(keyOf(third), 'm/3');
 });
 
+test('one that asks again for what it holds, and goes, does not lose it', () => {
+  const member = newMember();
+  assert.equal(keyOf(waiting(member, 1n)), 'm/1');
+  const stream = member.open(lock);
+  member.proposals.propose = new Proxy(member.proposals.propose, {
+    apply: (target, self, args) => {
+      stream.cancel();
+      return Reflect.apply(target, self, args);
+    },
+  });
+  stream.send(new LockRequest({ name: NAME, lease: 1n }));
+  member.clock.advance(200);
+  assert.equal(contenders(member), 1);
+});
+
 test('one that goes before its key is there leaves nothing', () => {
   const member = newMember();
   const stream = member.open(lock);
