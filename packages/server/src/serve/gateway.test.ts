@@ -198,6 +198,14 @@ test('S07 a call has the token of its client, is marked as coming from here, and
   );
 });
 
+test('S17 a request that goes on from message to message is refused when it is too long', () => {
+  const fixture = new Fixture(1000);
+  const call = fixture.open('/v3/kv/range', { isOfMessages: true });
+  fixture.send(call, '{"key":"', ...Array.from({ length: 10 }, () => 'A'.repeat(200)));
+  assert.deepEqual([call.status, call.isEnded], [429, true]);
+  assert.equal(JSON.parse(call.body).message, 'request body is longer than 1000 bytes');
+});
+
 test('a message of a body without an end is a request of its own, and what it leaves unfinished is none', () => {
   const fixture = new Fixture();
   const range = fixture.send(

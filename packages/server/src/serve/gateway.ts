@@ -90,14 +90,17 @@ export class Gateway {
   /** One request, which is the first value of a body without an end. */
   #askOnce(method: AnyMethod, call: HttpCall): void {
     const values = new JsonValues();
+    const { maxBodyBytes } = this.#options;
     let isAsked = false;
     call.readBody(
       (bytes) => {
         if (isAsked) return;
         try {
           const [text] = values.add(bytes);
-          isAsked = text !== undefined;
-          if (text !== undefined) this.#askFor(method, call, text);
+          const isTooLong = (text?.length ?? values.openLength) > maxBodyBytes;
+          isAsked = isTooLong || text !== undefined;
+          if (isTooLong) refuse(call, GrpcCode.ResourceExhausted, tooLong(maxBodyBytes));
+          else if (text !== undefined) this.#askFor(method, call, text);
         } catch (error) {
           if (!(error instanceof JsonError)) throw error;
           isAsked = true;
