@@ -26,6 +26,8 @@ export class WatchGroup {
   readonly #counts: WatchCounts;
   /** Watchers that came while one with their start was being created, which may have begun before they came. */
   readonly #waiting = new Map<number, Set<ClientWatcher>>();
+  /** Watchers are between two sources, of which the last may be gone before the next is there. */
+  #isMoving = false;
 
   constructor(key: string, request: WatchCreateRequest, stream: GroupStream, counts: WatchCounts) {
     this.key = key;
@@ -74,12 +76,15 @@ export class WatchGroup {
 
   /** The member has ended it: watchers that are past what is compacted go on, the others end as it did. */
   onCanceled(source: SharedWatch, frame: WatchFrame): void {
+    this.#isMoving = true;
     for (const watcher of [...source.watchers]) {
       const goesOn = frame.compactRevision > 0 && watcher.nextRevision >= frame.compactRevision;
       source.detach(watcher);
       if (goesOn) this.join([watcher]);
       else watcher.owner.onCanceled(watcher, frame);
     }
+    this.#isMoving = false;
+    this.forgetUnlessUsed();
   }
 
   /** The member would not have it. */
@@ -98,7 +103,7 @@ export class WatchGroup {
 
   /** A group without watchers is forgotten. */
   forgetUnlessUsed(): void {
-    if (this.sources.size === 0 && this.#waiting.size === 0) this.#stream.forget(this);
+    if (this.sources.size === 0 && this.#waiting.size === 0 && !this.#isMoving) this.#stream.forget(this);
   }
 
   #open(start: number, watchers: Iterable<ClientWatcher>): void {

@@ -298,6 +298,25 @@ test('after a cut, a watcher whose place is compacted ends, and those further on
   assert.equal(reader.error.compactRevision, 6);
 });
 
+test('a watcher that is further on than what is compacted goes on, also when it is the last of its source', async () => {
+  const world = new ProxiedCluster();
+  const { cluster, history } = world;
+  const behind = new RawStream(world);
+  behind.create({ ...EVERYTHING });
+  await cluster.run(50);
+  const ahead = new RawStream(world);
+  ahead.create({ ...EVERYTHING, startRevision: 8 });
+  await cluster.run(50);
+  assert.equal(history.watchCount, 1);
+  cluster.first.stop();
+  for (let i = 0; i < 9; i++) history.commit(['k']);
+  history.compactRevision = 6;
+  cluster.first.start();
+  await settle(world, 10);
+  assert.equal(behind.responses.at(-1)?.compactRevision, 6);
+  assert.deepEqual(ahead.revisions(0n), [8, 9, 10]);
+});
+
 test('ids, cancels and refusals are those of a member', async () => {
   const world = new ProxiedCluster();
   const { cluster } = world;
