@@ -153,5 +153,14 @@ test('a change of users or roles forgets everything, also what is under way', ()
   add(cache, rangeOf('a'), bytes('1'));
   cache.clear();
   add(cache, rangeOf('b'), bytes('1'), begun);
+  add(cache, rangeOf('c', '', 5), bytes('1'), begun);
+  assert.equal(cache.size, 0);
+});
+
+test('what was read of the past before it was compacted is not remembered', () => {
+  const cache = new RangeCache();
+  const begun = cache.now;
+  cache.dropPast();
+  add(cache, rangeOf('a', '', 5), bytes('1'), begun);
   assert.equal(cache.size, 0);
 });

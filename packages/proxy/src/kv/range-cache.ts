@@ -38,6 +38,8 @@ export class RangeCache {
   readonly #slots = new Float64Array(SLOTS);
   #writes = 0;
   #rangeWrites = 0;
+  /** When what is of the past was last forgotten. */
+  #pastWrites = 0;
   #bytes = 0;
   /** Numbers for the metrics. */
   hits = 0;
@@ -81,7 +83,7 @@ export class RangeCache {
     const key = latin1FromBytes(request.key);
     const rangeEnd = request.rangeEnd.length === 0 ? null : endOf(request.rangeEnd);
     const isPast = request.revision > 0;
-    if (!isPast && this.#isStale(key, rangeEnd, begun)) return;
+    if (isPast ? this.#pastWrites > begun : this.#isStale(key, rangeEnd, begun)) return;
     const known = this.#entries.get(id);
     if (known !== undefined) this.#drop(known);
     if (rangeEnd !== null && !isPast && this.#ranges.size >= MAX_RANGES) {
@@ -119,6 +121,7 @@ export class RangeCache {
 
   /** What is of the past may be compacted by now. */
   dropPast(): void {
+    this.#pastWrites = ++this.#writes;
     for (const entry of this.#entries.values()) if (entry.isPast) this.#drop(entry);
   }
 
@@ -126,6 +129,7 @@ export class RangeCache {
   clear(): void {
     this.#writes++;
     this.#rangeWrites = this.#writes;
+    this.#pastWrites = this.#writes;
     this.#entries.clear();
     this.#points.clear();
     this.#ranges.clear();
