@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { RPC_ERRORS } from '@etcd/api';
 import { SILENT_LOGGER } from '@etcd/base';
 import { FakeStore } from '../testing/fake-store.ts';
 import { ProxiedCluster } from '../testing/proxied-cluster.ts';
@@ -56,6 +57,19 @@ test('one whose lease has ended writes itself again', async () => {
   await settle(world, 8_000);
   assert.notEqual(store.value('proxies/a:1'), null);
   assert.deepEqual(addresses(proxy), ['a:1']);
+});
+
+test('as long as its key is refused, it does not gather leases', async () => {
+  const world = new ProxiedCluster();
+  const store = new FakeStore(world.cluster, world.history);
+  const { ErrGRPCPermissionDenied } = RPC_ERRORS;
+  store.refusal = ErrGRPCPermissionDenied;
+  const proxy = newProxy(world, 'a:1');
+  await settle(world, 10_000);
+  assert.ok(store.leaseCount <= 1, `${store.leaseCount} leases`);
+  store.refusal = null;
+  await settle(world, 2_000);
+  assert.deepEqual([addresses(proxy), store.leaseCount], [['a:1'], 1]);
 });
 
 test('what is no registration is left out', async () => {

@@ -58,9 +58,11 @@ export class Registration {
   async #register(): Promise<void> {
     const { keys, prefix, address, ttlSeconds, hostname, logger } = this.#options;
     if (this.#isStopped) return;
+    let lease: HeldLease | null = null;
     try {
-      const lease = await keys.leases.hold(ttlSeconds);
+      lease = await keys.leases.hold(ttlSeconds);
       this.#lease = lease;
+      if (this.#isStopped) return void (await lease.revoke());
       const value = { Op: 0, Addr: address, Metadata: JSON.stringify({ name: hostname }) };
       await keys.kv.put(`${prefix}/${address}`, JSON.stringify(value), { lease: lease.id });
       logger.info('registered session with lease', { addr: address, 'lease-ttl': ttlSeconds });
@@ -69,6 +71,8 @@ export class Registration {
       logger.warn('creating a new session to rejoin');
     } catch (error) {
       if (!this.#isStopped) logger.warn('failed to create a session', { error: (error as Error).message });
+      // The next try has a lease of its own; this one would be kept alive for ever.
+      await lease?.revoke().catch(() => {});
     }
     this.#later(() => void this.#register());
   }

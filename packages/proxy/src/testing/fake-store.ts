@@ -82,6 +82,11 @@ export class FakeStore {
     } as never);
   }
 
+  /** Leases that have not ended. */
+  get leaseCount(): number {
+    return this.#leases.size;
+  }
+
   value(key: string): string | null {
     const pair = this.pairs.get(key);
     return pair === undefined ? null : latin1FromBytes(pair.value);
