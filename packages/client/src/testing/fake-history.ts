@@ -34,6 +34,8 @@ export class FakeHistory {
   createCount = 0;
   /** What refuses the next watch; empty for nothing. */
   refusal = '';
+  /** Whether progress that was asked for is answered only when the next watch is asked for, just before it. */
+  holdsProgress = false;
   readonly #random: SeededRandom;
   readonly #sessions = new Set<Session>();
 
@@ -76,7 +78,7 @@ export class FakeHistory {
         onRequest: ({ createRequest, cancelRequest, progressRequest }) => {
           if (createRequest !== null) this.#create(session, createRequest);
           if (cancelRequest !== null) this.#cancel(session, Number(cancelRequest.watchId));
-          if (progressRequest !== null) this.#progress(session);
+          if (progressRequest !== null && !this.holdsProgress) this.#progress(session);
         },
         onCancel: () => {
           session.isOpen = false;
@@ -99,6 +101,7 @@ export class FakeHistory {
 
   #create(session: Session, request: WatchCreateRequest): void {
     this.createCount++;
+    if (this.holdsProgress) session.send(new WatchResponse({ header: this.#header(), watchId: -1n }));
     const header = this.#header();
     const isNegative = request.startRevision < 0;
     if (this.refusal !== '' || isNegative) {

@@ -128,6 +128,8 @@ export class ClientWatch implements CallReceiver, WatcherOwner {
 
   sendProgress(frame: WatchFrame): boolean {
     if (this.#behind.size > 0) return false;
+    // One that is on its way to a source has not had what the others have.
+    for (const { source } of this.#watchers.values()) if (source?.isCreated !== true) return false;
     this.#write(frame.body, NO_WATCH_FIELD);
     return true;
   }

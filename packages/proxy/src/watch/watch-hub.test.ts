@@ -365,6 +365,39 @@ test('progress is told to those who ask for it, when everything before it has be
   assert.equal(quiet.responses.filter(({ watchId }) => watchId === -1n).length, 0);
 });
 
+test('progress is not told to a client whose watcher is on its way to a source again', async () => {
+  const world = new ProxiedCluster();
+  const { cluster, history } = world;
+  const slow = new RawStream(world);
+  const fast = new RawStream(world);
+  for (const stream of [slow, fast]) stream.create({ ...EVERYTHING });
+  await cluster.run(50);
+  slow.call.pause();
+  for (let i = 0; i < 40; i++) {
+    history.commit(['k'], 'v'.repeat(300_000));
+    history.pump(true);
+    await cluster.run(10);
+  }
+  assert.equal(world.watches.counts.watchers, 1);
+  history.holdsProgress = true;
+  for (const stream of [slow, fast]) stream.progress();
+  await cluster.run(50);
+  slow.call.resume();
+  await cluster.run(500);
+  const told = ({ responses }: RawStream): number => responses.filter(({ watchId }) => watchId === -1n).length;
+  assert.deepEqual([told(slow), told(fast)], [0, 1]);
+  assert.ok(slow.revisions(0n).length < 40);
+  history.holdsProgress = false;
+  for (let i = 0; i < 10; i++) {
+    history.pump(true);
+    await cluster.run(50);
+  }
+  slow.progress();
+  await cluster.run(50);
+  assert.deepEqual(slow.revisions(0n), fast.revisions(0n));
+  assert.equal(slow.responses.at(-1)?.watchId, -1n);
+});
+
 test('keys of a namespace are prefixed and stripped, and what is outside is not seen', async () => {
   const world = new ProxiedCluster({ namespace: 'ns/' });
   const { cluster, history } = world;
