@@ -206,6 +206,28 @@ test('S17 a request that goes on from message to message is refused when it is t
   assert.equal(JSON.parse(call.body).message, 'request body is longer than 1000 bytes');
 });
 
+test('S20 clients that do not read hold up nobody, however many they are', () => {
+  const fixture = new Fixture(4_000_000);
+  const { clock } = fixture.member;
+  const create = JSON.stringify({ create_request: { key: base64('k') } });
+  const reading = fixture.send(fixture.open(WATCH), create);
+  const idle = Array.from({ length: 80 }, () => fixture.open(WATCH));
+  for (const call of idle) {
+    call.isReading = false;
+    fixture.send(call, create);
+  }
+  for (let i = 0; i < 3; i++) {
+    fixture.put('v'.repeat(1_000_000));
+    clock.advance(200);
+    clock.settle();
+  }
+  assert.deepEqual([reading.isEnded, reading.lines.length], [false, 4]);
+  assert.equal(idle.filter(({ isEnded }) => isEnded).length, 0);
+  for (const call of [reading, ...idle]) call.leave();
+  clock.advance(200);
+  assert.equal(fixture.member.watches.streamCount, 0);
+});
+
 test('a message of a body without an end is a request of its own, and what it leaves unfinished is none', () => {
   const fixture = new Fixture();
   const range = fixture.send(

@@ -16,6 +16,7 @@ import {
   type ClientReceiver,
   GrpcChannel,
   type GrpcServer,
+  type Http2Limits,
   type Metadata,
   memoryDuplexPair,
 } from '@etcd/transport';
@@ -37,6 +38,11 @@ export interface GatewayOptions {
 }
 
 const MAX_ANSWER_BYTES = 2 ** 31 - 1;
+/** With more, what waits for clients that do not read could fill the queue of a connection, which ends calls of others. */
+const MAX_STREAMS_PER_CONNECTION = 8;
+const KIB = 1024;
+/** What comes for a client that does not read, before its stream is stopped. */
+const STREAM_LIMITS = { streamWindowBytes: 256 * KIB, maxStreamWindowBytes: 1024 * KIB } as const;
 
 const CLIENT_ADDRESS = 'x-forwarded-for';
 /** Headers that are metadata of the call. */
@@ -51,6 +57,8 @@ const ROUTES: ReadonlyMap<string, AnyMethod> = new Map(
 export class Gateway {
   readonly #options: GatewayOptions;
   #channel: GrpcChannel | null = null;
+  /** For the next streams. */
+  #streams: GrpcChannel | null = null;
   #sockets: WebSockets | null = null;
   #description: Uint8Array | null = null;
 
@@ -190,24 +198,38 @@ export class Gateway {
   }
 
   #open(method: AnyMethod, call: HttpCall, receiver: ClientReceiver): ClientCall {
-    const upstream = this.#connected().call(method.path, receiver, { metadata: metadataOf(call) });
+    const channel = method.kind === 'unary' ? this.#forAnswers() : this.#forStreams();
+    const upstream = channel.call(method.path, receiver, { metadata: metadataOf(call) });
     call.onCancel(() => upstream.cancel());
     return upstream;
   }
 
-  #connected(): GrpcChannel {
-    if (this.#channel === null || !this.#channel.isOpen) {
-      const { grpc, clock } = this.#options;
-      const [theirs, ours] = memoryDuplexPair({ clock });
-      grpc.accept(ours);
-      this.#channel = new GrpcChannel(theirs, {
-        clock,
-        authority: 'gateway',
-        maxReceiveMessageBytes: MAX_ANSWER_BYTES,
-        variedMetadata: CLIENT_ADDRESS,
-      });
-    }
+  #forAnswers(): GrpcChannel {
+    if (this.#channel === null || !this.#channel.isOpen) this.#channel = this.#connect({});
     return this.#channel;
+  }
+
+  #forStreams(): GrpcChannel {
+    if (this.#streams !== null && this.#streams.callCount >= MAX_STREAMS_PER_CONNECTION) {
+      // It ends with the last of its streams.
+      this.#streams.drain();
+      this.#streams = null;
+    }
+    if (this.#streams === null || !this.#streams.isOpen) this.#streams = this.#connect(STREAM_LIMITS);
+    return this.#streams;
+  }
+
+  #connect(limits: Partial<Http2Limits>): GrpcChannel {
+    const { grpc, clock } = this.#options;
+    const [theirs, ours] = memoryDuplexPair({ clock });
+    grpc.accept(ours);
+    return new GrpcChannel(theirs, {
+      clock,
+      authority: 'gateway',
+      maxReceiveMessageBytes: MAX_ANSWER_BYTES,
+      variedMetadata: CLIENT_ADDRESS,
+      limits,
+    });
   }
 }
 
