@@ -384,7 +384,8 @@ test('progress is not told to a client whose watcher is on its way to a source a
   await cluster.run(50);
   slow.call.resume();
   await cluster.run(500);
-  const told = ({ responses }: RawStream): number => responses.filter(({ watchId }) => watchId === -1n).length;
+  const told = ({ responses }: RawStream): number =>
+    responses.filter(({ watchId }) => watchId === -1n).length;
   assert.deepEqual([told(slow), told(fast)], [0, 1]);
   assert.ok(slow.revisions(0n).length < 40);
   history.holdsProgress = false;
