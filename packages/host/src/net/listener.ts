@@ -58,6 +58,14 @@ export type ListenerSecurity = Pick<TlsAcceptorOptions, 'side' | 'hosts' | 'reje
 const HTTP_HEADERS_TIMEOUT_MS = 10_000;
 const HTTP_REQUEST_TIMEOUT_MS = 30_000;
 const BACKLOG = 4096;
+/** After so long without a byte a client is probed: one that has vanished would otherwise keep its streams for ever. */
+const PROBE_AFTER_MS = 120_000;
+const SOCKET_OPTIONS = {
+  noDelay: true,
+  pauseOnConnect: true,
+  keepAlive: true,
+  keepAliveInitialDelay: PROBE_AFTER_MS,
+} as const;
 const MAX_PORT = 65_535;
 
 export class Listener {
@@ -82,9 +90,7 @@ export class Listener {
     this.#http.on('clientError', answerBadRequest);
     this.#http.on('request', (request, response) => http?.onHttp1(request, response));
     this.#acceptor = this.#newAcceptor();
-    this.#server = net.createServer({ noDelay: true, pauseOnConnect: true }, (socket) =>
-      this.#accept(socket),
-    );
+    this.#server = net.createServer(SOCKET_OPTIONS, (socket) => this.#accept(socket));
     if (options.connectionLimit !== null) this.#server.maxConnections = options.connectionLimit;
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
 import { type LogFields, type Logger, SeededRandom } from '@etcd/base';
@@ -95,6 +96,29 @@ test('connections go around the members, and a half that has ended leaves the ot
   const { gateway } = await gatewayTo(servers.map(portOf));
   const answers = [await ask(gateway, 'x'), await ask(gateway, 'y'), await ask(gateway, 'z')];
   assert.deepEqual(answers, ['a:x', 'b:y', 'a:z']);
+});
+
+/** Timers of the connections of `port` that are open, as Linux tells them: 2 where nothing but a probe is to be sent. */
+function timersOf(port: number, side: 'local' | 'remote'): string[] {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const ends = side === 'local' ? `:${hex} \\w+:\\w+` : `\\w+:\\w+ \\w+:${hex}`;
+  const lines = readFileSync('/proc/net/tcp', 'utf8').matchAll(new RegExp(`${ends} 01 \\S+ 0(\\d):`, 'g'));
+  return [...lines].map(([, timer]) => timer!);
+}
+
+const LINUX = {
+  skip: process.platform === 'linux' ? false : 'only Linux tells of the timers of a connection',
+};
+
+test('S20 sides that have vanished are found out: both connections are probed', LINUX, async () => {
+  let isThere = false;
+  const server = await listening(() => (isThere = true));
+  const { gateway } = await gatewayTo([portOf(server)]);
+  const socket = dial({ host: HOST, port: gateway.port });
+  ends.push(() => socket.destroy());
+  socket.on('error', () => {});
+  await until('the server is reached', () => isThere);
+  assert.deepEqual([timersOf(gateway.port, 'local'), timersOf(portOf(server), 'remote')], [['2'], ['2']]);
 });
 
 test('what a server has said before it hangs up arrives, however slow the reader', async () => {

@@ -27,6 +27,14 @@ export interface TcpGatewayOptions {
 /** A member that does not answer, not even with a refusal, counts as lost after this. */
 const DIAL_TIMEOUT_MS = 5_000;
 const BACKLOG = 4096;
+/** After so long without a byte a side is probed: one that has vanished would otherwise keep its connection for ever. */
+const PROBE_AFTER_MS = 120_000;
+const SOCKET_OPTIONS = {
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: PROBE_AFTER_MS,
+} as const;
 
 export class TcpGateway {
   readonly remotes: Remotes;
@@ -42,7 +50,7 @@ export class TcpGateway {
   constructor(options: TcpGatewayOptions) {
     this.#options = options;
     this.remotes = new Remotes(options.addresses, options.random);
-    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
+    this.#server = createServer({ ...SOCKET_OPTIONS, pauseOnConnect: true }, (socket) =>
       this.#accept(socket),
     );
     if (options.connectionLimit !== null) this.#server.maxConnections = options.connectionLimit;
@@ -103,7 +111,7 @@ export class TcpGateway {
       return;
     }
     const { host, port } = remote.address;
-    const server = dial({ host, port, allowHalfOpen: true, noDelay: true });
+    const server = dial({ host, port, ...SOCKET_OPTIONS });
     this.#adopt(server);
     const late = this.#options.clock.setTimer(DIAL_TIMEOUT_MS, () =>
       server.destroy(Object.assign(new Error('i/o timeout'), { code: 'ETIMEDOUT' })),
