@@ -65,6 +65,21 @@ class Renewer {
   }
 }
 
+test('S20 streams to members are bounded, however many tokens clients come with', async () => {
+  const { world } = new Renewing();
+  for (let i = 0; i < 1200; i++) {
+    const client = new Renewer(world, [['token', `t${i}`]]);
+    client.renew(1n);
+    if (i % 100 === 0) await world.cluster.run(50);
+  }
+  await world.cluster.run(100);
+  assert.ok(world.keepAlives.streamCount <= 1000, `${world.keepAlives.streamCount} streams`);
+  const again = new Renewer(world, [['token', 't0']]);
+  again.renew(2n);
+  await world.cluster.run(100);
+  assert.deepEqual(again.answers, ['2:60']);
+});
+
 test('those who renew a lease at the same time share the renewal, on one stream', async () => {
   const { world, asked, tokens } = new Renewing();
   const clients = Array.from({ length: 50 }, () => new Renewer(world));

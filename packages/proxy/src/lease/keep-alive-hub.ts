@@ -28,6 +28,9 @@ const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 2_000;
 /** How long the stream to a member stays when nobody renews. */
 const IDLE_MS = 60_000;
+/** Streams to members; with more, one that is idle is given up. */
+const MAX_STREAMS = 1000;
+const TOO_MANY = 'etcd grpc-proxy: too many callers renew leases at the same time';
 
 export class KeepAliveHub {
   readonly #upstream: Upstream;
@@ -41,6 +44,11 @@ export class KeepAliveHub {
     call.receiver = new ClientKeepAlive(call, () => this.#stream(caller));
   }
 
+  /** Streams to members. */
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
   /** Leases have been revoked: what was answered before is not true any more. */
   forget(): void {
     for (const stream of this.#streams.values()) stream.forget();
@@ -50,9 +58,15 @@ export class KeepAliveHub {
     for (const stream of [...this.#streams.values()]) stream.close(GrpcCode.Unavailable, 'the proxy stops');
   }
 
-  #stream(caller: Caller): UpstreamKeepAlive {
+  /** Null when there are too many. */
+  #stream(caller: Caller): UpstreamKeepAlive | null {
     const known = this.#streams.get(caller.key);
     if (known !== undefined) return known;
+    if (this.#streams.size >= MAX_STREAMS) {
+      const idle = this.#streams.values().find(({ isIdle }) => isIdle);
+      if (idle === undefined) return null;
+      idle.close(GrpcCode.OK, '');
+    }
     const stream = new UpstreamKeepAlive(this.#upstream, caller, () => this.#streams.delete(caller.key));
     this.#streams.set(caller.key, stream);
     return stream;
@@ -62,11 +76,11 @@ export class KeepAliveHub {
 /** A client's stream. */
 class ClientKeepAlive implements CallReceiver {
   readonly #call: ServerCall;
-  readonly #stream: () => UpstreamKeepAlive;
+  readonly #stream: () => UpstreamKeepAlive | null;
   #underWay = 0;
   #isHalfClosed = false;
 
-  constructor(call: ServerCall, stream: () => UpstreamKeepAlive) {
+  constructor(call: ServerCall, stream: () => UpstreamKeepAlive | null) {
     this.#call = call;
     this.#stream = stream;
   }
@@ -83,8 +97,10 @@ class ClientKeepAlive implements CallReceiver {
       const { code, message } = decodeProblem(error);
       return call.end(code, message);
     }
+    const stream = this.#stream();
+    if (stream === null) return this.fail(GrpcCode.ResourceExhausted, TOO_MANY);
     this.#underWay++;
-    this.#stream().renew(id, this);
+    stream.renew(id, this);
     if (this.#underWay >= MAX_UNDER_WAY || !call.hasRoom) call.pause();
   }
 
@@ -137,6 +153,11 @@ class UpstreamKeepAlive implements ClientReceiver {
     this.#upstream = upstream;
     this.#caller = caller;
     this.#onGone = onGone;
+  }
+
+  /** Nobody waits for an answer. */
+  get isIdle(): boolean {
+    return this.#underWay.size === 0;
   }
 
   renew(id: bigint, client: ClientKeepAlive): void {
