@@ -63,7 +63,7 @@ export class KeepAliveHub {
     const known = this.#streams.get(caller.key);
     if (known !== undefined) return known;
     if (this.#streams.size >= MAX_STREAMS) {
-      const idle = this.#streams.values().find(({ isIdle }) => isIdle);
+      const idle = firstIdle(this.#streams.values());
       if (idle === undefined) return null;
       idle.close(GrpcCode.OK, '');
     }
@@ -262,4 +262,9 @@ class UpstreamKeepAlive implements ClientReceiver {
   #send(id: bigint): void {
     this.#call?.write(encodeLeaseKeepAliveRequest(new LeaseKeepAliveRequest({ id })));
   }
+}
+
+function firstIdle(streams: Iterable<UpstreamKeepAlive>): UpstreamKeepAlive | undefined {
+  for (const stream of streams) if (stream.isIdle) return stream;
+  return undefined;
 }
