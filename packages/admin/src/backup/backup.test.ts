@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { after, test } from 'node:test';
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
@@ -18,6 +27,10 @@ import { toRemove } from './retention.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'backup-'));
 after(() => rmSync(root, { recursive: true }));
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
 
 async function through(content: Buffer, ...parts: NodeJS.ReadWriteStream[]): Promise<Buffer> {
   const pieces: Buffer[] = [];
@@ -206,6 +219,74 @@ test('a store has whole backups only, and leaves nothing of those that failed', 
   assert.deepEqual(readdirSync(store.path).sort(), [newer.name, `${newer.name}.json`]);
 });
 
+async function stored(store: DirectoryStore, metadata: BackupMetadata): Promise<void> {
+  await store.write(metadata.name, [Readable.from([Buffer.from('content')])]);
+  await store.writeMetadata(metadata);
+}
+
+test('two who back up in the same second do not take each other\'s files', async () => {
+  const store = new DirectoryStore(join(root, 'two'));
+  store.prepare();
+  const metadata = metadataAt('2026-11-01T00:00:00.000Z');
+  const content = new PassThrough();
+  const first = store.write(metadata.name, [content]);
+  content.write('the whole ');
+  await until(() => readdirSync(store.path).length > 0);
+  await assert.rejects(store.write(metadata.name, [Readable.from([Buffer.from('b')])]), BackupError);
+  content.end('backup');
+  await first;
+  // It is not written over either, be it that its metadata are not there yet.
+  await assert.rejects(
+    store.write(metadata.name, [Readable.from([Buffer.from('b')])]),
+    /there is a etcd-abc-.* already/,
+  );
+  await store.writeMetadata(metadata);
+  assert.equal(readFileSync(join(store.path, metadata.name), 'utf8'), 'the whole backup');
+  assert.deepEqual(readdirSync(store.path).sort(), [metadata.name, `${metadata.name}.json`]);
+});
+
+test('metadata that can not be put in their place leave nothing behind', async () => {
+  const store = new DirectoryStore(join(root, 'blocked'));
+  store.prepare();
+  const metadata = metadataAt('2026-11-01T00:00:00.000Z');
+  mkdirSync(join(store.path, `${metadata.name}.json`));
+  await assert.rejects(store.writeMetadata(metadata));
+  assert.deepEqual(readdirSync(store.path), [`${metadata.name}.json`]);
+});
+
+test('a copy of a backup is one of its own: to remove it leaves the other', async () => {
+  const store = new DirectoryStore(join(root, 'copied'));
+  store.prepare();
+  const metadata = metadataAt('2026-11-01T00:00:00.000Z');
+  await stored(store, metadata);
+  const copy = 'etcd-before-upgrade.db.zst.age';
+  for (const extension of ['', '.json']) {
+    copyFileSync(join(store.path, metadata.name + extension), join(store.path, copy + extension));
+  }
+  assert.deepEqual(store.list().map(({ name }) => name).sort(), [metadata.name, copy].sort());
+  await store.remove(store.find(copy));
+  assert.deepEqual(readdirSync(store.path).sort(), [metadata.name, `${metadata.name}.json`]);
+  // What metadata say of a name leads nowhere else.
+  const outside = join(root, 'outside');
+  writeFileSync(outside, 'mine');
+  const path = join(store.path, `${metadata.name}.json`);
+  writeFileSync(path, JSON.stringify({ ...metadata, name: '../outside' }));
+  for (const one of store.list()) await store.remove(one);
+  assert.equal(readFileSync(outside, 'utf8'), 'mine');
+});
+
+test('metadata of one backup that can not be read keep nobody from another', async () => {
+  const store = new DirectoryStore(join(root, 'newer-tool'));
+  store.prepare();
+  const metadata = metadataAt('2026-11-01T00:00:00.000Z');
+  await stored(store, metadata);
+  writeFileSync(join(store.path, 'etcd-newer.db'), '');
+  writeFileSync(join(store.path, 'etcd-newer.db.json'), JSON.stringify({ ...metadata, format: 2 }));
+  assert.equal(store.find(metadata.name).revision, metadata.revision);
+  // Which is the newest nobody can tell.
+  assert.throws(() => store.find(''), /etcd-newer\.db\.json: format 2 is not known/);
+});
+
 test('metadata that are none are named with their file', () => {
   const good = JSON.stringify(metadataAt('2026-11-01T00:00:00.000Z'));
   assert.equal(parseMetadata(good, 'x').revision, 1);
@@ -214,6 +295,10 @@ test('metadata that are none are named with their file', () => {
   assert.throws(
     () => parseMetadata(good.replace('"format":1', '"format":2'), 'x.json'),
     /format 2 is not known/,
+  );
+  assert.throws(
+    () => parseMetadata(good.replace('2026-11-01T', 'yesterday '), 'x.json'),
+    /x\.json: createdAt is no time/,
   );
   assert.throws(() => parseMetadata('null', 'x.json'), /format is missing/);
 });

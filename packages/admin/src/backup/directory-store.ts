@@ -1,15 +1,15 @@
 /**
  * Backups in a directory. A file is complete or not there: it is written under another name and synced, and its metadata come last.
+ * That other name belongs to whoever made the file, so that two who back up at once do not take each other's away.
  */
 import {
   createReadStream,
-  createWriteStream,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
 } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -38,51 +38,44 @@ export class DirectoryStore {
 
   /** Of all that are whole, the newest last. Throws {@link BackupError}. */
   list(): BackupMetadata[] {
-    if (!existsSync(this.path)) throw new BackupError(`${this.path}: no such directory`);
-    return readdirSync(this.path)
-      .filter((name) => METADATA.test(name) && existsSync(join(this.path, METADATA.exec(name)![1]!)))
-      .map((name) => parseMetadata(readFileSync(join(this.path, name), 'utf8'), join(this.path, name)))
+    return this.#names()
+      .map((name) => this.#metadataOf(name))
       .sort(inOrder);
   }
 
   /** By name; without one, the newest. Throws {@link BackupError}. */
   find(name: string): BackupMetadata {
-    const all = this.list();
-    const found = name === '' ? all.at(-1) : all.find((one) => one.name === name);
-    if (found !== undefined) return found;
-    throw new BackupError(
-      name === '' ? `${this.path}: there is no backup` : `${this.path}: no backup ${name}`,
-    );
+    if (name !== '') {
+      // Of the others none matters: what is wrong with one of them must not keep anybody from this one.
+      if (this.#names().includes(name)) return this.#metadataOf(name);
+      throw new BackupError(`${this.path}: no backup ${name}`);
+    }
+    const newest = this.list().at(-1);
+    if (newest === undefined) throw new BackupError(`${this.path}: there is no backup`);
+    return newest;
   }
 
   read(name: string): Readable {
     return createReadStream(join(this.path, name), { highWaterMark: 1 << 20 });
   }
 
-  /** Writes a file of parts that come one after the other; nothing stays behind if they do not all come. */
+  /**
+   * Writes a file of parts that come one after the other; nothing stays behind if they do not all come. Throws {@link BackupError} when
+   * there is such a file, or another process is writing it.
+   */
   async write(name: string, parts: readonly (Readable | NodeJS.ReadWriteStream)[]): Promise<void> {
-    const part = join(this.path, name + PART);
-    try {
-      const target = createWriteStream(part, { mode: PRIVATE_MODE, flags: 'wx', flush: true });
-      await pipeline([...parts, target] as never);
-      await this.#finish(part, name);
-    } catch (error) {
-      await rm(part, { force: true });
-      throw error;
-    }
+    await this.#writePart(name, async (file) => {
+      // Whoever has made the part before has the name by now, or will never have it.
+      if (existsSync(join(this.path, name))) throw new BackupError(`${this.path}: there is a ${name} already`);
+      await pipeline([...parts, file.createWriteStream({ flush: true })] as never);
+    });
   }
 
   async writeMetadata(metadata: BackupMetadata): Promise<void> {
-    const name = metadataName(metadata.name);
-    const part = join(this.path, name + PART);
-    const file = await open(part, 'wx', PRIVATE_MODE);
-    try {
+    await this.#writePart(metadataName(metadata.name), async (file) => {
       await file.writeFile(`${JSON.stringify(metadata, null, 2)}\n`);
       await file.sync();
-    } finally {
-      await file.close();
-    }
-    await this.#finish(part, name);
+    });
   }
 
   /** The metadata first: what is left when that is all there was time for is no backup. */
@@ -95,13 +88,45 @@ export class DirectoryStore {
     await rm(join(this.path, name), { force: true });
   }
 
-  async #finish(part: string, name: string): Promise<void> {
-    await rename(part, join(this.path, name));
+  /** @param fill writes the content, and syncs it. */
+  async #writePart(name: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
+    const part = join(this.path, name + PART);
+    const file = await open(part, 'wx', PRIVATE_MODE).catch((error: Error) => {
+      throw new BackupError(`${this.path}: ${error.message}`);
+    });
+    try {
+      try {
+        await fill(file);
+      } finally {
+        await file.close();
+      }
+      await rename(part, join(this.path, name));
+    } catch (error) {
+      await rm(part, { force: true });
+      throw error;
+    }
+    await this.#sync();
+  }
+
+  async #sync(): Promise<void> {
     const directory = await open(this.path, 'r');
     try {
       await directory.sync();
     } finally {
       await directory.close();
     }
+  }
+
+  /** Of the files that have metadata. */
+  #names(): string[] {
+    if (!existsSync(this.path)) throw new BackupError(`${this.path}: no such directory`);
+    const names = readdirSync(this.path).map((name) => METADATA.exec(name)?.[1]);
+    return names.filter((name) => name !== undefined && existsSync(join(this.path, name))) as string[];
+  }
+
+  /** The file's own name counts, not what its metadata say: who copies a backup has two of them. */
+  #metadataOf(name: string): BackupMetadata {
+    const path = join(this.path, metadataName(name));
+    return { ...parseMetadata(readFileSync(path, 'utf8'), path), name };
   }
 }

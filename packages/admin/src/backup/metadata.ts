@@ -83,6 +83,9 @@ export function parseMetadata(text: string, path: string): BackupMetadata {
   }
   if (value['format'] !== 1)
     throw new BackupError(`${path}: format ${String(value['format'])} is not known here`);
+  if (Number.isNaN(Date.parse(String(value['createdAt'])))) {
+    throw new BackupError(`${path}: createdAt is no time`);
+  }
   return value as unknown as BackupMetadata;
 }
 
