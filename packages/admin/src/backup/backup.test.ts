@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
+  closeSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -224,7 +228,7 @@ async function stored(store: DirectoryStore, metadata: BackupMetadata): Promise<
   await store.writeMetadata(metadata);
 }
 
-test('two who back up in the same second do not take each other\'s files', async () => {
+test("two who back up in the same second do not take each other's files", async () => {
   const store = new DirectoryStore(join(root, 'two'));
   store.prepare();
   const metadata = metadataAt('2026-11-01T00:00:00.000Z');
@@ -263,7 +267,13 @@ test('a copy of a backup is one of its own: to remove it leaves the other', asyn
   for (const extension of ['', '.json']) {
     copyFileSync(join(store.path, metadata.name + extension), join(store.path, copy + extension));
   }
-  assert.deepEqual(store.list().map(({ name }) => name).sort(), [metadata.name, copy].sort());
+  assert.deepEqual(
+    store
+      .list()
+      .map(({ name }) => name)
+      .sort(),
+    [metadata.name, copy].sort(),
+  );
   await store.remove(store.find(copy));
   assert.deepEqual(readdirSync(store.path).sort(), [metadata.name, `${metadata.name}.json`]);
   // What metadata say of a name leads nowhere else.
@@ -286,6 +296,46 @@ test('metadata of one backup that can not be read keep nobody from another', asy
   // Which is the newest nobody can tell.
   assert.throws(() => store.find(''), /etcd-newer\.db\.json: format 2 is not known/);
 });
+
+const MAIN = new URL('../main.ts', import.meta.url).pathname;
+
+for (const command of ['verify', 'restore', 'get']) {
+  test(`${command} that is interrupted leaves nothing in the clear`, async () => {
+    const place = mkdtempSync(join(root, `${command}-`));
+    const store = new DirectoryStore(join(place, 'store'));
+    store.prepare();
+    const scratch = join(place, 'scratch');
+    mkdirSync(scratch);
+    const metadata: BackupMetadata = { ...metadataAt('2026-11-01T00:00:00.000Z'), name: 'etcd-slow.db' };
+    await store.writeMetadata({ ...metadata, compression: 'none', encryption: 'none' });
+    // A backup that does not come to its end.
+    const pipe = join(store.path, metadata.name);
+    assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+    const writer = openSync(pipe, 'r+');
+    writeSync(writer, Buffer.alloc(512));
+    const rest = {
+      verify: ['--scratch', scratch],
+      restore: ['--data-dir', join(scratch, 'not', 'yet', 'there')],
+      get: ['--output', join(scratch, 'snapshot.db')],
+    }[command]!;
+    const words = command === 'restore' ? ['restore'] : ['backup', command];
+    const child = spawn(process.execPath, [MAIN, ...words, '--store', store.path, ...rest]);
+    let said = '';
+    child.stderr.on('data', (text) => {
+      said += text;
+    });
+    const ended = new Promise((resolve) => child.once('close', (...how) => resolve(how)));
+    const files = (): string[] => readdirSync(scratch, { recursive: true, encoding: 'utf8' });
+    const isAtWork = (): boolean =>
+      files().some((name) => name.endsWith('.db') && statSync(join(scratch, name)).size > 0);
+    await until(() => child.exitCode !== null || isAtWork());
+    child.kill('SIGTERM');
+    closeSync(writer);
+    assert.deepEqual(await ended, [1, null], said);
+    assert.match(said, /interrupted/);
+    assert.deepEqual(files(), [], said);
+  });
+}
 
 test('metadata that are none are named with their file', () => {
   const good = JSON.stringify(metadataAt('2026-11-01T00:00:00.000Z'));

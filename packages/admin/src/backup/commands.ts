@@ -1,5 +1,5 @@
 /** `etcdadm backup` and `etcdadm restore`. */
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { RESTORE_FLAGS } from '@etcd/etcdutl/restore-flags';
 import {
@@ -78,7 +78,7 @@ export const BACKUP: Command = {
     },
     ...CONNECTION_FLAGS,
   ],
-  run: (invocation) => guarded(() => take(invocation)),
+  run: (invocation) => guarded((signal) => take(invocation, signal)),
   commands: [
     {
       name: 'list',
@@ -92,7 +92,7 @@ export const BACKUP: Command = {
       usage: '[NAME] --store DIRECTORY',
       summary: 'Reads every record of a backup, the newest unless told',
       flags: [STORE, ...SECRET_FLAGS, SCRATCH],
-      run: (invocation) => guarded(() => verify(invocation)),
+      run: (invocation) => guarded((signal) => verify(invocation, signal)),
     },
     {
       name: 'get',
@@ -103,7 +103,7 @@ export const BACKUP: Command = {
         ...SECRET_FLAGS,
         { name: 'output', short: 'o', type: 'string', usage: 'the file', isRequired: true },
       ],
-      run: (invocation) => guarded(() => get(invocation)),
+      run: (invocation) => guarded((signal) => get(invocation, signal)),
     },
     {
       name: 'prune',
@@ -131,18 +131,24 @@ export const RESTORE: Command = {
   description: `Makes the data directory of a member of a new cluster. To restore a cluster, do so for each of its members from the same backup.
 The revision jumps by ${DEFAULT_BUMP} unless --bump-revision says how far (0: not at all), and what was before counts as compacted.`,
   flags: [STORE, ...SECRET_FLAGS, ...RESTORE_FLAGS],
-  run: (invocation) => guarded(() => restore(invocation)),
+  run: (invocation) => guarded((signal) => restore(invocation, signal)),
 };
 
-async function guarded(work: () => void | Promise<void>): Promise<void> {
+/** A signal does not end the program on the spot: what lies there in the clear, or unfinished, has to go first. */
+async function guarded(work: (signal: AbortSignal) => void | Promise<void>): Promise<void> {
+  const controller = new AbortController();
+  const interrupt = (): void => controller.abort(new BackupError('interrupted'));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
   try {
-    await work();
+    await work(controller.signal);
   } catch (error) {
     if (error instanceof ExitError) throw error;
     if (error instanceof BackupError) throw new ExitError(1, error.message);
     // What a client, a disk or a snapshot says is for the operator; what is our own mistake keeps its stack.
     if (error instanceof TypeError || error instanceof RangeError) throw error;
     throw new ExitError(1, (error as Error).message);
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt);
   }
 }
 
@@ -150,29 +156,16 @@ function storeOf(flags: FlagValues): DirectoryStore {
   return new DirectoryStore(resolve(flags.text('store')));
 }
 
-async function take({ flags, io }: Invocation): Promise<void> {
+async function take({ flags, io }: Invocation, signal: AbortSignal): Promise<void> {
   const compression = COMPRESSIONS.find((known) => known === flags.text('compression'));
   if (compression === undefined)
     throw new BackupError(`compression ${flags.text('compression')} is not known`);
   const sealing = sealingOf(flags);
   const connection = await connectionOptions(flags);
-  const controller = new AbortController();
-  const interrupt = (): void => controller.abort(new BackupError('interrupted'));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
-  try {
-    const endpoint = await chooseSource(flags.list('endpoints'), connection);
-    const store = storeOf(flags);
-    const made = await takeBackup(store, {
-      endpoint,
-      connection,
-      compression,
-      sealing,
-      signal: controller.signal,
-    });
-    io.line(`Backup ${made.name} of ${endpoint}: revision ${made.revision}, ${sizesOf(made)}`);
-  } finally {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt);
-  }
+  const endpoint = await chooseSource(flags.list('endpoints'), connection);
+  signal.throwIfAborted();
+  const made = await takeBackup(storeOf(flags), { endpoint, connection, compression, sealing, signal });
+  io.line(`Backup ${made.name} of ${endpoint}: revision ${made.revision}, ${sizesOf(made)}`);
 }
 
 /** A backup that anybody can read is one that was asked for. */
@@ -235,7 +228,7 @@ function chosen({ args, flags }: Invocation): { store: DirectoryStore; metadata:
   return { store, metadata: store.find(args[0] ?? '') };
 }
 
-async function verify(invocation: Invocation): Promise<void> {
+async function verify(invocation: Invocation, signal: AbortSignal): Promise<void> {
   const { flags, io } = invocation;
   const { store, metadata } = chosen(invocation);
   const { found, isHashCompared } = await verifyBackup(
@@ -243,6 +236,7 @@ async function verify(invocation: Invocation): Promise<void> {
     metadata,
     secretsOf(flags),
     flags.text('scratch'),
+    signal,
   );
   const hash = isHashCompared
     ? 'the hash is that of its member'
@@ -252,11 +246,11 @@ async function verify(invocation: Invocation): Promise<void> {
   );
 }
 
-async function get(invocation: Invocation): Promise<void> {
+async function get(invocation: Invocation, signal: AbortSignal): Promise<void> {
   const { flags, io } = invocation;
   const { store, metadata } = chosen(invocation);
   const path = flags.text('output');
-  await readBackup(store, metadata, secretsOf(flags), path);
+  await readBackup(store, metadata, secretsOf(flags), path, signal);
   io.line(`Snapshot of ${metadata.name} saved at ${path}`);
 }
 
@@ -282,18 +276,27 @@ async function prune({ flags, io }: Invocation): Promise<void> {
   }
 }
 
-async function restore(invocation: Invocation): Promise<void> {
+async function restore(invocation: Invocation, signal: AbortSignal): Promise<void> {
   const { flags } = invocation;
   const { store, metadata } = chosen(invocation);
   if (!flags.isSet('bump-revision')) flags.set('bump-revision', String(DEFAULT_BUMP));
   flags.set('mark-compacted', String(flags.number('bump-revision') > 0));
   const dataDir = flags.text('data-dir') || `${flags.text('name')}.etcd`;
-  const snapshot = join(dirname(resolve(dataDir)), `.${metadata.name}.${process.pid}.snapshot`);
+  const scratch = mkdtempSync(join(existingParent(resolve(dataDir)), '.etcd-restore-'));
+  const snapshot = join(scratch, metadata.name);
   try {
-    await readBackup(store, metadata, secretsOf(flags), snapshot);
+    await readBackup(store, metadata, secretsOf(flags), snapshot, signal);
     const { runRestore } = await import('@etcd/etcdutl/snapshot');
+    signal.throwIfAborted();
     await runRestore({ ...invocation, args: [snapshot] });
   } finally {
-    rmSync(snapshot, { force: true });
+    rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** Where a directory will be made, or the nearest place above that is there: the snapshot needs the same file system for a while. */
+function existingParent(path: string): string {
+  let parent = dirname(path);
+  while (!existsSync(parent)) parent = dirname(parent);
+  return parent;
 }

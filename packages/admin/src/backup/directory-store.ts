@@ -2,13 +2,7 @@
  * Backups in a directory. A file is complete or not there: it is written under another name and synced, and its metadata come last.
  * That other name belongs to whoever made the file, so that two who back up at once do not take each other's away.
  */
-import {
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-} from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -66,7 +60,8 @@ export class DirectoryStore {
   async write(name: string, parts: readonly (Readable | NodeJS.ReadWriteStream)[]): Promise<void> {
     await this.#writePart(name, async (file) => {
       // Whoever has made the part before has the name by now, or will never have it.
-      if (existsSync(join(this.path, name))) throw new BackupError(`${this.path}: there is a ${name} already`);
+      if (existsSync(join(this.path, name)))
+        throw new BackupError(`${this.path}: there is a ${name} already`);
       await pipeline([...parts, file.createWriteStream({ flush: true })] as never);
     });
   }

@@ -12,12 +12,13 @@ import { Meter, SnapshotMeter } from './meter.ts';
 
 const PRIVATE_MODE = 0o600;
 
-/** Writes the snapshot to a new file, which is whole or not there. Throws {@link BackupError}. */
+/** Writes the snapshot to a new file, which is whole or not there. Throws {@link BackupError}, or the signal's reason. */
 export async function readBackup(
   store: DirectoryStore,
   metadata: BackupMetadata,
   secrets: Secrets,
   path: string,
+  signal: AbortSignal,
 ): Promise<void> {
   const stored = new Meter();
   const plain = new SnapshotMeter();
@@ -27,18 +28,20 @@ export async function readBackup(
     target.once('open', () => {
       isOurs = true;
     });
-    await pipeline([
+    const parts = [
       store.read(metadata.name),
       stored,
       ...(metadata.encryption === 'age' ? [new AgeOpener(secrets)] : []),
       ...decompressors(metadata.compression),
       plain,
       target,
-    ] as never);
+    ];
+    await pipeline(parts as never, { signal } as never);
     compare('stored bytes', metadata.storedSha256, stored.sha256());
     compare('snapshot', metadata.sha256, plain.sha256());
   } catch (error) {
     if (isOurs) await rm(path, { force: true });
+    signal.throwIfAborted();
     throw explained(error, metadata.name);
   }
 }

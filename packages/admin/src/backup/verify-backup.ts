@@ -26,12 +26,14 @@ export async function verifyBackup(
   metadata: BackupMetadata,
   secrets: Secrets,
   scratch: string,
+  signal: AbortSignal,
 ): Promise<BackupReport> {
   const directory = mkdtempSync(join(scratch || tmpdir(), 'etcd-backup-'));
   try {
     const path = join(directory, 'snapshot.db');
-    await readBackup(store, metadata, secrets, path);
+    await readBackup(store, metadata, secrets, path, signal);
     const { verifySnapshotFile } = await import('@etcd/etcdutl/snapshot');
+    signal.throwIfAborted();
     const found = await verifySnapshotFile(path, metadata.revision);
     const isHashCompared = found.hashCompactRevision === metadata.hashCompactRevision;
     if (isHashCompared && found.hash !== metadata.hash) {
