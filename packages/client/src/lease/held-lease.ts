@@ -36,7 +36,7 @@ export class HeldLease implements KeptLease {
   }
 
   get isHeld(): boolean {
-    return !this.#isOver;
+    return !this.#isOver && !this.#keeper.isPast(this);
   }
 
   /** Throws what {@link signal} would give as its reason, when the lease is lost. */

@@ -65,6 +65,12 @@ export class LeaseKeeper implements ClientReceiver {
     if (this.#entries.size === 0) this.#leave();
   }
 
+  /** Whether its life, as far as is known here, has ended: also before the timer that says so has run, as after a pause of the process. */
+  isPast(lease: KeptLease): boolean {
+    const entry = this.#entries.get(lease.id);
+    return entry !== undefined && entry.lease === lease && entry.lostMs <= this.#caller.now;
+  }
+
   close(): void {
     const error = new ClientError('closed', 'the client is closed');
     for (const entry of [...this.#entries.values()]) this.#lose(entry, error);
