@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { after, test } from 'node:test';
+import { ResponseHeader, StatusResponse } from '@etcd/api/etcdserverpb';
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import fc from 'fast-check';
 import { makeHeader, type Secrets } from './age-header.ts';
@@ -28,6 +29,7 @@ import { DirectoryStore } from './directory-store.ts';
 import { type BackupMetadata, backupName, parseMetadata } from './metadata.ts';
 import { SnapshotMeter } from './meter.ts';
 import { toRemove } from './retention.ts';
+import { reasonAgainst } from './snapshot-source.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'backup-'));
 after(() => rmSync(root, { recursive: true }));
@@ -295,6 +297,21 @@ test('metadata of one backup that can not be read keep nobody from another', asy
   assert.equal(store.find(metadata.name).revision, metadata.revision);
   // Which is the newest nobody can tell.
   assert.throws(() => store.find(''), /etcd-newer\.db\.json: format 2 is not known/);
+});
+
+test('a member whose data differ is not backed up, and the others still are', () => {
+  const statusOf = (memberId: bigint, ...errors: string[]): StatusResponse =>
+    new StatusResponse({ header: new ResponseHeader({ memberId }), errors });
+  // All members tell all alarms.
+  const alarms = ['memberID:7 alarm:NOSPACE ', 'memberID:12 alarm:CORRUPT '];
+  assert.equal(reasonAgainst(statusOf(1n, ...alarms)), null);
+  assert.equal(reasonAgainst(statusOf(2n, ...alarms)), null);
+  assert.equal(reasonAgainst(statusOf(7n, ...alarms)), null);
+  assert.match(reasonAgainst(statusOf(12n, ...alarms))!, /differ/);
+  // Nobody could tell which of them it is.
+  assert.match(reasonAgainst(statusOf(1n, 'alarm:CORRUPT '))!, /differ/);
+  assert.match(reasonAgainst(statusOf(1n, 'memberID:0 alarm:CORRUPT'))!, /differ/);
+  assert.equal(reasonAgainst(statusOf(1n, 'etcdserver: no leader')), null);
 });
 
 const MAIN = new URL('../main.ts', import.meta.url).pathname;

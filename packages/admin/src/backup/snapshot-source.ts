@@ -31,10 +31,9 @@ export async function chooseSource(
     try {
       await client.authenticate();
       const status = await client.maintenance.status();
-      if (!status.isLearner && !status.errors.some((error) => error.includes('CORRUPT'))) {
-        candidates.push({ endpoint, status });
-      } else
-        reasons.push(`${endpoint}: ${status.isLearner ? 'a learner' : 'its data differ from the others'}`);
+      const reason = reasonAgainst(status);
+      if (reason === null) candidates.push({ endpoint, status });
+      else reasons.push(`${endpoint}: ${reason}`);
     } catch (error) {
       reasons.push(`${endpoint}: ${(error as Error).message}`);
     } finally {
@@ -50,6 +49,21 @@ export async function chooseSource(
     candidates[0];
   if (chosen !== undefined) return chosen.endpoint;
   throw new BackupError(`no member can be backed up: ${reasons.join('; ')}`);
+}
+
+/** Why a member is not the one to be backed up. Each tells the alarms of all: somebody else's damage is nothing against it. */
+export function reasonAgainst({ isLearner, errors, header }: StatusResponse): string | null {
+  if (isLearner) return 'a learner';
+  // Whoever raises an alarm for nobody could not tell who is right.
+  const suspects = new Set([String(header?.memberId ?? 0n), '0']);
+  const isSuspect = errors.some((error) => suspects.has(memberOfCorruptAlarm(error)));
+  return isSuspect ? 'its data differ from the others' : null;
+}
+
+/** Of an alarm as members write it, where 0 may be left out; empty for others. */
+function memberOfCorruptAlarm(text: string): string {
+  if (!text.includes('alarm:CORRUPT')) return '';
+  return /memberID:\s*(\d+)/.exec(text)?.[1] ?? '0';
 }
 
 export async function factsOf(client: EtcdClient, endpoint: string): Promise<SourceFacts> {
