@@ -41,6 +41,7 @@ export const ROOMS: Readonly<Record<string, Edges>> = {
     cluster: ['config', 'metrics', 'request', 'peer', 'consensus'],
     boot: ['config', 'metrics', 'apply', 'peer'],
     discovery: ['config'],
+    tracing: ['config'],
     member: [
       'config',
       'metrics',
@@ -54,6 +55,6 @@ export const ROOMS: Readonly<Record<string, Edges>> = {
       'boot',
     ],
     rpc: ['config', 'metrics', 'auth', 'request', 'apply', 'consensus', 'cluster'],
-    serve: ['config', 'metrics', 'auth', 'request', 'peer', 'boot', 'discovery', 'member', 'rpc'],
+    serve: ['config', 'metrics', 'auth', 'request', 'peer', 'boot', 'discovery', 'tracing', 'member', 'rpc'],
   },
 };

@@ -17,6 +17,7 @@ type Sample = readonly [
 const SUITE = 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256';
 const CLIENT_FILES = { 'cert-file': '/c.pem', 'key-file': '/c.key' };
 const REGISTRY = { 'discovery-token': 'x', 'discovery-endpoints': 'x:1' };
+const TRACED = { 'enable-distributed-tracing': 'true' };
 const PEER_FILES = { 'peer-cert-file': '/p.pem', 'peer-key-file': '/p.key' };
 
 const ROTATION = {
@@ -142,6 +143,12 @@ const SAMPLES: readonly Sample[] = [
   ],
   ['enable-pprof', 'true', 'enablePprof', true],
   ['warning-unary-request-duration', '1s', 'warningUnaryRequestDurationMs', 1000],
+
+  ['enable-distributed-tracing', 'true', 'tracing.serviceName', 'etcd'],
+  ['distributed-tracing-address', 'c:1', 'tracing.address', 'c:1', TRACED],
+  ['distributed-tracing-service-name', 's', 'tracing.serviceName', 's', TRACED],
+  ['distributed-tracing-instance-id', 'i', 'tracing.instanceId', 'i', TRACED],
+  ['distributed-tracing-sampling-rate', '7', 'tracing.samplesPerMillion', 7, TRACED],
 
   ['corrupt-check-time', '1h', 'corruptCheckTimeMs', 3_600_000],
   ['compact-hash-check-time', '2m', 'compactHashCheckTimeMs', 120_000],

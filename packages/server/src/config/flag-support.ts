@@ -15,25 +15,17 @@ export type FlagSupport =
   | { readonly status: 'ignored' }
   | { readonly status: 'no-effect' | 'refused'; readonly reason: string };
 
-const NO_TRACING = 'distributed tracing is not supported yet';
 const FIXED_TIMEOUTS = 'streams between members time out after 5 seconds, as in etcd unless told';
 
 const REFUSED: Readonly<Record<string, string>> = {
   'memory-mlock':
     'the runtime can not run with locked memory; MemorySwapMax=0 in its unit keeps it from being swapped out',
-
-  'enable-distributed-tracing': NO_TRACING,
 };
 
 const NO_EFFECT: Readonly<Record<string, string>> = {
   'socket-reuse-address': 'listeners always set SO_REUSEADDR',
   'v2-deprecation': 'there is no v2 store',
   'client-transport-security.skip-client-san-verification': 'clients come from any address, as in etcd',
-
-  'distributed-tracing-address': 'tracing is off',
-  'distributed-tracing-service-name': 'tracing is off',
-  'distributed-tracing-instance-id': 'tracing is off',
-  'distributed-tracing-sampling-rate': 'tracing is off',
   'raft-read-timeout': FIXED_TIMEOUTS,
   'raft-write-timeout': FIXED_TIMEOUTS,
 };

@@ -23,6 +23,7 @@ import type { Metrics } from '../metrics/index.ts';
 import { HttpPeerNetwork } from '../peer/index.ts';
 import { drawRequestIdStart } from '../request/index.ts';
 import { registerServices } from '../rpc/index.ts';
+import type { Tracing } from '../tracing/index.ts';
 import { AccessControl } from './access-control.ts';
 import { assignSockets } from './assign-sockets.ts';
 import { ClientFront } from './client-front.ts';
@@ -72,6 +73,7 @@ export async function startMember(given: MemberOptions): Promise<Member> {
   const finding = new ClusterFinding(given);
   const options = { ...given, config: await finding.configure() };
   const { config, logger, clock } = options;
+  const tracing = await openTracing(options);
   const security = await Security.open({
     config,
     clock,
@@ -86,7 +88,7 @@ export async function startMember(given: MemberOptions): Promise<Member> {
     dialTimeoutMs: PEER_DIAL_TIMEOUT_MS + config.electionTimeoutMs,
     dialer: security.dialer,
   });
-  const running = new RunningMember(options, newAuthentication(options), network, security);
+  const running = new RunningMember(options, newAuthentication(options), network, security, tracing);
   try {
     await running.listen();
     const failed = Promise.withResolvers<Error>();
@@ -125,6 +127,8 @@ class RunningMember {
   readonly #network: HttpPeerNetwork;
   readonly #authentication: Authentication;
   readonly #security: Security;
+  /** Null: off. */
+  readonly #tracing: Tracing | null;
   #front: ClientFront | null = null;
   #metricsPages: ClientHttp | null = null;
   readonly #debug: DebugPages | null;
@@ -134,11 +138,13 @@ class RunningMember {
     authentication: Authentication,
     network: HttpPeerNetwork,
     security: Security,
+    tracing: Tracing | null,
   ) {
     this.#options = options;
     this.#network = network;
     this.#authentication = authentication;
     this.#security = security;
+    this.#tracing = tracing;
     this.#logger = options.logger.child({ caller: 'server/start' });
     const { config, clock } = options;
     this.#debug = config.enablePprof
@@ -207,6 +213,7 @@ class RunningMember {
     });
     const services = registerServices(server, grpc);
     const beforeScrape = connectMetrics(server, grpc, metrics);
+    this.#tracing?.observe(grpc);
     this.#metricsPages = new ClientHttp(server, 'metrics', beforeScrape, this.#debug);
     this.#front = this.#newFront(server, new ClientHttp(server, 'client', beforeScrape, this.#debug));
     if (this.#debug !== null) {
@@ -231,6 +238,7 @@ class RunningMember {
         this.closeListeners();
         this.#security.stop();
         this.#debug?.stop();
+        await this.#tracing?.stop();
       },
     };
   }
@@ -318,6 +326,14 @@ function newAuthentication({ config, clock, logger }: MemberOptions): Authentica
   } catch (error) {
     throw new MemberStartError(`--auth-token: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** Loads the SDK where it is asked for, and nowhere else. */
+async function openTracing({ config, clock, logger, random }: MemberOptions): Promise<Tracing | null> {
+  if (config.tracing === null) return null;
+  const { startTracing } = await import('../tracing/index.ts');
+  const caller = { caller: 'server/tracing' };
+  return startTracing({ config: config.tracing, clock, logger: logger.child(caller), random });
 }
 
 /** Waits for `begin` to be done, but not longer. */

@@ -20,8 +20,8 @@ export interface CallObserver {
 
 /** Follows one call. */
 export interface CallTrace {
-  /** The call is over, with this status; called once. */
-  onEnd(code: number): void;
+  /** The call is over, with this status; called once. The message is empty where the client gets none. */
+  onEnd(code: number, message: string): void;
 }
 
 export const MethodKind = { UNARY: 0, SERVER_STREAM: 1, CLIENT_STREAM: 2, BIDI: 3 } as const;

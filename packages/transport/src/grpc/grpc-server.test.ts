@@ -115,15 +115,26 @@ test('whoever follows the calls of a method hears of each once, when it is over'
   const sim = new SimServer(new SimClock());
   const peer = sim.connect();
   const method = [...sim.server.methods].find(({ path }) => path === ECHO)!;
-  const ended: number[] = [];
+  const ended: (readonly [code: number, message: string])[] = [];
   let begun = 0;
   method.observer = {
     // The second one is not followed.
-    begin: () => (++begun === 2 ? null : { onEnd: (code) => void ended.push(code) }),
+    begin: () => (++begun === 2 ? null : { onEnd: (code, message) => void ended.push([code, message]) }),
   };
   for (const id of [1, 3, 5]) peer.call(id, ECHO, 'x');
   sim.clock.settle();
-  assert.deepEqual([begun, ended], [3, [GrpcCode.OK, GrpcCode.OK]]);
+  assert.equal(begun, 3);
+  assert.deepEqual(ended, [
+    [GrpcCode.OK, ''],
+    [GrpcCode.OK, ''],
+  ]);
+  const later = [...sim.server.methods].find(({ path }) => path === '/test.S/Later')!;
+  later.observer = method.observer;
+  peer.call(7, '/test.S/Later', 'x');
+  sim.clock.settle();
+  sim.pending[0]!.fail(GrpcCode.NotFound, 'no such thing');
+  sim.clock.settle();
+  assert.deepEqual(ended.slice(2), [[GrpcCode.NotFound, 'no such thing']]);
 });
 
 test('methods must be registered with proper paths, once, and before connections', () => {

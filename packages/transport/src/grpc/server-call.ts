@@ -567,7 +567,7 @@ export class ServerCall extends GrpcStream implements Expiring {
     if (this.trace === null) return;
     const { trace } = this;
     this.trace = null;
-    trace.onEnd(code);
+    trace.onEnd(code, this.#endMessage);
   }
 }
 
