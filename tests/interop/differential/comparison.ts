@@ -17,6 +17,10 @@ const SETTLE_TIMEOUT_MS = 10_000;
 
 /** How much of the answers is compared. */
 export interface Scope {
+  /** The run unless the environment names another; otherwise another each time. */
+  readonly seed?: number;
+  /** How many operations unless the environment says. */
+  readonly operations?: number;
   /** The revision at which a watch was canceled; a proxy answers with the last that it has heard of. */
   readonly cancelRevisions: boolean;
 }
@@ -152,8 +156,8 @@ export async function compare(
   t: TestContext,
   scope: Scope = EVERYTHING,
 ): Promise<void> {
-  const seed = Number(process.env['ETCD_TEST_SEED'] ?? Date.now() % 1_000_000_000);
-  const count = Number(process.env['ETCD_TEST_OPERATIONS'] ?? DEFAULT_OPERATIONS);
+  const seed = Number(process.env['ETCD_TEST_SEED'] ?? scope.seed ?? Date.now() % 1_000_000_000);
+  const count = Number(process.env['ETCD_TEST_OPERATIONS'] ?? scope.operations ?? DEFAULT_OPERATIONS);
   t.diagnostic(`ETCD_TEST_SEED=${seed}`);
   const source = new OperationSource(new SeededRandom(seed), {
     unknownSorts: [ours, theirs].every(({ program }) => atLeast(program, 3, 6)),
