@@ -7,6 +7,7 @@ import {
   type Member,
   newMember,
   parseMember,
+  promoteMemberChange,
   removeMemberChange,
 } from '@etcd/storage/membership';
 import { type LogOfLostCluster, logOfNewCluster } from './force-new-cluster.ts';
@@ -81,6 +82,28 @@ test('changes that are committed but not applied count', () => {
   const hardState = new HardState({ term: 3, vote: 0n, commit: 13 });
   const { added } = logOfNewCluster(lost({ entries, hardState }));
   assert.deepEqual(describe(added), ['remove 3', 'remove 4'], 'the removal at 14 was never committed');
+});
+
+test('what a lone voter has in its log is committed, until somebody votes with it', () => {
+  const hardState = new HardState({ term: 3, vote: SELF, commit: 11 });
+  const indices = (entries: readonly Entry[]): number[] => entries.map(({ index }) => index);
+  for (const [members, removals] of [
+    [[member(SELF)], []],
+    [[member(SELF), member(2n, true)], ['remove 2']],
+  ] as const) {
+    const { kept, added, hardState: next } = logOfNewCluster(lost({ members, hardState }));
+    assert.deepEqual(indices(kept), [11, 12, 13]);
+    assert.deepEqual([describe(added), next.commit], [removals, 13 + removals.length]);
+  }
+  const entries = [entry(11), entry(12, confChangeEntry(addMemberChange(member(2n)))), entry(13)];
+  const joined = logOfNewCluster(lost({ members: [member(SELF)], entries, hardState }));
+  assert.deepEqual([indices(joined.kept), describe(joined.added)], [[11, 12], ['remove 2']]);
+});
+
+test('a learner that was promoted by what is committed and not applied is a voter', () => {
+  const entries = [entry(11), entry(12, confChangeEntry(promoteMemberChange(SELF))), entry(13)];
+  const { added } = logOfNewCluster(lost({ members: [member(SELF, true), member(2n)], entries }));
+  assert.deepEqual(describe(added), ['remove 2']);
 });
 
 test('a member that was removed, or only learned, becomes the one voter', () => {

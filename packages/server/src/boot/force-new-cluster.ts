@@ -36,13 +36,12 @@ export interface LogOfNewCluster {
 }
 
 export function logOfNewCluster(lost: LogOfLostCluster): LogOfNewCluster {
-  const { hardState, entries, snapshotIndex, consistentIndex, memberId } = lost;
-  const committed = Math.max(hardState.commit, consistentIndex);
-  const kept = entries.filter((entry) => entry.index <= committed);
-  const ids = memberIdsAfter(lost, kept);
-  const others = [...ids].filter((id) => id !== memberId);
+  const { hardState, snapshotIndex, memberId } = lost;
+  const members = new Map(lost.members.map(({ id, isLearner }) => [id, isLearner]));
+  const kept = keptEntries(lost, members);
+  const others = [...members.keys()].filter((id) => id !== memberId);
   // Itself first: raft can't be without a voter in between.
-  const changes = [...ownChanges(lost, ids), ...others.map((id) => removeMemberChange(id))];
+  const changes = [...ownChanges(lost, members), ...others.map((id) => removeMemberChange(id))];
   let index = kept.at(-1)?.index ?? Math.max(snapshotIndex, 0);
   const added = changes.map((change) => {
     const entry = confChangeEntry(change);
@@ -57,31 +56,47 @@ export function logOfNewCluster(lost: LogOfLostCluster): LogOfNewCluster {
   };
 }
 
-/** What makes the member a voter, if it is none. */
-function ownChanges(
-  { members, memberId, peerUrls }: LogOfLostCluster,
-  ids: ReadonlySet<MemberId>,
-): ConfChange[] {
-  if (!ids.has(memberId)) return [addMemberChange(newMember(memberId, { peerUrls, isLearner: false }))];
-  const self = members.find(({ id }) => id === memberId);
-  return self?.isLearner === true ? [promoteMemberChange(memberId)] : [];
+/** Who belongs to the cluster, and whether only as a learner. */
+type Places = Map<MemberId, boolean>;
+
+/**
+ * The committed entries. What a lone voter has in its log is committed, and may have been acknowledged, whether it has come to write
+ * that down or not. `members`, those of the database, become those of the last entry.
+ */
+function keptEntries(
+  { hardState, entries, consistentIndex, memberId }: LogOfLostCluster,
+  members: Places,
+): Entry[] {
+  const committed = Math.max(hardState.commit, consistentIndex);
+  const kept: Entry[] = [];
+  for (const entry of entries) {
+    if (entry.index > committed && !isOnlyVoter(members, memberId)) break;
+    kept.push(entry);
+    if (entry.index > consistentIndex) follow(entry, members);
+  }
+  return kept;
 }
 
-/** Members as of the last committed entry: those of the database, and what has changed since. */
-function memberIdsAfter(
-  { members, consistentIndex }: LogOfLostCluster,
-  kept: readonly Entry[],
-): Set<MemberId> {
-  const ids = new Set(members.map(({ id }) => id));
-  for (const entry of kept) {
-    if (entry.index <= consistentIndex || entry.type === EntryType.EntryNormal) continue;
-    const change = decodeConfChangeEntry(entry);
-    if (change === null) continue;
-    for (const { type, nodeId } of toConfChangeV2(change).changes) {
-      if (nodeId === 0n) continue;
-      if (type === ConfChangeType.ConfChangeRemoveNode) ids.delete(nodeId);
-      else ids.add(nodeId);
-    }
+function isOnlyVoter(members: Places, memberId: MemberId): boolean {
+  if (members.get(memberId) !== false) return false;
+  for (const [id, isLearner] of members) if (id !== memberId && !isLearner) return false;
+  return true;
+}
+
+function follow(entry: Entry, members: Places): void {
+  const change = entry.type === EntryType.EntryNormal ? null : decodeConfChangeEntry(entry);
+  if (change === null) return;
+  for (const { type, nodeId } of toConfChangeV2(change).changes) {
+    if (nodeId === 0n) continue;
+    if (type === ConfChangeType.ConfChangeRemoveNode) members.delete(nodeId);
+    else if (type === ConfChangeType.ConfChangeAddLearnerNode) members.set(nodeId, true);
+    else if (type === ConfChangeType.ConfChangeAddNode) members.set(nodeId, false);
   }
-  return ids;
+}
+
+/** What makes the member a voter, if it is none. */
+function ownChanges({ memberId, peerUrls }: LogOfLostCluster, members: Places): ConfChange[] {
+  const isLearner = members.get(memberId);
+  if (isLearner === undefined) return [addMemberChange(newMember(memberId, { peerUrls, isLearner: false }))];
+  return isLearner ? [promoteMemberChange(memberId)] : [];
 }

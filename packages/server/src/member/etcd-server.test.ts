@@ -29,6 +29,17 @@ test('a member alone leads at once, applies what it is asked to, and goes on whe
   assert.deepEqual(again.fatal, []);
 });
 
+test('a member that was killed alone, and is forced to be a cluster of its own, has all that it has acknowledged', async () => {
+  const member = await SingleMember.start();
+  for (let i = 0; i < 5; i++) member.ask('put', put(`k${i}`));
+  const { appliedIndex } = member.server;
+  const again = await SingleMember.start(['--force-new-cluster'], member.world.disk);
+  assert.deepEqual(again.fatal, []);
+  assert.equal(again.server.store.revision, 6);
+  assert.ok(again.server.appliedIndex > appliedIndex);
+  assert.equal(again.stop(), true);
+});
+
 test('a read waits for what was committed, and those that wait when the member stops are told so', async () => {
   const { server, world, stop } = await started();
   const told: (InternalError | null)[] = [];
