@@ -154,7 +154,8 @@ export class Applier {
     } else if (!isKnown) {
       this.#applyRequest(entry);
     }
-    if (!isKnown) consistentIndex.set(entry.index, entry.term);
+    // A database of etcd 3.4 does not say of which term its last entry is.
+    if (entry.index >= consistentIndex.index) consistentIndex.set(entry.index, entry.term);
   }
 
   #applyRequest(entry: Entry): void {

@@ -12,9 +12,10 @@ import {
 import { ClusterVersionSetRequest } from '@etcd/api/membershippb';
 import { Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { InvariantError } from '@etcd/base';
-import { membershipReader } from '@etcd/storage/data';
+import { Backend } from '@etcd/storage/backend';
+import { backendPath, membershipReader, snapDirectory } from '@etcd/storage/data';
 import { parseVersion, readMembership } from '@etcd/storage/membership';
-import { readConsistentIndex, readStorageVersion } from '@etcd/storage/schema';
+import { META, readConsistentIndex, readStorageVersion } from '@etcd/storage/schema';
 import { parseFeatureGates } from '../config/feature-gates.ts';
 import type { Reader } from '../request/index.ts';
 import { Machine } from './testing/machine.ts';
@@ -80,6 +81,30 @@ test('what was applied is there at the next start, with how far it goes', () => 
   const after = Machine.loaded({}, disk);
   assert.deepEqual([after.count('k'), after.count('k2')], [1, 1]);
   assert.deepEqual(readConsistentIndex(after.machine.backend), { index: 2, term: 3 });
+});
+
+/** Makes the file one of etcd 3.4, which does not say of which term the entry is that was applied last. */
+function forgetTerm({ disk, clock }: Machine, path: string): void {
+  const backend = new Backend({ disk, clock, path, onFatal: (error) => assert.fail(error) });
+  clock.advance(10);
+  backend.delete(META, Buffer.from('term'));
+  backend.close();
+}
+
+test('a database that does not say its term has that of the log, or of the snapshot that it came with', () => {
+  const former = written('k', 'k2');
+  forgetTerm(former, backendPath(former.config));
+  const restarted = Machine.loaded({}, former.disk);
+  assert.deepEqual(readConsistentIndex(restarted.machine.backend), { index: 2, term: 0 });
+  for (const key of ['k', 'k2']) restarted.apply('put', put(key));
+  restarted.machine.writePosition();
+  assert.deepEqual(readConsistentIndex(restarted.machine.backend), { index: 2, term: 3 });
+  const behind = Machine.loaded();
+  const snapshot = behind.receive(leader(), 20);
+  forgetTerm(behind, `${snapDirectory(behind.config)}/0000000000000014.snap.db`);
+  replace(behind, snapshot);
+  behind.machine.writePosition();
+  assert.deepEqual(readConsistentIndex(behind.machine.backend), { index: 20, term: 3 });
 });
 
 test('the position can be written though no entry has changed anything', () => {

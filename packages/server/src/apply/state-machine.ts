@@ -328,7 +328,9 @@ export class StateMachine {
   /** From here on entries are applied, and commits say how far. */
   #begin(appliedIndex: LogIndex, appliedTerm: Term): void {
     const { config, parts, clock, logger, metrics, pending, ids, host } = this.#options;
-    this.#consistentIndex.attach(this.#backend);
+    const consistentIndex = this.#consistentIndex;
+    if (consistentIndex.index === appliedIndex) consistentIndex.set(appliedIndex, appliedTerm);
+    consistentIndex.attach(this.#backend);
     this.#applier = new Applier({
       backend: this.#backend,
       store: this.store,
@@ -339,7 +341,7 @@ export class StateMachine {
       auth: this.auth,
       tokens: this.#options.authentication.tokens,
       membership: parts.membership,
-      consistentIndex: this.#consistentIndex,
+      consistentIndex,
       pending,
       ids,
       clock,
