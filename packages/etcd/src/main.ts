@@ -22,7 +22,6 @@ import {
   InitSystem,
   ignoreSignals,
   Lifecycle,
-  notifySystemd,
   prepareDataDirectory,
   RESERVED_DESCRIPTORS,
   repairUmask,
@@ -171,8 +170,7 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
   });
   const failure = await Promise.race([member.ready, member.failed]);
   if (failure instanceof Error) lifecycle.die(MEMBER_FAILED, { error: failure });
-  notifySystemd({ socketPath: process.env['NOTIFY_SOCKET'], logger, send: sendUnixDatagram });
-  init.startWatchdog();
+  init.ready();
   const error = await member.failed;
   lifecycle.die(MEMBER_FAILED, { error });
 }

@@ -3,8 +3,8 @@
  *
  * In the order of a start: {@link repairUmask} and {@link setProcessName}; {@link Lifecycle.install}, from which on every way to
  * end is orderly; {@link prepareDataDirectory}, which refuses what can't be a member's directory before anything is
- * written; then the member itself, whose stop goes to {@link Lifecycle.onShutdown}; and {@link notifySystemd} when it serves. {@link InitSystem} is
- * for what systemd wants to know later, {@link handedSockets} for the sockets that it has opened.
+ * written; then the member itself, whose stop goes to {@link Lifecycle.onShutdown}; and {@link InitSystem.ready} when it serves.
+ * {@link handedSockets} are those that the init system has opened; what needs no more of it than to be waited for calls {@link notifySystemd}.
  *
  * Exit codes: 0 after help, version, and a signal as process 1; the signal itself after an orderly stop; 1 for
  * what the operator can set right; 2 for a bug.

@@ -6,7 +6,11 @@ import { handedSockets, InitSystem } from './init-system.ts';
 
 const PID = 77;
 
-function setUp(environment: Readonly<Record<string, string>>, error?: string) {
+const READY = '/s READY=1';
+const ALIVE = '/s WATCHDOG=1';
+
+/** @param isBusy whether the init system takes nothing right now */
+function setUp(environment: Readonly<Record<string, string>>, isBusy: () => boolean = () => false) {
   const clock = new SimClock();
   const told: string[] = [];
   const sink = new MemorySink();
@@ -17,7 +21,7 @@ function setUp(environment: Readonly<Record<string, string>>, error?: string) {
     logger: createLogger({ level: 'info', sink, clock }),
     send: (path, bytes) => {
       told.push(`${path} ${Buffer.from(bytes)}`);
-      return error === undefined ? {} : { error };
+      return isBusy() ? { error: 'Resource temporarily unavailable' } : {};
     },
     monotonicUsec: () => 12n,
   });
@@ -30,12 +34,12 @@ test('a process that is watched says so twice in each interval', () => {
     WATCHDOG_USEC: '2000000',
     WATCHDOG_PID: '77',
   });
-  system.startWatchdog();
+  system.ready();
   clock.advance(3500);
-  assert.deepEqual(told, Array(4).fill('/s WATCHDOG=1'));
+  assert.deepEqual(told, [READY, ALIVE, ALIVE, ALIVE, ALIVE]);
 });
 
-test('nobody is told where nobody asks, or asks another process', () => {
+test('no sign of life goes where nobody asks, or asks another process', () => {
   for (const environment of [
     {},
     { WATCHDOG_USEC: '2000000' },
@@ -45,30 +49,49 @@ test('nobody is told where nobody asks, or asks another process', () => {
     { NOTIFY_SOCKET: '/s', WATCHDOG_USEC: '0' },
   ]) {
     const { clock, told, system } = setUp(environment);
-    system.startWatchdog();
+    system.ready();
     clock.advance(10_000);
-    assert.deepEqual(told, []);
+    assert.deepEqual(told, 'NOTIFY_SOCKET' in environment ? [READY] : []);
   }
 });
 
 test('a reload and a stop are announced, with what sd_notify asks for', () => {
   const { told, system } = setUp({ NOTIFY_SOCKET: '@abstract' });
+  system.ready();
   system.reloading();
   system.reloaded();
   system.stopping();
   assert.deepEqual(told, [
+    '@abstract READY=1',
     '@abstract RELOADING=1\nMONOTONIC_USEC=12',
     '@abstract READY=1',
     '@abstract STOPPING=1',
   ]);
 });
 
-test('an init system that does not listen is one line in the log', () => {
-  const { clock, told, sink, system } = setUp({ NOTIFY_SOCKET: '/s', WATCHDOG_USEC: '2000000' }, 'gone');
-  system.startWatchdog();
-  clock.advance(10_000);
-  assert.equal(told.length, 1);
-  assert.equal(sink.messages().filter((message) => message === 'failed to notify systemd').length, 1);
+test('a reload before the member serves does not pass for its readiness', () => {
+  const { told, system } = setUp({ NOTIFY_SOCKET: '/s' });
+  system.reloading();
+  system.reloaded();
+  assert.deepEqual(told, []);
+  system.ready();
+  assert.deepEqual(told, [READY]);
+});
+
+test('an init system that was too busy to listen is one line in the log, and hears the next sign of life', () => {
+  let isBusy = false;
+  const { clock, told, sink, system } = setUp(
+    { NOTIFY_SOCKET: '/s', WATCHDOG_USEC: '2000000' },
+    () => isBusy,
+  );
+  system.ready();
+  const linesAfter = (busy: boolean): number => {
+    isBusy = busy;
+    clock.advance(10_000);
+    return sink.messages().filter((message) => message === 'failed to notify systemd').length;
+  };
+  assert.deepEqual([linesAfter(true), linesAfter(false), linesAfter(true)], [1, 1, 2]);
+  assert.deepEqual(told, [READY, ...Array(31).fill(ALIVE)]);
 });
 
 test('sockets are handed over by number and name, and only to the process that is meant', () => {

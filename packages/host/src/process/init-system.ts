@@ -1,9 +1,10 @@
 /**
- * What a service and systemd tell each other beyond readiness: that it stops, that it reads its files again, that it is alive (where a unit
- * has `WatchdogSec=`), and which sockets the init system has opened for it (where there is a `.socket` unit).
+ * What a service and systemd tell each other: that it serves ({@link notifySystemd}), that it stops, that it reads its files again, that
+ * it is alive (where a unit has `WatchdogSec=`), and which sockets the init system has opened for it (where there is a `.socket` unit).
  */
 import type { Clock, Logger } from '@etcd/base';
 import type { SendResult } from './node-libc.ts';
+import { notifySystemd } from './notify-systemd.ts';
 
 export interface InitSystemOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -28,14 +29,25 @@ const NO_NAME = 'unknown';
 
 export class InitSystem {
   readonly #options: InitSystemOptions;
+  /** Whether readiness was told: before that a reload must not be taken for it. */
+  #isReady = false;
+  /** Whether the last thing that was told did not arrive. */
   #isDeaf = false;
 
   constructor(options: InitSystemOptions) {
     this.#options = options;
   }
 
+  /** The member serves. Once, after it has joined its cluster. */
+  ready(): void {
+    const { environment, logger, send } = this.#options;
+    notifySystemd({ socketPath: environment['NOTIFY_SOCKET'], logger, send });
+    this.#isReady = true;
+    this.#startWatchdog();
+  }
+
   /** Says from now on that the process is alive: often enough, and only as long as its event loop turns. */
-  startWatchdog(): void {
+  #startWatchdog(): void {
     const intervalMs = this.#watchdogIntervalMs();
     if (intervalMs === null) return;
     const { clock, logger } = this.#options;
@@ -49,11 +61,11 @@ export class InitSystem {
 
   /** It goes on, and reads its files again. */
   reloading(): void {
-    this.#tell(`RELOADING=1\nMONOTONIC_USEC=${this.#options.monotonicUsec()}`);
+    if (this.#isReady) this.#tell(`RELOADING=1\nMONOTONIC_USEC=${this.#options.monotonicUsec()}`);
   }
 
   reloaded(): void {
-    this.#tell('READY=1');
+    if (this.#isReady) this.#tell('READY=1');
   }
 
   /** It is alive meanwhile; how long that may take is up to the unit. */
@@ -74,12 +86,13 @@ export class InitSystem {
   #tell(text: string): void {
     const { environment, logger, send } = this.#options;
     const path = environment['NOTIFY_SOCKET'] ?? '';
-    if (path === '' || this.#isDeaf) return;
+    if (path === '') return;
     const { error } = send(path, Buffer.from(text));
-    if (error === undefined) return;
-    // Once: a watchdog would say so for ever.
-    this.#isDeaf = true;
-    logger.error('failed to notify systemd', { error, state: text.split('\n')[0] });
+    // One line for as long as it lasts; but whoever was only too busy to listen gets the next sign of life, and ends no process for the lack of it.
+    if (error !== undefined && !this.#isDeaf) {
+      logger.error('failed to notify systemd', { error, state: text.split('\n')[0] });
+    }
+    this.#isDeaf = error !== undefined;
   }
 }
 
