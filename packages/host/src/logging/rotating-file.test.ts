@@ -148,3 +148,33 @@ test('where no new file can be made, the old one is gone on with', () => {
   assert.equal(world.read('etcd.log.moved').length, 2 * LARGE.length);
   assert.equal(file.lostCount(), 0);
 });
+
+test('a file that was put aside in vain has its name back, and is no old one that could go', async (t) => {
+  const world = new World();
+  const file = world.open({ isCompressed: true, maxBackups: 1 });
+  file.write(LARGE);
+  const open = t.mock.method(fs, 'openSync', () => {
+    throw new Error('EMFILE');
+  });
+  file.write(LARGE);
+  open.mock.restore();
+  await file.idle();
+  file.write('last\n');
+  assert.deepEqual(world.names(), ['etcd.log']);
+  assert.equal(world.read('etcd.log'), `${LARGE}${LARGE}last\n`);
+});
+
+test('lines that a full disk does not take put no file aside', async (t) => {
+  const world = new World();
+  const file = world.open({ maxBackups: 1 });
+  file.write('first\n');
+  const write = t.mock.method(fs, 'writeSync', () => {
+    throw Object.assign(new Error('full'), { code: 'ENOSPC' });
+  });
+  for (let i = 0; i < 4; i++) file.write(LARGE);
+  write.mock.restore();
+  file.write('last\n');
+  await file.idle();
+  assert.deepEqual([world.names(), file.lostCount()], [['etcd.log'], 4]);
+  assert.equal(world.read('etcd.log'), 'first\nlast\n');
+});

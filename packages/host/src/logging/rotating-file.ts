@@ -77,7 +77,9 @@ export class RotatingFile implements LogSink {
 
   write(line: string): void {
     const lengthBytes = Buffer.byteLength(line);
-    if (this.#sizeBytes > 0 && this.#sizeBytes + lengthBytes > this.#maxBytes) this.#rotate();
+    if (this.#sizeBytes > 0 && this.#sizeBytes + lengthBytes > this.#maxBytes) {
+      this.#rotate(lengthBytes);
+    }
     this.#sizeBytes += lengthBytes;
     this.#sink.write(line);
   }
@@ -101,23 +103,38 @@ export class RotatingFile implements LogSink {
     return new DescriptorSink({ descriptor: this.#descriptor, isRegularFile: true, clock, calls });
   }
 
-  #rotate(): void {
-    const { path: current } = this.#options;
+  #rotate(lengthBytes: number): void {
     try {
-      const mode = fs.fstatSync(this.#descriptor).mode & 0o777;
-      // Somebody may have moved the file away.
-      if (fs.existsSync(current)) fs.renameSync(current, this.#backupPath());
-      const next = fs.openSync(current, 'a', mode);
+      const { size, mode } = fs.fstatSync(this.#descriptor);
+      // Lines that a full disk did not take, or that somebody cut off, make no file full.
+      this.#sizeBytes = size;
+      if (size === 0 || size + lengthBytes <= this.#maxBytes) return;
+      const next = this.#beginAnew(mode & 0o777);
       this.#sink.flushSync();
       this.#lostBefore += this.#sink.lostCount();
       fs.closeSync(this.#descriptor);
       this.#descriptor = next;
       this.#sink = this.#newSink();
+      this.#tidy();
     } catch {
       // The old descriptor still takes lines; the next attempt comes when as much again is written.
     }
     this.#sizeBytes = 0;
-    this.#tidy();
+  }
+
+  /** Puts the file aside. Returns the descriptor of one that has its name; where there is none to be had the old one gets it back. */
+  #beginAnew(mode: number): number {
+    const { path: current } = this.#options;
+    // Somebody may have moved the file away.
+    const backup = fs.existsSync(current) ? this.#backupPath() : null;
+    if (backup !== null) fs.renameSync(current, backup);
+    try {
+      return fs.openSync(current, 'a', mode);
+    } catch (error) {
+      // What is still written to must not pass for an old file, which goes or is compressed.
+      if (backup !== null) fs.renameSync(backup, current);
+      throw error;
+    }
   }
 
   #backupPath(): string {
