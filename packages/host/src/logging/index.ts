@@ -14,4 +14,5 @@ export { LOG_LEVEL_NAMES, type LogLevelName } from './log-level.ts';
 export { LogOutputError } from './log-output-error.ts';
 export { type LogSink, MemorySink, NULL_SINK } from './log-sink.ts';
 export { defaultLogSink, openLogSink, type SinkOptions } from './open-sink.ts';
+export { RefusalLog } from './refusal-log.ts';
 export type { LogRotation } from './rotating-file.ts';

@@ -13,6 +13,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Clock, type EtcdUrl, isUnixUrl, type Logger, unixSocketPath } from '@etcd/base';
 import { type GrpcServer, sniffProtocol, socketDuplex, socketInfo } from '@etcd/transport';
+import { RefusalLog } from '../logging/index.ts';
 import { type HandedSocket, systemErrorText } from '../process/index.ts';
 import { TlsAcceptor, type TlsAcceptorOptions } from '../tls/index.ts';
 import { ListenError } from './listen-error.ts';
@@ -73,6 +74,7 @@ export class Listener {
   readonly #server: net.Server;
   readonly #http: HttpServer;
   readonly #acceptor: TlsAcceptor | null;
+  readonly #refusals: RefusalLog;
   readonly #sockets = new Set<net.Socket>();
   /** Connections that came before {@link open}; null from then on. */
   #held: net.Socket[] | null = [];
@@ -90,6 +92,7 @@ export class Listener {
     this.#http.on('clientError', answerBadRequest);
     this.#http.on('request', (request, response) => http?.onHttp1(request, response));
     this.#acceptor = this.#newAcceptor();
+    this.#refusals = new RefusalLog(options.clock, options.logger);
     this.#server = net.createServer(SOCKET_OPTIONS, (socket) => this.#accept(socket));
     if (options.connectionLimit !== null) this.#server.maxConnections = options.connectionLimit;
   }
@@ -207,11 +210,12 @@ export class Listener {
 
   /** Somebody believes that the port is secure. */
   #refuseTls({ remoteAddress, remotePort }: net.Socket): void {
-    const { logger, refusals } = this.#options;
-    logger.warn(refusals.rejectedMessage, {
-      'remote-addr': `${remoteAddress ?? ''}:${remotePort ?? ''}`,
+    const { refusals } = this.#options;
+    const address = `${remoteAddress ?? ''}:${remotePort ?? ''}`;
+    this.#refusals.warn(refusals.rejectedMessage, address, () => ({
+      'remote-addr': address,
       error: 'tls: a client began a TLS handshake where plain text is spoken',
-    });
+    }));
     refusals.onRejected();
   }
 

@@ -1,12 +1,13 @@
 /**
  * The server's half of TLS on connections that a listener has accepted: the handshake within its deadline, then what else is asked
- * of a certificate. What is refused is logged once, with where it came from, and ends alone.
+ * of a certificate. What is refused is logged with where it came from, once and as often as {@link RefusalLog} has it, and ends alone.
  */
 import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
-import type { Clock, Logger } from '@etcd/base';
+import type { Clock, LogFields, Logger } from '@etcd/base';
 import { nameClient } from '@etcd/transport';
+import { RefusalLog } from '../logging/index.ts';
 import { factsOf } from './certificate-facts.ts';
 import { alternativeNames } from './certificate-names.ts';
 import { certificateProblem, type HostLookup, originProblem } from './peer-certificate.ts';
@@ -26,15 +27,19 @@ export interface TlsAcceptorOptions {
   readonly onRejected: () => void;
 }
 
+/** Of the names of a certificate that nobody vouches for. */
+const MAX_NAMES_SHOWN = 20;
 /** As long as etcd's. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 export class TlsAcceptor {
   readonly #options: TlsAcceptorOptions;
   readonly #server: Server;
+  readonly #refusals: RefusalLog;
 
   constructor(options: TlsAcceptorOptions) {
     this.#options = options;
+    this.#refusals = new RefusalLog(options.clock, options.logger);
     const { side, protocols } = options;
     this.#server = createServer({
       ...side.serverOptions,
@@ -84,19 +89,28 @@ export class TlsAcceptor {
 
   #reject(socket: TLSSocket, error: string): void {
     const { logger, rejectedMessage, onRejected } = this.#options;
-    const leaf = socket.getPeerX509Certificate?.();
-    const names = leaf === undefined ? null : alternativeNames(leaf);
-    const fields = {
-      'remote-addr': `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`,
+    const address = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`;
+    const fields = (): LogFields => ({
+      'remote-addr': address,
       'server-name': typeof socket.servername === 'string' ? socket.servername : '',
-      ...(names === null ? {} : { 'ip-addresses': names.ipAddresses, 'dns-names': names.dnsNames }),
+      ...shownNames(socket.getPeerX509Certificate?.()),
       error,
-    };
+    });
     // Whoever only looks whether the port is open has done nothing wrong.
-    logger[error === 'EOF' ? 'debug' : 'warn'](rejectedMessage, fields);
+    if (error === 'EOF') logger.debug(rejectedMessage, fields());
+    else this.#refusals.warn(rejectedMessage, address, fields);
     onRejected();
     socket.destroy();
   }
+}
+
+function shownNames(leaf: X509Certificate | undefined): LogFields {
+  if (leaf === undefined) return {};
+  const { ipAddresses, dnsNames } = alternativeNames(leaf);
+  return {
+    'ip-addresses': ipAddresses.slice(0, MAX_NAMES_SHOWN),
+    'dns-names': dnsNames.slice(0, MAX_NAMES_SHOWN),
+  };
 }
 
 /** The verified chain, the leaf first; the leaf alone where nobody asks for the others. */

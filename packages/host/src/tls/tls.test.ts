@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import type { LogFields, Logger } from '@etcd/base';
+import type { Clock, LogFields, Logger } from '@etcd/base';
 import { NodeClock } from '@etcd/base/node';
 import { protocolProblem } from './cipher-suites.ts';
 import { originProblem } from './peer-certificate.ts';
@@ -25,6 +25,14 @@ import { TlsSide } from './tls-side.ts';
 const DAY_MS = 86_400_000;
 const PROTOCOL = { cipherSuites: [], minVersion: 'TLS1.2', maxVersion: '' } as const;
 const clock = new NodeClock();
+
+/** However long a test takes, for what is counted by the minute no time passes. */
+class StoppedClock extends NodeClock {
+  override now(): number {
+    return 0;
+  }
+}
+
 const directory = mkdtempSync(join(tmpdir(), 'tls-'));
 let authority: TestAuthority;
 let stranger: TestAuthority;
@@ -69,6 +77,7 @@ async function serve(
   t: { after: (done: () => void) => void },
   files: Partial<TlsFiles>,
   names: Readonly<Record<string, readonly string[]>> = {},
+  ticking: Clock = clock,
 ): Promise<Served> {
   const lines = new Lines();
   const side = await openSide({ ...server, ...files }, lines);
@@ -77,7 +86,7 @@ async function serve(
     name in names ? Promise.resolve(names[name]!) : Promise.reject(new Error(`lookup ${name}: no such host`));
   const acceptor = new TlsAcceptor({
     side,
-    clock,
+    clock: ticking,
     logger: lines,
     protocols: ['h2', 'http/1.1'],
     rejectedMessage: 'rejected connection on client endpoint',
@@ -320,6 +329,26 @@ test('plain text on a TLS port ends that connection alone', async (t) => {
   assert.equal(fields!['error'], 'tls: first record does not look like a TLS handshake');
   assert.match(String(fields!['remote-addr']), /^127\.0\.0\.1:\d+$/);
   assert.equal(await echo(healthy), 'hello');
+});
+
+test('S20 whoever is refused again and again fills no log, nor does a certificate with many names; all are counted', async (t) => {
+  const { port, lines, rejectedCount } = await serve(
+    t,
+    { trustedCaFile: authority.caFile },
+    {},
+    new StoppedClock(),
+  );
+  const hosts = Array.from({ length: 50 }, (_, i) => `host-${i}.example`);
+  const pair = await stranger.issue('many-names', { hosts });
+  assert.notEqual(await echo(connectAs(port, pair, authority.caFile)), 'hello');
+  for (let i = 0; i < 120; i++) {
+    const plain = net.connect(port, '127.0.0.1');
+    plain.write('GET /health HTTP/1.1\r\nHost: a\r\n\r\n');
+    await new Promise((resolve) => plain.on('error', () => {}).on('close', resolve));
+  }
+  const told = lines.of('rejected connection on client endpoint');
+  assert.deepEqual([told.length, rejectedCount()], [100, 121]);
+  assert.deepEqual(told[0]!['dns-names'], hosts.slice(0, 20));
 });
 
 test('whoever only opens a connection is no warning', async (t) => {

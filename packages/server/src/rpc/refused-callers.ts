@@ -1,17 +1,14 @@
 /**
  * Who was refused: counted each time, and told once in a line with where it came from. Whoever asks again and again with the same bad token or
- * name, or with a new one every time, makes no more lines than {@link MAX_LINES}.
+ * name, or with a new one every time, makes no more lines than {@link RefusalLog} writes.
  */
 import type { Clock, LogFields, Logger } from '@etcd/base';
+import { RefusalLog } from '@etcd/host/logging';
 import type { ServerCall } from '@etcd/transport';
 import { tokenFingerprint } from '../auth/index.ts';
 import type { MetricHandles } from '../metrics/index.ts';
 import { tokenOf } from './callers.ts';
 
-/** Callers that have been told of in this interval. */
-const INTERVAL_MS = 60_000;
-/** Lines in an interval; what comes after them is counted alone. */
-const MAX_LINES = 100;
 /** Of a name that comes from nobody knows whom. */
 const MAX_NAME_LETTERS = 100;
 
@@ -22,14 +19,12 @@ export interface RefusedCallersOptions {
 }
 
 export class RefusedCallers {
-  readonly #options: RefusedCallersOptions;
-  /** What lines of this interval were about; at most {@link MAX_LINES}. */
-  readonly #told = new Set<string>();
-  #endMs = 0;
-  #suppressed = 0;
+  readonly #metrics: RefusedCallersOptions['metrics'];
+  readonly #log: RefusalLog;
 
-  constructor(options: RefusedCallersOptions) {
-    this.#options = options;
+  constructor({ clock, logger, metrics }: RefusedCallersOptions) {
+    this.#metrics = metrics;
+    this.#log = new RefusalLog(clock, logger);
   }
 
   /** A call came with a token that is nobody's. */
@@ -53,27 +48,13 @@ export class RefusedCallers {
   }
 
   #count(reason: 'token' | 'login' | 'change'): void {
-    this.#options.metrics.authRefusalsTotal.labels(reason).inc();
+    this.#metrics.authRefusalsTotal.labels(reason).inc();
   }
 
   #tell(message: string, about: string, call: ServerCall, fields: LogFields): void {
-    const { clock, logger } = this.#options;
-    const nowMs = clock.now();
-    if (nowMs >= this.#endMs) {
-      this.#endMs = nowMs + INTERVAL_MS;
-      this.#told.clear();
-    }
     const address = addressOf(call);
     const host = address.replace(/:\d+$/, '');
-    const topic = `${host} ${about}`;
-    if (this.#told.has(topic) || this.#told.size >= MAX_LINES) {
-      this.#suppressed++;
-      return;
-    }
-    this.#told.add(topic);
-    const suppressed = this.#suppressed === 0 ? {} : { suppressed: this.#suppressed };
-    this.#suppressed = 0;
-    logger.warn(message, { ...fields, 'remote-addr': address, ...suppressed });
+    this.#log.warn(message, `${host} ${about}`, () => ({ ...fields, 'remote-addr': address }));
   }
 }
 
