@@ -109,6 +109,14 @@ test('a value that is cut off anywhere is not there yet, and not wrong', () => {
   assert.equal(jsonValueEnd('  {}{}', 4), 6);
 });
 
+test('S17 a string may be as long as a request, whatever is in it', () => {
+  for (const piece of ['a', '\\n', '\\u00fc', 'ü\\"']) {
+    const string = `"${piece.repeat(2 ** 23 / piece.length)}"`;
+    assert.equal(jsonValueEnd(string, 0), string.length, piece);
+    assert.equal(jsonValueEnd(string.slice(0, -1), 0), -1, piece);
+  }
+});
+
 test('a number without the digits that it needs is refused in the words of Go', () => {
   for (const [number, where] of [
     ['1.}', 'after decimal point in numeric literal'],

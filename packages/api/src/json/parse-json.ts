@@ -63,8 +63,9 @@ function quoteCharacter(text: string, at: number): string {
 }
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a string must not hold.
-const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SPACE = 0x20;
 
 class Parser {
   readonly #text: string;
@@ -145,10 +146,8 @@ class Parser {
 
   #string(context: string): JsonNode & { readonly kind: 'string' } {
     const at = this.#at;
-    STRING.lastIndex = at;
-    const raw = STRING.exec(this.#text)?.[0];
-    if (raw === undefined) return this.#failInString(context);
-    this.#at += raw.length;
+    this.#skipString(context);
+    const raw = this.#text.slice(at, this.#at);
     return { kind: 'string', at, raw, value: JSON.parse(raw) as string };
   }
 
@@ -194,22 +193,30 @@ class Parser {
     return this.#text[this.#at]!;
   }
 
-  /** The first character that makes a string none. */
-  #failInString(context: string): never {
-    for (this.#at++; this.#at < this.#text.length; this.#at++) {
-      const character = this.#text[this.#at]!;
-      if (character < ' ') this.#fail('in string literal');
-      if (character !== '\\') continue;
-      const escaped = this.#text[++this.#at];
-      if (escaped === undefined) break;
-      if (escaped === 'u') {
-        for (let digits = 0; digits < 4; digits++) {
-          if (!/[\da-fA-F]/.test(this.#text[++this.#at] ?? ''))
-            this.#fail('in \\u hexadecimal character escape');
-        }
-      } else if (!'"\\/bfnrt'.includes(escaped)) this.#fail('in string escape code');
+  /** Character by character: an expression for all of it would need a call stack as deep as the string is long. */
+  #skipString(context: string): void {
+    const text = this.#text;
+    for (this.#at++; this.#at < text.length; this.#at++) {
+      const character = text.charCodeAt(this.#at);
+      if (character === QUOTE) {
+        this.#at++;
+        return;
+      }
+      if (character < SPACE) this.#fail('in string literal');
+      if (character === BACKSLASH) this.#skipEscaped();
     }
-    return this.#fail(context);
+    this.#fail(context);
+  }
+
+  /** To the last character of what stands behind a backslash. */
+  #skipEscaped(): void {
+    const escaped = this.#text[++this.#at] ?? '';
+    if (escaped === 'u') {
+      for (let digits = 0; digits < 4; digits++) {
+        if (!/[\da-fA-F]/.test(this.#text[++this.#at] ?? ''))
+          this.#fail('in \\u hexadecimal character escape');
+      }
+    } else if (escaped === '' || !'"\\/bfnrt'.includes(escaped)) this.#fail('in string escape code');
   }
 
   #fail(context: string): never {
