@@ -45,8 +45,8 @@ const KIB = 1024;
 const STREAM_LIMITS = { streamWindowBytes: 256 * KIB, maxStreamWindowBytes: 1024 * KIB } as const;
 
 const CLIENT_ADDRESS = 'x-forwarded-for';
-/** Headers that are metadata of the call. */
-const METADATA_PREFIX = 'grpc-metadata-';
+/** The token under its name as metadata. */
+const TOKEN_HEADER = 'grpc-metadata-token';
 
 const ROUTES: ReadonlyMap<string, AnyMethod> = new Map(
   SERVICES.flatMap(({ methods }) => Object.values(methods)).flatMap((method): [string, AnyMethod][] =>
@@ -283,7 +283,7 @@ function encodeRequest({ request }: AnyMethod, text: string): Uint8Array {
   return bytes;
 }
 
-/** The token, headers that are meant for the call, where it comes from, and the mark by which a call from here is known. */
+/** The token, where the call comes from, and the mark by which a call from here is known. */
 function metadataOf(call: HttpCall): Metadata {
   const metadata: [string, string][] = [
     ['grpcgateway-accept', call.header('accept') ?? ''],
@@ -291,7 +291,7 @@ function metadataOf(call: HttpCall): Metadata {
   ];
   const token = call.header('authorization');
   if (token !== null) metadata.push(['authorization', token]);
-  const direct = call.header(`${METADATA_PREFIX}token`);
+  const direct = call.header(TOKEN_HEADER);
   if (direct !== null) metadata.push(['token', direct]);
   return metadata;
 }

@@ -71,7 +71,7 @@ class WebSocketCall implements HttpCall {
   readBody(onPiece: (bytes: Uint8Array) => void): void {
     this.#socket.on('message', (data: Buffer) => {
       onPiece(data);
-      // What one message leaves unfinished another can't go on with.
+      // A number or a word ends with its message; an object may go on in the next one.
       onPiece(Uint8Array.of(NEWLINE));
     });
   }

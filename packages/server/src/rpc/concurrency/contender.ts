@@ -56,7 +56,7 @@ export class Contender implements CallReceiver {
     const { context, call, name, value = EMPTY_BYTES } = options;
     this.#options = options;
     this.#prefix = queuePrefix(name);
-    // Bytes of a request are in memory that is used again.
+    // A view would keep the chunk of the connection that it came in for as long as the call waits.
     this.#value = new Uint8Array(value);
     this.errand = new Errand(context, call, (error) => this.#onRefused(error));
   }

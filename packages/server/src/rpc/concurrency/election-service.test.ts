@@ -166,7 +166,7 @@ test('S20 an observer who does not read is told the last word when he does, and 
   assert.ok(stream.responses.length - before < 10);
   member.log.replay('compaction', new CompactionRequest({ revision: member.store.revision }));
   member.clock.advance(5000);
-  stream.resumeReading();
+  stream.readAgain();
   member.clock.advance(5000);
   assert.equal(String(stream.responses.at(-1)!.kv!.value), `${large}39`);
   assert.ok(stream.responses.length < 40, 'what was compacted meanwhile is left out');

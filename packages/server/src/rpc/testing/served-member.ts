@@ -353,11 +353,6 @@ export class TestStream<Request, Response> implements ClientReceiver {
     this.#call.pause();
   }
 
-  resumeReading(): void {
-    this.#call.resume();
-    this.#member.clock.settle();
-  }
-
   readAgain(): void {
     this.#call.resume();
     this.#member.clock.settle();
