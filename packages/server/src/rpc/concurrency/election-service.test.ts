@@ -191,6 +191,19 @@ test('S01 an observer is told nothing that he may not read, nor any more', () =>
   assert.equal(alice.end?.message, RPC_ERRORS.ErrGRPCPermissionDenied.message);
 });
 
+test('S01 who may not read any more when the leader is found is not told who it is', () => {
+  const member = newMember();
+  campaigning(member, 1n);
+  const verdicts = [null, INTERNAL_ERRORS.auth.ErrPermissionDenied];
+  member.log.rules = { ...OPEN_ACCESS, isEnabled: true, range: () => verdicts.shift() ?? null };
+  const answered = member.call(leader, new LeaderRequest({ name: NAME }));
+  assert.deepEqual(
+    [answered?.code, answered?.message],
+    [GrpcCode.Unknown, RPC_ERRORS.ErrGRPCPermissionDenied.message],
+  );
+  assert.deepEqual(verdicts, []);
+});
+
 test('who waits is told when the member stops, or must not tell any more what it has', () => {
   for (const [end, { code, message }] of [
     [(member: FakeMember) => member.services.stop(), RPC_ERRORS.ErrGRPCStopped],

@@ -121,11 +121,11 @@ export class Errand {
     });
   }
 
-  /** Whether who asked last may read the key, as things are now. */
-  mayRead(key: Uint8Array): boolean {
+  /** Whether who asked last may read the key, or the range, as things are now. */
+  mayRead(key: Uint8Array, rangeEnd: Uint8Array = EMPTY_BYTES): boolean {
     const { access, member } = this.#context;
     const identity = { name: this.#name, revision: member.auth.revision };
-    return !access.isEnabled || access.range(identity, key, EMPTY_BYTES) === null;
+    return !access.isEnabled || access.range(identity, key, rangeEnd) === null;
   }
 
   #identify(then: (identity: Identity) => void): void {
@@ -166,7 +166,7 @@ export class Errand {
     });
   }
 
-  /** In steps, since a queue may be as long as its owner likes. */
+  /** In steps, since a queue may be as long as its owner likes; who may not read it any more when it is done is not told (S01). */
   #scan(request: RangeRequest, then: (pair: KeyValue | null, revision: Revision) => void): void {
     const { store, clock } = this.member;
     const scan = new RangeScan(store, request);
@@ -179,7 +179,10 @@ export class Errand {
         return clock.defer(step);
       }
       const pair = firstPair(kvs);
-      clock.defer(() => then(pair, revision));
+      clock.defer(() => {
+        if (this.mayRead(request.key, request.rangeEnd)) then(pair, revision);
+        else this.#onRefused(RPC_ERRORS.ErrGRPCPermissionDenied);
+      });
     };
     step();
   }
