@@ -90,6 +90,11 @@ export class ClientWatch implements CallReceiver, WatcherOwner {
 
   onCreated(watcher: ClientWatcher, frame: WatchFrame): void {
     this.#creating.delete(watcher);
+    if (watcher.requestedId !== 0n && this.#watchers.has(watcher.requestedId)) {
+      watcher.group.leave(watcher);
+      this.#refuseDuplicate();
+      return this.#runLater();
+    }
     watcher.id = watcher.requestedId === 0n ? this.#freeId() : watcher.requestedId;
     watcher.idField = watchIdField(watcher.id);
     watcher.isAnnounced = true;
@@ -107,7 +112,8 @@ export class ClientWatch implements CallReceiver, WatcherOwner {
   }
 
   onCanceled(watcher: ClientWatcher, frame: WatchFrame): void {
-    this.#watchers.delete(watcher.id);
+    // One that was told of its compaction belongs to the stream until the client cancels it, as at a member.
+    if (frame.compactRevision === 0) this.#watchers.delete(watcher.id);
     this.send(watcher, frame.body);
   }
 
@@ -184,40 +190,37 @@ export class ClientWatch implements CallReceiver, WatcherOwner {
 
   /** Creates, together with those behind it in the queue that ask for the same. */
   #create(request: WatchCreateRequest): void {
-    const first = this.#newWatcher(request, null);
-    if (first === null) return;
+    const first = this.#newWatcher(request, this.#sources.group(request));
     const watchers = [first];
     for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
       const { createRequest } = next;
       if (createRequest === null || createRequest.startRevision !== request.startRevision) break;
-      const more = this.#newWatcher(createRequest, first.group);
-      if (more === null) break;
+      // Whether an id of the client's is free is known when those before it are there.
+      if (createRequest.watchId !== 0n) break;
+      const group = this.#sources.group(createRequest);
+      if (group !== first.group) {
+        group.forgetUnlessUsed();
+        break;
+      }
       this.#queue.take();
-      watchers.push(more);
+      watchers.push(this.#newWatcher(createRequest, group));
     }
     for (const watcher of watchers) this.#creating.add(watcher);
     first.group.join(watchers);
   }
 
-  /** Null when it is refused, or, with a `group`, when it does not belong there. */
-  #newWatcher(request: WatchCreateRequest, group: WatchGroup | null): ClientWatcher | null {
-    const { startRevision, progressNotify, watchId } = request;
-    const isTaken = watchId !== 0n && this.#watchers.has(watchId);
-    if (group !== null && (isTaken || watchId !== 0n)) return null;
-    if (isTaken) return this.#refuse(DUPLICATE_ID);
-    const own = this.#sources.group(request);
-    if (group !== null && own !== group) {
-      own.forgetUnlessUsed();
-      return null;
-    }
-    return new ClientWatcher(this, own, startRevision, progressNotify, watchId === NO_ID ? 0n : watchId);
+  #newWatcher(
+    { startRevision, progressNotify, watchId }: WatchCreateRequest,
+    group: WatchGroup,
+  ): ClientWatcher {
+    return new ClientWatcher(this, group, startRevision, progressNotify, watchId === NO_ID ? 0n : watchId);
   }
 
-  #refuse(cancelReason: string): null {
-    const response = new WatchResponse({ created: true, canceled: true, cancelReason });
+  /** A member looks at everything else first: its refusal comes before this one. */
+  #refuseDuplicate(): void {
+    const response = new WatchResponse({ created: true, canceled: true, cancelReason: DUPLICATE_ID });
     const { header } = this.#sources.stream();
     this.#write(Buffer.concat([header, encodeWatchResponse(response)]), NO_WATCH_FIELD);
-    return null;
   }
 
   #cancel(id: bigint): void {

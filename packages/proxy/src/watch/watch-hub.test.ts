@@ -326,6 +326,8 @@ test('ids, cancels and refusals are those of a member', async () => {
   stream.create({ ...EVERYTHING, startRevision: -1 });
   stream.create({ ...EVERYTHING });
   stream.create({ key: Buffer.from('x') });
+  // Where an id is taken and the member would refuse it for something else, that is what is said.
+  stream.create({ ...EVERYTHING, startRevision: -1, watchId: 7n });
   stream.cancel(7n);
   stream.cancel(99n);
   await cluster.run(50);
@@ -341,9 +343,34 @@ test('ids, cancels and refusals are those of a member', async () => {
     [-1, true, true, RPC_ERRORS.ErrGRPCCompacted.message],
     [0, true, false, ''],
     [1, true, false, ''],
+    [-1, true, true, RPC_ERRORS.ErrGRPCCompacted.message],
     [7, false, true, ''],
   ]);
   assert.equal(stream.responses.at(-1)?.header?.revision, world.history.revision);
+  // What was made for an id that was taken is gone again.
+  assert.equal(world.watches.counts.watchers, 2);
+});
+
+test('a watch that a compaction has ended keeps its id until its client cancels it, which is answered', async () => {
+  const world = new ProxiedCluster();
+  const { cluster, history } = world;
+  for (let i = 0; i < 9; i++) history.commit(['k']);
+  history.compactRevision = 6;
+  const stream = new RawStream(world);
+  stream.create({ ...EVERYTHING, startRevision: 2, watchId: 5n });
+  await settle(world, 10);
+  assert.equal(stream.responses.at(-1)?.compactRevision, 6);
+  stream.create({ ...EVERYTHING, watchId: 5n });
+  stream.cancel(5n);
+  stream.cancel(5n);
+  stream.create({ ...EVERYTHING, watchId: 5n });
+  await cluster.run(50);
+  const told = stream.responses.slice(-3).map((one) => [one.watchId, one.created, one.canceled]);
+  assert.deepEqual(told, [
+    [-1n, true, true],
+    [5n, false, true],
+    [5n, true, false],
+  ]);
 });
 
 test('progress is told to those who ask for it, when everything before it has been sent', async () => {
