@@ -1,11 +1,14 @@
 /** From a data directory to the parts of a member: what is founded, what is gone on with, and what is refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type Logger, SILENT_LOGGER } from '@etcd/base';
 import { backendPath, walDirectory } from '@etcd/storage/data';
 import { type Member, membersJson, newMember } from '@etcd/storage/membership';
+import type { SimDisk } from '@etcd/testing';
 import { MemberStartError } from '../config/index.ts';
 import type { PeerRequest, PeerResponse } from '../peer/index.ts';
 import { BootWorld, closeParts } from './testing/boot-world.ts';
+import { FormerRun } from './testing/former-run.ts';
 
 const THREE = '--initial-cluster=m1=http://localhost:2380,m2=http://m2:2380,m3=http://m3:2380';
 const CLUSTER_ID = 0xc1n;
@@ -176,6 +179,33 @@ test('a cluster that nobody lists is founded as if it were listed, with the ids 
   again.discover = world.discover;
   closeParts(await again.boot());
   assert.deepEqual(asked[1], [parts.memberId, 'm1=http://localhost:2380', true]);
+});
+
+test('that nobody is asked for a cluster is told where a log is gone on with, and not where it is founded after all', async () => {
+  const flags = ['--discovery-token=t', '--discovery-endpoints=d:1'];
+  const found = 'm1=http://localhost:2380';
+  const told: string[] = [];
+  const logger: Logger = { ...SILENT_LOGGER, warn: (message) => told.push(message), child: () => logger };
+  let isAsked = false;
+  const start = async (disk: SimDisk | null): Promise<BootWorld> => {
+    const world = await BootWorld.create(flags, disk);
+    world.logger = logger;
+    world.discover = () => {
+      isAsked = true;
+      return Promise.resolve(found);
+    };
+    return world;
+  };
+  const unborn = await start(null);
+  closeParts(await unborn.boot());
+  const reborn = await start(unborn.disk);
+  isAsked = false;
+  new FormerRun(await reborn.boot()).log(1).apply().end();
+  assert.deepEqual([isAsked, told], [true, []]);
+  isAsked = false;
+  closeParts(await (await start(reborn.disk)).boot());
+  assert.equal(isAsked, false);
+  assert.match(told.join(), /^discovery token is ignored since cluster already initialized/);
 });
 
 test('a member that has lost its directory does not found its cluster again by the same token', async () => {

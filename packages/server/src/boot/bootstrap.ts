@@ -81,7 +81,6 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
   const hasLog = walExists(disk, walDirectory(config));
   const adopts = !hasLog && adoptsDatabase(options);
   const founding = hasLog ? null : await prepareFounding(options, false);
-  if (hasLog) warnOfIdleDiscovery(options);
   const record = hasLog ? newestSnapshot(readOptions(options)) : new WalSnapshot();
   if (hasLog) matchDatabase(options, snapshotter, record.index);
   const hadBackend = disk.stat(backendPath(config)) !== null;
@@ -94,7 +93,9 @@ async function openParts(given: BootstrapOptions): Promise<MemberParts> {
       founding === null
         ? openLog(options, record, backend, consistentIndex, snapshotter)
         : foundLog(options, founding);
-    const otherMembers = founding === null && isUnborn(log) ? await refound(options, log) : log.otherMembers;
+    const isReborn = founding === null && isUnborn(log);
+    if (hasLog && !isReborn) warnOfIdleDiscovery(options);
+    const otherMembers = isReborn ? await refound(options, log) : log.otherMembers;
     // Nothing is written to the database before everything has been found to fit together.
     createMetaBucket(backend);
     createMemberBuckets(backend);

@@ -1,6 +1,6 @@
 /** A machine on which a member can be started from nothing, or from what a former run has left, for tests: simulated clock and disk. */
 import type { Message } from '@etcd/api/raftpb';
-import { SeededRandom, SILENT_LOGGER } from '@etcd/base';
+import { type Logger, SeededRandom, SILENT_LOGGER } from '@etcd/base';
 import { type DiskOperation, SimClock, SimDisk, type SimDiskOptions } from '@etcd/testing';
 import { type Config, loadConfig } from '../../config/index.ts';
 import { Metrics } from '../../metrics/index.ts';
@@ -63,7 +63,7 @@ export class BootWorld {
   readonly metrics: Metrics;
   readonly config: Config;
   readonly random = new SeededRandom(1);
-  readonly logger = SILENT_LOGGER;
+  logger: Logger = SILENT_LOGGER;
   /** What the backend could not go on after. */
   readonly backendFailures: Error[] = [];
   /** Sees what the disk is about to do; throws to make it fail. */
