@@ -2,7 +2,7 @@
 import type { ReadTransaction } from '@etcd/bbolt';
 import type { BackendReader } from './api.ts';
 
-export function transactionReader(transaction: ReadTransaction): BackendReader {
+export function transactionReader(transaction: Pick<ReadTransaction, 'bucket'>): BackendReader {
   return {
     get: (bucket, key) => transaction.bucket(bucket.nameBytes)?.get(key) ?? null,
     forEach: (bucket, visit) => {
