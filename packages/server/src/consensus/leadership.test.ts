@@ -253,6 +253,16 @@ test('a leader with a slow disk hands over to one that was faster, but not befor
   assert.equal(world.raft.did.length, 1, 'it takes three slow saves again');
 });
 
+test('a slow leader hands over to nobody whom the membership does not have as a voter, whatever raft says', () => {
+  const world = new World([voter(SELF), learner(OTHER)]);
+  world.connected.set(OTHER, 0).set(THIRD, 0);
+  world.setLeader(SELF);
+  world.raft.match.set(SELF, 7).set(OTHER, 7).set(THIRD, 7);
+  world.clock.advance(11 * ELECTION_MS);
+  for (let i = 0; i < 5; i++) world.leadership.onSaved(ELECTION_MS, 7);
+  assert.deepEqual(world.raft.did, []);
+});
+
 test('a member that has to step aside never leads again', () => {
   const world = new World([voter(SELF), voter(OTHER)]);
   world.connected.set(OTHER, 0);

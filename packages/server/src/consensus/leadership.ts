@@ -226,12 +226,14 @@ export class Leadership {
     this.#transferTo(successor, () => {});
   }
 
-  /** The other voters who have acknowledged entry `index`. */
+  /** The other voters who have acknowledged entry `index`: raft and the membership may disagree on who votes. */
   #votersThatHave(index: LogIndex): MemberId[] {
-    const { node, memberId } = this.#options;
-    return [...node.status().progress.values()].flatMap(({ id, isLearner, match }) =>
-      id !== memberId && !isLearner && match >= index ? [id] : [],
-    );
+    const { node, membership, memberId } = this.#options;
+    const { progress } = node.status();
+    return membership.votingMembers().flatMap(({ id }) => {
+      const known = progress.get(id);
+      return id !== memberId && known?.isLearner === false && known.match >= index ? [id] : [];
+    });
   }
 
   /** Why a request that began then got no answer in time. */
