@@ -1,6 +1,6 @@
 /** How a member that starts finds the cluster that it is to found, where its configuration does not list it. */
 import type { Clock, Disk, Logger } from '@etcd/base';
-import { lookUpAddress, lookUpSrv } from '@etcd/host/net';
+import { type LookUpSrv, lookUpAddress, lookUpSrv } from '@etcd/host/net';
 import { walDirectory } from '@etcd/storage/data';
 import { walExists } from '@etcd/storage/wal';
 import type { Discover } from '../boot/index.ts';
@@ -12,21 +12,27 @@ export interface ClusterFindingOptions {
   readonly clock: Clock;
   readonly disk: Disk;
   readonly logger: Logger;
+  /** Asks the name servers of the machine unless given. */
+  readonly lookUp?: LookUpSrv | undefined;
 }
 
 type SrvConfig = Extract<DiscoveryConfig, { kind: 'srv' }>;
 
 export class ClusterFinding {
-  /** The text of the initial cluster, by the records of a domain; null: nobody asks for that. Rejects with {@link MemberStartError}. */
+  /**
+   * The text of the initial cluster, by the records of a domain, which are looked up once; null: nobody asks for that. Rejects with
+   * {@link MemberStartError}.
+   */
   readonly listMembers: (() => Promise<string>) | null;
   /** null: nobody asks for that. Rejects with {@link MemberStartError}. */
   readonly discover: Discover | null;
   readonly #options: ClusterFindingOptions;
+  #listed: Promise<string> | null = null;
 
   constructor(options: ClusterFindingOptions) {
     this.#options = options;
     const { discovery } = options.config;
-    this.listMembers = discovery?.kind === 'srv' ? () => this.#membersOf(discovery) : null;
+    this.listMembers = discovery?.kind === 'srv' ? () => (this.#listed ??= this.#membersOf(discovery)) : null;
     this.discover = discovery === null || discovery.kind === 'srv' ? null : this.#discovererAt(discovery);
   }
 
@@ -47,7 +53,7 @@ export class ClusterFinding {
 
   async #membersOf({ domain, serviceName }: SrvConfig): Promise<string> {
     const { DiscoveryError, peersFromSrv } = await import('../discovery/index.ts');
-    const { config, logger } = this.#options;
+    const { config, logger, lookUp = lookUpSrv } = this.#options;
     const { name, initialAdvertisePeerUrls: advertisePeerUrls } = config;
     try {
       return await peersFromSrv({
@@ -55,7 +61,7 @@ export class ClusterFinding {
         serviceName,
         name,
         advertisePeerUrls,
-        lookUp: lookUpSrv,
+        lookUp,
         resolveHost: lookUpAddress,
         logger: logger.child({ caller: 'server/discovery' }),
       });
