@@ -1,6 +1,6 @@
 /**
  * What follows the header of an age file: a nonce of 16 bytes, then the content in chunks of 64 KiB, each sealed with ChaCha20-Poly1305 under its
- * number, the last one marked as such, so that nothing can be changed, moved or cut off unseen.
+ * number, the last one marked as such and empty only where all is, so that nothing can be changed, moved or cut off unseen.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
@@ -26,22 +26,23 @@ class Chunker {
     this.#size = size;
   }
 
-  push(bytes: Buffer): void {
+  /** The pieces behind which there is more: the last one may be what is left. */
+  take(bytes: Buffer): Buffer[] {
     this.#pending.push(bytes);
     this.#bytes += bytes.length;
-  }
-
-  /** The next piece, if there is more than it: the last one may be what is left. */
-  next(): Buffer | null {
-    if (this.#bytes <= this.#size) return null;
-    const all = Buffer.concat(this.#pending);
-    this.#pending = [all.subarray(this.#size)];
-    this.#bytes -= this.#size;
-    return all.subarray(0, this.#size);
+    if (this.#bytes <= this.#size) return [];
+    const all = this.rest();
+    const pieces: Buffer[] = [];
+    let at = 0;
+    for (; all.length - at > this.#size; at += this.#size) pieces.push(all.subarray(at, at + this.#size));
+    this.#pending = [all.subarray(at)];
+    this.#bytes = all.length - at;
+    return pieces;
   }
 
   rest(): Buffer {
-    return Buffer.concat(this.#pending);
+    const [first] = this.#pending;
+    return this.#pending.length === 1 && first !== undefined ? first : Buffer.concat(this.#pending);
   }
 }
 
@@ -49,6 +50,10 @@ class Chunker {
 class Counter {
   readonly #nonce = Buffer.alloc(COUNTER_BYTES);
   #count = 0;
+
+  get isFirst(): boolean {
+    return this.#count === 0;
+  }
 
   next(isLast: boolean): Buffer {
     this.#nonce.writeUIntBE(this.#count++, COUNTER_BYTES - 1 - 6, 6);
@@ -76,9 +81,7 @@ export class AgeSealer extends Transform {
   }
 
   override _transform(bytes: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    this.#chunks.push(bytes);
-    for (let chunk = this.#chunks.next(); chunk !== null; chunk = this.#chunks.next())
-      this.#seal(chunk, false);
+    for (const chunk of this.#chunks.take(bytes)) this.#seal(chunk, false);
     done();
   }
 
@@ -140,8 +143,7 @@ export class AgeOpener extends Transform {
   }
 
   #take(bytes: Buffer, done: TransformCallback): void {
-    this.#chunks.push(bytes);
-    for (let chunk = this.#chunks.next(); chunk !== null; chunk = this.#chunks.next()) {
+    for (const chunk of this.#chunks.take(bytes)) {
       const problem = this.#openChunk(chunk, false);
       if (problem !== null) return done(problem);
     }
@@ -150,6 +152,10 @@ export class AgeOpener extends Transform {
 
   #openChunk(chunk: Buffer, isLast: boolean): BackupError | null {
     if (chunk.length < TAG_BYTES) return new BackupError('the backup is cut off');
+    // Whoever seals puts the mark on the chunk before: with an empty one there would be two files of one content.
+    if (chunk.length === TAG_BYTES && !this.#counter.isFirst) {
+      return new BackupError('the backup is no age file: its last chunk is empty');
+    }
     const nonce = this.#counter.next(isLast);
     const decipher = createDecipheriv(CIPHER, this.#key!, nonce, { authTagLength: TAG_BYTES });
     decipher.setAuthTag(chunk.subarray(chunk.length - TAG_BYTES));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import {
   closeSync,
   copyFileSync,
@@ -135,6 +135,28 @@ test('a byte changed, a chunk cut off, moved or added: nothing of the kind is ta
     }),
     { numRuns: 30 },
   );
+});
+
+test('an empty last chunk is taken of an empty file alone', async () => {
+  const { secrets, recipient } = await keyPair();
+  const header = await makeHeader({ recipients: [recipient] });
+  const nonce = randomBytes(16);
+  const key = Buffer.from(hkdfSync('sha256', header.fileKey, nonce, 'payload', 32));
+  const seal = (content: Buffer, number: number, isLast: boolean): Buffer => {
+    const counter = Buffer.from([...new Array(10).fill(0), number, isLast ? 1 : 0]);
+    const cipher = createCipheriv('chacha20-poly1305', key, counter, { authTagLength: 16 });
+    const sealed = [cipher.update(content), cipher.final(), cipher.getAuthTag()];
+    return Buffer.concat(sealed);
+  };
+  const nothing = Buffer.alloc(0);
+  const full = randomBytes(CHUNK);
+  const beginning = [header.header, nonce];
+  const whole = Buffer.concat([...beginning, seal(full, 0, true)]);
+  assert.deepEqual(await through(whole, new AgeOpener(secrets)), full);
+  const empty = Buffer.concat([...beginning, seal(nothing, 0, true)]);
+  assert.deepEqual(await through(empty, new AgeOpener(secrets)), nothing);
+  const twice = Buffer.concat([...beginning, seal(full, 0, false), seal(nothing, 1, true)]);
+  await assert.rejects(through(twice, new AgeOpener(secrets)), /its last chunk is empty/);
 });
 
 test('a snapshot that is cut or changed on the way is noticed, however it is cut into pieces', async () => {
