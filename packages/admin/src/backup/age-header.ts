@@ -3,6 +3,7 @@
  * runtime, which is twenty times as fast.
  */
 import { Decrypter, Encrypter } from 'age-encryption';
+import { passphraseRecipient } from './age-passphrase.ts';
 import { BackupError } from './backup-error.ts';
 
 /** For whom a backup is sealed: recipients (`age1…`), or whoever has a passphrase. */
@@ -26,16 +27,14 @@ const NEWLINE = 0x0a;
 /** Throws {@link BackupError} for a recipient that is none. */
 export async function makeHeader(sealing: Sealing): Promise<SealedHeader> {
   const encrypter = new Encrypter();
-  if ('passphrase' in sealing) {
-    encrypter.setPassphrase(sealing.passphrase);
-    const header = headerOf(await encrypter.encrypt(new Uint8Array(0)));
-    return { header, fileKey: await openHeader(header, { identities: [], passphrase: sealing.passphrase }) };
-  }
   let fileKey: Uint8Array | null = null;
-  try {
-    for (const recipient of sealing.recipients) encrypter.addRecipient(recipient);
-  } catch (error) {
-    throw new BackupError(`not a recipient of age: ${(error as Error).message}`);
+  if ('passphrase' in sealing) encrypter.addRecipient(passphraseRecipient(sealing.passphrase));
+  else {
+    try {
+      for (const recipient of sealing.recipients) encrypter.addRecipient(recipient);
+    } catch (error) {
+      throw new BackupError(`not a recipient of age: ${(error as Error).message}`);
+    }
   }
   // One more who is told the key, and stands nowhere.
   encrypter.addRecipient({

@@ -101,6 +101,9 @@ test('several may open a file, or whoever has the passphrase, and nobody else', 
     content,
   );
   await assert.rejects(through(worded, new AgeOpener({ identities: [], passphrase: 'sesame' })), refusal);
+  const packaged = new Decrypter();
+  packaged.addPassphrase('open sesame');
+  assert.deepEqual(Buffer.from(await packaged.decrypt(worded)), content);
   await assert.rejects(makeHeader({ recipients: ['age1nonsense'] }), BackupError);
 });
 
