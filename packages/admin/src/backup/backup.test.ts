@@ -4,6 +4,7 @@ import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import {
   closeSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -14,6 +15,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
@@ -28,6 +30,7 @@ import { BackupError } from './backup-error.ts';
 import { DirectoryStore } from './directory-store.ts';
 import { type BackupMetadata, backupName, parseMetadata } from './metadata.ts';
 import { SnapshotMeter } from './meter.ts';
+import { writeNewFile } from './new-file.ts';
 import { toRemove } from './retention.ts';
 import { reasonAgainst } from './snapshot-source.ts';
 
@@ -341,43 +344,73 @@ test('a member whose data differ is not backed up, and the others still are', ()
 
 const MAIN = new URL('../main.ts', import.meta.url).pathname;
 
+interface Stopped {
+  /** How the program ended: its exit code and the signal. */
+  readonly how: unknown;
+  readonly said: string;
+  /** What is left in the place where it wrote. */
+  readonly files: readonly string[];
+}
+
+/** Ends a command in the middle, for it reads a backup that does not come to its end. */
+async function stopped(command: string, signal: NodeJS.Signals): Promise<Stopped> {
+  const place = mkdtempSync(join(root, `${command}-`));
+  const store = new DirectoryStore(join(place, 'store'));
+  store.prepare();
+  const scratch = join(place, 'scratch');
+  mkdirSync(scratch);
+  const metadata: BackupMetadata = { ...metadataAt('2026-11-01T00:00:00.000Z'), name: 'etcd-slow.db' };
+  await store.writeMetadata({ ...metadata, compression: 'none', encryption: 'none' });
+  const pipe = join(store.path, metadata.name);
+  assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+  const writer = openSync(pipe, 'r+');
+  writeSync(writer, Buffer.alloc(512));
+  const rest = {
+    verify: ['--scratch', scratch],
+    restore: ['--data-dir', join(scratch, 'not', 'yet', 'there')],
+    get: ['--output', join(scratch, 'snapshot.db')],
+  }[command]!;
+  const words = command === 'restore' ? ['restore'] : ['backup', command];
+  const child = spawn(process.execPath, [MAIN, ...words, '--store', store.path, ...rest]);
+  let said = '';
+  child.stderr.on('data', (text) => {
+    said += text;
+  });
+  const ended = new Promise((resolve) => child.once('close', (...how) => resolve(how)));
+  const files = (): string[] => readdirSync(scratch, { recursive: true, encoding: 'utf8' });
+  const isAtWork = (): boolean =>
+    files().some((name) => /\.db(\.part)?$/.test(name) && statSync(join(scratch, name)).size > 0);
+  await until(() => child.exitCode !== null || isAtWork());
+  child.kill(signal);
+  closeSync(writer);
+  return { how: await ended, said, files: files() };
+}
+
 for (const command of ['verify', 'restore', 'get']) {
   test(`${command} that is interrupted leaves nothing in the clear`, async () => {
-    const place = mkdtempSync(join(root, `${command}-`));
-    const store = new DirectoryStore(join(place, 'store'));
-    store.prepare();
-    const scratch = join(place, 'scratch');
-    mkdirSync(scratch);
-    const metadata: BackupMetadata = { ...metadataAt('2026-11-01T00:00:00.000Z'), name: 'etcd-slow.db' };
-    await store.writeMetadata({ ...metadata, compression: 'none', encryption: 'none' });
-    // A backup that does not come to its end.
-    const pipe = join(store.path, metadata.name);
-    assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
-    const writer = openSync(pipe, 'r+');
-    writeSync(writer, Buffer.alloc(512));
-    const rest = {
-      verify: ['--scratch', scratch],
-      restore: ['--data-dir', join(scratch, 'not', 'yet', 'there')],
-      get: ['--output', join(scratch, 'snapshot.db')],
-    }[command]!;
-    const words = command === 'restore' ? ['restore'] : ['backup', command];
-    const child = spawn(process.execPath, [MAIN, ...words, '--store', store.path, ...rest]);
-    let said = '';
-    child.stderr.on('data', (text) => {
-      said += text;
-    });
-    const ended = new Promise((resolve) => child.once('close', (...how) => resolve(how)));
-    const files = (): string[] => readdirSync(scratch, { recursive: true, encoding: 'utf8' });
-    const isAtWork = (): boolean =>
-      files().some((name) => name.endsWith('.db') && statSync(join(scratch, name)).size > 0);
-    await until(() => child.exitCode !== null || isAtWork());
-    child.kill('SIGTERM');
-    closeSync(writer);
-    assert.deepEqual(await ended, [1, null], said);
+    const { how, said, files } = await stopped(command, 'SIGTERM');
+    assert.deepEqual(how, [1, null], said);
     assert.match(said, /interrupted/);
-    assert.deepEqual(files(), [], said);
+    assert.deepEqual(files, [], said);
   });
 }
+
+test('a snapshot that get could not finish does not have its name, even if it was killed', async () => {
+  const { how, files } = await stopped('get', 'SIGKILL');
+  assert.deepEqual(how, [null, 'SIGKILL']);
+  assert.deepEqual(files, ['snapshot.db.part']);
+});
+
+test('a file that is there is not written over, and one that was not finished is named', async () => {
+  const path = join(root, 'there.db');
+  writeFileSync(path, 'mine');
+  const fill = async (file: FileHandle): Promise<void> => file.writeFile('yours');
+  await assert.rejects(writeNewFile(path, fill), /there is a there\.db already/);
+  assert.equal(readFileSync(path, 'utf8'), 'mine');
+  assert.equal(existsSync(`${path}.part`), false);
+  writeFileSync(join(root, 'new.db.part'), '');
+  await assert.rejects(writeNewFile(join(root, 'new.db'), fill), /there is a new\.db\.part/);
+});
 
 test('metadata that are none are named with their file', () => {
   const good = JSON.stringify(metadataAt('2026-11-01T00:00:00.000Z'));

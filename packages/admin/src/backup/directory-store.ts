@@ -1,17 +1,13 @@
-/**
- * Backups in a directory. A file is complete or not there: it is written under another name and synced, and its metadata come last.
- * That other name belongs to whoever made the file, so that two who back up at once do not take each other's away.
- */
+/** Backups in a directory. A file is complete or not there, and its metadata come last. */
 import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BackupError } from './backup-error.ts';
 import { type BackupMetadata, inOrder, metadataName, parseMetadata } from './metadata.ts';
+import { writeNewFile } from './new-file.ts';
 
-const PRIVATE_MODE = 0o600;
-const PART = '.part';
 const METADATA = /^(etcd-.*\.db(?:\.gz|\.zst)?(?:\.age)?)\.json$/;
 
 export class DirectoryStore {
@@ -58,16 +54,13 @@ export class DirectoryStore {
    * there is such a file, or another process is writing it.
    */
   async write(name: string, parts: readonly (Readable | NodeJS.ReadWriteStream)[]): Promise<void> {
-    await this.#writePart(name, async (file) => {
-      // Whoever has made the part before has the name by now, or will never have it.
-      if (existsSync(join(this.path, name)))
-        throw new BackupError(`${this.path}: there is a ${name} already`);
+    await writeNewFile(join(this.path, name), async (file) => {
       await pipeline([...parts, file.createWriteStream({ flush: true })] as never);
     });
   }
 
   async writeMetadata(metadata: BackupMetadata): Promise<void> {
-    await this.#writePart(metadataName(metadata.name), async (file) => {
+    await writeNewFile(join(this.path, metadataName(metadata.name)), async (file) => {
       await file.writeFile(`${JSON.stringify(metadata, null, 2)}\n`);
       await file.sync();
     });
@@ -81,35 +74,6 @@ export class DirectoryStore {
 
   async discard(name: string): Promise<void> {
     await rm(join(this.path, name), { force: true });
-  }
-
-  /** @param fill writes the content, and syncs it. */
-  async #writePart(name: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
-    const part = join(this.path, name + PART);
-    const file = await open(part, 'wx', PRIVATE_MODE).catch((error: Error) => {
-      throw new BackupError(`${this.path}: ${error.message}`);
-    });
-    try {
-      try {
-        await fill(file);
-      } finally {
-        await file.close();
-      }
-      await rename(part, join(this.path, name));
-    } catch (error) {
-      await rm(part, { force: true });
-      throw error;
-    }
-    await this.#sync();
-  }
-
-  async #sync(): Promise<void> {
-    const directory = await open(this.path, 'r');
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
   }
 
   /** Of the files that have metadata. */

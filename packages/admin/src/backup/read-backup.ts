@@ -1,6 +1,4 @@
 /** A backup from a store as the snapshot that it was, checked against what is known of it. */
-import { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import type { Secrets } from './age-header.ts';
@@ -9,8 +7,7 @@ import { BackupError } from './backup-error.ts';
 import type { DirectoryStore } from './directory-store.ts';
 import type { BackupMetadata, Compression } from './metadata.ts';
 import { Meter, SnapshotMeter } from './meter.ts';
-
-const PRIVATE_MODE = 0o600;
+import { writeNewFile } from './new-file.ts';
 
 /** Writes the snapshot to a new file, which is whole or not there. Throws {@link BackupError}, or the signal's reason. */
 export async function readBackup(
@@ -22,25 +19,21 @@ export async function readBackup(
 ): Promise<void> {
   const stored = new Meter();
   const plain = new SnapshotMeter();
-  let isOurs = false;
   try {
-    const target = createWriteStream(path, { mode: PRIVATE_MODE, flags: 'wx', flush: true });
-    target.once('open', () => {
-      isOurs = true;
+    await writeNewFile(path, async (file) => {
+      const parts = [
+        store.read(metadata.name),
+        stored,
+        ...(metadata.encryption === 'age' ? [new AgeOpener(secrets)] : []),
+        ...decompressors(metadata.compression),
+        plain,
+        file.createWriteStream({ flush: true }),
+      ];
+      await pipeline(parts as never, { signal } as never);
+      compare('stored bytes', metadata.storedSha256, stored.sha256());
+      compare('snapshot', metadata.sha256, plain.sha256());
     });
-    const parts = [
-      store.read(metadata.name),
-      stored,
-      ...(metadata.encryption === 'age' ? [new AgeOpener(secrets)] : []),
-      ...decompressors(metadata.compression),
-      plain,
-      target,
-    ];
-    await pipeline(parts as never, { signal } as never);
-    compare('stored bytes', metadata.storedSha256, stored.sha256());
-    compare('snapshot', metadata.sha256, plain.sha256());
   } catch (error) {
-    if (isOurs) await rm(path, { force: true });
     signal.throwIfAborted();
     throw explained(error, metadata.name);
   }
