@@ -5,6 +5,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import type { EtcdClient } from '@etcd/client';
 import { RESTORE_FLAGS } from '@etcd/etcdutl/restore-flags';
+import type { SnapshotDigest } from '@etcd/etcdutl/snapshot-digest';
 import { type Command, ExitError, type Invocation, Progress } from '@etcd/host/cli';
 import { onlyArgument } from '../arguments.ts';
 import { describeError } from '../describe-error.ts';
@@ -13,9 +14,6 @@ import { GROUP } from '../groups.ts';
 import { onInterrupt } from '../interrupt.ts';
 import { withSession } from '../session.ts';
 
-const DIGEST_BYTES = 32;
-/** A database is made of whole sectors; behind them stands its digest. */
-const SECTOR_BYTES = 512;
 const PRIVATE_MODE = 0o600;
 
 const SAVE: Command = {
@@ -99,17 +97,18 @@ async function saveTo(path: string, client: EtcdClient, timeoutMs: number): Prom
           : describeError(error);
       throw new Error(`could not open ${partPath} (open ${partPath}: ${reason})`);
     }
-    const writer = new SnapshotWriter(descriptor);
+    const digest = new (await import('@etcd/etcdutl/snapshot-digest')).SnapshotDigest();
     let version = '';
     for await (const { blob, remainingBytes, version: told } of client.maintenance.snapshot({
       timeoutMs,
       signal,
     })) {
       version ||= told;
-      writer.write(blob);
-      progress.update(writer.byteCount, writer.byteCount + remainingBytes);
+      digest.update(blob);
+      write(descriptor, blob);
+      progress.update(digest.byteCount, digest.byteCount + remainingBytes);
     }
-    const problem = writer.problem();
+    const problem = problemOf(digest);
     if (problem !== '') throw new Error(problem);
     fsyncSync(descriptor);
     closeSync(descriptor);
@@ -123,41 +122,14 @@ async function saveTo(path: string, client: EtcdClient, timeoutMs: number): Prom
   }
 }
 
-/** Writes a snapshot and checks it on the way: the last bytes are the digest of all before. */
-class SnapshotWriter {
-  readonly #descriptor: number;
-  readonly #hash = process.getBuiltinModule('node:crypto').createHash('sha256');
-  /** The last bytes that have come, which may be the digest. */
-  #tail = Buffer.alloc(0);
-  byteCount = 0;
+/** Returns when all of it is written. */
+function write(descriptor: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
+}
 
-  constructor(descriptor: number) {
-    this.#descriptor = descriptor;
-  }
-
-  write(blob: Uint8Array): void {
-    for (let at = 0; at < blob.length; ) at += writeSync(this.#descriptor, blob, at);
-    this.byteCount += blob.length;
-    if (blob.length < DIGEST_BYTES) return this.#hold(Buffer.concat([this.#tail, blob]));
-    // Nothing of a large blob is copied but its end.
-    this.#hash.update(this.#tail);
-    this.#hash.update(blob.subarray(0, blob.length - DIGEST_BYTES));
-    this.#tail = Buffer.from(blob.subarray(blob.length - DIGEST_BYTES));
-  }
-
-  #hold(pending: Buffer): void {
-    const bodyBytes = Math.max(0, pending.length - DIGEST_BYTES);
-    this.#hash.update(pending.subarray(0, bodyBytes));
-    this.#tail = Buffer.from(pending.subarray(bodyBytes));
-  }
-
-  /** What is wrong with what has come; empty for nothing. */
-  problem(): string {
-    if (this.byteCount % SECTOR_BYTES !== DIGEST_BYTES) {
-      return `sha256 checksum not found [bytes: ${this.byteCount}]`;
-    }
-    return this.#hash.digest().equals(this.#tail)
-      ? ''
-      : 'sha256 checksum does not match: the snapshot is damaged';
-  }
+/** What is wrong with what has come; empty for nothing. */
+function problemOf(digest: SnapshotDigest): string {
+  const verdict = digest.verdict();
+  if (verdict === 'missing') return `sha256 checksum not found [bytes: ${digest.byteCount}]`;
+  return verdict === 'good' ? '' : 'sha256 checksum does not match: the snapshot is damaged';
 }

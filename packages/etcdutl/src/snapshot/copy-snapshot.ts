@@ -1,17 +1,10 @@
 /** Copies the database out of a snapshot file, and compares it with the digest that stands behind it. */
 import { createHash } from 'node:crypto';
 import type { Disk } from '@etcd/base';
+import { DIGEST_BYTES, hasDigest } from './snapshot-digest.ts';
 
-const DIGEST_BYTES = 32;
-/** A database is made of whole sectors. */
-const SECTOR_BYTES = 512;
 const CHUNK_BYTES = 4 << 20;
 const PRIVATE_MODE = 0o600;
-
-/** Whether a file of that size ends with a digest, as those that a member has sent do. */
-function hasDigest(sizeBytes: number): boolean {
-  return sizeBytes % SECTOR_BYTES === DIGEST_BYTES;
-}
 
 /** Reads the file in order; yields how far. Throws if it is not what was sent, unless that is not to be looked at. */
 export function* readSnapshot(
