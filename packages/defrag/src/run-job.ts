@@ -4,8 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatGoDuration } from '@etcd/host/args';
-import { connectionOptions, ExitError, type FlagValues } from '@etcd/host/cli';
-import { lookUpClientEndpoints } from '@etcd/host/net';
+import { connectionOptions, ExitError, endpointsFrom, type FlagValues } from '@etcd/host/cli';
 import { disarm } from './disarm.ts';
 import { describeHealth, healthOf } from './health.ts';
 import type { JobLog } from './job-log.ts';
@@ -52,20 +51,7 @@ function readRule(flags: FlagValues, log: JobLog): Rule {
 }
 
 async function givenEndpoints(flags: FlagValues, log: JobLog): Promise<readonly string[]> {
-  const domain = flags.text('discovery-srv');
-  if (domain !== '') {
-    const { secure, plain } = await lookUpClientEndpoints(domain, flags.text('discovery-srv-name')).catch(
-      (error: Error) => {
-        throw new OptionsError(error.message);
-      },
-    );
-    if (flags.bool('insecure-discovery')) return [...secure, ...plain];
-    for (const endpoint of plain) {
-      log.line(`ignoring discovered insecure endpoint ${JSON.stringify(endpoint)}`);
-    }
-    return secure;
-  }
-  const endpoints = flags.list('endpoints').map((endpoint) => endpoint.trim());
+  const endpoints = await endpointsFrom(flags, (text) => log.line(text));
   if (endpoints.length === 0) throw new OptionsError('no endpoints provided');
   return endpoints;
 }

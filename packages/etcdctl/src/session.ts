@@ -6,6 +6,7 @@ import type { ClientEvent, EtcdClient } from '@etcd/client';
 import type { ConnectOptions } from '@etcd/client/node';
 import {
   ExitError,
+  endpointsFrom,
   type FlagValues,
   type Invocation,
   namedCredentials,
@@ -49,7 +50,7 @@ export class Session {
   static async open(invocation: Invocation, inherited: readonly string[] = []): Promise<Session> {
     const { flags } = invocation;
     applyEnvironment(invocation, inherited);
-    const endpoints = await endpointsOf(invocation);
+    const endpoints = await endpointsFrom(flags, (text) => invocation.io.error(text));
     const credentials = await credentialsOf(flags);
     const format = OUTPUT_FORMATS.find((known) => known === flags.text('write-out'));
     if (format === undefined) throw new ExitError(EXIT.BAD_FEATURE, 'unsupported output format');
@@ -155,17 +156,6 @@ function limitsOf(flags: FlagValues): ConnectOptions {
     ...(sendBytes > 0 ? { maxSendMessageBytes: sendBytes } : {}),
     ...(receiveBytes > 0 ? { maxReceiveMessageBytes: receiveBytes } : {}),
   };
-}
-
-async function endpointsOf(invocation: Invocation): Promise<readonly string[]> {
-  const { flags } = invocation;
-  const domain = flags.text('discovery-srv');
-  if (domain !== '') {
-    const { discoverEndpoints } = await import('./discovery.ts');
-    const found = await discoverEndpoints(invocation, domain);
-    if (found.length > 0) return found;
-  }
-  return flags.list('endpoints').map((endpoint) => endpoint.trim());
 }
 
 async function credentialsOf(flags: FlagValues): Promise<ConnectOptions> {

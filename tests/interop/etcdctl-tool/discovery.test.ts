@@ -1,5 +1,6 @@
 /** `bin/etcdctl` finds endpoints by SRV records as the tool of etcd 3.7 does; both ask a name server of the test's own. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { TestAuthority } from '@etcd/host/testing';
 import { DnsServer, needsNameServer } from '../../support/dns-server.ts';
@@ -93,5 +94,17 @@ describe('etcdctl --discovery-srv', { ...needs('etcd 3.7'), ...needsNameServer()
     assert.notEqual(ours.code, 0);
     assert.notEqual(theirs.code, 0);
     assert.match(ours.stderr, /ignoring discovered insecure endpoint "http:\/\/m1\.example\.test:\d+"/);
+  });
+
+  test('etcd-defrag and etcdadm find members by them too', async () => {
+    const [command = '', ...before] = names.launcher;
+    const found = `http://m1.${DOMAIN}:${plain.clientPort}`;
+    const dry = await run(command, [...before, `${ROOT}bin/etcd-defrag`, '-d', DOMAIN, '--dry-run']);
+    assert.equal(dry.code, 0, dry.stderr);
+    assert.ok(dry.stderr.includes(` endpoint: ${found}, dbSize: `), dry.stderr);
+    const store = ['--store', join(temporaryDirectory(), 'store'), '--unencrypted'];
+    const made = await run(command, [...before, `${ROOT}bin/etcdadm`, 'backup', ...store, '-d', DOMAIN]);
+    assert.equal(made.code, 0, made.stderr);
+    assert.ok(made.stdout.includes(` of ${found}: revision `), made.stdout);
   });
 });

@@ -7,6 +7,7 @@ import {
   type Command,
   connectionOptions,
   ExitError,
+  endpointsFrom,
   type FlagDefinition,
   type FlagValues,
   humanBytes,
@@ -162,7 +163,8 @@ async function take({ flags, io }: Invocation, signal: AbortSignal): Promise<voi
     throw new BackupError(`compression ${flags.text('compression')} is not known`);
   const sealing = sealingOf(flags);
   const connection = await connectionOptions(flags);
-  const endpoint = await chooseSource(flags.list('endpoints'), connection);
+  const endpoints = await endpointsFrom(flags, (text) => io.error(text));
+  const endpoint = await chooseSource(endpoints, connection);
   signal.throwIfAborted();
   const made = await takeBackup(storeOf(flags), { endpoint, connection, compression, sealing, signal });
   io.line(`Backup ${made.name} of ${endpoint}: revision ${made.revision}, ${sizesOf(made)}`);

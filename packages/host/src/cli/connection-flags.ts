@@ -1,4 +1,4 @@
-/** What a client's flags say of TLS, of the user that it comes as, and of how long it waits. */
+/** What a client's flags say of where members are, of TLS, of the user that it comes as, and of how long it waits. */
 import { readFileSync } from 'node:fs';
 import { ExitError } from './exit-error.ts';
 import type { FlagDefinition, FlagValues } from './flag-set.ts';
@@ -122,6 +122,32 @@ export const CONNECTION_FLAGS: readonly FlagDefinition[] = [
   },
   { name: 'discovery-srv-name', type: 'string', usage: 'suffix of the service that is looked up there' },
 ];
+
+/**
+ * Where members are: by the records of `--discovery-srv`, or by `--endpoints` if no domain is given or it names none that may be taken;
+ * `warn` hears of those without TLS that are passed over. Throws an ExitError with what the name servers say.
+ */
+export async function endpointsFrom(flags: FlagValues, warn: (text: string) => void): Promise<string[]> {
+  const domain = flags.text('discovery-srv');
+  const found = domain === '' ? [] : await discover(domain, flags, warn);
+  return found.length > 0 ? found : flags.list('endpoints').map((endpoint) => endpoint.trim());
+}
+
+async function discover(domain: string, flags: FlagValues, warn: (text: string) => void): Promise<string[]> {
+  // Loaded where a domain is asked for: a resolver is nothing for every start of a tool.
+  const { lookUpClientEndpoints } = await import('../net/client-endpoints.ts');
+  const endpoints = await lookUpClientEndpoints(domain, flags.text('discovery-srv-name')).catch(
+    (error: Error) => {
+      throw new ExitError(1, error.message);
+    },
+  );
+  const takesPlain = flags.bool('insecure-discovery');
+  return endpoints.flatMap(({ url }) => {
+    if (takesPlain || url.startsWith('https:')) return [url];
+    warn(`ignoring discovered insecure endpoint ${JSON.stringify(url)}`);
+    return [];
+  });
+}
 
 /** For a client to connect with. Asks for a password that is not given; throws an ExitError for files that can't be used. */
 export async function connectionOptions(flags: FlagValues): Promise<

@@ -12,6 +12,7 @@ export { completionCommand } from './completion-command.ts';
 export {
   CONNECTION_FLAGS,
   connectionOptions,
+  endpointsFrom,
   namedCredentials,
   type TlsMaterial,
   tlsFrom,

@@ -1,18 +1,17 @@
 /** The endpoints that a domain names for clients. */
-import { type LookUpSrv, lookUpSrv, type SrvTarget, srvName } from './srv-records.ts';
+import { lookUpSrv, type SrvRecord, srvName } from './srv-records.ts';
 
-export interface ClientEndpoints {
-  /** Those with TLS. */
-  readonly secure: readonly string[];
-  readonly plain: readonly string[];
+export interface ClientEndpoint extends SrvRecord {
+  /** `https://host:port` or `http://host:port`. */
+  readonly url: string;
 }
 
-/** Throws when neither kind of record is there. */
+/** Those with TLS first. Throws when neither kind of record is there. */
 export async function lookUpClientEndpoints(
   domain: string,
   suffix: string,
-  lookUp: LookUpSrv = lookUpSrv,
-): Promise<ClientEndpoints> {
+  lookUp: (name: string) => Promise<readonly SrvRecord[]> = lookUpSrv,
+): Promise<ClientEndpoint[]> {
   const [secure, plain] = await Promise.allSettled([
     lookUp(srvName('etcd-client', 'https', suffix, domain)),
     lookUp(srvName('etcd-client', 'http', suffix, domain)),
@@ -20,10 +19,10 @@ export async function lookUpClientEndpoints(
   if (secure.status === 'rejected' && plain.status === 'rejected') {
     throw new Error(`dns lookup errors: ${secure.reason.message} and ${plain.reason.message}`);
   }
-  return { secure: endpointsOf(secure, 'https'), plain: endpointsOf(plain, 'http') };
+  return [...endpointsOf(secure, 'https'), ...endpointsOf(plain, 'http')];
 }
 
-function endpointsOf(answer: PromiseSettledResult<readonly SrvTarget[]>, scheme: string): string[] {
+function endpointsOf(answer: PromiseSettledResult<readonly SrvRecord[]>, scheme: string): ClientEndpoint[] {
   if (answer.status === 'rejected') return [];
-  return answer.value.map(({ host, port }) => `${scheme}://${host}:${port}`);
+  return answer.value.map((record) => ({ ...record, url: `${scheme}://${record.host}:${record.port}` }));
 }

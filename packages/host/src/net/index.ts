@@ -5,7 +5,7 @@
  * with, apart from the version of HTTP that it travels by. {@link lookUpSrv} finds servers by the records of a domain, and
  * {@link lookUpClientEndpoints} those that clients are to talk to.
  */
-export { type ClientEndpoints, lookUpClientEndpoints } from './client-endpoints.ts';
+export { type ClientEndpoint, lookUpClientEndpoints } from './client-endpoints.ts';
 export { type DefaultHost, findDefaultHost, type NetworkFacts } from './default-host.ts';
 export { connectionErrorText, type Dialer, secureDialer, TCP_DIALER } from './dialer.ts';
 export {

@@ -4,9 +4,9 @@ import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { NodeRandom } from '@etcd/base/node';
 import { ExitError, type Invocation } from '@etcd/host/cli';
+import { lookUpClientEndpoints } from '@etcd/host/net';
 import { systemErrorText } from '@etcd/host/process';
 import { TlsError } from '@etcd/host/tls';
-import { discoverEndpoints } from '../discovery.ts';
 import { forever, ProxyProcess } from '../proxy-process.ts';
 import { EndpointVerifier } from './endpoint-verifier.ts';
 import type { RemoteAddress } from './remotes.ts';
@@ -105,7 +105,7 @@ async function discoverAddresses(
   const { flags, io } = invocation;
   const isInsecure = flags.bool('insecure-discovery');
   try {
-    const found = await discoverEndpoints(domain, flags.text('discovery-srv-name'));
+    const found = await lookUpClientEndpoints(domain, flags.text('discovery-srv-name'));
     logger.info('discovered cluster from SRV', {
       'srv-server': domain,
       endpoints: found.map(({ url }) => url),

@@ -14,11 +14,10 @@ import { NodeRandom } from '@etcd/base/node';
 import { type ClientOptions, EtcdClient, type Namespace } from '@etcd/client';
 import type { FlagValues } from '@etcd/host/cli';
 import { DebugPages } from '@etcd/host/debug';
-import { type HttpRequestHandler, Listener } from '@etcd/host/net';
+import { type HttpRequestHandler, Listener, lookUpClientEndpoints } from '@etcd/host/net';
 import type { TlsSide } from '@etcd/host/tls';
 import { GrpcServer } from '@etcd/transport';
 import { type RegisteredProxy, Registration } from '../cluster/registration.ts';
-import { discoverEndpoints } from '../discovery.ts';
 import { splitHostPort } from '../gateway/split-address.ts';
 import { memberMetrics } from '../http/member-metrics.ts';
 import { ProxyHttp } from '../http/proxy-http.ts';
@@ -384,9 +383,9 @@ async function findEndpoints(flags: FlagValues, logger: Logger): Promise<readonl
   const domain = flags.text('discovery-srv');
   const given = flags.list('endpoints');
   if (domain === '') return given;
-  let found: Awaited<ReturnType<typeof discoverEndpoints>>;
+  let found: Awaited<ReturnType<typeof lookUpClientEndpoints>>;
   try {
-    found = await discoverEndpoints(domain, flags.text('discovery-srv-name'));
+    found = await lookUpClientEndpoints(domain, flags.text('discovery-srv-name'));
   } catch (error) {
     throw new StartError((error as Error).message, { cause: error });
   }
