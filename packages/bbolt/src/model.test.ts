@@ -98,6 +98,15 @@ function change(bucket: WritableBucket, model: Model, random: SeededRandom, mix:
   }
 }
 
+/** Deletes the values of a stretch of keys, as a compaction does: whole leaves of them. */
+function deleteStretch(bucket: WritableBucket, model: Model, random: SeededRandom): void {
+  const keys = [...model.values.keys()].sort((a, b) => compareBytes(bytes(a), bytes(b)));
+  const from = random.below(keys.length + 1);
+  for (const key of keys.slice(from, from + random.below(keys.length + 1))) {
+    assert.equal(bucket.delete(bytes(key)), model.values.delete(key));
+  }
+}
+
 function assertSound(database: Database): void {
   const read = database.beginRead();
   const findings = [...database.check(read)].filter((finding) => finding !== null);
@@ -128,6 +137,7 @@ function run(seed: number, options: Partial<DatabaseOptions>, mixes: readonly Mi
     write.root.fillPercent = random.pick([0.1, 0.5, 0.9, 1]);
     const operations = random.below(mix.operations);
     for (let i = 0; i < operations; i++) change(write.root, changed, random, mix, 0);
+    if (random.chance(0.2)) deleteStretch(write.root, changed, random);
     assertSame(write.root, changed);
     if (random.chance(0.3)) {
       const { done } = defragmentation.step(write, random.below(1 << 19));
@@ -209,6 +219,7 @@ test('commits in the background, with the next transaction begun at once, behave
         change(write.root, changed, random, MANY, 0);
         if (random.chance(0.02)) turn();
       }
+      if (random.chance(0.2)) deleteStretch(write.root, changed, random);
       if (random.chance(0.3) && defragmentation.step(write, 1 << 17).done)
         defragmentation = database.defragment();
       if (random.chance(0.15)) {

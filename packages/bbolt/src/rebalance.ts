@@ -40,11 +40,11 @@ function mergeChildren(tree: Tree, writer: PageWriter, branch: TreeNode): void {
   let index = 0;
   while (index < branch.count) {
     const child = tree.openedChild(branch, index);
-    if (child === null || !child.shrunk) {
-      index++;
-    } else if (child.count === 0) {
+    if (child !== null && child.count === 0) {
       writer.freeNode(child);
       unlinkChild(tree, branch, index);
+    } else if (child === null || !child.shrunk) {
+      index++;
     } else {
       // The merged child, if any, is looked at again: more may fit.
       const merged = mergeChild(tree, writer, branch, index, child);

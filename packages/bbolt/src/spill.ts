@@ -2,6 +2,7 @@
  * Turns the changed nodes of a tree into pages, from the leaves up: what bbolt calls spilling. A node that is too large for
  * a page is split, each page filled to the bucket's fill percent.
  */
+import { assert } from '@etcd/base';
 import { ELEMENT_BYTES, MIN_KEYS_PER_PAGE, PAGE_HEADER_BYTES } from './format.ts';
 import type { PageWriter } from './page-writer.ts';
 import type { Steps } from './steps.ts';
@@ -39,6 +40,7 @@ function* spillChildren(tree: Tree, writer: PageWriter, branch: TreeNode): Steps
     const child = tree.openedChild(branch, i);
     if (child !== null && !child.isLeaf) yield* spillChildren(tree, writer, child);
     if (child?.changed) {
+      assert(child.count > 0, 'spill: an empty page below the root, whose separator would have no key');
       branch.changed = true;
       yield writeNode(tree, writer, child, written);
     } else {
