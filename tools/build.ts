@@ -39,7 +39,7 @@ const COMMON = {
   target: 'node24',
   sourcemap: 'external',
   legalComments: 'none',
-  external: ['koffi'],
+  external: ['koffi', '@aws-sdk/*'],
   logLevel: 'warning',
 } satisfies BuildOptions;
 

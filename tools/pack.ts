@@ -125,7 +125,7 @@ async function stageBundle(
       target: 'node24',
       format: 'esm',
       legalComments: 'eof',
-      external: ['koffi'],
+      external: ['koffi', '@aws-sdk/*'],
       logLevel: 'warning',
       // CommonJS dependencies inside an ES module bundle still call require().
       banner: {

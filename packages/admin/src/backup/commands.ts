@@ -1,6 +1,24 @@
 /** `etcdadm backup` and `etcdadm restore`. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import {
+  BackupError,
+  type BackupMetadata,
+  type BackupStore,
+  COMPRESSIONS,
+  isNothing,
+  isOneWay,
+  keyLines,
+  openStore,
+  prune,
+  readBackup,
+  readPassphrase,
+  readSealing,
+  type Sealing,
+  type Secrets,
+  type StoredBackup,
+  takeBackup,
+} from '@etcd/backup';
 import { RESTORE_FLAGS } from '@etcd/etcdutl/restore-flags';
 import {
   CONNECTION_FLAGS,
@@ -13,24 +31,21 @@ import {
   humanBytes,
   type Invocation,
 } from '@etcd/host/cli';
-import type { Sealing, Secrets } from './age-header.ts';
-import { BackupError } from './backup-error.ts';
-import { DirectoryStore } from './directory-store.ts';
-import type { BackupMetadata, Compression } from './metadata.ts';
-import { readBackup } from './read-backup.ts';
-import { toRemove } from './retention.ts';
-import { chooseSource } from './snapshot-source.ts';
-import { takeBackup } from './take-backup.ts';
+import { ownEtcd, type Rehearsal } from './rehearse.ts';
+import { chooseSource, RemoteSource } from './snapshot-source.ts';
 import { verifyBackup } from './verify-backup.ts';
 
-const COMPRESSIONS = ['zstd', 'gzip', 'none'] as const satisfies readonly Compression[];
 /** More than a cluster writes between a backup and the moment when it is needed: watchers notice, and read anew. */
 const DEFAULT_BUMP = 1_000_000_000;
+
+/** Longer than any backup takes. */
+const UNFINISHED_AGE_MS = 24 * 3_600_000;
 
 const STORE: FlagDefinition = {
   name: 'store',
   type: 'string',
-  usage: 'directory of the backups',
+  usage:
+    'of the backups: a directory, or s3://BUCKET/PREFIX (?endpoint=, region=, path-style=, sse=, storage-class=)',
   isRequired: true,
 };
 const PASSPHRASE: FlagDefinition = {
@@ -54,7 +69,7 @@ const SCRATCH: FlagDefinition = {
 
 export const BACKUP: Command = {
   name: 'backup',
-  usage: '--store DIRECTORY [flags]',
+  usage: '--store STORE [flags]',
   summary: 'Backs a cluster up, encrypted as it comes',
   description:
     'Takes a snapshot of the member that can best spare the time, compresses and encrypts it on the way, and keeps it with what is known of it.',
@@ -83,21 +98,31 @@ export const BACKUP: Command = {
   commands: [
     {
       name: 'list',
-      usage: '--store DIRECTORY',
+      usage: '--store STORE',
       summary: 'Lists backups, the newest last',
       flags: [STORE, { name: 'json', type: 'bool', usage: 'with all that is known of them, as JSON' }],
       run: (invocation) => guarded(() => list(invocation)),
     },
     {
       name: 'verify',
-      usage: '[NAME] --store DIRECTORY',
-      summary: 'Reads every record of a backup, the newest unless told',
-      flags: [STORE, ...SECRET_FLAGS, SCRATCH],
+      usage: '[NAME] --store STORE',
+      summary: 'Reads every record of a backup, the newest unless told, and starts a member with it',
+      flags: [
+        STORE,
+        ...SECRET_FLAGS,
+        SCRATCH,
+        {
+          name: 'etcd',
+          type: 'string',
+          usage: 'program to start a member with (the etcd beside this program)',
+        },
+        { name: 'skip-start', type: 'bool', usage: 'do not start a member' },
+      ],
       run: (invocation) => guarded((signal) => verify(invocation, signal)),
     },
     {
       name: 'get',
-      usage: '[NAME] --store DIRECTORY --output FILE',
+      usage: '[NAME] --store STORE --output FILE',
       summary: 'Writes the snapshot of a backup to a file',
       flags: [
         STORE,
@@ -108,7 +133,7 @@ export const BACKUP: Command = {
     },
     {
       name: 'prune',
-      usage: '--store DIRECTORY --keep-…',
+      usage: '--store STORE --keep-…',
       summary: 'Removes backups that nothing asks for; the newest stays always',
       flags: [
         STORE,
@@ -120,14 +145,14 @@ export const BACKUP: Command = {
         { name: 'keep-monthly', type: 'uint', usage: 'of so many months' },
         { name: 'dry-run', type: 'bool', usage: 'say what would be removed' },
       ],
-      run: (invocation) => guarded(() => prune(invocation)),
+      run: (invocation) => guarded(() => runPrune(invocation)),
     },
   ],
 };
 
 export const RESTORE: Command = {
   name: 'restore',
-  usage: '[NAME] --store DIRECTORY --data-dir DIRECTORY [flags]',
+  usage: '[NAME] --store STORE --data-dir DIRECTORY [flags]',
   summary: 'Makes the data directory of a member from a backup, the newest unless told',
   description: `Makes the data directory of a member of a new cluster. To restore a cluster, do so for each of its members from the same backup.
 The revision jumps by ${DEFAULT_BUMP} unless --bump-revision says how far (0: not at all), and what was before counts as compacted.`,
@@ -153,8 +178,14 @@ async function guarded(work: (signal: AbortSignal) => void | Promise<void>): Pro
   }
 }
 
-function storeOf(flags: FlagValues): DirectoryStore {
-  return new DirectoryStore(resolve(flags.text('store')));
+/** A store for the time of some work. */
+async function withStore<T>(flags: FlagValues, work: (store: BackupStore) => Promise<T>): Promise<T> {
+  const store = await openStore(flags.text('store'));
+  try {
+    return await work(store);
+  } finally {
+    store.objects.close();
+  }
 }
 
 async function take({ flags, io }: Invocation, signal: AbortSignal): Promise<void> {
@@ -166,97 +197,91 @@ async function take({ flags, io }: Invocation, signal: AbortSignal): Promise<voi
   const endpoints = await endpointsFrom(flags, (text) => io.error(text));
   const endpoint = await chooseSource(endpoints, connection);
   signal.throwIfAborted();
-  const made = await takeBackup(storeOf(flags), { endpoint, connection, compression, sealing, signal });
+  const source = await RemoteSource.connect(endpoint, connection);
+  let made: BackupMetadata;
+  try {
+    made = await withStore(flags, (store) => takeBackup(store, { source, compression, sealing, signal }));
+  } finally {
+    source.close();
+  }
   io.line(`Backup ${made.name} of ${endpoint}: revision ${made.revision}, ${sizesOf(made)}`);
 }
 
-/** A backup that anybody can read is one that was asked for. */
 function sealingOf(flags: FlagValues): Sealing | null {
-  const recipients = [...flags.list('recipient')];
-  const file = flags.text('recipients-file');
-  if (file !== '') recipients.push(...linesOf(file));
-  const passphraseFile = flags.text('passphrase-file');
-  const ways = [recipients.length > 0, passphraseFile !== '', flags.bool('unencrypted')].filter(Boolean);
-  if (ways.length !== 1) {
-    throw new BackupError('give one of --recipient (or --recipients-file), --passphrase-file, --unencrypted');
-  }
-  if (recipients.length > 0) return { recipients };
-  return passphraseFile === '' ? null : { passphrase: passphraseOf(passphraseFile) };
+  const wishes = {
+    recipients: flags.list('recipient'),
+    recipientsFile: flags.text('recipients-file'),
+    passphraseFile: flags.text('passphrase-file'),
+    isUnencrypted: flags.bool('unencrypted'),
+  };
+  if (isOneWay(wishes)) return readSealing(wishes);
+  throw new BackupError('give one of --recipient (or --recipients-file), --passphrase-file, --unencrypted');
 }
 
 function secretsOf(flags: FlagValues): Secrets {
   const file = flags.text('passphrase-file');
   return {
-    identities: flags.list('identity').flatMap(linesOf),
-    passphrase: file === '' ? null : passphraseOf(file),
+    identities: flags.list('identity').flatMap(keyLines),
+    passphrase: file === '' ? null : readPassphrase(file),
   };
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new BackupError((error as Error).message);
-  }
-}
-
-/** Without those that are empty, or remarks. */
-function linesOf(path: string): string[] {
-  const lines = textOf(path)
-    .split('\n')
-    .map((line) => line.trim());
-  return lines.filter((line) => line !== '' && !line.startsWith('#'));
-}
-
-function passphraseOf(path: string): string {
-  const passphrase = textOf(path).replace(/\r?\n$/, '');
-  if (passphrase === '') throw new BackupError(`${path}: the passphrase is empty`);
-  return passphrase;
 }
 
 function sizesOf({ sizeBytes, storedBytes }: BackupMetadata): string {
   return `${humanBytes(sizeBytes)}, stored as ${humanBytes(storedBytes)}`;
 }
 
-function list({ flags, io }: Invocation): void {
-  const all = storeOf(flags).list();
+async function list({ flags, io }: Invocation): Promise<void> {
+  const all = await withStore(flags, (store) => store.list());
   if (flags.bool('json')) return io.line(JSON.stringify(all, null, 2));
-  for (const one of all) io.line(`${one.createdAt}  revision ${one.revision}  ${sizesOf(one)}  ${one.name}`);
+  for (const one of all) {
+    const damage = one.isWhole ? '' : '  NOT WHOLE';
+    io.line(`${one.createdAt}  revision ${one.revision}  ${sizesOf(one)}  ${one.name}${damage}`);
+  }
 }
 
-function chosen({ args, flags }: Invocation): { store: DirectoryStore; metadata: BackupMetadata } {
+/** Works with the backup that is named, or the newest. */
+async function withChosen(
+  { args, flags }: Invocation,
+  work: (store: BackupStore, metadata: BackupMetadata) => Promise<void>,
+): Promise<void> {
   if (args.length > 1) throw new BackupError('one backup at a time');
-  const store = storeOf(flags);
-  return { store, metadata: store.find(args[0] ?? '') };
+  await withStore(flags, async (store) => work(store, await store.find(args[0] ?? '')));
 }
 
 async function verify(invocation: Invocation, signal: AbortSignal): Promise<void> {
   const { flags, io } = invocation;
-  const { store, metadata } = chosen(invocation);
-  const { found, isHashCompared } = await verifyBackup(
-    store,
-    metadata,
-    secretsOf(flags),
-    flags.text('scratch'),
-    signal,
-  );
-  const hash = isHashCompared
-    ? 'the hash is that of its member'
-    : 'a compaction came in between: no hash was compared';
-  io.line(
-    `${metadata.name} is good: ${found.revisions} revisions, ${found.leases} leases, ${found.users} users; ${hash}`,
-  );
+  await withChosen(invocation, async (store, metadata) => {
+    const { found, isHashCompared, rehearsal } = await verifyBackup(store, metadata, {
+      secrets: secretsOf(flags),
+      scratch: flags.text('scratch'),
+      program: flags.bool('skip-start') ? null : flags.text('etcd') || ownEtcd(),
+      signal,
+    });
+    const hash = isHashCompared
+      ? 'the hash is that of its member'
+      : 'a compaction came in between: no hash was compared';
+    const records = `${found.revisions} revisions, ${found.leases} leases, ${found.users} users`;
+    io.line(`${metadata.name} is good: ${records}; ${hash}${rehearsalText(rehearsal)}`);
+  });
+}
+
+function rehearsalText(rehearsal: Rehearsal | null): string {
+  if (rehearsal === null) return '';
+  const { revision, keys } = rehearsal;
+  if (keys === null) return '; a member made of it starts, and tells users alone what it has';
+  return `; a member made of it starts at revision ${revision} with ${keys} keys`;
 }
 
 async function get(invocation: Invocation, signal: AbortSignal): Promise<void> {
   const { flags, io } = invocation;
-  const { store, metadata } = chosen(invocation);
-  const path = flags.text('output');
-  await readBackup(store, metadata, secretsOf(flags), path, signal);
-  io.line(`Snapshot of ${metadata.name} saved at ${path}`);
+  await withChosen(invocation, async (store, metadata) => {
+    const path = flags.text('output');
+    await readBackup(store, metadata, secretsOf(flags), path, signal);
+    io.line(`Snapshot of ${metadata.name} saved at ${path}`);
+  });
 }
 
-async function prune({ flags, io }: Invocation): Promise<void> {
+async function runPrune({ flags, io }: Invocation): Promise<void> {
   const retention = {
     last: flags.number('keep-last'),
     withinMs: flags.durationMs('keep-within'),
@@ -265,35 +290,38 @@ async function prune({ flags, io }: Invocation): Promise<void> {
     weekly: flags.number('keep-weekly'),
     monthly: flags.number('keep-monthly'),
   };
-  if (Object.values(retention).every((value) => value <= 0)) {
+  if (isNothing(retention)) {
     throw new BackupError('say what is to stay: --keep-last, --keep-within, --keep-hourly, --keep-daily, …');
   }
-  const store = storeOf(flags);
-  const clusters = Map.groupBy(store.list(), ({ clusterId }) => clusterId);
-  for (const backups of clusters.values()) {
-    for (const backup of toRemove(backups, retention, Date.now())) {
-      if (!flags.bool('dry-run')) await store.remove(backup);
-      io.line(`${flags.bool('dry-run') ? 'Would remove' : 'Removed'} ${backup.name}`);
-    }
-  }
+  const isDryRun = flags.bool('dry-run');
+  const nowMs = Date.now();
+  await withStore(flags, async (store) => {
+    const onRemoved = ({ name }: StoredBackup): void =>
+      io.line(`${isDryRun ? 'Would remove' : 'Removed'} ${name}`);
+    await prune(store, retention, { nowMs, isDryRun, onRemoved });
+    if (isDryRun) return;
+    const count = await store.objects.removeUnfinished(nowMs - UNFINISHED_AGE_MS);
+    if (count > 0) io.line(`Freed ${count} that were never finished`);
+  });
 }
 
 async function restore(invocation: Invocation, signal: AbortSignal): Promise<void> {
   const { flags } = invocation;
-  const { store, metadata } = chosen(invocation);
   if (!flags.isSet('bump-revision')) flags.set('bump-revision', String(DEFAULT_BUMP));
   flags.set('mark-compacted', String(flags.number('bump-revision') > 0));
   const dataDir = flags.text('data-dir') || `${flags.text('name')}.etcd`;
-  const scratch = mkdtempSync(join(existingParent(resolve(dataDir)), '.etcd-restore-'));
-  const snapshot = join(scratch, metadata.name);
-  try {
-    await readBackup(store, metadata, secretsOf(flags), snapshot, signal);
-    const { runRestore } = await import('@etcd/etcdutl/snapshot');
-    signal.throwIfAborted();
-    await runRestore({ ...invocation, args: [snapshot] });
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  await withChosen(invocation, async (store, metadata) => {
+    const scratch = mkdtempSync(join(existingParent(resolve(dataDir)), '.etcd-restore-'));
+    const snapshot = join(scratch, metadata.name);
+    try {
+      await readBackup(store, metadata, secretsOf(flags), snapshot, signal);
+      const { runRestore } = await import('@etcd/etcdutl/snapshot');
+      signal.throwIfAborted();
+      await runRestore({ ...invocation, args: [snapshot] });
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  });
 }
 
 /** Where a directory will be made, or the nearest place above that is there: the snapshot needs the same file system for a while. */

@@ -1,18 +1,10 @@
 /** Where a backup comes from: the member that can best spare the time, what is to be known of it, and its database. */
 import type { StatusResponse } from '@etcd/api/etcdserverpb';
+import { BackupError, type SnapshotSource, type SourceFacts } from '@etcd/backup';
 import type { EtcdClient } from '@etcd/client';
 import { type ConnectOptions, connect } from '@etcd/client/node';
-import { BackupError } from './backup-error.ts';
 
-export interface SourceFacts {
-  readonly endpoint: string;
-  readonly clusterId: string;
-  readonly memberId: string;
-  readonly version: string;
-  readonly revision: number;
-  readonly hash: number;
-  readonly hashCompactRevision: number;
-}
+const FACTS_TRIES = 3;
 
 interface Candidate {
   readonly endpoint: string;
@@ -66,24 +58,62 @@ function memberOfCorruptAlarm(text: string): string {
   return /memberID:\s*(\d+)/.exec(text)?.[1] ?? '0';
 }
 
-export async function factsOf(client: EtcdClient, endpoint: string): Promise<SourceFacts> {
-  const status = await client.maintenance.status();
-  const { header, hash, compactRevision } = await client.maintenance.hashKv(0);
-  return {
-    endpoint,
-    clusterId: (header?.clusterId ?? 0n).toString(16),
-    memberId: (header?.memberId ?? 0n).toString(16),
-    version: status.version,
-    revision: header?.revision ?? 0,
-    hash,
-    hashCompactRevision: compactRevision,
-  };
-}
+/** A member at the other end of a connection. */
+export class RemoteSource implements SnapshotSource {
+  readonly #client: EtcdClient;
+  readonly #endpoint: string;
 
-/** The pieces of the snapshot. */
-export async function* snapshotOf(
-  client: EtcdClient,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array, void, void> {
-  for await (const { blob } of client.maintenance.snapshot({ timeoutMs: 0, signal })) yield blob;
+  private constructor(client: EtcdClient, endpoint: string) {
+    this.#client = client;
+    this.#endpoint = endpoint;
+  }
+
+  static async connect(endpoint: string, connection: ConnectOptions): Promise<RemoteSource> {
+    const client = connect({ ...connection, endpoints: [endpoint] });
+    try {
+      await client.authenticate();
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    return new RemoteSource(client, endpoint);
+  }
+
+  async facts(): Promise<SourceFacts> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#facts();
+      } catch (error) {
+        // A compaction came between two of the questions.
+        if (!/has been compacted/.test((error as Error).message) || tries === FACTS_TRIES) throw error;
+      }
+    }
+  }
+
+  async #facts(): Promise<SourceFacts> {
+    const status = await this.#client.maintenance.status();
+    const { header, hash, compactRevision, hashRevision } = await this.#client.maintenance.hashKv(0);
+    // Members of etcd 3.4 do not name the revision of a hash.
+    const revision = hashRevision || (header?.revision ?? 0);
+    const everything = { prefix: true, countOnly: true, serializable: true, revision };
+    const { count } = await this.#client.kv.get('', everything);
+    return {
+      endpoint: this.#endpoint,
+      clusterId: (header?.clusterId ?? 0n).toString(16),
+      memberId: (header?.memberId ?? 0n).toString(16),
+      version: status.version,
+      revision,
+      hash,
+      hashCompactRevision: compactRevision,
+      keys: count,
+    };
+  }
+
+  async *snapshot(signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+    for await (const { blob } of this.#client.maintenance.snapshot({ timeoutMs: 0, signal })) yield blob;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
 }

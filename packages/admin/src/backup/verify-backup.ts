@@ -1,32 +1,35 @@
-/** Whether a backup is good: a rehearsal up to the point where a member would start with it. */
+/** Whether a backup is good: every record of it is read, and a member is started with it. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { BackupError, type BackupMetadata, type BackupStore, readBackup, type Secrets } from '@etcd/backup';
 import type { Verified } from '@etcd/etcdutl/snapshot';
-import type { Secrets } from './age-header.ts';
-import { BackupError } from './backup-error.ts';
-import type { DirectoryStore } from './directory-store.ts';
-import type { BackupMetadata } from './metadata.ts';
-import { readBackup } from './read-backup.ts';
+import { type Rehearsal, rehearse } from './rehearse.ts';
 
 export interface BackupReport {
   readonly found: Verified;
   /** False where a compaction came between the hash and the snapshot: then the hashes say nothing about each other. */
   readonly isHashCompared: boolean;
+  /** Null: none was asked for. */
+  readonly rehearsal: Rehearsal | null;
+}
+
+export interface VerifyOptions {
+  readonly secrets: Secrets;
+  /** Where there is room for the snapshot in the clear, twice for a rehearsal; empty: the system's directory for such things. */
+  readonly scratch: string;
+  /** The program that a member is started with; null: none is. */
+  readonly program: string | null;
+  readonly signal: AbortSignal;
 }
 
 /**
- * Reads the snapshot into a directory that is removed afterwards, and every record of it. Throws {@link BackupError}, or what is wrong with
- * the snapshot.
- *
- * @param scratch where there is room for the snapshot in the clear; empty: the system's directory for such things.
+ * Works in a directory that is removed afterwards. Throws {@link BackupError}, or what is wrong with the snapshot.
  */
 export async function verifyBackup(
-  store: DirectoryStore,
+  store: BackupStore,
   metadata: BackupMetadata,
-  secrets: Secrets,
-  scratch: string,
-  signal: AbortSignal,
+  { secrets, scratch, program, signal }: VerifyOptions,
 ): Promise<BackupReport> {
   const directory = mkdtempSync(join(scratch || tmpdir(), 'etcd-backup-'));
   try {
@@ -42,7 +45,10 @@ export async function verifyBackup(
         `${metadata.name}: ${what} is ${found.hash}, not ${metadata.hash} as its member said`,
       );
     }
-    return { found, isHashCompared };
+    signal.throwIfAborted();
+    const options = { snapshotPath: path, metadata, isHashCompared, directory, signal };
+    const rehearsal = program === null ? null : await rehearse({ ...options, program });
+    return { found, isHashCompared, rehearsal };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -3,9 +3,9 @@
  * documents and scripts name them here.
  */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import type { SnapshotDigest } from '@etcd/backup/snapshot-digest';
 import type { EtcdClient } from '@etcd/client';
 import { RESTORE_FLAGS } from '@etcd/etcdutl/restore-flags';
-import type { SnapshotDigest } from '@etcd/etcdutl/snapshot-digest';
 import { type Command, ExitError, type Invocation, Progress } from '@etcd/host/cli';
 import { onlyArgument } from '../arguments.ts';
 import { describeError } from '../describe-error.ts';
@@ -97,7 +97,7 @@ async function saveTo(path: string, client: EtcdClient, timeoutMs: number): Prom
           : describeError(error);
       throw new Error(`could not open ${partPath} (open ${partPath}: ${reason})`);
     }
-    const digest = new (await import('@etcd/etcdutl/snapshot-digest')).SnapshotDigest();
+    const digest = new (await import('@etcd/backup/snapshot-digest')).SnapshotDigest();
     let version = '';
     for await (const { blob, remainingBytes, version: told } of client.maintenance.snapshot({
       timeoutMs,

@@ -1,7 +1,7 @@
 /** Copies the database out of a snapshot file, and compares it with the digest that stands behind it. */
 import { createHash } from 'node:crypto';
+import { DIGEST_BYTES, hasDigest } from '@etcd/backup/snapshot-digest';
 import type { Disk } from '@etcd/base';
-import { DIGEST_BYTES, hasDigest } from './snapshot-digest.ts';
 
 const CHUNK_BYTES = 4 << 20;
 const PRIVATE_MODE = 0o600;

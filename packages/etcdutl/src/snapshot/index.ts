@@ -1,19 +1,24 @@
 /**
  * What is done with snapshots, for other programs: the commands `snapshot status` and `snapshot restore` as etcd's tools up to 3.5 had
  * them, which print what those print and end with an {@link ExitError} that says what is wrong with a file; and
- * {@link verifySnapshotFile}, which prints nothing.
+ * {@link verifySnapshotFile} and {@link restoreAlone}, which print nothing.
  */
 import { SILENT_LOGGER } from '@etcd/base';
 import { NodeClock, NodeDisk } from '@etcd/base/node';
 import { ExitError, type Invocation } from '@etcd/host/cli';
+import { newCluster } from '@etcd/storage/membership';
 import { printOldStatus, restore } from '../commands/snapshot.ts';
 import { describeError } from '../describe-error.ts';
 import { EXIT } from '../exit-codes.ts';
+import { runSteps } from '../tool.ts';
+import { restoreSnapshot } from './restore.ts';
 import type { Verified } from './verify.ts';
 import { verifyFile } from './verify-file.ts';
 
 export type { Verified };
 
+/** Where nobody is asked for anything. */
+const ALONE_PEER_URL = 'http://localhost:2380';
 const LOCK_TIMEOUT_MS = 10_000;
 
 export function runStatus(invocation: Invocation): Promise<void> {
@@ -34,6 +39,14 @@ async function withDescribedErrors(
     if (error instanceof ExitError) throw error;
     throw new ExitError(EXIT.ERROR, describeError(error));
   }
+}
+
+/** Makes a data directory of a snapshot, of one member that knows no others and is nobody's. Throws what is wrong with the snapshot. */
+export async function restoreAlone(snapshotPath: string, dataDir: string, name: string): Promise<void> {
+  const tool = { disk: new NodeDisk(), clock: new NodeClock(), logger: SILENT_LOGGER };
+  const cluster = newCluster(name, new Map([[name, [ALONE_PEER_URL]]]));
+  const options = { snapshotPath, dataDir, walDir: '', name, cluster, skipHashCheck: false, bumpRevision: 0 };
+  await runSteps(restoreSnapshot(tool, options));
 }
 
 /**

@@ -1,7 +1,8 @@
 /** What is written beside a backup. It is there when the backup is whole: one without it was never finished. */
 import { BackupError } from './backup-error.ts';
 
-export type Compression = 'none' | 'gzip' | 'zstd';
+export const COMPRESSIONS = ['zstd', 'gzip', 'none'] as const;
+export type Compression = (typeof COMPRESSIONS)[number];
 export type Encryption = 'none' | 'age';
 
 export interface BackupMetadata {
@@ -21,6 +22,8 @@ export interface BackupMetadata {
   /** Over the keys as they were at {@link revision}, as `endpoint hashkv` gives it. */
   readonly hash: number;
   readonly hashCompactRevision: number;
+  /** So many at {@link revision}; older backups do not say. */
+  readonly keys?: number;
   /** Of the snapshot, with the digest at its end. */
   readonly sizeBytes: number;
   readonly sha256: string;
@@ -51,7 +54,7 @@ export function metadataName(name: string): string {
   return `${name}.json`;
 }
 
-const FIELDS: Readonly<Record<keyof BackupMetadata, 'string' | 'number'>> = {
+const FIELDS: Readonly<Record<Exclude<keyof BackupMetadata, 'keys'>, 'string' | 'number'>> = {
   format: 'number',
   name: 'string',
   createdAt: 'string',

@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
 import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import {
-  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,18 +17,17 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { after, test } from 'node:test';
-import { ResponseHeader, StatusResponse } from '@etcd/api/etcdserverpb';
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import fc from 'fast-check';
 import { makeHeader, type Secrets } from './age-header.ts';
 import { AgeOpener, AgeSealer } from './age-payload.ts';
 import { BackupError } from './backup-error.ts';
+import { BackupStore, type StoredBackup } from './backup-store.ts';
 import { DirectoryStore } from './directory-store.ts';
 import { type BackupMetadata, backupName, parseMetadata } from './metadata.ts';
 import { SnapshotMeter } from './meter.ts';
 import { writeNewFile } from './new-file.ts';
 import { toRemove } from './retention.ts';
-import { reasonAgainst } from './snapshot-source.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'backup-'));
 after(() => rmSync(root, { recursive: true }));
@@ -199,12 +194,19 @@ function metadataAt(createdAt: string, revision = 1): BackupMetadata {
   };
 }
 
+const directoryStore = (path: string): BackupStore => new BackupStore(new DirectoryStore(path));
+
 const NOTHING = { last: 0, withinMs: 0, hourly: 0, daily: 0, weekly: 0, monthly: 0 };
+
+const wholeAt = (createdAt: string, revision: number): StoredBackup => ({
+  ...metadataAt(createdAt, revision),
+  isWhole: true,
+});
 
 test('what retention asks for stays, and the newest always', () => {
   const start = Date.parse('2026-11-01T00:00:00Z');
   const all = Array.from({ length: 24 * 28 * 2 }, (_, i) =>
-    metadataAt(new Date(start + i * 1_800_000).toISOString(), i),
+    wholeAt(new Date(start + i * 1_800_000).toISOString(), i),
   );
   const nowMs = start + 28 * 86_400_000;
   const kept = (retention: object): number[] => {
@@ -224,24 +226,42 @@ test('what retention asks for stays, and the newest always', () => {
   assert.deepEqual(toRemove([], { ...NOTHING, last: 1 }, nowMs), []);
 });
 
+test('the newest that is whole stays, and one that is not takes its place from nobody', () => {
+  const days = ['2026-11-01', '2026-11-02', '2026-11-03'].map((day, i) => wholeAt(`${day}T00:00:00.000Z`, i));
+  const all = days.map((one) => ({ ...one, isWhole: one.revision < 2 }));
+  const removed = (backups: StoredBackup[], retention: object): number[] =>
+    toRemove(backups, { ...NOTHING, ...retention }, Date.parse('2026-11-04')).map(({ revision }) => revision);
+  assert.deepEqual(removed(all, { last: 1 }), [0, 2]);
+  assert.deepEqual(removed(all, { daily: 2 }), [2]);
+  assert.deepEqual(removed(all, { withinMs: 1e12 }), [2]);
+  // Where none is, what is left of them is all that there is.
+  assert.deepEqual(
+    removed(
+      all.map((one) => ({ ...one, isWhole: false })),
+      { last: 1 },
+    ),
+    [],
+  );
+});
+
 test('a store has whole backups only, and leaves nothing of those that failed', async () => {
-  const store = new DirectoryStore(join(root, 'store'));
-  assert.throws(() => store.list(), /no such directory/);
-  store.prepare();
+  const store = directoryStore(join(root, 'store'));
+  await assert.rejects(store.list(), /no such directory/);
+  await store.prepare();
   const older = metadataAt('2026-11-01T00:00:00.000Z', 9);
   const newer = metadataAt('2026-11-01T00:00:00.000Z', 10);
   for (const metadata of [newer, older]) {
     await store.write(metadata.name, [Readable.from([Buffer.from('content')])]);
-    assert.equal(statSync(join(store.path, metadata.name)).mode & 0o777, 0o600);
-    assert.ok(!store.list().some(({ name }) => name === metadata.name));
+    assert.equal(statSync(join(store.address, metadata.name)).mode & 0o777, 0o600);
+    assert.ok(!(await store.list()).some(({ name }) => name === metadata.name));
     await store.writeMetadata(metadata);
   }
   assert.deepEqual(
-    store.list().map(({ revision }) => revision),
+    (await store.list()).map(({ revision }) => revision),
     [9, 10],
   );
-  assert.equal(store.find('').revision, 10);
-  assert.throws(() => store.find('nope'), /no backup nope/);
+  assert.equal((await store.find('')).revision, 10);
+  await assert.rejects(store.find('nope'), /no backup nope/);
   const failing = Readable.from(
     (async function* () {
       yield Buffer.from('a');
@@ -250,22 +270,22 @@ test('a store has whole backups only, and leaves nothing of those that failed', 
   );
   await assert.rejects(store.write('etcd-x.db', [failing]), /the member has gone/);
   await store.remove(older);
-  assert.deepEqual(readdirSync(store.path).sort(), [newer.name, `${newer.name}.json`]);
+  assert.deepEqual(readdirSync(store.address).sort(), [newer.name, `${newer.name}.json`]);
 });
 
-async function stored(store: DirectoryStore, metadata: BackupMetadata): Promise<void> {
+async function stored(store: BackupStore, metadata: BackupMetadata): Promise<void> {
   await store.write(metadata.name, [Readable.from([Buffer.from('content')])]);
   await store.writeMetadata(metadata);
 }
 
 test("two who back up in the same second do not take each other's files", async () => {
-  const store = new DirectoryStore(join(root, 'two'));
-  store.prepare();
+  const store = directoryStore(join(root, 'two'));
+  await store.prepare();
   const metadata = metadataAt('2026-11-01T00:00:00.000Z');
   const content = new PassThrough();
   const first = store.write(metadata.name, [content]);
   content.write('the whole ');
-  await until(() => readdirSync(store.path).length > 0);
+  await until(() => readdirSync(store.address).length > 0);
   await assert.rejects(store.write(metadata.name, [Readable.from([Buffer.from('b')])]), BackupError);
   content.end('backup');
   await first;
@@ -275,141 +295,50 @@ test("two who back up in the same second do not take each other's files", async 
     /there is a etcd-abc-.* already/,
   );
   await store.writeMetadata(metadata);
-  assert.equal(readFileSync(join(store.path, metadata.name), 'utf8'), 'the whole backup');
-  assert.deepEqual(readdirSync(store.path).sort(), [metadata.name, `${metadata.name}.json`]);
+  assert.equal(readFileSync(join(store.address, metadata.name), 'utf8'), 'the whole backup');
+  assert.deepEqual(readdirSync(store.address).sort(), [metadata.name, `${metadata.name}.json`]);
 });
 
 test('metadata that can not be put in their place leave nothing behind', async () => {
-  const store = new DirectoryStore(join(root, 'blocked'));
-  store.prepare();
+  const store = directoryStore(join(root, 'blocked'));
+  await store.prepare();
   const metadata = metadataAt('2026-11-01T00:00:00.000Z');
-  mkdirSync(join(store.path, `${metadata.name}.json`));
+  mkdirSync(join(store.address, `${metadata.name}.json`));
   await assert.rejects(store.writeMetadata(metadata));
-  assert.deepEqual(readdirSync(store.path), [`${metadata.name}.json`]);
+  assert.deepEqual(readdirSync(store.address), [`${metadata.name}.json`]);
 });
 
 test('a copy of a backup is one of its own: to remove it leaves the other', async () => {
-  const store = new DirectoryStore(join(root, 'copied'));
-  store.prepare();
+  const store = directoryStore(join(root, 'copied'));
+  await store.prepare();
   const metadata = metadataAt('2026-11-01T00:00:00.000Z');
   await stored(store, metadata);
   const copy = 'etcd-before-upgrade.db.zst.age';
   for (const extension of ['', '.json']) {
-    copyFileSync(join(store.path, metadata.name + extension), join(store.path, copy + extension));
+    copyFileSync(join(store.address, metadata.name + extension), join(store.address, copy + extension));
   }
-  assert.deepEqual(
-    store
-      .list()
-      .map(({ name }) => name)
-      .sort(),
-    [metadata.name, copy].sort(),
-  );
-  await store.remove(store.find(copy));
-  assert.deepEqual(readdirSync(store.path).sort(), [metadata.name, `${metadata.name}.json`]);
+  assert.deepEqual((await store.list()).map(({ name }) => name).sort(), [metadata.name, copy].sort());
+  await store.remove(await store.find(copy));
+  assert.deepEqual(readdirSync(store.address).sort(), [metadata.name, `${metadata.name}.json`]);
   // What metadata say of a name leads nowhere else.
   const outside = join(root, 'outside');
   writeFileSync(outside, 'mine');
-  const path = join(store.path, `${metadata.name}.json`);
+  const path = join(store.address, `${metadata.name}.json`);
   writeFileSync(path, JSON.stringify({ ...metadata, name: '../outside' }));
-  for (const one of store.list()) await store.remove(one);
+  for (const one of await store.list()) await store.remove(one);
   assert.equal(readFileSync(outside, 'utf8'), 'mine');
 });
 
 test('metadata of one backup that can not be read keep nobody from another', async () => {
-  const store = new DirectoryStore(join(root, 'newer-tool'));
-  store.prepare();
+  const store = directoryStore(join(root, 'newer-tool'));
+  await store.prepare();
   const metadata = metadataAt('2026-11-01T00:00:00.000Z');
   await stored(store, metadata);
-  writeFileSync(join(store.path, 'etcd-newer.db'), '');
-  writeFileSync(join(store.path, 'etcd-newer.db.json'), JSON.stringify({ ...metadata, format: 2 }));
-  assert.equal(store.find(metadata.name).revision, metadata.revision);
+  writeFileSync(join(store.address, 'etcd-newer.db'), '');
+  writeFileSync(join(store.address, 'etcd-newer.db.json'), JSON.stringify({ ...metadata, format: 2 }));
+  assert.equal((await store.find(metadata.name)).revision, metadata.revision);
   // Which is the newest nobody can tell.
-  assert.throws(() => store.find(''), /etcd-newer\.db\.json: format 2 is not known/);
-});
-
-test('a member whose data differ is not backed up, and the others still are', () => {
-  const statusOf = (memberId: bigint, ...errors: string[]): StatusResponse =>
-    new StatusResponse({ header: new ResponseHeader({ memberId }), errors });
-  // All members tell all alarms.
-  const alarms = ['memberID:7 alarm:NOSPACE ', 'memberID:12 alarm:CORRUPT '];
-  assert.equal(reasonAgainst(statusOf(1n, ...alarms)), null);
-  assert.equal(reasonAgainst(statusOf(2n, ...alarms)), null);
-  assert.equal(reasonAgainst(statusOf(7n, ...alarms)), null);
-  assert.match(reasonAgainst(statusOf(12n, ...alarms))!, /differ/);
-  // Nobody could tell which of them it is.
-  assert.match(reasonAgainst(statusOf(1n, 'alarm:CORRUPT '))!, /differ/);
-  assert.match(reasonAgainst(statusOf(1n, 'memberID:0 alarm:CORRUPT'))!, /differ/);
-  assert.equal(reasonAgainst(statusOf(1n, 'etcdserver: no leader')), null);
-});
-
-const MAIN = new URL('../main.ts', import.meta.url).pathname;
-
-interface Stopped {
-  /** How the program ended: its exit code and the signal. */
-  readonly how: unknown;
-  readonly said: string;
-  /** What is left in the place where it wrote. */
-  readonly files: readonly string[];
-}
-
-/** Ends a command in the middle, for it reads a backup that does not come to its end. */
-async function stopped(command: string, signal: NodeJS.Signals): Promise<Stopped> {
-  const place = mkdtempSync(join(root, `${command}-`));
-  const store = new DirectoryStore(join(place, 'store'));
-  store.prepare();
-  const scratch = join(place, 'scratch');
-  mkdirSync(scratch);
-  const metadata: BackupMetadata = { ...metadataAt('2026-11-01T00:00:00.000Z'), name: 'etcd-slow.db' };
-  await store.writeMetadata({ ...metadata, compression: 'none', encryption: 'none' });
-  const pipe = join(store.path, metadata.name);
-  assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
-  const writer = openSync(pipe, 'r+');
-  writeSync(writer, Buffer.alloc(512));
-  const rest = {
-    verify: ['--scratch', scratch],
-    restore: ['--data-dir', join(scratch, 'not', 'yet', 'there')],
-    get: ['--output', join(scratch, 'snapshot.db')],
-  }[command]!;
-  const words = command === 'restore' ? ['restore'] : ['backup', command];
-  const child = spawn(process.execPath, [MAIN, ...words, '--store', store.path, ...rest]);
-  let said = '';
-  child.stderr.on('data', (text) => {
-    said += text;
-  });
-  const ended = new Promise((resolve) => child.once('close', (...how) => resolve(how)));
-  const files = (): string[] => readdirSync(scratch, { recursive: true, encoding: 'utf8' });
-  const isAtWork = (): boolean =>
-    files().some((name) => /\.db(\.part)?$/.test(name) && statSync(join(scratch, name)).size > 0);
-  await until(() => child.exitCode !== null || isAtWork());
-  child.kill(signal);
-  closeSync(writer);
-  return { how: await ended, said, files: files() };
-}
-
-for (const command of ['verify', 'restore', 'get']) {
-  test(`${command} that is interrupted leaves nothing in the clear`, async () => {
-    const { how, said, files } = await stopped(command, 'SIGTERM');
-    assert.deepEqual(how, [1, null], said);
-    assert.match(said, /interrupted/);
-    assert.deepEqual(files, [], said);
-  });
-}
-
-test('a snapshot that get could not finish does not have its name, even if it was killed', async () => {
-  const { how, files } = await stopped('get', 'SIGKILL');
-  assert.deepEqual(how, [null, 'SIGKILL']);
-  assert.deepEqual(files, ['snapshot.db.part']);
-});
-
-test('a file that is there is not written over, and one that was not finished is named', async () => {
-  const path = join(root, 'there.db');
-  writeFileSync(path, 'mine');
-  const fill = async (file: FileHandle): Promise<void> => file.writeFile('yours');
-  await assert.rejects(writeNewFile(path, fill), /there is a there\.db already/);
-  assert.equal(readFileSync(path, 'utf8'), 'mine');
-  assert.equal(existsSync(`${path}.part`), false);
-  writeFileSync(join(root, 'new.db.part'), '');
-  await assert.rejects(writeNewFile(join(root, 'new.db'), fill), /there is a new\.db\.part/);
+  await assert.rejects(store.find(''), /etcd-newer\.db\.json: format 2 is not known/);
 });
 
 test('metadata that are none are named with their file', () => {
@@ -426,4 +355,15 @@ test('metadata that are none are named with their file', () => {
     /x\.json: createdAt is no time/,
   );
   assert.throws(() => parseMetadata('null', 'x.json'), /format is missing/);
+});
+
+test('a file that is there is not written over, and one that was not finished is named', async () => {
+  const path = join(root, 'there.db');
+  writeFileSync(path, 'mine');
+  const fill = async (file: FileHandle): Promise<void> => file.writeFile('yours');
+  await assert.rejects(writeNewFile(path, fill), /there is a there\.db already/);
+  assert.equal(readFileSync(path, 'utf8'), 'mine');
+  assert.equal(existsSync(`${path}.part`), false);
+  writeFileSync(join(root, 'new.db.part'), '');
+  await assert.rejects(writeNewFile(join(root, 'new.db'), fill), /there is a new\.db\.part/);
 });

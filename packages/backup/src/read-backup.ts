@@ -4,14 +4,14 @@ import { createGunzip, createZstdDecompress } from 'node:zlib';
 import type { Secrets } from './age-header.ts';
 import { AgeOpener } from './age-payload.ts';
 import { BackupError } from './backup-error.ts';
-import type { DirectoryStore } from './directory-store.ts';
+import type { BackupStore } from './backup-store.ts';
 import type { BackupMetadata, Compression } from './metadata.ts';
 import { Meter, SnapshotMeter } from './meter.ts';
 import { writeNewFile } from './new-file.ts';
 
 /** Writes the snapshot to a new file, which is whole or not there. Throws {@link BackupError}, or the signal's reason. */
 export async function readBackup(
-  store: DirectoryStore,
+  store: BackupStore,
   metadata: BackupMetadata,
   secrets: Secrets,
   path: string,
@@ -22,7 +22,7 @@ export async function readBackup(
   try {
     await writeNewFile(path, async (file) => {
       const parts = [
-        store.read(metadata.name),
+        await store.read(metadata.name),
         stored,
         ...(metadata.encryption === 'age' ? [new AgeOpener(secrets)] : []),
         ...decompressors(metadata.compression),

@@ -1,8 +1,8 @@
 /**
  * Which backups stay: the last few, those of the last days, and of every hour, day, week and month the newest, as far back as asked.
- * The newest of all stays whatever is asked.
+ * The newest that is whole stays whatever is asked.
  */
-import type { BackupMetadata } from './metadata.ts';
+import type { BackupStore, StoredBackup } from './backup-store.ts';
 
 export interface Retention {
   readonly last: number;
@@ -12,6 +12,12 @@ export interface Retention {
   readonly daily: number;
   readonly weekly: number;
   readonly monthly: number;
+}
+
+export interface PruneOptions {
+  readonly nowMs: number;
+  readonly isDryRun: boolean;
+  readonly onRemoved: (backup: StoredBackup) => void;
 }
 
 const HOUR_MS = 3_600_000;
@@ -27,15 +33,19 @@ const PERIODS: readonly (readonly [keyof Retention, (ms: number) => number])[] =
   ['monthly', (ms) => new Date(ms).getUTCFullYear() * 12 + new Date(ms).getUTCMonth()],
 ];
 
-/** @param backups the newest last. */
+/**
+ * One that is not whole takes nobody's place, and goes with those that nothing asks for.
+ *
+ * @param backups of one cluster, the newest last.
+ */
 export function toRemove(
-  backups: readonly BackupMetadata[],
+  backups: readonly StoredBackup[],
   retention: Retention,
   nowMs: number,
-): BackupMetadata[] {
-  const newestFirst = backups.toReversed();
+): StoredBackup[] {
+  const newestFirst = backups.filter(({ isWhole }) => isWhole).toReversed();
   const kept = new Set(newestFirst.slice(0, Math.max(1, retention.last)));
-  for (const backup of backups) {
+  for (const backup of newestFirst) {
     if (nowMs - Date.parse(backup.createdAt) <= retention.withinMs) kept.add(backup);
   }
   for (const [name, periodOf] of PERIODS) {
@@ -47,5 +57,25 @@ export function toRemove(
       seen.add(period);
     }
   }
-  return backups.filter((backup) => !kept.has(backup));
+  return newestFirst.length === 0 ? [] : backups.filter((backup) => !kept.has(backup));
+}
+
+/** Whether nothing was asked for, and so would go all but the newest. */
+export function isNothing(retention: Retention): boolean {
+  return Object.values(retention).every((value) => value <= 0);
+}
+
+/** Removes what is to be removed of each cluster's backups, and tells of each. */
+export async function prune(
+  store: BackupStore,
+  retention: Retention,
+  { nowMs, isDryRun, onRemoved }: PruneOptions,
+): Promise<void> {
+  const clusters = Map.groupBy(await store.list(), ({ clusterId }) => clusterId);
+  for (const backups of clusters.values()) {
+    for (const backup of toRemove(backups, retention, nowMs)) {
+      if (!isDryRun) await store.remove(backup);
+      onRemoved(backup);
+    }
+  }
 }

@@ -8,7 +8,7 @@ import { basename, dirname } from 'node:path';
 import { BackupError } from './backup-error.ts';
 
 const PRIVATE_MODE = 0o600;
-const PART = '.part';
+export const PART = '.part';
 
 /**
  * Throws {@link BackupError} when there is such a file, or another process is writing it; what `fill` throws leaves nothing behind.

@@ -1,8 +1,8 @@
 /** What goes through on the way: its length and its SHA-256, and whether it is a snapshot that came whole. */
 import { createHash } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
-import { SnapshotDigest } from '@etcd/etcdutl/snapshot-digest';
 import { BackupError } from './backup-error.ts';
+import { SnapshotDigest } from './snapshot-digest.ts';
 
 export class Meter extends Transform {
   byteCount = 0;
