@@ -7,6 +7,8 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 const LAUNCHER = new URL('../../bin/etcd', import.meta.url).pathname;
+const DIST = new URL('../../dist', import.meta.url).pathname;
+const STARTER = path.join(DIST, 'etcd.cjs');
 
 const PROGRAM = `process.stdout.write(JSON.stringify({
   pid: process.pid, options: process.execArgv, args: process.argv.slice(2), environment: process.env.NODE_OPTIONS ?? null,
@@ -194,6 +196,21 @@ test('ETCD_NODE_OPTIONS comes last and so wins; NODE_OPTIONS is not for this pro
   assert.ok(options.includes('--disable-sigusr1'));
   assert.ok(options.includes('--no-parallel-scavenge'));
   assert.equal(environment, null);
+});
+
+test('V8 takes the code that the build made, under the flags of large and of small machines', () => {
+  const starter = fs.readFileSync(STARTER, 'utf8');
+  const verdict = 'process.stdout.write(String(script.cachedDataRejected));\n';
+  const asking = starter.replace(/^script\.run.*\n/m, verdict).replaceAll('__dirname', JSON.stringify(DIST));
+  assert.ok(asking.includes(verdict));
+  const file = path.join(root, 'asking.cjs');
+  fs.writeFileSync(file, asking);
+  for (const memoryMegabytes of [16_384, 384]) {
+    const files = { 'proc/meminfo': `MemTotal:       ${memoryMegabytes * 1024} kB\n` };
+    const { options } = told(run(checkout({ files })));
+    const { stdout } = spawnSync(process.execPath, [...options, file], { encoding: 'utf8' });
+    assert.equal(stdout, 'false', options.join(' '));
+  }
 });
 
 test('the C library is told to give memory back, unless the environment says how it should be', () => {
