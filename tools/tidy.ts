@@ -49,6 +49,11 @@ const BANS: readonly Ban[] = [
     instead: 'the injected Disk or Network',
     where: inCore,
   },
+  {
+    pattern: /\bdeclare global\b/,
+    instead: 'a type that is imported: all packages are compiled in one program',
+    where: () => true,
+  },
   { pattern: /@ts-(ignore|nocheck|expect-error)/, instead: 'a type that is true', where: () => true },
   { pattern: /\b(TODO|FIXME|XXX)\b/, instead: 'the work itself, or a line in the README', where: () => true },
   { pattern: /\.(skip|todo|only)\(/, instead: 'a test that runs', where: (file) => file.isTest },
