@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { EtcdRpc } from '../../support/etcd-rpc.ts';
-import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
+import { EtcdServer, FAST_ELECTION, USUAL_PASSWORDS } from '../../support/etcd-server.ts';
 import { isGo, needs, peer, SUBJECT } from '../../support/programs.ts';
 import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 import { checkVerdicts, makeUsers, readUsers, UserRpc, type Users } from './users.ts';
@@ -14,7 +14,11 @@ async function travel(programs: readonly string[], ending: 'SIGTERM' | 'SIGKILL'
   const [clientPort, peerPort] = [await freePort(), await freePort()];
   let before: Users | null = null;
   for (const [leg, program] of programs.entries()) {
-    const flags = isGo(program) ? FAST_ELECTION : [...FAST_ELECTION, '--max-cluster-version=3.5'];
+    const flags = [
+      ...FAST_ELECTION,
+      USUAL_PASSWORDS,
+      ...(isGo(program) ? [] : ['--max-cluster-version=3.5']),
+    ];
     const server = await EtcdServer.start({ program, dataDir, clientPort, peerPort, flags });
     const root = new UserRpc(server.address, 'root', 'pw');
     try {
