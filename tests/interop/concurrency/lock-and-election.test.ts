@@ -7,15 +7,8 @@ import { after, before, test } from 'node:test';
 import { EtcdRpc, type RpcStream } from '../../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
 import type { LeaderResponse, MethodName } from '../../support/messages.ts';
-import { needs, peer, SUBJECT } from '../../support/programs.ts';
 import { eventually } from '../../support/run.ts';
-
-const PROGRAMS = [
-  ['ours', SUBJECT],
-  ['3.5', peer('3.5', 'etcd')],
-  ['3.7', peer('3.7', 'etcd')],
-] as const;
-const JUDGES = needs('etcd 3.5', 'etcd 3.7');
+import { NEEDS_ALL_SIDES, SIDES } from '../../support/sides.ts';
 
 interface Side {
   readonly name: string;
@@ -26,7 +19,7 @@ interface Side {
 const sides: Side[] = [];
 
 before(async () => {
-  for (const [name, program] of PROGRAMS) {
+  for (const [name, program] of SIDES) {
     const server = await EtcdServer.start({ program, flags: FAST_ELECTION });
     sides.push({ name, server, rpc: new EtcdRpc(server.address) });
   }
@@ -95,7 +88,7 @@ const ASKS: readonly Ask[] = [
   ['KV.Range', { key: '\0', range_end: '\0' }],
 ];
 
-test('every call gets the answer of real etcd', JUDGES, async () => {
+test('every call gets the answer of real etcd', NEEDS_ALL_SIDES, async () => {
   for (const [method, request] of ASKS) {
     const answers = new Map<string, unknown>();
     for (const { name, rpc } of sides) answers.set(name, masked(await rpc.outcome(method, request)));
@@ -124,7 +117,7 @@ const POSTS: readonly (readonly [path: string, body: object | string])[] = [
   ['/v3/election/resign', { leader: { name: b64('je'), key: b64('je/58'), rev: '1', lease: '88' } }],
 ];
 
-test('every call as JSON gets the answer of real etcd', JUDGES, async () => {
+test('every call as JSON gets the answer of real etcd', NEEDS_ALL_SIDES, async () => {
   const hidden = /"(cluster_id|member_id|raft_term|revision|rev|create_revision|mod_revision)":"\d+"/g;
   for (const [path, request] of POSTS) {
     const answers: unknown[] = [];
@@ -152,7 +145,7 @@ async function grant(rpc: EtcdRpc, ttl = '1000'): Promise<string> {
   return String((await rpc.call('Lease.LeaseGrant', { TTL: ttl })).ID);
 }
 
-test('contenders have their turn in the order in which they came', JUDGES, async () => {
+test('contenders have their turn in the order in which they came', NEEDS_ALL_SIDES, async () => {
   for (const { name, rpc } of sides) {
     const first = await rpc.call('v3lockpb.Lock.Lock', { name: 'turn', lease: await grant(rpc) });
     const order: number[] = [];
@@ -176,7 +169,7 @@ test('contenders have their turn in the order in which they came', JUDGES, async
   }
 });
 
-test('a contender that goes leaves the queue, whatever its lease', JUDGES, async () => {
+test('a contender that goes leaves the queue, whatever its lease', NEEDS_ALL_SIDES, async () => {
   for (const { name, rpc } of sides) {
     for (const method of ['v3lockpb.Lock.Lock', 'v3electionpb.Election.Campaign'] as const) {
       const held = await rpc.call('v3lockpb.Lock.Lock', { name: 'goes', lease: await grant(rpc) });
@@ -192,19 +185,23 @@ test('a contender that goes leaves the queue, whatever its lease', JUDGES, async
   }
 });
 
-test('a contender whose lease has ended is told so when its turn would have come', JUDGES, async () => {
-  for (const { name, rpc } of sides) {
-    const held = await rpc.call('v3lockpb.Lock.Lock', { name: 'ends', lease: await grant(rpc) });
-    const lease = await grant(rpc);
-    const waiting = rpc.outcome('v3lockpb.Lock.Lock', { name: 'ends', lease });
-    await eventually('it waits', async () => (await keyCount(rpc, 'ends')) === 2n);
-    await rpc.call('Lease.LeaseRevoke', { ID: lease });
-    await rpc.call('v3lockpb.Lock.Unlock', { key: held.key });
-    assert.deepEqual(await waiting, { ok: false, code: 2, details: 'mutex: session is expired' }, name);
-  }
-});
+test(
+  'a contender whose lease has ended is told so when its turn would have come',
+  NEEDS_ALL_SIDES,
+  async () => {
+    for (const { name, rpc } of sides) {
+      const held = await rpc.call('v3lockpb.Lock.Lock', { name: 'ends', lease: await grant(rpc) });
+      const lease = await grant(rpc);
+      const waiting = rpc.outcome('v3lockpb.Lock.Lock', { name: 'ends', lease });
+      await eventually('it waits', async () => (await keyCount(rpc, 'ends')) === 2n);
+      await rpc.call('Lease.LeaseRevoke', { ID: lease });
+      await rpc.call('v3lockpb.Lock.Unlock', { key: held.key });
+      assert.deepEqual(await waiting, { ok: false, code: 2, details: 'mutex: session is expired' }, name);
+    }
+  },
+);
 
-test('the holder is lost with its lease, and the next has its turn', JUDGES, async () => {
+test('the holder is lost with its lease, and the next has its turn', NEEDS_ALL_SIDES, async () => {
   for (const { name, rpc } of sides) {
     await rpc.call('v3lockpb.Lock.Lock', { name: 'dies', lease: await grant(rpc, '2') });
     const next = await rpc.call('v3lockpb.Lock.Lock', { name: 'dies', lease: await grant(rpc) });
@@ -244,7 +241,7 @@ async function observed(rpc: EtcdRpc): Promise<string[]> {
   return seen;
 }
 
-test('an observer sees who leads and what leaders say', JUDGES, async () => {
+test('an observer sees who leads and what leaders say', NEEDS_ALL_SIDES, async () => {
   const seen = new Map<string, string[]>();
   for (const { name, rpc } of sides) seen.set(name, await observed(rpc));
   assert.deepEqual(seen.get('ours'), seen.get('3.7'));
@@ -313,10 +310,10 @@ async function verdicts(server: EtcdServer): Promise<unknown[]> {
 
 test(
   'S04 users may do by lock and election what they may do by the requests that these are made of',
-  JUDGES,
+  NEEDS_ALL_SIDES,
   async () => {
     const seen: unknown[][] = [];
-    for (const [, program] of PROGRAMS) {
+    for (const [, program] of SIDES) {
       const server = await EtcdServer.start({ program, flags: FAST_ELECTION });
       const rpc = new EtcdRpc(server.address);
       await withUsers(rpc);

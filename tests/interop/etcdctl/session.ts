@@ -81,7 +81,7 @@ export class Session {
     this.rpc.close();
   }
 
-  /** A directory for files of this session. */
+  /** A directory for the files of the command lines. */
   get directory(): string {
     this.#directory ??= temporaryDirectory();
     return this.#directory;

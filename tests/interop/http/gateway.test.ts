@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
 import { needs, peer, SUBJECT, tool } from '../../support/programs.ts';
 import { eventually, run } from '../../support/run.ts';
+import { NEEDS_ALL_SIDES, serveEachSide } from '../../support/sides.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const KEY = base64('foo');
@@ -112,18 +113,7 @@ const ASKS: readonly Ask[] = [
   ask('/v3/auth/authenticate', { name: 'root', password: 'secret' }),
 ];
 
-const servers = new Map<string, EtcdServer>();
-
-before(async () => {
-  for (const [name, program] of [
-    ['ours', SUBJECT],
-    ['3.5', peer('3.5', 'etcd')],
-    ['3.7', peer('3.7', 'etcd')],
-  ] as const) {
-    servers.set(name, await EtcdServer.start({ program, flags: FAST_ELECTION }));
-  }
-});
-after(() => Promise.all([...servers.values()].map((server) => server.kill())));
+const servers = serveEachSide();
 
 interface Answer {
   readonly status: number;
@@ -161,7 +151,7 @@ async function answerOf(server: EtcdServer, { path, body, method = 'POST' }: Ask
   return { status: response.status, type, body: read };
 }
 
-test('every request gets the answer of real etcd', needs('etcd 3.5', 'etcd 3.7'), async () => {
+test('every request gets the answer of real etcd', NEEDS_ALL_SIDES, async () => {
   for (const request of ASKS) {
     const answers = new Map<string, Answer>();
     for (const [name, server] of servers) answers.set(name, await answerOf(server, request));

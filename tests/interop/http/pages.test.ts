@@ -7,14 +7,8 @@ import { connect } from 'node:http2';
 import { after, before, test } from 'node:test';
 import { EtcdRpc } from '../../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
-import { peer, SUBJECT } from '../../support/programs.ts';
+import { NEEDS_ALL_SIDES, SIDES } from '../../support/sides.ts';
 import { freePort } from '../../support/temporary.ts';
-
-const PROGRAMS = [
-  ['ours', SUBJECT],
-  ['3.5', peer('3.5', 'etcd')],
-  ['3.7', peer('3.7', 'etcd')],
-] as const;
 
 /** A server with one listener of each kind that has pages. */
 interface Subject {
@@ -65,7 +59,7 @@ const servers: Subject[] = [];
 const rpcs: EtcdRpc[] = [];
 
 before(async () => {
-  for (const [name, program] of PROGRAMS) {
+  for (const [name, program] of SIDES) {
     const [http, metrics] = [await freePort(), await freePort()].map((port) => `http://127.0.0.1:${port}`);
     const flags = [...FAST_ELECTION, `--listen-client-http-urls=${http}`, `--listen-metrics-urls=${metrics}`];
     const server = await EtcdServer.start({ program, flags });
@@ -125,9 +119,9 @@ async function compareEverywhere(what: string): Promise<void> {
   }
 }
 
-test('a member that is well', () => compareEverywhere('when all is well'));
+test('a member that is well', NEEDS_ALL_SIDES, () => compareEverywhere('when all is well'));
 
-test('alarms', async () => {
+test('alarms', NEEDS_ALL_SIDES, async () => {
   const ids = await Promise.all(
     rpcs.map(async (rpc) => (await rpc.call('Maintenance.Status', {})).header!.member_id),
   );
@@ -141,7 +135,7 @@ test('alarms', async () => {
   await compareEverywhere('after the alarms');
 });
 
-test('every method, and paths that there are not', async () => {
+test('every method, and paths that there are not', NEEDS_ALL_SIDES, async () => {
   for (const method of METHODS) {
     for (const path of ['/health', '/livez', '/readyz', '/readyz/non_learner', '/version', ...OTHERS]) {
       await assertSame('on the HTTP listener', ({ http }) => http, path, method);
@@ -160,31 +154,35 @@ test('every method, and paths that there are not', async () => {
   }
 });
 
-test('pages that need no HTTP listener of their own are on the port of gRPC, by HTTP/1 and HTTP/2', async () => {
-  const starting = PROGRAMS.map(async ([name, program]): Promise<Subject> => {
-    const server = await EtcdServer.start({ program, flags: FAST_ELECTION });
-    return { name, server, http: server.clientUrl, metrics: '' };
-  });
-  const subjects = await Promise.all(starting);
-  for (const path of ['/health', '/livez?verbose', '/readyz?verbose', '/version', '/nothing']) {
-    await assertSame('beside gRPC', ({ http }) => http, path, 'GET', subjects);
-  }
-  const [ours] = subjects;
-  for (const path of ['/health', '/livez?verbose', '/readyz', '/nothing']) {
-    const { status, body } = await fetchPage(ours!.http, path);
-    assert.deepEqual(await fetchHttp2(ours!.http, path), { status, body }, path);
-  }
-  await Promise.all(subjects.map(({ server }) => server.kill()));
-});
+test(
+  'pages that need no HTTP listener of their own are on the port of gRPC, by HTTP/1 and HTTP/2',
+  NEEDS_ALL_SIDES,
+  async () => {
+    const starting = SIDES.map(async ([name, program]): Promise<Subject> => {
+      const server = await EtcdServer.start({ program, flags: FAST_ELECTION });
+      return { name, server, http: server.clientUrl, metrics: '' };
+    });
+    const subjects = await Promise.all(starting);
+    for (const path of ['/health', '/livez?verbose', '/readyz?verbose', '/version', '/nothing']) {
+      await assertSame('beside gRPC', ({ http }) => http, path, 'GET', subjects);
+    }
+    const [ours] = subjects;
+    for (const path of ['/health', '/livez?verbose', '/readyz', '/nothing']) {
+      const { status, body } = await fetchPage(ours!.http, path);
+      assert.deepEqual(await fetchHttp2(ours!.http, path), { status, body }, path);
+    }
+    await Promise.all(subjects.map(({ server }) => server.kill()));
+  },
+);
 
-test('gRPC has its port for itself where HTTP has one of its own', async () => {
+test('gRPC has its port for itself where HTTP has one of its own', NEEDS_ALL_SIDES, async () => {
   for (const { name, server } of servers) {
     await assert.rejects(fetch(`${server.clientUrl}/health`), `${name} answers`);
   }
 });
 
-test('a learner is healthy and alive, but not ready', async () => {
-  const subjects = await Promise.all(PROGRAMS.map(([name, program]) => startLearner(name, program)));
+test('a learner is healthy and alive, but not ready', NEEDS_ALL_SIDES, async () => {
+  const subjects = await Promise.all(SIDES.map(([name, program]) => startLearner(name, program)));
   const learners = subjects.map(({ learner }) => learner);
   for (const path of [...HEALTH, ...CHECKS]) {
     await assertSame('of a learner', ({ metrics }) => metrics, path, 'GET', learners);
@@ -209,8 +207,8 @@ async function startLearner(name: string, program: string): Promise<{ voter: Etc
   return { voter, learner: { name, server, http: '', metrics } };
 }
 
-test('without a leader a member is not healthy', async () => {
-  const subjects = await Promise.all(PROGRAMS.map(([name, program]) => launchAlone(name, program)));
+test('without a leader a member is not healthy', NEEDS_ALL_SIDES, async () => {
+  const subjects = await Promise.all(SIDES.map(([name, program]) => launchAlone(name, program)));
   for (const { metrics, server } of subjects) {
     await server.waitForLog('became pre-candidate');
     assert.equal((await fetchPage(metrics, '/livez')).status, 200);

@@ -1,22 +1,11 @@
 /** Every other path and method of the client and peer listeners, byte by byte as they were sent, beside real etcd 3.5 and 3.7. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import { after, before, test } from 'node:test';
-import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
-import { needs, peer, SUBJECT } from '../../support/programs.ts';
+import { test } from 'node:test';
+import type { EtcdServer } from '../../support/etcd-server.ts';
+import { NEEDS_ALL_SIDES, serveEachSide } from '../../support/sides.ts';
 
-const servers = new Map<string, EtcdServer>();
-
-before(async () => {
-  for (const [name, program] of [
-    ['ours', SUBJECT],
-    ['3.5', peer('3.5', 'etcd')],
-    ['3.7', peer('3.7', 'etcd')],
-  ] as const) {
-    servers.set(name, await EtcdServer.start({ program, flags: FAST_ELECTION }));
-  }
-});
-after(() => Promise.all([...servers.values()].map((server) => server.kill())));
+const servers = serveEachSide();
 
 interface Answer {
   readonly status: string;
@@ -137,10 +126,10 @@ async function compare(rows: readonly Row[], portOf: (server: EtcdServer) => num
   }
 }
 
-test('paths and methods of the client listener', needs('etcd 3.5', 'etcd 3.7'), () =>
+test('paths and methods of the client listener', NEEDS_ALL_SIDES, () =>
   compare(CLIENT_ROWS, ({ clientPort }) => clientPort),
 );
 
-test('paths and methods of the peer listener', needs('etcd 3.5', 'etcd 3.7'), () =>
+test('paths and methods of the peer listener', NEEDS_ALL_SIDES, () =>
   compare(PEER_ROWS, ({ peerPort }) => peerPort),
 );

@@ -1,32 +1,21 @@
 /** The gateway over WebSockets beside that of real etcd 3.5 and 3.7, by a client of other makers: Node's own. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { EtcdRpc } from '../../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
 import { needs, peer, SUBJECT } from '../../support/programs.ts';
 import { PATIENCE_MS } from '../../support/run.ts';
+import { NEEDS_ALL_SIDES, type SideName, serveEachSide } from '../../support/sides.ts';
 
-const JUDGES = needs('etcd 3.5', 'etcd 3.7');
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const CREATE = JSON.stringify({ create_request: { key: base64('a'), start_revision: 1 } });
 const VOLATILE = /"(cluster_id|member_id|raft_term)":"\d+",?/g;
 
-const servers = new Map<string, EtcdServer>();
-
-before(async () => {
-  for (const [name, program] of [
-    ['ours', SUBJECT],
-    ['3.5', peer('3.5', 'etcd')],
-    ['3.7', peer('3.7', 'etcd')],
-  ] as const) {
-    const server = await EtcdServer.start({ program, flags: FAST_ELECTION });
-    const rpc = new EtcdRpc(server.address);
-    await rpc.call('KV.Put', { key: 'a', value: '1' });
-    rpc.close();
-    servers.set(name, server);
-  }
+const servers = serveEachSide(async (server) => {
+  const rpc = new EtcdRpc(server.address);
+  await rpc.call('KV.Put', { key: 'a', value: '1' });
+  rpc.close();
 });
-after(() => Promise.all([...servers.values()].map((server) => server.kill())));
 
 /** The subprotocol and the first `count` messages of the answer to these, in their order for each watcher. */
 function converse(
@@ -35,7 +24,14 @@ function converse(
 ): Promise<readonly unknown[]> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, protocols);
-    const timer = setTimeout(() => reject(new Error(`${url}: no answer`)), PATIENCE_MS);
+    const timer = setTimeout(() => {
+      end();
+      reject(new Error(`${url}: no answer`));
+    }, PATIENCE_MS);
+    const end = (): void => {
+      clearTimeout(timer);
+      socket.close();
+    };
     const seen: unknown[] = [];
     socket.addEventListener('open', () => {
       for (const message of messages) socket.send(message);
@@ -45,12 +41,12 @@ function converse(
       const compact = JSON.stringify(JSON.parse(String(data)));
       seen.push(JSON.parse(compact.replaceAll(VOLATILE, '').replaceAll(',}', '}')));
       if (seen.length < count) return;
-      clearTimeout(timer);
-      socket.close();
+      end();
       const sorted = seen.map((item) => JSON.stringify(item)).sort();
       resolve([socket.protocol, ...sorted]);
     });
     socket.addEventListener('error', () => {
+      end();
       if (seen.length < count) resolve(['refused']);
     });
   });
@@ -61,7 +57,7 @@ async function same(
   talk: { messages: (string | Buffer)[]; count: number; protocols?: string[] },
   ...releases: ('3.5' | '3.7')[]
 ): Promise<readonly unknown[]> {
-  const answer = (name: string): Promise<readonly unknown[]> =>
+  const answer = (name: SideName): Promise<readonly unknown[]> =>
     converse(`ws://${servers.get(name)!.address}${path}`, talk);
   const ours = await answer('ours');
   const what = `${path} ${talk.messages}`;
@@ -69,7 +65,7 @@ async function same(
   return ours;
 }
 
-test('each value is a request, each message of the answer a message', JUDGES, async () => {
+test('each value is a request, each message of the answer a message', NEEDS_ALL_SIDES, async () => {
   const watched = await same('/v3/watch', { messages: [CREATE], count: 2 }, '3.5', '3.7');
   assert.equal(watched.length, 3);
   await same('/v3/watch', { messages: [Buffer.from(CREATE)], count: 2 }, '3.5', '3.7');
@@ -80,14 +76,18 @@ test('each value is a request, each message of the answer a message', JUDGES, as
   await same('/v3/lease/keepalive', { messages: kept, count: 2 }, '3.5', '3.7');
 });
 
-test('methods with one request, and what is wrong, are answered with one message', JUDGES, async () => {
-  // Etcd 3.7 waits for the end of the connection before it answers.
-  await same('/v3/kv/range', { messages: [JSON.stringify({ key: base64('a') })], count: 1 }, '3.5');
-  await same('/v3/kv/range', { messages: ['hello'], count: 1 }, '3.5', '3.7');
-  await same('/v3/nowhere', { messages: [CREATE], count: 1 }, '3.5', '3.7');
-});
+test(
+  'methods with one request, and what is wrong, are answered with one message',
+  NEEDS_ALL_SIDES,
+  async () => {
+    // Etcd 3.7 waits for the end of the connection before it answers.
+    await same('/v3/kv/range', { messages: [JSON.stringify({ key: base64('a') })], count: 1 }, '3.5');
+    await same('/v3/kv/range', { messages: ['hello'], count: 1 }, '3.5', '3.7');
+    await same('/v3/nowhere', { messages: [CREATE], count: 1 }, '3.5', '3.7');
+  },
+);
 
-test('of subprotocols only Bearer is known', JUDGES, async () => {
+test('of subprotocols only Bearer is known', NEEDS_ALL_SIDES, async () => {
   const protocols = ['Bearer', 'token.1'];
   const [protocol] = await same('/v3/watch', { messages: [CREATE], count: 2, protocols }, '3.5', '3.7');
   assert.equal(protocol, 'Bearer');

@@ -6,17 +6,10 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { EtcdRpc } from '../../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
-import { peer, SUBJECT } from '../../support/programs.ts';
 import { eventually } from '../../support/run.ts';
 import { metricOf, type Scrape, scrape } from '../../support/scrape.ts';
+import { NEEDS_ALL_SIDES, SIDES, type SideName } from '../../support/sides.ts';
 import { freePort } from '../../support/temporary.ts';
-
-const PROGRAMS = [
-  ['ours', SUBJECT],
-  ['3.5', peer('3.5', 'etcd')],
-  ['3.7', peer('3.7', 'etcd')],
-] as const;
-type Name = (typeof PROGRAMS)[number][0];
 
 /** What etcd has and this program has not; docs/metrics.md says why. */
 const ABSENT =
@@ -42,11 +35,11 @@ interface Cluster {
   readonly rpc: EtcdRpc;
 }
 
-const clusters = new Map<Name, Cluster>();
-const scrapes = new Map<Name, Scrape>();
+const clusters = new Map<SideName, Cluster>();
+const scrapes = new Map<SideName, Scrape>();
 
 before(async () => {
-  for (const [name, program] of PROGRAMS) {
+  for (const [name, program] of SIDES) {
     const cluster = await startTwo(program);
     clusters.set(name, cluster);
     await load(cluster);
@@ -126,18 +119,22 @@ async function settled({ members }: Cluster): Promise<Scrape> {
   });
 }
 
-const scrapeOf = (name: Name): Scrape => scrapes.get(name)!;
+const scrapeOf = (name: SideName): Scrape => scrapes.get(name)!;
 
-test('every metric of etcd is there with its type, but for those that are known not to be', () => {
-  for (const theirs of ['3.5', '3.7'] as const) {
-    const ours = scrapeOf('ours').types;
-    for (const [name, type] of scrapeOf(theirs).types) {
-      if (!ABSENT.test(name)) assert.equal(ours.get(name), type, `${name} of ${theirs}`);
+test(
+  'every metric of etcd is there with its type, but for those that are known not to be',
+  NEEDS_ALL_SIDES,
+  () => {
+    for (const theirs of ['3.5', '3.7'] as const) {
+      const ours = scrapeOf('ours').types;
+      for (const [name, type] of scrapeOf(theirs).types) {
+        if (!ABSENT.test(name)) assert.equal(ours.get(name), type, `${name} of ${theirs}`);
+      }
     }
-  }
-});
+  },
+);
 
-test('a metric that etcd does not have is one of our own', () => {
+test('a metric that etcd does not have is one of our own', NEEDS_ALL_SIDES, () => {
   const { types } = scrapeOf('3.7');
   for (const name of scrapeOf('ours').types.keys()) {
     // Some are printed by etcd only from their first event on.
@@ -149,7 +146,7 @@ test('a metric that etcd does not have is one of our own', () => {
   }
 });
 
-test('the series are those of etcd, with the same labels and bounds', () => {
+test('the series are those of etcd, with the same labels and bounds', NEEDS_ALL_SIDES, () => {
   const ours = scrapeOf('ours');
   for (const theirs of ['3.5', '3.7'] as const) {
     const missing = [...scrapeOf(theirs).values.keys()].filter((series) => {
@@ -165,7 +162,7 @@ test('the series are those of etcd, with the same labels and bounds', () => {
   assert.deepEqual(added, []);
 });
 
-test('what requests alone decide is counted as etcd counts it', () => {
+test('what requests alone decide is counted as etcd counts it', NEEDS_ALL_SIDES, () => {
   const differing: string[] = [];
   for (const [series, value] of scrapeOf('3.7').values) {
     if (!BY_REQUESTS.test(series) || NOT_SERVED.test(series)) continue;
