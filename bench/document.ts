@@ -11,7 +11,7 @@ const text = `# Benchmarks
 
 Written by \`node bench/document.ts\` from \`bench/results/latest.json\`, which comes from
 
-    npm run bench -- --against <etcd 3.5> --json bench/results/latest.json
+    npm run bench -- --all --against <etcd 3.5> --json bench/results/latest.json
 
 on a virtual machine with ${machine.cpus} CPUs (${machine.model}) and Node.js ${machine.node}, otherwise idle, generator and servers on the same
 two CPUs; but for \`stall-5m\`, which is of one round at a load average of 9 to 12, all others of at least three. [bench/README.md](../bench/README.md) says what the columns mean and how it

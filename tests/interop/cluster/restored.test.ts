@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { Cluster, type Kind, programOf, QUICK_ELECTION } from '../../support/cluster.ts';
 import { EtcdServer } from '../../support/etcd-server.ts';
 import { needs, type PeerVersion, peer } from '../../support/programs.ts';
+import { peerUrlOf, type RestoredMember, restoreMembers } from '../../support/restored-members.ts';
 import { eventually, run } from '../../support/run.ts';
 import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 
@@ -15,15 +16,6 @@ const KEYS = 20;
 const FLAGS = [...QUICK_ELECTION, '--snapshot-count=50'];
 const options = needs('etcd 3.4', 'etcd 3.5', 'etcd 3.6', 'etcd 3.7');
 const API = { env: { ETCDCTL_API: '3' } };
-
-interface Founder {
-  readonly name: string;
-  readonly clientPort: number;
-  readonly peerPort: number;
-  readonly dataDir: string;
-}
-
-const urlOf = ({ peerPort }: Founder): string => `http://127.0.0.1:${peerPort}`;
 
 /** A copy of what a cluster of three of that release holds. */
 async function savedSnapshot(kind: Kind & PeerVersion): Promise<string> {
@@ -41,30 +33,11 @@ async function savedSnapshot(kind: Kind & PeerVersion): Promise<string> {
 }
 
 /** New directories for so many members, made of the copy by that release's tool. */
-async function restore(version: PeerVersion, snapshot: string, size: number): Promise<Founder[]> {
-  const founders: Founder[] = [];
-  for (let i = 0; i < size; i++) {
-    const name = `r${i}`;
-    const dataDir = join(temporaryDirectory(), name);
-    founders.push({ name, clientPort: await freePort(), peerPort: await freePort(), dataDir });
-  }
-  const cluster = founders.map((founder) => `${founder.name}=${urlOf(founder)}`).join();
-  const tool = peer(version, version === '3.4' ? 'etcdctl' : 'etcdutl');
-  for (const founder of founders) {
-    const flags = [
-      `--name=${founder.name}`,
-      `--initial-cluster=${cluster}`,
-      `--initial-advertise-peer-urls=${urlOf(founder)}`,
-      '--initial-cluster-token=restored',
-      `--data-dir=${founder.dataDir}`,
-    ];
-    const restored = await run(tool, ['snapshot', 'restore', snapshot, ...flags], API);
-    assert.equal(restored.code, 0, restored.stderr);
-  }
-  return founders;
+function restore(version: PeerVersion, snapshot: string, size: number): Promise<RestoredMember[]> {
+  return restoreMembers(peer(version, version === '3.4' ? 'etcdctl' : 'etcdutl'), snapshot, size);
 }
 
-function launch(kind: Kind, founder: Founder): Promise<EtcdServer> {
+function launch(kind: Kind, founder: RestoredMember): Promise<EtcdServer> {
   return EtcdServer.launch({ ...founder, program: programOf(kind), flags: FLAGS });
 }
 
@@ -130,10 +103,10 @@ for (const kind of ['3.4', '3.5', '3.6', '3.7'] as const) {
       await server.ready();
       const joining = { name: 'r1', clientPort: await freePort(), peerPort: await freePort() };
       const dataDir = join(temporaryDirectory(), joining.name);
-      const peerUrl = urlOf({ ...joining, dataDir });
+      const peerUrl = peerUrlOf({ ...joining, dataDir });
       await ctl([server], 'member', 'add', joining.name, `--peer-urls=${peerUrl}`);
       // The log of a restored directory begins behind its first entries: what comes is the database.
-      const initialCluster = `r0=${urlOf(founders[0]!)},r1=${peerUrl}`;
+      const initialCluster = `r0=${peerUrlOf(founders[0]!)},r1=${peerUrl}`;
       const flags = [...FLAGS, '--initial-cluster-state=existing'];
       const joined = await EtcdServer.start({ ...joining, dataDir, initialCluster, flags });
       servers.push(joined);

@@ -1,52 +1,14 @@
 /** Members that `bin/etcdutl` has restored are started by etcd 3.5, 3.7 and ours; snapshots of ours are restored by etcd's tools. */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Kind, programOf, QUICK_ELECTION } from '../../support/cluster.ts';
 import { EtcdServer } from '../../support/etcd-server.ts';
 import { foundedAt, needs, peer, ROOT, SUBJECT } from '../../support/programs.ts';
+import { type RestoredMember, restoreMembers } from '../../support/restored-members.ts';
 import { eventually, run } from '../../support/run.ts';
-import { freePort, temporaryDirectory } from '../../support/temporary.ts';
 import { goTool, KEYS, makeFiles } from './files.ts';
 
 const OURS = `${ROOT}bin/etcdutl`;
-
-interface Founder {
-  readonly name: string;
-  readonly clientPort: number;
-  readonly peerPort: number;
-  readonly dataDir: string;
-}
-
-const urlOf = ({ peerPort }: Founder): string => `http://127.0.0.1:${peerPort}`;
-
-async function restore(
-  tool: string,
-  snapshot: string,
-  size: number,
-  more: readonly string[] = [],
-): Promise<Founder[]> {
-  const founders: Founder[] = [];
-  for (let i = 0; i < size; i++) {
-    const name = `r${i}`;
-    const dataDir = join(temporaryDirectory(), name);
-    founders.push({ name, clientPort: await freePort(), peerPort: await freePort(), dataDir });
-  }
-  const cluster = founders.map((founder) => `${founder.name}=${urlOf(founder)}`).join();
-  for (const founder of founders) {
-    const flags = [
-      `--name=${founder.name}`,
-      `--initial-cluster=${cluster}`,
-      `--initial-advertise-peer-urls=${urlOf(founder)}`,
-      '--initial-cluster-token=restored',
-      `--data-dir=${founder.dataDir}`,
-      ...more,
-    ];
-    const restored = await run(tool, ['snapshot', 'restore', snapshot, ...flags]);
-    assert.equal(restored.code, 0, restored.stderr);
-  }
-  return founders;
-}
 
 async function ctl(server: EtcdServer, ...args: string[]): Promise<string> {
   return await eventually(`etcdctl ${args.join(' ')}`, async () => {
@@ -57,7 +19,7 @@ async function ctl(server: EtcdServer, ...args: string[]): Promise<string> {
 }
 
 /** Starts the members, each as one kind, and looks at what they serve. */
-async function assertServes(founders: readonly Founder[], kinds: readonly Kind[]): Promise<void> {
+async function assertServes(founders: readonly RestoredMember[], kinds: readonly Kind[]): Promise<void> {
   const servers = await Promise.all(
     founders.map((founder, i) =>
       EtcdServer.launch({ ...founder, program: programOf(kinds[i] ?? 'ours'), flags: QUICK_ELECTION }),
@@ -85,19 +47,21 @@ describe('restored members', needs('etcd 3.5', 'etcd 3.7'), () => {
   test('a snapshot of Go, restored here, is run by etcd 3.5, 3.7 and ours', async () => {
     const { snapshot } = await makeFiles(peer('3.5', 'etcd'));
     for (const kind of ['3.5', '3.7', 'ours'] as const) {
-      await assertServes(await restore(OURS, snapshot, 1), [kind]);
+      await assertServes(await restoreMembers(OURS, snapshot, 1), [kind]);
     }
-    await assertServes(await restore(OURS, snapshot, 3), ['3.5', 'ours', '3.5']);
-    await assertServes(await restore(OURS, snapshot, 3), ['3.7', 'ours', '3.7']);
-    await assertServes(await restore(OURS, snapshot, 3), ['ours', 'ours', 'ours']);
+    await assertServes(await restoreMembers(OURS, snapshot, 3), ['3.5', 'ours', '3.5']);
+    await assertServes(await restoreMembers(OURS, snapshot, 3), ['3.7', 'ours', '3.7']);
+    await assertServes(await restoreMembers(OURS, snapshot, 3), ['ours', 'ours', 'ours']);
   });
 
   test('a jump of the revision is seen alike by etcd 3.5, 3.7 and ours', async () => {
     const { snapshot } = await makeFiles(peer('3.5', 'etcd'));
     const jump = ['--bump-revision=1000000', '--mark-compacted'];
-    await assertServes(await restore(OURS, snapshot, 3, jump), ['3.5', 'ours', '3.5']);
-    await assertServes(await restore(OURS, snapshot, 3, jump), ['3.7', 'ours', '3.7']);
-    const made = await Promise.all([OURS, goTool('3.7')].map((tool) => restore(tool, snapshot, 1, jump)));
+    await assertServes(await restoreMembers(OURS, snapshot, 3, jump), ['3.5', 'ours', '3.5']);
+    await assertServes(await restoreMembers(OURS, snapshot, 3, jump), ['3.7', 'ours', '3.7']);
+    const made = await Promise.all(
+      [OURS, goTool('3.7')].map((tool) => restoreMembers(tool, snapshot, 1, jump)),
+    );
     const hashes = await Promise.all(
       made.flatMap(([founder]) =>
         [OURS, goTool('3.7')].map((tool) => run(tool, ['hashkv', `${founder?.dataDir}/member/snap/db`])),
@@ -110,7 +74,7 @@ describe('restored members', needs('etcd 3.5', 'etcd 3.7'), () => {
   test('a snapshot of ours is restored by etcd 3.7 and ours', async () => {
     const { snapshot } = await makeFiles(SUBJECT);
     for (const tool of [goTool('3.7'), OURS]) {
-      const founders = await restore(tool, snapshot, 1);
+      const founders = await restoreMembers(tool, snapshot, 1);
       await assertServes(founders, [tool === OURS ? 'ours' : '3.7']);
     }
   });
@@ -122,9 +86,9 @@ describe('restored members', needs('etcd 3.5', 'etcd 3.7'), () => {
     assert.match(statuses[0]?.stdout ?? '', /^[0-9a-f]+, \d+, \d+, .+B\n$/);
     assert.equal(new Set(statuses.map(({ stdout }) => stdout)).size, 1);
     for (const each of tools.slice(0, 2)) {
-      await assertServes(await restore(each, snapshot, 1), ['3.5']);
-      await assertServes(await restore(each, snapshot, 1), ['ours']);
+      await assertServes(await restoreMembers(each, snapshot, 1), ['3.5']);
+      await assertServes(await restoreMembers(each, snapshot, 1), ['ours']);
     }
-    await assertServes(await restore(goTool('3.5'), snapshot, 3), ['3.5', 'ours', '3.5']);
+    await assertServes(await restoreMembers(goTool('3.5'), snapshot, 3), ['3.5', 'ours', '3.5']);
   });
 });

@@ -4,38 +4,18 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Io, runProgram } from '@etcd/host/cli';
+import { runProgram } from '@etcd/host/cli';
+import { NotingIo } from '@etcd/host/cli/testing';
 import { parse } from 'yaml';
 import { KUBEADM } from '../root.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'kubeadm-'));
 after(() => rmSync(root, { recursive: true }));
 
-class NotingIo extends Io {
-  text = '';
-  errors = '';
-
-  override out(data: string | Uint8Array): void {
-    this.text += Buffer.from(data).toString();
-  }
-
-  override line(text: string): void {
-    this.text += `${text}\n`;
-  }
-
-  override error(text: string): void {
-    this.errors += `${text}\n`;
-  }
-
-  override errorText(text: string): void {
-    this.errors += text;
-  }
-}
-
 async function kubeadm(...words: string[]): Promise<{ code: number; text: string; errors: string }> {
   const io = new NotingIo({});
   const code = await runProgram(KUBEADM, words, io);
-  return { code, text: io.text, errors: io.errors };
+  return { code, text: io.stdout, errors: io.stderr };
 }
 
 let files = 0;

@@ -4,10 +4,10 @@ import type { Command } from './command.ts';
 import { ExitError } from './exit-error.ts';
 import { type FlagDefinition, parseFlags } from './flag-set.ts';
 import { goQuote, goQuoteBytes } from './go-quote.ts';
-import { Io } from './io.ts';
 import { runProgram } from './run-program.ts';
 import { drawCommaRows, drawTable } from './table.ts';
 import type { Terminal } from './terminal.ts';
+import { NotingIo } from './testing/noting-io.ts';
 
 const FLAGS: readonly FlagDefinition[] = [
   { name: 'all', short: 'a', type: 'bool', usage: '' },
@@ -77,27 +77,6 @@ test('strings are quoted as Go quotes them, bytes that are no text too', () => {
   const cut = Buffer.from([0x61, 0xff, 0xc3, 0x28, 0xe2, 0x98, 0xed, 0xa0, 0x80]);
   assert.equal(goQuoteBytes(cut), '"a\\xff\\xc3(\\xe2\\x98\\xed\\xa0\\x80"');
 });
-
-class NotingIo extends Io {
-  stdout = '';
-  stderr = '';
-
-  override out(data: string | Uint8Array): void {
-    this.stdout += Buffer.from(data).toString();
-  }
-
-  override line(text: string): void {
-    this.stdout += `${text}\n`;
-  }
-
-  override error(text: string): void {
-    this.stderr += `${text}\n`;
-  }
-
-  override errorText(text: string): void {
-    this.stderr += text;
-  }
-}
 
 const ROOT: Command = {
   name: 'tool',
