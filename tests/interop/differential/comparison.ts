@@ -18,8 +18,8 @@ const SETTLE_TIMEOUT_MS = 10_000;
 /** How much of the answers is compared. */
 export interface Scope {
   /**
-   * The header of the answer to a canceled watch, and to a renewal: a proxy gives the last that it has heard of, and an answer that is
-   * half a second old.
+   * The header of the answer to a canceled watch, to a renewal, and to a serializable range: a proxy gives the last that it has heard of, and
+   * answers that it has given before.
    */
   readonly heardHeaders: boolean;
 }
@@ -53,8 +53,7 @@ class Comparison {
     ]);
     this.#recent.push({ operation, answer: theirs });
     if (this.#recent.length > 8) this.#recent.splice(0, 1);
-    const isHeard = operation.kind === 'unwatch' || operation.kind === 'keep-alive';
-    const isLeftOut = isHeard && !this.#scope.heardHeaders;
+    const isLeftOut = !this.#scope.heardHeaders && hasHeardHeader(operation);
     this.#compare(
       operation,
       isLeftOut ? withoutHeader(ours) : ours,
@@ -130,6 +129,14 @@ class Comparison {
       this.#compare(operation, ours, theirs);
     }
   }
+}
+
+/** Whether a proxy may give the answer from what it knows. */
+function hasHeardHeader(operation: Operation): boolean {
+  if (operation.kind === 'unwatch' || operation.kind === 'keep-alive') return true;
+  return (
+    operation.kind === 'call' && operation.method === 'KV.Range' && operation.request['serializable'] === true
+  );
 }
 
 function withoutHeader(answer: object): object {
