@@ -3,6 +3,8 @@
  * What is refused costs nobody else anything, and is logged with where it came from.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type IssuedCertificate, TestAuthority } from '@etcd/host/testing';
@@ -210,6 +212,16 @@ test(
   },
 );
 
+function metricsOf(server: EtcdServer): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = get(`${server.clientUrl}/metrics`, { ca: readFileSync(authority.caFile) }, (answer) => {
+      let text = '';
+      answer.on('data', (chunk) => (text += chunk)).on('end', () => resolve(text));
+    });
+    request.on('error', reject);
+  });
+}
+
 test('S15 a handshake that stalls ends at its deadline, and holds up nobody', async () => {
   const server = await EtcdServer.start({
     clientScheme: 'https',
@@ -223,6 +235,9 @@ test('S15 a handshake that stalls ends at its deadline, and holds up nobody', as
   await eventually('it is closed', () => stalled.closed);
   const line = await server.waitForLog('rejected connection on client endpoint');
   assert.equal(line.fields['error'], 'i/o timeout');
+  assert.match(String(line.fields['remote-addr']), /^127\.0\.0\.1:\d+$/);
+  const count = /^etcd_network_rejected_connections_total\{endpoint="client"\} (\d+)$/m;
+  assert.equal(count.exec(await metricsOf(server))?.[1], '1');
   await server.kill();
 });
 
