@@ -345,3 +345,13 @@ test('what can not be read is not answered', () => {
   assert.equal(member.error(RPC.roleList, new AuthRoleListRequest()), timeout);
   assert.equal(member.error(RPC.roleAdd, new AuthRoleAddRequest({ name: 'r' })), timeout);
 });
+
+test('S20 a name of a user or role that is no key of the database does not get into the log', () => {
+  const member = MemberWithUsers.enabled();
+  const { appliedIndex } = member;
+  const name = 'n'.repeat(40_000);
+  const tooLong = 'etcdserver: name is longer than 32768 bytes';
+  assert.equal(member.error(RPC.roleAdd, new AuthRoleAddRequest({ name })), tooLong);
+  assert.equal(member.error(RPC.userAdd, new AuthUserAddRequest({ name, password: 'p' })), tooLong);
+  assert.equal(member.appliedIndex, appliedIndex);
+});

@@ -56,7 +56,7 @@ import {
   type ResponseHeader,
 } from '@etcd/api/etcdserverpb';
 import { GrpcCode } from '@etcd/base';
-import type { Identity } from '@etcd/storage/auth';
+import { type Identity, nameProblem } from '@etcd/storage/auth';
 import type { ServerCall } from '@etcd/transport';
 import type { Authentication } from '../auth/index.ts';
 import type { Kind, RequestOf } from '../request/index.ts';
@@ -137,6 +137,7 @@ export class AuthService {
   addUser(call: Call<AuthUserAddResponse>, request: AuthUserAddRequest, identity: Identity): void {
     const { password } = request;
     request.password = '';
+    if (this.#refuseName(call, 'authUserAdd', request.name)) return;
     const change = (): void =>
       this.#change(call, 'authUserAdd', request, identity, (header) =>
         answer(call, AuthUserAddResponseCodec, new AuthUserAddResponse({ header })),
@@ -209,6 +210,7 @@ export class AuthService {
   // --- roles
 
   addRole(call: Call<AuthRoleAddResponse>, request: AuthRoleAddRequest, identity: Identity): void {
+    if (this.#refuseName(call, 'authRoleAdd', request.name)) return;
     this.#change(call, 'authRoleAdd', request, identity, (header) =>
       answer(call, AuthRoleAddResponseCodec, new AuthRoleAddResponse({ header })),
     );
@@ -261,6 +263,15 @@ export class AuthService {
   }
 
   // --- inside
+
+  /** Whether the name is one that must not get into the log: members of Go would end of it. */
+  #refuseName(call: ServerCall, kind: ChangeKind, name: string): boolean {
+    const problem = nameProblem(name);
+    if (problem === null) return false;
+    this.#context.refused.badChange(call, kind, problem.message);
+    refuseInternal(call, problem);
+    return true;
+  }
 
   /** Proposes a change for whoever may ask for it. */
   #change<K extends ChangeKind>(

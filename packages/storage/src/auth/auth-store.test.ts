@@ -298,3 +298,25 @@ test('permissions are kept in order however they come', () => {
   assert.deepEqual(keys, [...keys].sort());
   assert.equal(keys.length, 200);
 });
+
+test('S20 a name that is no key of the database is refused when it is applied; the longest that is one is kept', () => {
+  const [clock, disk] = [new SimClock(), new SimDisk()];
+  const backend = openBackend(clock, disk);
+  const store = new AuthStore({ backend });
+  const longest = 'n'.repeat(32_768);
+  const { revision } = store;
+  for (const name of [`${longest}n`, 'ü'.repeat(16_385)]) {
+    for (const problem of [
+      store.addRole(name),
+      store.addUser(new AuthUserAddRequest({ name, options: NO_PASSWORD })),
+    ]) {
+      assert.equal(problem?.rpc.message, 'etcdserver: name is longer than 32768 bytes');
+    }
+  }
+  assert.equal(store.revision, revision);
+  assert.equal(store.addRole(longest), null);
+  addUser(store, longest);
+  backend.close();
+  const kept = new AuthStore({ backend: openBackend(clock, disk) });
+  assert.deepEqual([kept.roleNames(), kept.userNames()], [[longest], [longest]]);
+});

@@ -36,6 +36,7 @@ import {
 import { bytesFromBase64 } from './base64.ts';
 import { withGrant } from './grant-order.ts';
 import { isValidKeyRange } from './key-ranges.ts';
+import { nameProblem } from './name-limit.ts';
 import { UserPermissions } from './user-permissions.ts';
 
 /** The user that must exist where authentication is enabled, and the role that may do everything. */
@@ -219,6 +220,8 @@ export class AuthStore {
   addUser(request: AuthUserAddRequest): InternalError | null {
     const { name } = request;
     if (name === '') return ERRORS.ErrUserEmpty;
+    const problem = nameProblem(name);
+    if (problem !== null) return problem;
     if (this.user(name) !== null) return ERRORS.ErrUserAlreadyExist;
     const options = new UserAddOptions({ noPassword: request.options?.noPassword ?? false });
     const password = options.noPassword ? EMPTY_BYTES : this.#storedPassword(request);
@@ -305,6 +308,8 @@ export class AuthStore {
 
   addRole(name: string): InternalError | null {
     if (name === '') return ERRORS.ErrRoleEmpty;
+    const problem = nameProblem(name);
+    if (problem !== null) return problem;
     if (this.role(name) !== null) return ERRORS.ErrRoleAlreadyExist;
     writeRole(this.#backend, new Role({ name: utf8ToBytes(name) }));
     this.#advance();

@@ -29,4 +29,5 @@ export {
   authorizeUser,
   type LeaseKeys,
 } from './authorize.ts';
+export { nameProblem } from './name-limit.ts';
 export { UserPermissions } from './user-permissions.ts';
