@@ -20,6 +20,7 @@ import { HealthCheckRequest, ServingStatus } from '@etcd/api/health';
 import { ClusterVersionSetRequest } from '@etcd/api/membershippb';
 import { HealthService, MaintenanceService } from '@etcd/api/services';
 import { GrpcCode } from '@etcd/base';
+import { OPEN_ACCESS } from '../apply/access.ts';
 import { parseFeatureGates } from '../config/feature-gates.ts';
 import { ETCD_VERSION } from '../config/index.ts';
 import { FakeMember, type ServedMemberOptions } from './testing/served-member.ts';
@@ -126,6 +127,53 @@ test('a client that goes in the middle of a copy leaves nothing open', () => {
   stream.cancel();
   member.clock.advance(1000);
   assert.equal(readers(), before);
+});
+
+/** Alice is an administrator for as many verdicts. */
+function administersFor(member: FakeMember, verdicts: number): void {
+  let left = verdicts;
+  const { ErrPermissionDenied } = INTERNAL_ERRORS.auth;
+  member.users.set('alice', { name: 'alice', revision: 1 });
+  const admin = (): typeof ErrPermissionDenied | null => (left-- > 0 ? null : ErrPermissionDenied);
+  member.log.rules = { ...OPEN_ACCESS, isEnabled: true, admin };
+}
+
+test('S01 a copy of the database is judged before each piece, and ends where its owner is no administrator any more', () => {
+  const member = withKeys(200);
+  const readers = (): number => member.backend.database.statistics().openReaders;
+  const before = readers();
+  const pieces = (verdicts: number): [pieces: number, end: string | undefined] => {
+    administersFor(member, verdicts);
+    const stream = member.open(snapshot, [['token', 'alice']]);
+    stream.send(new SnapshotRequest());
+    stream.halfClose();
+    member.clock.advanceUntil(() => !stream.isOpen, 10_000);
+    return [stream.responses.length, stream.end?.message];
+  };
+  const [all, end] = pieces(1000);
+  assert.ok(all > 3, 'several pieces');
+  assert.equal(end, '');
+  const { message } = RPC_ERRORS.ErrGRPCPermissionDenied;
+  // The first verdict is that before there is anything to be sent.
+  assert.deepEqual(pieces(0), [0, message]);
+  assert.deepEqual(pieces(1), [0, message]);
+  assert.deepEqual(pieces(3), [2, message]);
+  assert.deepEqual(pieces(all), [all - 1, message], 'the digest is judged, too');
+  assert.equal(readers(), before, 'nothing is left open');
+});
+
+test('S01 a hash that takes several turns is judged again before it is told', () => {
+  const member = withKeys(3);
+  const token: [string, string][] = [['token', 'alice']];
+  const told = (verdicts: number): (string | undefined)[] => {
+    administersFor(member, verdicts);
+    const whole = member.call(hash, new HashRequest(), token);
+    administersFor(member, verdicts);
+    return [whole?.message, member.call(hashKv, new HashKVRequest(), token)?.message];
+  };
+  const { message } = RPC_ERRORS.ErrGRPCPermissionDenied;
+  assert.deepEqual(told(1), [message, message]);
+  assert.deepEqual(told(2), ['', '']);
 });
 
 test('a defragmentation is answered when it is done', () => {

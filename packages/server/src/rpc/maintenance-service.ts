@@ -4,7 +4,7 @@
  * which keeps a replaced file too, and HashKV holds a view. A defragmentation ends with the file that it was about.
  */
 import { createHash } from 'node:crypto';
-import { INTERNAL_ERRORS, type Revision } from '@etcd/api';
+import { INTERNAL_ERRORS, type InternalError, type Revision } from '@etcd/api';
 import {
   type AlarmMember,
   type AlarmRequest,
@@ -50,6 +50,7 @@ import type { HealthService } from './health-service.ts';
 import type { MemberFacts, Requests } from './member.ts';
 import type { Call } from './row.ts';
 import { answer, type RpcContext, refuseInternal, send } from './rpc-context.ts';
+import { READS_DATABASE } from './verdicts.ts';
 
 const { ErrNoLeader, ErrUnknownMethod, ErrWrongDowngradeVersionFormat } = INTERNAL_ERRORS.errors;
 
@@ -120,32 +121,36 @@ export class MaintenanceService {
     });
   }
 
-  hash(call: Call<HashResponse>): void {
-    this.#whenReadable(call, () => this.#hash(call));
+  hash(call: Call<HashResponse>, identity: Identity): void {
+    this.#whenReadable(call, () => this.#hash(call, identity));
   }
 
-  #hash(call: Call<HashResponse>): void {
+  #hash(call: Call<HashResponse>, identity: Identity): void {
     const { backend, store, clock, metrics } = this.#member;
     const { revision } = store;
     const startMs = clock.now();
     backend.hashThen(isIgnoredInHash, (error, hash) => {
       if (error !== null) return call.fail(GrpcCode.Unknown, error.message);
       metrics.handles.hashDurationSeconds.observe((clock.now() - startMs) / 1000);
+      const refusal = this.#refusal(identity);
+      if (refusal !== null) return void refuseInternal(call, refusal);
       const header = this.#context.header.header(revision);
       answer(call, HashResponseCodec, new HashResponse({ header, hash }));
     });
   }
 
-  hashKv(call: Call<HashKVResponse>, request: HashKVRequest): void {
-    this.#whenReadable(call, () => this.#hashKv(call, request.revision));
+  hashKv(call: Call<HashKVResponse>, request: HashKVRequest, identity: Identity): void {
+    this.#whenReadable(call, () => this.#hashKv(call, request.revision, identity));
   }
 
-  #hashKv(call: Call<HashKVResponse>, revision: Revision): void {
+  #hashKv(call: Call<HashKVResponse>, revision: Revision, identity: Identity): void {
     const { store, clock, metrics } = this.#member;
     const startMs = clock.now();
     store.hashes.hashByRevThen(revision, (error, found, currentRevision) => {
       if (error !== null) return void refuseInternal(call, error);
       metrics.handles.hashRevDurationSeconds.observe((clock.now() - startMs) / 1000);
+      const refusal = this.#refusal(identity);
+      if (refusal !== null) return void refuseInternal(call, refusal);
       const { hash, compactRevision, revision: hashRevision } = found!;
       const header = this.#context.header.header(currentRevision);
       answer(call, HashKVResponseCodec, new HashKVResponse({ header, hash, compactRevision, hashRevision }));
@@ -211,16 +216,25 @@ export class MaintenanceService {
     answer(call, DowngradeResponseCodec, new DowngradeResponse({ header, version }));
   }
 
-  snapshot(call: Call<SnapshotResponse>): void {
+  snapshot(call: Call<SnapshotResponse>, identity: Identity): void {
     const { backend } = this.#member;
     const storageVersion = readStorageVersion(backend);
     const version = storageVersion === null ? '' : `${storageVersion.major}.${storageVersion.minor}.0`;
     backend.snapshotThen((error, snapshot) => {
       if (error !== null) return call.fail(GrpcCode.Unknown, error.message);
-      new SnapshotStream(call, snapshot!, version, this.#member).start();
+      const refusal = (): InternalError | null => this.#refusal(identity);
+      new SnapshotStream(call, snapshot!, version, this.#member, refusal).start();
     });
   }
+
+  /** Why its client must not be told (any more) what the database holds: users and roles may have changed since it asked. */
+  #refusal(identity: Identity): InternalError | null {
+    return this.#context.judgeRead(READS_DATABASE, identity, NOTHING_ELSE);
+  }
 }
+
+/** It is all of the database that is read, whatever the request says. */
+const NOTHING_ELSE = {};
 
 /** An alarm as text, as Go prints the message. */
 function alarmText({ memberId, alarm }: AlarmMember): string {
@@ -231,19 +245,30 @@ function alarmText({ memberId, alarm }: AlarmMember): string {
 /** Size of the pieces in which a database is sent. */
 const BLOB_BYTES = 32 * 1024;
 
-/** Sends a copy of the database, piece by piece as the client takes it, and at last the SHA-256 of all of it. */
+/**
+ * Sends a copy of the database, piece by piece as the client takes it, and at last the SHA-256 of all of it. Each piece is judged again
+ * before it is sent: a copy may take hours.
+ */
 class SnapshotStream implements CallReceiver {
   readonly #call: Call<SnapshotResponse>;
   readonly #snapshot: BackendSnapshot;
   readonly #version: string;
   readonly #member: MemberFacts;
+  readonly #refusal: () => InternalError | null;
   readonly #hash = createHash('sha256');
   readonly #startMs: number;
   #remaining: number;
   #isReading = false;
   #isClosed = false;
 
-  constructor(call: Call<SnapshotResponse>, snapshot: BackendSnapshot, version: string, member: MemberFacts) {
+  constructor(
+    call: Call<SnapshotResponse>,
+    snapshot: BackendSnapshot,
+    version: string,
+    member: MemberFacts,
+    refusal: () => InternalError | null,
+  ) {
+    this.#refusal = refusal;
     this.#call = call;
     this.#snapshot = snapshot;
     this.#version = version;
@@ -282,13 +307,28 @@ class SnapshotStream implements CallReceiver {
         this.#call.fail(GrpcCode.Unknown, error?.message ?? 'the database is shorter than it should be');
         return this.#close();
       }
+      if (!this.#isPermitted()) return;
       this.#hash.update(blob);
       this.#remaining -= blob.length;
       if (this.#send(this.#remaining, blob)) this.#next();
     });
   }
 
+  /** Ends the copy otherwise. */
+  #isPermitted(): boolean {
+    const refusal = this.#refusal();
+    if (refusal === null) return true;
+    this.#member.logger.warn('stopped sending database snapshot to client', {
+      'remaining-bytes': this.#remaining,
+      error: refusal.message,
+    });
+    refuseInternal(this.#call, refusal);
+    this.#close();
+    return false;
+  }
+
   #finish(): void {
+    if (!this.#isPermitted()) return;
     const digest = this.#hash.digest();
     this.#member.logger.info('sending database sha256 checksum to client', {
       'total-bytes': this.#snapshot.sizeBytes,

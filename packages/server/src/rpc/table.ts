@@ -144,18 +144,22 @@ const MAINTENANCE: Rows<typeof MaintenanceService> = {
     ...WHEN_FENCED,
     run: ({ maintenance }, call) => maintenance.defragment(call),
   },
-  hash: { needs: 'admin', ...WHEN_FENCED, run: ({ maintenance }, call) => maintenance.hash(call) },
+  hash: {
+    needs: 'admin',
+    ...WHEN_FENCED,
+    run: ({ maintenance }, call, _request, identity) => maintenance.hash(call, identity),
+  },
   hashKv: {
     needs: 'admin',
     ...WHEN_FENCED,
-    run: ({ maintenance }, call, request) => maintenance.hashKv(call, request),
+    run: ({ maintenance }, call, request, identity) => maintenance.hashKv(call, request, identity),
   },
   snapshot: {
     needs: 'admin',
     onLearner: 'served',
     // A copy of wrong data is of no use.
     whenFenced: 'refused',
-    run: ({ maintenance }, call) => maintenance.snapshot(call),
+    run: ({ maintenance }, call, _request, identity) => maintenance.snapshot(call, identity),
   },
   moveLeader: {
     needs: 'admin',

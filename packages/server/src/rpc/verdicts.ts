@@ -106,6 +106,13 @@ export const READS_AUTH: JudgedVerdict<object> = {
   judge: (access, identity) => access.admin(identity),
 };
 
+/** What an administrator was granted when it asked, and must still be when it is told. */
+export const READS_DATABASE: JudgedVerdict<object> = {
+  when: 'read',
+  words: 'an administrator',
+  judge: (access, identity) => access.admin(identity),
+};
+
 export const READS_USER: JudgedVerdict<AuthUserGetRequest> = {
   when: 'read',
   words: 'an administrator, or the user itself',
