@@ -22,11 +22,10 @@ import { assert, urlTexts } from '@etcd/base';
 import { formatStatus, RaftState, type ReadState, type SoftState } from '@etcd/raft';
 import type { AuthStore, Identity } from '@etcd/storage/auth';
 import type { Backend } from '@etcd/storage/backend';
-import { snapDirectory, walDirectory } from '@etcd/storage/data';
 import type { Lessor } from '@etcd/storage/lease';
 import { type ConfChangeEffect, formatClusterVersion, formatId } from '@etcd/storage/membership';
 import type { Store, WatchHub } from '@etcd/storage/mvcc';
-import { memberPurgeTargets, PurgeLoop } from '@etcd/storage/snap';
+import type { PurgeLoop } from '@etcd/storage/snap';
 import type { Access, Alarms, ApplierHost, Quota } from '../apply/index.ts';
 import { StateMachine } from '../apply/index.ts';
 import type { Authentication } from '../auth/index.ts';
@@ -59,8 +58,10 @@ import { Integrity } from '../integrity/index.ts';
 import type { Metrics } from '../metrics/index.ts';
 import { lastV2Index, PendingRequests, type Reader, RequestIds, type Waiter } from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
+import { environmentOf } from './environment.ts';
 import type { EtcdServerOptions } from './etcd-server-options.ts';
 import { answerPeerRequest } from './peer-answers.ts';
+import { newPurgeLoop } from './purge-loop.ts';
 import { StorageVersion } from './storage-version.ts';
 
 const { ErrLeaderChanged, ErrStopped, ErrTooManyRequests } = INTERNAL_ERRORS.errors;
@@ -111,14 +112,14 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   #isStopped = false;
 
   constructor(options: EtcdServerOptions) {
-    const { config, parts, clock, disk, logger, metrics } = options;
+    const { config, parts } = options;
     this.#options = options;
     this.#parts = parts;
     this.config = config;
-    this.clock = clock;
+    this.clock = options.clock;
     this.random = options.random;
-    this.logger = logger.child({ caller: 'server/member' });
-    this.metrics = metrics;
+    this.logger = options.logger.child({ caller: 'server/member' });
+    this.metrics = options.metrics;
     this.memberId = parts.memberId;
     this.clusterId = parts.clusterId;
     this.requestTimeoutMs = requestTimeoutMs(config);
@@ -126,10 +127,58 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.authentication = options.authentication;
     this.authentication.attach(this);
     this.#confState = parts.confState;
-    this.#appliedWaiters = new AppliedWaiters(clock);
-    const environment = this.#environment();
+    this.#appliedWaiters = new AppliedWaiters(options.clock);
+    const { logger, ids } = this;
+    const environment = environmentOf(options, { logger, ids });
     this.integrity = this.#newIntegrity();
-    this.#state = new StateMachine({
+    this.#state = this.#newState();
+    ({
+      loop: this.#loop,
+      link: this.#link,
+      databaseSender: this.#databaseSender,
+      leadership: this.leadership,
+      reads: this.#reads,
+    } = this.#newConsensus(environment));
+    ({
+      releases: this.#releases,
+      proposals: this.proposals,
+      leaderRequests: this.#leaderRequests,
+      leases: this.leases,
+      reconfiguration: this.reconfiguration,
+      attributes: this.#attributes,
+    } = this.#newCluster(environment));
+    this.#keeper = this.#newKeeper(environment);
+    this.#storageVersion = this.#newStorageVersion();
+    this.#purge = newPurgeLoop(options, (error) => this.onFatal(error));
+    this.#compactor = AutoCompactor.create(this);
+  }
+
+  #newIntegrity(): Integrity {
+    const { config, clock, disk, random, logger, metrics, network } = this.#options;
+    return new Integrity({
+      memberId: this.memberId,
+      config,
+      clock,
+      disk,
+      random,
+      logger: logger.child({ caller: 'server/integrity' }),
+      metrics: metrics.handles,
+      network,
+      requestTimeoutMs: this.requestTimeoutMs,
+      store: () => this.store,
+      members: () => this.membership.members(),
+      isActive: (id) => this.#link.isActive(id),
+      isLeader: () => this.isLeader,
+      whenCurrent: (done) => this.read({ onReadable: () => done(null), onUnreadable: done }),
+      raiseAlarm: (id) => this.#raiseAlarm(id, AlarmType.CORRUPT, () => {}),
+      stepAside: () => this.leadership.stepAside(),
+    });
+  }
+
+  /** What entries are applied to. */
+  #newState(): StateMachine {
+    const { config, parts, clock, disk, logger, metrics, authentication, slices } = this.#options;
+    return new StateMachine({
       config,
       parts,
       clock,
@@ -138,101 +187,17 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       metrics: metrics.handles,
       pending: this.pending,
       ids: this.ids,
-      authentication: options.authentication,
+      authentication,
       host: this,
       onRevision: (revision, log) => this.integrity.onChanges(revision, log),
       onFatal: (error) => this.onFatal(error),
-      slices: options.slices,
+      slices,
     });
-    this.#loop = new RaftLoop({
-      ...environment,
-      storage: parts.raftStorage,
-      wal: parts.wal,
-      logger: logger.child({ caller: 'server/raft' }),
-      host: this,
-      heartbeatIntervalMs: config.heartbeatIntervalMs,
-    });
-    this.#link = new ClusterLink({
-      ...environment,
-      heartbeatIntervalMs: config.heartbeatIntervalMs,
-      step: (message) => this.#loop.step(message),
-      reportUnreachable: (id) => parts.node.reportUnreachable(id),
-      reportSnapshot: (id, isDelivered) => this.#reportSnapshot(id, isDelivered),
-      sendSnapshot: (message) => this.#databaseSender.send(message),
-      onRequest: (request, respond) => answerPeerRequest(this, request, respond),
-      onPeerGone: (id) => this.leadership.onPeerGone(id),
-      onRemoved: () => options.onRemoved(),
-    });
-    this.#databaseSender = new DatabaseSender({
-      ...environment,
-      backend: () => this.backend,
-      writePosition: () => this.#state.writePosition(),
-      reportFailure: (id) => this.#reportSnapshot(id, false),
-    });
-    const remotes = new RemoteMembers(options.network, clock, this.logger);
-    this.#releases = new Releases({
-      ...environment,
-      ask: (members, done) => remotes.versions(members, done),
-    });
-    this.proposals = new Proposals({
-      ...environment,
-      pending: this.pending,
-      queue: this.#loop,
-      releases: this.#releases,
-      leaderIdentity: () => this.auth.ownIdentity,
-      maxRequestBytes: config.maxRequestBytes,
-      isStopped: () => this.#isStopped,
-      isBehind: () => this.committedIndex > this.appliedIndex + MAX_GAP_COMMIT_APPLY,
-    });
-    this.#leaderRequests = new LeaderRequests({
-      ...environment,
-      leaderUrls: () => (this.isLeader ? null : (this.membership.member(this.leader)?.peerUrls ?? [])),
-    });
-    this.leadership = new Leadership({
-      ...environment,
-      link: this.#link,
-      raftLogger: logger.child({ caller: 'raft', logger: 'raft' }),
-      wake: () => this.#loop.wake(),
-      fastForward: (ticks) => this.#loop.fastForward(ticks),
-    });
-    this.leases = memberLeases({
-      ...environment,
-      lessor: this.lessor,
-      proposals: this.proposals,
-      leader: this.#leaderRequests,
-      confirmLeadership: (then) => this.confirmLeadership(then),
-      whenCaughtUp: (then) => this.whenApplied(this.committedIndex, APPLY_TIMEOUT_MS, then),
-    });
-    this.reconfiguration = new Reconfiguration({
-      ...environment,
-      link: this.#link,
-      leader: this.#leaderRequests,
-      isLeader: () => this.isLeader,
-      isStrict: config.strictReconfigCheck,
-      propose: (change, waiter) => this.proposals.proposeConfChange(change, waiter),
-    });
-    this.#reads = new LinearizableReads({
-      ...environment,
-      wake: () => this.#loop.wake(),
-      // While the store is replaced, nothing can be read in it.
-      appliedIndex: () => (this.store.isReady ? this.appliedIndex : 0),
-      onSlow: () => metrics.handles.slowReadIndexesTotal.inc(),
-      onFailed: () => metrics.handles.readIndexesFailedTotal.inc(),
-    });
-    this.#attributes = new ClusterAttributes({
-      ...environment,
-      attributes: { name: config.name, clientUrls: urlTexts(config.advertiseClientUrls) },
-      maxClusterVersion: config.maxClusterVersion,
-      isLeader: () => this.isLeader,
-      releases: this.#releases,
-      propose: this.proposals.proposeOwn,
-      proposeV2: (encode, waiter) => this.proposals.proposeV2(encode, waiter),
-      read: (reader) => this.read(reader),
-      onPublished: () => this.#onPublished(),
-      followVersion: () => this.#storageVersion.follow(),
-      onKept: (isKept) => metrics.handles.clusterVersionKept.set(isKept ? 1 : 0),
-    });
-    this.#keeper = new LogKeeper({
+  }
+
+  #newKeeper(environment: MemberEnvironment): LogKeeper {
+    const { config, parts } = this.#options;
+    return new LogKeeper({
       ...environment,
       backend: () => this.backend,
       loop: this.#loop,
@@ -243,7 +208,10 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       unreadableTo: lastV2Index(parts.raftStorage),
       onFatal: (error) => this.onFatal(error),
     });
-    this.#storageVersion = new StorageVersion({
+  }
+
+  #newStorageVersion(): StorageVersion {
+    return new StorageVersion({
       version: () => this.membership.version,
       isAheadOf: (version) => this.#state.isAheadOf(version),
       follow: (version) => this.#state.followClusterVersion(version),
@@ -251,36 +219,106 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       onUnreadable: (index) => this.#keeper.onUnreadable(index),
       forceSnapshot: (done) => this.#keeper.force(done),
     });
-    this.#purge = new PurgeLoop({
-      disk,
-      clock,
-      logger: logger.child({ caller: 'storage/purge' }),
-      targets: memberPurgeTargets({ snap: snapDirectory(config), wal: walDirectory(config) }, config),
-      onError: (error) => this.onFatal(error),
-    });
-    this.#compactor = AutoCompactor.create(this);
   }
 
-  /** What the parts have in common. */
-  #environment(): MemberEnvironment {
-    const { config, parts, clock, disk, random, metrics, network } = this.#options;
-    const { memberId, membership, node, raftStorage, snapshotter } = parts;
-    return {
-      config,
-      clock,
-      disk,
-      random,
-      logger: this.logger,
-      metrics: metrics.handles,
-      network,
-      memberId,
-      membership,
-      ids: this.ids,
-      node,
-      raftStorage,
-      snapshotter,
-      requestTimeoutMs: this.requestTimeoutMs,
-    };
+  /** Raft, the log and who leads; the other members. */
+  #newConsensus(environment: MemberEnvironment) {
+    const { config, parts, logger, metrics } = this.#options;
+    const loop = new RaftLoop({
+      ...environment,
+      storage: parts.raftStorage,
+      wal: parts.wal,
+      logger: logger.child({ caller: 'server/raft' }),
+      host: this,
+      heartbeatIntervalMs: config.heartbeatIntervalMs,
+    });
+    const link = new ClusterLink({
+      ...environment,
+      heartbeatIntervalMs: config.heartbeatIntervalMs,
+      step: (message) => this.#loop.step(message),
+      reportUnreachable: (id) => parts.node.reportUnreachable(id),
+      reportSnapshot: (id, isDelivered) => this.#reportSnapshot(id, isDelivered),
+      sendSnapshot: (message) => this.#databaseSender.send(message),
+      onRequest: (request, respond) => answerPeerRequest(this, request, respond),
+      onPeerGone: (id) => this.leadership.onPeerGone(id),
+      onRemoved: () => this.#options.onRemoved(),
+    });
+    const databaseSender = new DatabaseSender({
+      ...environment,
+      backend: () => this.backend,
+      writePosition: () => this.#state.writePosition(),
+      reportFailure: (id) => this.#reportSnapshot(id, false),
+    });
+    const leadership = new Leadership({
+      ...environment,
+      link,
+      raftLogger: logger.child({ caller: 'raft', logger: 'raft' }),
+      wake: () => this.#loop.wake(),
+      fastForward: (ticks) => this.#loop.fastForward(ticks),
+    });
+    const reads = new LinearizableReads({
+      ...environment,
+      wake: () => this.#loop.wake(),
+      // While the store is replaced, nothing can be read in it.
+      appliedIndex: () => (this.store.isReady ? this.appliedIndex : 0),
+      onSlow: () => metrics.handles.slowReadIndexesTotal.inc(),
+      onFailed: () => metrics.handles.readIndexesFailedTotal.inc(),
+    });
+    return { loop, link, databaseSender, leadership, reads };
+  }
+
+  /** What goes to the other members, and what only the leader knows. */
+  #newCluster(environment: MemberEnvironment) {
+    const { config, clock, metrics, network } = this.#options;
+    const remotes = new RemoteMembers(network, clock, this.logger);
+    const releases = new Releases({
+      ...environment,
+      ask: (members, done) => remotes.versions(members, done),
+    });
+    const proposals = new Proposals({
+      ...environment,
+      pending: this.pending,
+      queue: this.#loop,
+      releases,
+      leaderIdentity: () => this.auth.ownIdentity,
+      maxRequestBytes: config.maxRequestBytes,
+      isStopped: () => this.#isStopped,
+      isBehind: () => this.committedIndex > this.appliedIndex + MAX_GAP_COMMIT_APPLY,
+    });
+    const leaderRequests = new LeaderRequests({
+      ...environment,
+      leaderUrls: () => (this.isLeader ? null : (this.membership.member(this.leader)?.peerUrls ?? [])),
+    });
+    const leases = memberLeases({
+      ...environment,
+      lessor: this.lessor,
+      proposals,
+      leader: leaderRequests,
+      confirmLeadership: (then) => this.confirmLeadership(then),
+      whenCaughtUp: (then) => this.whenApplied(this.committedIndex, APPLY_TIMEOUT_MS, then),
+    });
+    const reconfiguration = new Reconfiguration({
+      ...environment,
+      link: this.#link,
+      leader: leaderRequests,
+      isLeader: () => this.isLeader,
+      isStrict: config.strictReconfigCheck,
+      propose: (change, waiter) => proposals.proposeConfChange(change, waiter),
+    });
+    const attributes = new ClusterAttributes({
+      ...environment,
+      attributes: { name: config.name, clientUrls: urlTexts(config.advertiseClientUrls) },
+      maxClusterVersion: config.maxClusterVersion,
+      isLeader: () => this.isLeader,
+      releases,
+      propose: proposals.proposeOwn,
+      proposeV2: (encode, waiter) => proposals.proposeV2(encode, waiter),
+      read: (reader) => this.read(reader),
+      onPublished: () => this.#onPublished(),
+      followVersion: () => this.#storageVersion.follow(),
+      onKept: (isKept) => metrics.handles.clusterVersionKept.set(isKept ? 1 : 0),
+    });
+    return { releases, proposals, leaderRequests, leases, reconfiguration, attributes };
   }
 
   // --- life
@@ -350,28 +388,6 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
         this.#state.verifyLeft();
         done();
       });
-    });
-  }
-
-  #newIntegrity(): Integrity {
-    const { config, clock, disk, random, logger, metrics, network } = this.#options;
-    return new Integrity({
-      memberId: this.memberId,
-      config,
-      clock,
-      disk,
-      random,
-      logger: logger.child({ caller: 'server/integrity' }),
-      metrics: metrics.handles,
-      network,
-      requestTimeoutMs: this.requestTimeoutMs,
-      store: () => this.store,
-      members: () => this.membership.members(),
-      isActive: (id) => this.#link.isActive(id),
-      isLeader: () => this.isLeader,
-      whenCurrent: (done) => this.read({ onReadable: () => done(null), onUnreadable: done }),
-      raiseAlarm: (id) => this.#raiseAlarm(id, AlarmType.CORRUPT, () => {}),
-      stepAside: () => this.leadership.stepAside(),
     });
   }
 
