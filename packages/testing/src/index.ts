@@ -6,7 +6,7 @@ import { poisonMemory } from '@etcd/base';
 
 export { damageLeaves } from './damage-leaves.ts';
 export { checkDatabasesLeft } from './left-databases.ts';
-export { checkFilesLeft, type LeftFiles } from './left-files.ts';
+export { checkDisksLeft, checkFilesLeft, filesBelow, type LeftFiles } from './left-files.ts';
 export type { ScriptArgument, ScriptResult, ScriptStep } from './script.ts';
 export { parseScript, runScript, ScriptError } from './script.ts';
 export { SimClock } from './sim-clock.ts';

@@ -12,11 +12,11 @@ export interface LeftFiles {
 }
 
 /**
- * From now on each test of this file ends with a look at every file on every disk that it has made and not crashed.
+ * From now on each test of this file ends with a look at every disk that it has made and not crashed.
  *
- * @param problemOf what is wrong with a file; null: nothing, or it is of no concern.
+ * @param problemsOf what is wrong with what is on the disk, below `/`; may read it.
  */
-export function checkFilesLeft(problemOf: (path: string, bytes: Uint8Array) => string | null): LeftFiles {
+export function checkDisksLeft(problemsOf: (disk: SimDisk) => string[]): LeftFiles {
   let disks: SimDisk[] = [];
   let isDamageExpected = false;
   beforeEach(() => {
@@ -32,7 +32,7 @@ export function checkFilesLeft(problemOf: (path: string, bytes: Uint8Array) => s
     SimDisk.onMade = null;
     const problems = isDamageExpected
       ? []
-      : disks.slice(-MAX_DISKS).flatMap((disk) => problemsOn(disk, problemOf));
+      : disks.slice(-MAX_DISKS).flatMap((disk) => problemsOn(disk, problemsOf));
     disks = [];
     if (problems.length > 0) throw new Error(`the test leaves damage behind:\n${problems.join('\n')}`);
   });
@@ -43,21 +43,31 @@ export function checkFilesLeft(problemOf: (path: string, bytes: Uint8Array) => s
   };
 }
 
-function problemsOn(disk: SimDisk, problemOf: (path: string, bytes: Uint8Array) => string | null): string[] {
-  const problems: string[] = [];
-  try {
-    for (const path of filesBelow(disk, '')) {
+/**
+ * The same for each file on those disks.
+ *
+ * @param problemOf what is wrong with a file; null: nothing, or it is of no concern.
+ */
+export function checkFilesLeft(problemOf: (path: string, bytes: Uint8Array) => string | null): LeftFiles {
+  return checkDisksLeft((disk) =>
+    filesBelow(disk, '').flatMap((path) => {
       const problem = problemOf(path, disk.readFile(path));
-      if (problem !== null) problems.push(`${path}: ${problem}`);
-    }
-  } catch (error) {
-    // The power is off, or the test has the disk fail.
-    if (!(error instanceof SimulatedCrash) && !(error instanceof DiskError)) throw error;
-  }
-  return problems;
+      return problem === null ? [] : [`${path}: ${problem}`];
+    }),
+  );
 }
 
-function filesBelow(disk: SimDisk, directory: string): string[] {
+/** Nothing of a disk whose power is off, or that the test has fail. */
+function problemsOn(disk: SimDisk, problemsOf: (disk: SimDisk) => string[]): string[] {
+  try {
+    return problemsOf(disk);
+  } catch (error) {
+    if (!(error instanceof SimulatedCrash) && !(error instanceof DiskError)) throw error;
+    return [];
+  }
+}
+
+export function filesBelow(disk: SimDisk, directory: string): string[] {
   return disk.readDirectory(directory === '' ? '/' : directory).flatMap((name) => {
     const path = `${directory}/${name}`;
     return disk.stat(path)?.isDirectory ? filesBelow(disk, path) : [path];

@@ -6,8 +6,11 @@ import { Backend } from '../backend/index.ts';
 import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { createMetaBucket, writeConsistentIndex } from '../schema/index.ts';
 import { createWal } from '../wal/index.ts';
+import { checkLogs } from '../wal/testing/check-logs.ts';
 import { backendPath, type DataPlace, snapDirectory, walDirectory } from './paths.ts';
 import { leftDataProblem } from './verify-data.ts';
+
+checkLogs();
 
 checkDatabases();
 

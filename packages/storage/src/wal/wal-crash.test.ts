@@ -19,6 +19,9 @@ import {
   type WalOptions,
   walExists,
 } from './index.ts';
+import { checkLogs } from './testing/check-logs.ts';
+
+checkLogs();
 
 const DIRECTORY = '/data/wal';
 const METADATA = Buffer.from('08a1011002', 'hex');

@@ -19,6 +19,9 @@ import {
   walExists,
 } from './index.ts';
 import { listSegments } from './segment-name.ts';
+import { checkLogs } from './testing/check-logs.ts';
+
+const left = checkLogs();
 
 const METADATA = Buffer.from('0801100f', 'hex');
 const START = { index: 0, term: 0 };
@@ -442,6 +445,7 @@ test('a log that can not be opened is refused with the reason', () => {
 });
 
 test('segments of different members do not make a log', () => {
+  left.expectDamage();
   const disk = new SimDisk();
   const fill = (metadata: Uint8Array, directory: string): void => {
     const wal = createWal(options(disk, { directory }), metadata);
