@@ -8,7 +8,7 @@ import { CASES } from './cases/index.ts';
 export const USAGE = `npm run bench -- --against PROGRAM [--cases a,b] [--all] [--rounds N] [--quick] [--json FILE] [--ours PROGRAM]
 
   --against PROGRAM  a real etcd to compare with
-  --cases a,b        only these; --list names them
+  --cases a,b        only these; --list names them, and a* are all that begin with a
   --all              the long ones, too
   --rounds N         how often each is measured; the median counts (3)
   --quick            a smoke test: everything small, one round; the figures mean nothing
@@ -66,11 +66,14 @@ function program(flag: string, path: string | undefined): string {
   return resolve(path);
 }
 
+/** A name stands for one case, or with an asterisk at its end for all that begin like it. */
 function chooseCases(names: string | undefined, isAll: boolean): readonly BenchCase[] {
   if (names === undefined) return CASES.filter((one) => isAll || one.isLong !== true);
-  return names.split(',').map((name) => {
-    const found = CASES.find((one) => one.name === name);
-    if (found === undefined) throw new Error(`--cases: there is no case ${name}`);
+  return names.split(',').flatMap((name) => {
+    const found = name.endsWith('*')
+      ? CASES.filter((one) => one.name.startsWith(name.slice(0, -1)))
+      : CASES.filter((one) => one.name === name);
+    if (found.length === 0) throw new Error(`--cases: there is no case ${name}`);
     return found;
   });
 }

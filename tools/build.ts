@@ -38,6 +38,9 @@ const CACHE_TIMEOUT_MS = 60_000;
 const root = new URL('..', import.meta.url).pathname;
 const dist = `${root}dist`;
 
+/** What `etcd --version` says it was built from. */
+const gitSha = JSON.stringify(process.env['GIT_SHA']) ?? 'undefined';
+
 const COMMON = {
   absWorkingDir: root,
   bundle: true,
@@ -66,7 +69,7 @@ async function buildProgram(name: string, entry: string): Promise<void> {
     format: 'cjs',
     charset: 'ascii',
     supported: { 'dynamic-import': false },
-    define: { 'import.meta.url': 'moduleUrl', 'import.meta.main': 'false' },
+    define: { 'import.meta.url': 'moduleUrl', 'import.meta.main': 'false', BUILD_GIT_SHA: gitSha },
     banner: { js: '(function (require, moduleUrl, module, exports) {' },
     footer: { js: '})' },
   });

@@ -12,8 +12,9 @@ export const MIN_CLUSTER_VERSION = '3.0.0';
 export const IMPLEMENTATION_NAME = 'etcd-typescript';
 export const IMPLEMENTATION_VERSION = '0.1.0';
 
-/** Set by packagers; a build from a checkout does not know its own commit. */
-export const GIT_SHA = 'Not provided';
+/** Of the commit that a bundle was built from, if the environment of the build had `GIT_SHA`: packagers know it. */
+declare const BUILD_GIT_SHA: string | undefined;
+export const GIT_SHA = typeof BUILD_GIT_SHA === 'string' ? BUILD_GIT_SHA : 'Not provided';
 
 export interface Platform {
   /** Node's name of the operating system, as `linux`. */
