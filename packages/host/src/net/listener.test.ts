@@ -1,14 +1,22 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { type Logger, parseUrls, SILENT_LOGGER } from '@etcd/base';
 import { NodeClock } from '@etcd/base/node';
 import { SimClock } from '@etcd/testing';
+import { GrpcServer } from '@etcd/transport';
+import { NO_TLS_FILES, TlsSide } from '../tls/index.ts';
+import { TestAuthority } from '../tls/testing/certificates.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
 
 /** In `/proc/net/tcp`: the connection's timer that runs while nothing is on its way is the one of its probes. */
 const KEEPALIVE_TIMER = '02';
+/** Type of a frame of HTTP/2, its fourth byte. */
+const SETTINGS_FRAME = 4;
 const REFUSALS = { rejectedMessage: '', onRejected: () => {} };
 
 const OPTIONS = {
@@ -23,21 +31,21 @@ function timerOf(socket: Socket): string | null {
   return ends.exec(readFileSync('/proc/net/tcp', 'utf8'))?.[1] ?? null;
 }
 
-/** One that speaks HTTP/1 in plain text. */
+/** One that speaks HTTP/1, in plain text unless told. */
 async function openListener(
   context: TestContext,
-  options: Pick<ListenerOptions, 'clock' | 'logger' | 'refusals'>,
+  options: Pick<ListenerOptions, 'clock' | 'logger' | 'refusals'> & Partial<ListenerOptions>,
   onHttp1: () => void,
 ): Promise<number> {
   const { urls } = parseUrls(['http://127.0.0.1:0']);
   const listener = new Listener({
-    ...options,
     url: urls![0]!,
     services: { grpc: null, http: { onHttp1 } },
     connectionLimit: null,
     limitsRequestTime: false,
     reusePort: false,
     secure: null,
+    ...options,
   });
   context.after(() => listener.close());
   await listener.listen();
@@ -69,4 +77,42 @@ test('S20 a client that has vanished is found out: its connection is probed', OP
   socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
   while (!isServed) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(timerOf(socket), KEEPALIVE_TIMER);
+});
+
+/** The first bytes that a server on TLS sends, while its client says nothing but `greeting`. */
+async function firstBytes(port: number, caFile: string, protocols: string[], greeting = ''): Promise<Buffer> {
+  const ca = readFileSync(caFile);
+  const socket = connectTls({ port, host: '127.0.0.1', ca, ALPNProtocols: protocols });
+  try {
+    if (greeting !== '') socket.write(greeting);
+    return await new Promise((resolve, reject) => socket.once('data', resolve).once('error', reject));
+  } finally {
+    socket.destroy();
+  }
+}
+
+test('who has agreed on HTTP/2 is greeted at once, who has not when it is known what it speaks', async (context) => {
+  const directory = mkdtempSync(join(tmpdir(), 'listener-'));
+  context.after(() => rmSync(directory, { recursive: true }));
+  const authority = await TestAuthority.create(directory);
+  const { certFile, keyFile } = await authority.issue('server', { hosts: ['127.0.0.1'] });
+  const [clock, logger] = [new NodeClock(), SILENT_LOGGER];
+  const protocol = { cipherSuites: [], minVersion: 'TLS1.2', maxVersion: '' } as const;
+  const side = await TlsSide.open({ files: { ...NO_TLS_FILES, certFile, keyFile }, protocol, clock, logger });
+  context.after(() => side.stop());
+  const nobody = (): Promise<readonly string[]> => Promise.resolve([]);
+  const secure = { ...REFUSALS, side, hosts: { reverse: nobody, lookup: nobody } };
+  const grpc = new GrpcServer({ clock });
+  context.after(() => grpc.close());
+  const services = { grpc, http: { onHttp1: () => {} } };
+  const port = await openListener(context, { clock, logger, refusals: REFUSALS, secure, services }, () => {});
+  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+  for (const [protocols, greeting] of [
+    [['h2'], ''],
+    [['h2', 'http/1.1'], ''],
+    [[], preface],
+  ] as const) {
+    const bytes = await firstBytes(port, authority.caFile, [...protocols], greeting);
+    assert.equal(bytes[3], SETTINGS_FRAME);
+  }
 });

@@ -11,6 +11,7 @@ import {
 } from 'node:http';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { type Clock, type EtcdUrl, isUnixUrl, type Logger, unixSocketPath } from '@etcd/base';
 import { type GrpcServer, sniffProtocol, socketDuplex, socketInfo } from '@etcd/transport';
 import { RefusalLog } from '../logging/index.ts';
@@ -190,6 +191,14 @@ export class Listener {
     else this.#acceptor.accept(socket);
   }
 
+  /** Whoever has agreed on HTTP/2 in the handshake is greeted before it has said anything more. */
+  #serveSecure(socket: TLSSocket): void {
+    const { grpc } = this.#options.services;
+    if (socket.alpnProtocol === 'h2' && grpc !== null) {
+      grpc.accept(socketDuplex(socket), socketInfo(socket));
+    } else this.#serveClear(socket);
+  }
+
   /** With a socket whose bytes can be read as they are. */
   #serveClear(socket: net.Socket): void {
     const { grpc, http } = this.#options.services;
@@ -231,7 +240,7 @@ export class Listener {
       clock,
       logger,
       protocols,
-      onSecure: (socket) => this.#serveClear(socket),
+      onSecure: (socket) => this.#serveSecure(socket),
     });
   }
 }

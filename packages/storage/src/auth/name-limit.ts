@@ -6,7 +6,7 @@ import type { InternalError } from '@etcd/api';
 import { GrpcCode, utf8ToBytes } from '@etcd/base';
 
 /** What a key of the database takes. */
-export const MAX_NAME_BYTES = 32_768;
+const MAX_NAME_BYTES = 32_768;
 
 const REASON = `name is longer than ${MAX_NAME_BYTES} bytes`;
 
