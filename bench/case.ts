@@ -7,7 +7,7 @@ import { EtcdProcess } from './subject/etcd-process.ts';
 /** Figures of one round, by the names of the case's rows. */
 export type Sample = Readonly<Record<string, number>>;
 
-export type Unit = 'us' | 'ms' | 'per s' | 'kB' | 'MB' | 'MB/s' | '×';
+export type Unit = 'us' | 'ms' | 'per s' | 'bytes' | 'kB' | 'MB' | 'MB/s' | '×' | '%';
 
 /** What a figure has to reach. A ratio is ours divided by the other's. */
 export type Goal =
@@ -60,8 +60,13 @@ export class SingleServer {
     this.server = server;
   }
 
-  static async start(program: string, tls: ClientFiles | null = null): Promise<SingleServer> {
-    return new SingleServer(await EtcdProcess.start(program, tls));
+  /** `nodeOptions` are for ours: see {@link EtcdProcess.start}. */
+  static async start(
+    program: string,
+    tls: ClientFiles | null = null,
+    nodeOptions = '',
+  ): Promise<SingleServer> {
+    return new SingleServer(await EtcdProcess.start(program, tls, nodeOptions));
   }
 
   run(job: Omit<Job, 'targets' | 'serverPids'>): Promise<JobResult> {

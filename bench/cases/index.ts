@@ -2,6 +2,7 @@
 import type { BenchCase } from '../case.ts';
 import { authLogin, authPut } from './auth.ts';
 import { clusterCases } from './cluster.ts';
+import { costModels } from './cost-model.ts';
 import { gatewayCases } from './gateway.ts';
 import { tlsHandshakes } from './handshakes.ts';
 import { killStorm } from './kill-storm.ts';
@@ -12,6 +13,7 @@ import { requestCases, secureRequestCases } from './requests.ts';
 import { scrape100k } from './scrape.ts';
 import { stall5m } from './stall.ts';
 import { start } from './start.ts';
+import { steadyMemory } from './steady-memory.ts';
 import { shortCommands, snapshotTools } from './tools.ts';
 import { kubernetesDay, watch200 } from './watch.ts';
 import { watchIdle } from './watch-idle.ts';
@@ -31,10 +33,12 @@ export const CASES: readonly BenchCase[] = [
   rangeStream10k,
   start,
   scrape100k,
+  steadyMemory,
   memory1m,
   stall5m,
   ...clusterCases,
   killStorm,
+  ...costModels,
   shortCommands,
   snapshotTools,
 ];

@@ -43,6 +43,7 @@ export class EtcdProcess {
   readonly #program: string;
   readonly #flags: readonly string[];
   readonly #tls: ClientFiles | null;
+  readonly #nodeOptions: string;
   #child: ChildProcess;
   #exited: Promise<void>;
 
@@ -51,9 +52,11 @@ export class EtcdProcess {
     address: MemberAddress,
     peers: readonly MemberAddress[],
     tls: ClientFiles | null,
+    nodeOptions: string,
   ) {
     this.#program = program;
     this.#tls = tls;
+    this.#nodeOptions = nodeOptions;
     this.address = address;
     this.directory = mkdtempSync(join(tmpdir(), 'etcd-bench-'));
     directories.add(this.directory);
@@ -68,14 +71,19 @@ export class EtcdProcess {
     address: MemberAddress,
     peers: readonly MemberAddress[],
     tls: ClientFiles | null = null,
+    nodeOptions = '',
   ): EtcdProcess {
-    return new EtcdProcess(program, address, peers, tls);
+    return new EtcdProcess(program, address, peers, tls, nodeOptions);
   }
 
-  /** Starts a single member and waits until it answers. */
-  static async start(program: string, tls: ClientFiles | null = null): Promise<EtcdProcess> {
+  /** Starts a single member and waits until it answers. `nodeOptions` reach Node through our launcher. */
+  static async start(
+    program: string,
+    tls: ClientFiles | null = null,
+    nodeOptions = '',
+  ): Promise<EtcdProcess> {
     const [address] = await memberAddresses(1);
-    const server = EtcdProcess.launch(program, address!, [address!], tls);
+    const server = EtcdProcess.launch(program, address!, [address!], tls, nodeOptions);
     await server.answers();
     return server;
   }
@@ -141,7 +149,7 @@ export class EtcdProcess {
     const log = openSync(join(this.directory, 'log'), 'a');
     const child = spawn(this.#program, this.#flags, {
       cwd: this.directory,
-      env: serverEnvironment(),
+      env: serverEnvironment(this.#nodeOptions),
       stdio: ['ignore', log, log],
     });
     closeSync(log);
@@ -198,10 +206,12 @@ function tlsFlags(prefix: '' | 'peer-', { certFile, keyFile, caFile }: ClientFil
 }
 
 /** Ours without what would configure an etcd; what is meant for our launcher stays, for profiles. */
-function serverEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(process.env).filter(
-      ([name]) => name === 'ETCD_NODE_OPTIONS' || !(name.startsWith('ETCD_') || name === 'NODE_OPTIONS'),
-    ),
+function serverEnvironment(nodeOptions: string): NodeJS.ProcessEnv {
+  const environment = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !(name.startsWith('ETCD_') || name === 'NODE_OPTIONS')),
   );
+  return {
+    ...environment,
+    ETCD_NODE_OPTIONS: `${process.env['ETCD_NODE_OPTIONS'] ?? ''} ${nodeOptions}`.trim(),
+  };
 }

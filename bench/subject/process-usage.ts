@@ -10,11 +10,23 @@ const STIME_FIELD = 12;
 const RESET_PEAK = '5';
 const BYTES_PER_KB = 1024;
 
+const NS_PER_US = 1_000;
+
+/** CPU time that one thread of a process has used, in microseconds. */
+export function threadTimeUs(pid: number, thread: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0]) / NS_PER_US;
+}
+
 /** CPU time that all threads of a process have used, user and system, in microseconds. */
 export function cpuTimeUs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[UTIME_FIELD]) + Number(fields[STIME_FIELD])) * US_PER_TICK;
+}
+
+/** Bytes that a process has had written to a disk, pages that were written back included. */
+export function writtenBytes(pid: number): number {
+  return Number(/^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'latin1'))![1]);
 }
 
 export interface ResidentMemory {

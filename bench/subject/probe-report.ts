@@ -1,0 +1,34 @@
+/** What the probe in a server (`probe.ts`) has seen. */
+
+/** A CPU profile, as V8 gives it. */
+export interface Profile {
+  readonly nodes: readonly ProfileNode[];
+  /** Ids of nodes, and how many microseconds passed before each. */
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+export interface ProfileNode {
+  readonly id: number;
+  readonly callFrame: {
+    readonly functionName: string;
+    readonly url: string;
+    /** Counted from 0, as is the column. */
+    readonly lineNumber: number;
+    readonly columnNumber: number;
+  };
+}
+
+export interface ProbeReport {
+  readonly profile: Profile;
+  readonly collections: {
+    readonly minor: number;
+    readonly minorMs: number;
+    readonly major: number;
+    readonly majorMs: number;
+    /** Steps of marking, and what runs for weak references. */
+    readonly otherMs: number;
+  };
+  /** Memory outside the V8 heap that was asked for meanwhile; what was given back within a moment is missing. */
+  readonly allocatedBytes: number;
+}
