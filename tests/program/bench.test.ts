@@ -36,6 +36,19 @@ test('two cases are measured on both programs, told and written', needs('etcd 3.
   for (const row of rows) assert.ok(stdout.includes(row.figure), `${row.figure} is in the table`);
 });
 
+test('no memory is asked for outside the heap on the steady path but what sockets are read into', async () => {
+  const jsonPath = join(temporaryDirectory(), 'memory.json');
+  const { code, stderr, stdout } = await run(process.execPath, [
+    ...[MAIN, '--quick', '--cases', 'steady-memory', '--json', jsonPath],
+    // Not measured: the case looks inside, and ours only.
+    ...['--against', SUBJECT, '--ours', SUBJECT],
+  ]);
+  assert.equal(code, 0, stderr);
+  const { rows } = JSON.parse(readFileSync(jsonPath, 'utf8')) as { rows: Row[] };
+  assert.equal(rows.length, 4);
+  for (const row of rows) assert.equal(row.isMet, true, `${row.figure}: ${row.ours} bytes\n${stdout}`);
+});
+
 test('a wrong command line is explained, with the usage', async () => {
   for (const [args, complaint] of [
     [[], '--against is missing'],

@@ -74,6 +74,8 @@ export interface MachineOptions {
 const PROBES = 4;
 /** Operations within which power is cut after a kill: what the kill has left unsynced is built on by then. */
 const MAX_SECOND_CUT_OPERATIONS = 10;
+/** Entries that are kept for slow members, at most, where everything is to happen soon. */
+const FEW_ENTRIES = 5;
 const CLIENT_LATENCY_MS = 0.3;
 /** A process that asks to be stopped and is not done by then is killed, as service managers do. */
 const STOP_LIMIT_MS = 10_000;
@@ -406,6 +408,8 @@ class MemberRun {
     const grpc = new GrpcServer({ clock: process });
     this.#grpc = grpc;
     this.#world.plant?.parts?.(parts);
+    // Where little is kept, revisions lie in memory that is used again with every commit, instead of after 16 MiB.
+    if (common.config.snapshotCatchUpEntries <= FEW_ENTRIES) parts.backend.recentBytes = 0;
     this.parts = parts;
     const server = new EtcdServer({
       ...common,

@@ -3,8 +3,8 @@
  * machine safety), and every leader has what was committed before its term (leader completeness). What is committed is also
  * handed on to the {@link Model}.
  */
-import type { Entry } from '@etcd/api/raftpb';
-import { equalBytes } from '@etcd/base';
+import { Entry } from '@etcd/api/raftpb';
+import { copyBytes, equalBytes } from '@etcd/base';
 import { type MemoryStorage, RaftState, type RawNode } from '@etcd/raft';
 
 /** What is looked at of a member that runs. */
@@ -77,10 +77,14 @@ export class RaftHistory {
       if (known === undefined) this.#violate('state machine safety', `${name} has applied ${index}, unseen`);
       return;
     }
-    const entry = raftStorage.entries(index, index + 1, Number.MAX_SAFE_INTEGER)?.[0];
-    if (entry === undefined) {
+    const found = raftStorage.entries(index, index + 1, Number.MAX_SAFE_INTEGER)?.[0];
+    if (found === undefined) {
       this.#violate('state machine safety', `${name} has applied ${index}, which its log does not have`);
-    } else if (known === undefined) {
+      return;
+    }
+    // Copied: the member uses the memory of its entries again.
+    const entry = new Entry({ ...found, data: copyBytes(found.data) });
+    if (known === undefined) {
       this.#committed.push({ entry, seenInTerm: node.term });
       this.#options.onCommitted(entry);
     } else if (!isSame(known.entry, entry)) {

@@ -4,7 +4,7 @@
  */
 
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import { type ConfChange, encodeConfChange } from '@etcd/api/raftpb';
+import { type ConfChange, type Entry, encodeConfChange } from '@etcd/api/raftpb';
 import { assert, GrpcCode } from '@etcd/base';
 import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import { compareVersions, formatClusterVersion } from '@etcd/storage/membership';
@@ -105,6 +105,11 @@ export class Proposals {
     this.#await(idSuffix, this.#times.measured(kind, waiter), data);
     queue.proposeAsLeader(data, idSuffix);
   };
+
+  /** These entries have left the log in memory, which nobody reads behind: what this member has proposed gives its memory back. */
+  forget(entries: readonly Entry[]): void {
+    for (const { data } of entries) this.#encoder.release(data);
+  }
 
   /** Proposes a bare request of the v2 API, with the id that `encode` is given. */
   proposeV2(encode: (id: bigint) => Uint8Array, waiter: Waiter<'v2'>): void {

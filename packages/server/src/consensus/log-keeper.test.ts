@@ -27,6 +27,7 @@ class World {
   readonly keeper: LogKeeper;
   /** Snapshots that the log was to name, and how to say that it does. */
   readonly records: { readonly snapshot: WalSnapshot; readonly done: Recorded }[] = [];
+  readonly forgotten: number[] = [];
   readonly fatal: unknown[] = [];
   neededFrom = Number.POSITIVE_INFINITY;
   onOperation: (operation: DiskOperation) => void = () => {};
@@ -67,6 +68,7 @@ class World {
       neededFrom: () => this.neededFrom,
       snapshotIndex: 0,
       unreadableTo: 0,
+      onForgotten: (entries) => this.forgotten.push(...entries.map(({ index }) => index)),
       onFatal: (error) => this.fatal.push(error),
       ...options,
     });
@@ -230,6 +232,8 @@ test('in memory so many entries are kept as slow members may ask for, and more o
   world.neededFrom = Number.POSITIVE_INFINITY;
   world.apply(60);
   keepsAbout(5);
+  const gone = Array.from({ length: world.raftStorage.firstIndex() - 1 }, (_, i) => i + 1);
+  assert.deepEqual(world.forgotten, gone, 'each entry is given up once, in order');
 });
 
 test('S21 large entries leave memory before there are as many as may be kept, and even those that are needed have a bound', () => {

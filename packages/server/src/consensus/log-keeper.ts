@@ -10,7 +10,7 @@
  */
 
 import type { LogIndex, Term } from '@etcd/api';
-import { type ConfState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import { type ConfState, type Entry, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { Snapshot as WalSnapshot } from '@etcd/api/walpb';
 import { assert, type DiskError } from '@etcd/base';
 import type { BoltError } from '@etcd/bbolt';
@@ -35,6 +35,8 @@ export interface LogKeeperOptions
   readonly snapshotIndex: LogIndex;
   /** Of the log that was found: up to here there are entries that a member which comes now might not read; 0: none. */
   readonly unreadableTo: LogIndex;
+  /** These entries are not in memory any more. */
+  readonly onForgotten: (entries: readonly Entry[]) => void;
   readonly onFatal: (error: DiskError | BoltError) => void;
 }
 
@@ -141,7 +143,9 @@ export class LogKeeper {
     if (keepFrom > raftStorage.snapshot().metadata.index) {
       raftStorage.createSnapshot(index, position.confState, encodeV2Store(membership.state()));
     }
+    const forgotten = raftStorage.entries(raftStorage.firstIndex(), keepFrom + 1, Number.POSITIVE_INFINITY);
     raftStorage.compact(keepFrom);
+    if (forgotten !== null) this.#options.onForgotten(forgotten);
   }
 
   /** A cluster of 3.4 is one for 3.4: what only that and its like read stays in the log. */

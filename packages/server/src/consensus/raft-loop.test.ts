@@ -377,3 +377,19 @@ test('an entry that waits for the others has been in replication', () => {
   answer(MessageType.MsgAppResp, member.wal.lastIndex);
   assert.deepEqual(phasesOf(member, startMs), [0, 0, 300]);
 });
+
+test('what waits for messages is done when those that raft has made are with the network, not before', () => {
+  const member = new Member([SELF, LEADER]);
+  member.loop.start();
+  member.clock.settle();
+  let sentBefore = -1;
+  // Made at once, but it leaves in a later turn.
+  member.node.campaign();
+  member.loop.afterMessages(() => {
+    sentBefore = member.sent.length;
+  });
+  assert.deepEqual([member.sent.length, sentBefore], [0, -1]);
+  member.loop.wake();
+  member.clock.settle();
+  assert.ok(member.sent.length > 0 && sentBefore === member.sent.length, 'after the campaign');
+});

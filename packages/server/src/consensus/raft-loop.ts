@@ -94,6 +94,8 @@ export class RaftLoop {
   /** When entries came how far. */
   readonly phases = new EntryPhases();
   #tasks: LogTask[] = [];
+  /** Run when raft's next messages have left. */
+  #afterMessages: (() => void)[] = [];
   #isScheduled = false;
   /** A batch, or a task, has the log. */
   #isLogBusy = false;
@@ -203,6 +205,14 @@ export class RaftLoop {
   }
 
   /**
+   * Runs `task` when no message that raft has made so far refers to an entry any more: they are made when something comes, and are
+   * encoded, which copies what is in them, when they leave with the next Ready.
+   */
+  afterMessages(task: () => void): void {
+    this.#afterMessages.push(task);
+  }
+
+  /**
    * Records a snapshot in the log and unlocks the segments before it. Not if the leader's has overtaken it meanwhile: the log
    * begins at that one now, and its database is the only one there is.
    */
@@ -279,6 +289,7 @@ export class RaftLoop {
     const promises = ready.messages.filter((message) => isPromise(message.type));
     // What promises nothing, as a leader's appends, need not wait for this member's own disk.
     this.#send(ready.messages.filter((message) => !isPromise(message.type)));
+    for (const task of this.#afterMessages.splice(0)) task();
     const { committedEntries } = ready;
     // A vote must not be counted or given under a configuration that is about to change.
     const changesConfiguration = committedEntries.some((entry) => entry.type !== EntryType.EntryNormal);

@@ -206,6 +206,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
       neededFrom: () => this.reconfiguration.neededFrom(),
       snapshotIndex: parts.snapshotIndex,
       unreadableTo: lastV2Index(parts.raftStorage),
+      onForgotten: (entries) => this.#loop.afterMessages(() => this.proposals.forget(entries)),
       onFatal: (error) => this.onFatal(error),
     });
   }

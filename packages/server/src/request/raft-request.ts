@@ -6,6 +6,7 @@
 import { sizeDelimited, sizeUint32, sizeUint64, writeUint32, writeUint64 } from '@etcd/api/wire';
 import { copyBytes, EMPTY_BYTES, utf8FromBytes, utf8ToBytes } from '@etcd/base';
 import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
+import { EnvelopeMemory } from './envelope-memory.ts';
 import { KINDS, type Kind, type RequestOf } from './kinds.ts';
 import type { RequestIds } from './request-ids.ts';
 
@@ -18,17 +19,11 @@ const HEADER_USERNAME_TAG = (2 << 3) | 2;
 const HEADER_AUTH_REVISION_TAG = (3 << 3) | 0;
 const WIRE_DELIMITED = 2;
 
-/** Log entries are encoded into chunks of this size; a chunk lives as long as one of its entries is in the log. */
-const CHUNK_BYTES = 128 * 1024;
-/** An entry of more than this gets memory of its own. */
-const MAX_SHARED_BYTES = CHUNK_BYTES / 8;
-
 /** Puts requests into envelopes. */
 export class RequestEncoder {
   readonly #ids: RequestIds;
-  #chunk: Uint8Array = EMPTY_BYTES;
-  #used = 0;
-  /** Where the envelope begins that is being written, in the chunk. */
+  readonly #memory = new EnvelopeMemory();
+  /** Where the envelope begins that is being written, in the memory. */
   #begin = 0;
   /** Who asked last, and the fields of the header that say so: mostly it is the same client again. */
   #identity: Identity = NO_IDENTITY;
@@ -38,12 +33,12 @@ export class RequestEncoder {
     this.#ids = ids;
   }
 
-  /** An envelope with `request`; the caller may keep it. */
+  /** An envelope with `request`; the caller may keep it until he {@link release | releases} it. */
   encode<K extends Kind>(kind: K, request: RequestOf<K>, identity: Identity, idSuffix: number): Uint8Array {
     const { field, codec } = KINDS[kind];
     const length = codec.size(request);
     const position = this.#open(field, length, identity, idSuffix);
-    codec.write(request, this.#chunk, position);
+    codec.write(request, this.#memory.bytes, position);
     return this.#close(position + length, idSuffix);
   }
 
@@ -57,8 +52,16 @@ export class RequestEncoder {
     idSuffix: number,
   ): Uint8Array {
     const position = this.#open(KINDS[kind].field, end - start, identity, idSuffix);
-    this.#chunk.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), position);
+    this.#memory.bytes.set(
+      start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end),
+      position,
+    );
     return this.#close(position + end - start, idSuffix);
+  }
+
+  /** The entry with this data has left the log for good, and nobody looks at it any more. Any entry may come: most are ours. */
+  release(data: Uint8Array): void {
+    this.#memory.release(data);
   }
 
   /** Finds room for the whole; returns where the request goes. */
@@ -66,14 +69,15 @@ export class RequestEncoder {
     if (identity !== this.#identity) this.#setIdentity(identity);
     const headerBytes = this.#headerBytes(idSuffix);
     const tag = (field << 3) | WIRE_DELIMITED;
-    this.#reserve(sizeUint32(tag) + sizeDelimited(length) + 2 + sizeDelimited(headerBytes));
-    const position = writeUint32(this.#chunk, this.#begin, tag);
-    return writeUint32(this.#chunk, position, length);
+    const memory = this.#memory;
+    this.#begin = memory.reserve(sizeUint32(tag) + sizeDelimited(length) + 2 + sizeDelimited(headerBytes));
+    const position = writeUint32(memory.bytes, this.#begin, tag);
+    return writeUint32(memory.bytes, position, length);
   }
 
   /** Writes the header behind the request, which ends at `position`. */
   #close(position: number, idSuffix: number): Uint8Array {
-    const target = this.#chunk;
+    const target = this.#memory.bytes;
     target[position++] = HEADER_TAG_LOW;
     target[position++] = HEADER_TAG_HIGH;
     position = writeUint32(target, position, this.#headerBytes(idSuffix));
@@ -91,15 +95,6 @@ export class RequestEncoder {
   #setIdentity(identity: Identity): void {
     this.#identity = identity;
     this.#identityBytes = encodeIdentity(identity);
-  }
-
-  #reserve(size: number): void {
-    if (this.#used + size > this.#chunk.length) {
-      this.#chunk = Buffer.allocUnsafeSlow(size > MAX_SHARED_BYTES ? size : CHUNK_BYTES);
-      this.#used = 0;
-    }
-    this.#begin = this.#used;
-    this.#used += size;
   }
 }
 

@@ -40,12 +40,13 @@ const RETIREMENT_CHECK_MS = 100;
 export class Backend implements BackendWriter {
   /** What {@link readRevision} found. */
   readonly value: Slice = new Slice();
+  /** How much of what is committed stays in the log: see {@link BackendOptions}. May be changed at any time. */
+  recentBytes: number;
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #batchIntervalMs: number;
   readonly #batchLimit: number;
-  readonly #recentBytes: number;
   readonly #maxPendingBytes: number;
   readonly #onFatal: (error: BoltError) => void;
   readonly #onCommit: BackendOptions['onCommit'];
@@ -86,7 +87,7 @@ export class Backend implements BackendWriter {
     this.#logger = options.logger ?? SILENT_LOGGER;
     this.#batchIntervalMs = options.batchIntervalMs ?? DEFAULT_BATCH_INTERVAL_MS;
     this.#batchLimit = options.batchLimit ?? DEFAULT_BATCH_LIMIT;
-    this.#recentBytes = options.recentBytes ?? DEFAULT_RECENT_BYTES;
+    this.recentBytes = options.recentBytes ?? DEFAULT_RECENT_BYTES;
     this.#maxPendingBytes = options.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES;
     this.#onFatal = options.onFatal;
     this.#onCommit = options.onCommit;
@@ -511,7 +512,7 @@ export class Backend implements BackendWriter {
     this.#read.close();
     this.#read = this.#database.beginRead();
     this.#keyCursor = null;
-    this.#log.trim(this.#recentBytes, this.#committedMain);
+    this.#log.trim(this.recentBytes, this.#committedMain);
     this.#takeSizes();
     this.#callBack(batch, null);
     this.#sealIfDue();

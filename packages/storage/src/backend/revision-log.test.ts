@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SeededRandom } from '@etcd/base';
+import { poisonMemory, SeededRandom } from '@etcd/base';
 import { RevisionLog } from './revision-log.ts';
 
 const MIB = 1024 * 1024;
@@ -68,4 +68,47 @@ test('a gap between revisions is a broken invariant', () => {
   assert.throws(() => log.reserve(13, 0, false, 1), { name: 'InvariantError' });
   assert.throws(() => log.reserve(11, 2, false, 1), { name: 'InvariantError' });
   assert.throws(() => log.reserve(12, 1, false, 1), { name: 'InvariantError' });
+});
+
+/** Writes `revisions` of 100 kB behind the last, and lets go of all but the newest MiB after each. Returns the slabs that were used. */
+function writeAndTrim(log: RevisionLog, revisions: number, onWritten = (): void => {}): Set<Uint8Array> {
+  const slabs = new Set<Uint8Array>();
+  for (let i = 0; i < revisions; i++) {
+    log.reserve(log.lastMain + 1, 0, false, 100_000);
+    log.buffer.fill(log.lastMain & 0x7f, log.start, log.end);
+    slabs.add(log.buffer);
+    onWritten();
+    log.trim(MIB, log.lastMain);
+  }
+  return slabs;
+}
+
+test('what was let go is written over, and poisoned until then', () => {
+  poisonMemory();
+  const log = new RevisionLog(0);
+  let last: Uint8Array = new Uint8Array(0);
+  const slabs = writeAndTrim(log, 100, () => {
+    if (log.buffer === last) return;
+    last = log.buffer;
+    const isPoisoned = log.buffer
+      .subarray(log.end, log.end + 1000)
+      .every((byte) => byte === 0xdb || byte === 0);
+    assert.ok(isPoisoned, 'a slab that is used again has nothing of before');
+  });
+  assert.ok(slabs.size <= 3, `${slabs.size} slabs`);
+});
+
+test('a slab that was lent is never written over', () => {
+  const log = new RevisionLog(0);
+  const lent = new Map<Uint8Array, Uint8Array>();
+  writeAndTrim(log, 300, () => {
+    if (log.lastMain % 37 !== 0) return;
+    log.lend(log.buffer);
+    const view = log.buffer.subarray(log.start, log.end);
+    lent.set(view, view.slice());
+  });
+  assert.equal(lent.size, 8);
+  for (const [view, copy] of lent) assert.deepEqual(view, copy);
+  // What is no slab, as a page of the file, is nobody's concern here.
+  log.lend(new Uint8Array(10));
 });

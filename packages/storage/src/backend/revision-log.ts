@@ -1,7 +1,8 @@
 /**
  * The newest revisions, in memory: those that no commit has reached yet, which only live here, and behind them as many
  * committed ones as fit a bound, because what was written lately is what is read. Values lie one behind the other in
- * slabs outside the V8 heap, written once and never changed; a slab that is let go lives on while someone holds it.
+ * slabs outside the V8 heap. A slab that is let go is written over by later revisions, but for those that somebody keeps views of
+ * beyond the turn in which he got them: such a one is {@link RevisionLog.lend | lent}, never changes again and lives on while it is held.
  *
  *   mains      main 71      72    73   …          first entry of each main revision
  *               |            |     |
@@ -10,9 +11,11 @@
  * Every main revision from {@link firstMain} to {@link lastMain} is here with all its subs, so finding one is an index
  * computation, and catching up from a recent revision is a walk.
  */
-import { assert } from '@etcd/base';
+import { assert, poisonReleased } from '@etcd/base';
 
 const SLAB_BYTES = 1024 * 1024;
+/** Slabs that wait to be used again: what a commit of a busy store lets go. */
+const MAX_SPARE_SLABS = 8;
 const CHUNK_BITS = 12;
 const CHUNK_SLOTS = 1 << CHUNK_BITS;
 const CHUNK_MASK = CHUNK_SLOTS - 1;
@@ -39,6 +42,8 @@ export class RevisionLog {
   /** Slab `i` is `#slabs[i - #slabBase]`; with each the last main revision that has a value in it. */
   #slabs: Uint8Array[] = [];
   #slabLastMain: number[] = [];
+  #isSlabLent: boolean[] = [];
+  readonly #spareSlabs: Uint8Array[] = [];
   #slabBase = 0;
   #slabUsed = SLAB_BYTES;
   #firstMain: number;
@@ -125,6 +130,12 @@ export class RevisionLog {
     this.isTombstone = (length & TOMBSTONE_BIT) !== 0;
   }
 
+  /** Views of `buffer` are kept beyond this turn: where it is a slab, that is not written over. */
+  lend(buffer: Uint8Array): void {
+    const slab = this.#slabs.lastIndexOf(buffer);
+    if (slab >= 0) this.#isSlabLent[slab] = true;
+  }
+
   /** Lets go of the oldest slabs while there is more than `limitBytes`, of revisions up to `committedMain` only. */
   trim(limitBytes: number, committedMain: number): void {
     let dropped = 0;
@@ -137,8 +148,10 @@ export class RevisionLog {
     // A revision that reaches into the next slab goes too: none is here in part.
     this.#firstMain = this.#slabLastMain[dropped - 1]! + 1;
     if (dropped === this.#slabs.length) this.#slabUsed = SLAB_BYTES;
+    for (let slab = 0; slab < dropped; slab++) this.#keepSpare(this.#slabs[slab]!, this.#isSlabLent[slab]!);
     this.#slabs = this.#slabs.slice(dropped);
     this.#slabLastMain = this.#slabLastMain.slice(dropped);
+    this.#isSlabLent = this.#isSlabLent.slice(dropped);
     this.#slabBase += dropped;
     const firstEntry =
       this.#firstMain > this.#lastMain ? this.#entries.end : this.#mains.get(this.#firstMain);
@@ -147,11 +160,19 @@ export class RevisionLog {
   }
 
   #addSlab(length: number): void {
-    const slab = new Uint8Array(Math.max(SLAB_BYTES, length));
+    const spare = length <= SLAB_BYTES ? this.#spareSlabs.pop() : undefined;
+    const slab = spare ?? new Uint8Array(Math.max(SLAB_BYTES, length));
     this.#slabs.push(slab);
     this.#slabLastMain.push(this.#lastMain);
+    this.#isSlabLent.push(false);
     this.#bytes += slab.length;
     this.#slabUsed = 0;
+  }
+
+  #keepSpare(slab: Uint8Array, isLent: boolean): void {
+    if (isLent || slab.length !== SLAB_BYTES || this.#spareSlabs.length >= MAX_SPARE_SLABS) return;
+    poisonReleased(slab);
+    this.#spareSlabs.push(slab);
   }
 }
 

@@ -10,8 +10,9 @@
  * {@link executeRange}, or in steps through {@link RangeScan}, which holds a view between them. When a snapshot replaces the backend: `Lessor.recover`,
  * `Store.replaceThen`, and in its callback `WatchHub.onStoreReplaced`.
  *
- * Bytes. Results name key-value pairs as ranges of arrays ({@link Slices}): encoded, as they lie in the backend. The arrays never
- * change, but they are large and shared, so a response copies from them and lets go in the same turn. Keys and values of requests are copied before a call returns.
+ * Bytes. Results name key-value pairs as ranges of arrays ({@link Slices}): encoded, as they lie in the backend. A response copies
+ * from them and lets go in the same turn, for the arrays are large and shared, and are written over later. Only what a {@link RangeScan}
+ * has found stays as it is from one step to another. Keys and values of requests are copied before a call returns.
  *
  * Errors of requests are values, entries of `INTERNAL_ERRORS`; after an error nothing has changed. A file that can't be read is a
  * {@link RestoreError}. Anything thrown is a broken invariant.

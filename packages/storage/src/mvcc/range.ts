@@ -87,6 +87,8 @@ export class RangeScan {
   readonly #sortKeys: number[] | null;
   readonly #cursor = new TreeCursor();
   #arena: OutputArena | null = null;
+  /** What {@link #lend} was told last. */
+  #lent: Uint8Array | null = null;
   /** Where to go on: the key itself, or with `#isAfter` behind it. */
   #position: Uint8Array;
   #isAfter = false;
@@ -131,6 +133,8 @@ export class RangeScan {
     assert(this.#view === store, 'range: held in another store');
     this.#held = store.views.open(store, this.#rev);
     this.#view = this.#held;
+    const { kvs } = this.result;
+    for (let i = 0; i < kvs.count; i++) this.#lend(kvs.buffer(i));
   }
 
   /** Gives up, or has got all: nothing is held any more. The pairs that were found stay. */
@@ -255,7 +259,15 @@ export class RangeScan {
     const found = backend.readRevision(main, sub);
     assert(found, () => `range: revision ${main}.${sub} is in the index but not in the backend`);
     const { value } = backend;
+    if (this.#held !== null) this.#lend(value.buffer);
     this.result.kvs.push(value.buffer, value.start, value.end);
+  }
+
+  /** The result may be kept beyond this turn, and so is what it lies in. */
+  #lend(buffer: Uint8Array): void {
+    if (buffer === this.#lent) return;
+    this.#lent = buffer;
+    this.#view.backend.revisionLog.lend(buffer);
   }
 
   /** Without values, the index alone answers; it knows no leases, so they are missing too, as in etcd 3.7. */

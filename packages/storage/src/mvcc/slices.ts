@@ -1,6 +1,6 @@
 /**
- * A list of ranges of arrays: encoded KeyValues of an answer, encoded events for watchers. The arrays never change again;
- * holding a list keeps them alive, so it is not kept for long.
+ * A list of ranges of arrays: encoded KeyValues of an answer, encoded events for watchers. The arrays may be written over in a later
+ * turn, unless whoever made the list says that they are not.
  */
 export class Slices {
   readonly #buffers: Uint8Array[] = [];

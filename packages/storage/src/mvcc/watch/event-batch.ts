@@ -1,7 +1,7 @@
 /**
  * Events on their way to watchers. Each is matched once, encoded once (twice if some watchers want the previous pair and
  * others don't), and then shared by all who are sent it: what travels is a list of ranges, each an `events` field of a
- * WatchResponse with tag and length.
+ * WatchResponse with tag and length. Their memory is used again when the batch is cleared: whoever is sent events copies them.
  *
  *   0x5a length | [type DELETE] | kv | [prev_kv]
  */
@@ -128,6 +128,7 @@ export class EventBatch {
     this.#withPrev.clear();
     this.#mains.length = 0;
     this.#deletes.length = 0;
+    this.#arena.clear();
   }
 
   #encode(
