@@ -120,7 +120,7 @@ async function textOf(child: ChildProcess): Promise<string> {
 }
 
 /** A table of calls and names, with rules and a total. */
-export function parseSystemCalls(text: string): SystemCalls {
+function parseSystemCalls(text: string): SystemCalls {
   const calls = new Map<string, number>();
   for (const [, count, name] of text.matchAll(/^\s*(\d+)\s+(\w+)\s*$/gm)) {
     if (name !== 'total') calls.set(name!, Number(count));
