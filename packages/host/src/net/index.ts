@@ -34,3 +34,5 @@ export {
   type SrvTarget,
   srvName,
 } from './srv-records.ts';
+export { WholeHead } from './whole-head.ts';
+export type { WholeHeaders, WholeRequest } from './whole-requests.ts';

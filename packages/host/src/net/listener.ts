@@ -18,10 +18,14 @@ import { RefusalLog } from '../logging/index.ts';
 import { type HandedSocket, systemErrorText } from '../process/index.ts';
 import { TlsAcceptor, type TlsAcceptorOptions } from '../tls/index.ts';
 import { ListenError } from './listen-error.ts';
+import { type WholeRequest, WholeRequests } from './whole-requests.ts';
 
 /** Answers requests of HTTP/1. */
 export interface HttpRequestHandler {
   onHttp1(request: IncomingMessage, response: ServerResponse): void;
+  /** Whether requests for a target are for {@link onWhole} where they come whole; else none are. */
+  takesWhole?(target: string): boolean;
+  onWhole?(request: WholeRequest): void;
   /** Whether a request for another protocol is for {@link onUpgrade}; if not it is an ordinary one. */
   takesUpgrade?(request: IncomingMessage): boolean;
   onUpgrade?(request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -74,6 +78,8 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: net.Server;
   readonly #http: HttpServer;
+  /** null: `node:http` reads all. */
+  readonly #whole: WholeRequests | null;
   readonly #acceptor: TlsAcceptor | null;
   readonly #refusals: RefusalLog;
   readonly #sockets = new Set<net.Socket>();
@@ -92,6 +98,7 @@ export class Listener {
     this.#http.on('upgrade', (request, socket, head) => http?.onUpgrade?.(request, socket, head));
     this.#http.on('clientError', answerBadRequest);
     this.#http.on('request', (request, response) => http?.onHttp1(request, response));
+    this.#whole = http?.onWhole === undefined ? null : this.#newWholeRequests(http);
     this.#acceptor = this.#newAcceptor();
     this.#refusals = new RefusalLog(options.clock, options.logger);
     this.#server = net.createServer(SOCKET_OPTIONS, (socket) => this.#accept(socket));
@@ -210,6 +217,7 @@ export class Listener {
       },
       onHttp1: () => {
         if (http === null) socket.destroy();
+        else if (this.#whole !== null) this.#whole.serve(socket);
         else this.#http.emit('connection', socket);
       },
       onTls: this.#acceptor === null ? (each) => this.#refuseTls(each) : undefined,
@@ -226,6 +234,15 @@ export class Listener {
       error: 'tls: a client began a TLS handshake where plain text is spoken',
     }));
     refusals.onRejected();
+  }
+
+  #newWholeRequests(http: HttpRequestHandler): WholeRequests {
+    return new WholeRequests({
+      clock: this.#options.clock,
+      takes: (target) => http.takesWhole?.(target) ?? false,
+      onRequest: (request) => http.onWhole?.(request),
+      onOther: (socket) => this.#http.emit('connection', socket),
+    });
   }
 
   #newAcceptor(): TlsAcceptor | null {

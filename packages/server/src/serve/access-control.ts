@@ -74,15 +74,22 @@ export class AccessControl {
   }
 
   #corsHeaders(sender: string): AnswerHeaders {
-    const origin = this.#origins.has(ALL) ? ALL : sender;
-    if (!this.#origins.has(origin)) return [];
-    return [
-      ['access-control-allow-methods', 'POST, GET, OPTIONS, PUT, DELETE'],
-      ['access-control-allow-origin', origin],
-      ['access-control-allow-headers', 'accept, content-type, authorization'],
-    ];
+    if (this.#origins.has(ALL)) return OPEN_TO_ALL;
+    return this.#origins.has(sender) ? corsHeaders(sender) : NONE;
   }
 }
+
+function corsHeaders(origin: string): AnswerHeaders {
+  return [
+    ['access-control-allow-methods', 'POST, GET, OPTIONS, PUT, DELETE'],
+    ['access-control-allow-origin', origin],
+    ['access-control-allow-headers', 'accept, content-type, authorization'],
+  ];
+}
+
+const NONE: AnswerHeaders = [];
+/** One object, so that its text is made once. */
+const OPEN_TO_ALL = corsHeaders(ALL);
 
 const TEXT_HEADERS: AnswerHeaders = [
   ['content-type', 'text/plain; charset=utf-8'],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WholeHead, type WholeRequest } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
 import { AccessControl, type AccessRules } from './access-control.ts';
 import { ClientFront } from './client-front.ts';
@@ -63,6 +64,29 @@ class Front {
           resolve({ status, headers: Object.fromEntries(headers), body: Buffer.from(body).toString() }),
       };
       this.#front.onHttp2(exchange as unknown as HttpExchange);
+    });
+  }
+
+  takesWhole(target: string): boolean {
+    return this.#front.takesWhole(target);
+  }
+
+  /** Whether a request that comes whole would be taken, and what it is answered. */
+  async askWhole(
+    target: string,
+    { host = 'localhost:2379', origin, isSecure = false, commonName = '' }: Asked = {},
+  ): Promise<{ isTaken: boolean; status: number; headers: Record<string, string> }> {
+    const named = { host, ...(origin === undefined ? {} : { origin }) };
+    const isTaken = this.#front.takesWhole(target);
+    return await new Promise((resolve) => {
+      const request = {
+        head: new WholeHead(target, 0, new Map(Object.entries(named))),
+        body: new Uint8Array(0),
+        info: { isSecure, commonName },
+        respond: (status: number, headers: AnswerHeaders, more: AnswerHeaders) =>
+          resolve({ isTaken, status, headers: Object.fromEntries([...headers, ...more]) }),
+      };
+      this.#front.onWhole(request as unknown as WholeRequest);
     });
   }
 }
@@ -162,4 +186,33 @@ test('S07 while certificates name users, the gateway, which could not pass one o
   assert.match(body, /^CommonName of client sending a request against gateway will be ignored/);
   assert.equal((await front.ask('/health', certified)).status, 200);
   assert.equal((await front.ask('/v3/kv/put', { isSecure: true })).status, 200);
+});
+
+test('S12 S07 requests that come whole are judged as all others are', async () => {
+  const front = new Front({ cors: ['https://a.example'], hostWhitelist: ['localhost'] });
+  const put = '/v3/kv/put';
+  const allowed = await front.askWhole(put, { origin: 'https://a.example' });
+  assert.deepEqual([allowed.isTaken, allowed.status], [true, 200]);
+  assert.equal(allowed.headers['access-control-allow-origin'], 'https://a.example');
+  assert.equal((await front.askWhole(put, { origin: 'https://b.example' })).status, 403);
+  assert.equal((await front.askWhole(put, { host: 'evil.example' })).status, 421);
+  front.certificatesAreRefused = true;
+  assert.equal((await front.askWhole(put, { commonName: 'cn', isSecure: true })).status, 400);
+  assert.deepEqual(front.asked, [`gateway ${put}`]);
+});
+
+test('only methods with one request and one answer are asked whole, by their paths of today, of a gateway', async () => {
+  const front = new Front();
+  for (const target of [
+    '/v3/watch',
+    '/v3/maintenance/snapshot',
+    '/v3beta/kv/put',
+    '/v3/kv/put?a=b',
+    '/health',
+  ]) {
+    assert.equal((await front.askWhole(target)).isTaken, false, target);
+  }
+  assert.equal(front.loads, 1);
+  assert.equal((await new Front().askWhole('/v3/kv/txn')).isTaken, true);
+  assert.equal(new Front({}, false).takesWhole('/v3/kv/put'), false);
 });

@@ -4,12 +4,20 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { WholeRequest } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
 import type { AccessControl } from './access-control.ts';
 import type { ClientHttp } from './client-http.ts';
 import type { Gateway } from './gateway.ts';
-import { GATEWAY_PREFIX, GATEWAY_ROOT, OPEN_API_PATH } from './gateway-paths.ts';
-import { type AnswerHeaders, type HttpCall, http1Call, http2Call, upgradeCall } from './http-call.ts';
+import { GATEWAY_PREFIX, GATEWAY_ROOT, OPEN_API_PATH, UNARY_PATHS } from './gateway-paths.ts';
+import {
+  type AnswerHeaders,
+  type HttpCall,
+  http1Call,
+  http2Call,
+  upgradeCall,
+  WholeCall,
+} from './http-call.ts';
 
 /** What is asked about the member. */
 export interface FrontFacts {
@@ -25,7 +33,8 @@ const REFUSED_CERTIFICATE =
 export class ClientFront {
   readonly #access: AccessControl;
   readonly #loadGateway: (() => Promise<Gateway>) | null;
-  #gateway: Promise<Gateway> | null = null;
+  #loading: Promise<Gateway> | null = null;
+  #gateway: Gateway | null = null;
   readonly #pages: Pick<ClientHttp, 'onHttp1' | 'onHttp2'>;
   readonly #facts: FrontFacts;
 
@@ -51,6 +60,19 @@ export class ClientFront {
 
   onHttp2(exchange: HttpExchange): void {
     this.#onCall(http2Call(exchange), (headers) => this.#pages.onHttp2(exchange, headers));
+  }
+
+  /** Whether it is the call of a method by its usual path, with one request and one answer. */
+  takesWhole(target: string): boolean {
+    return this.#loadGateway !== null && UNARY_PATHS.has(target);
+  }
+
+  onWhole(request: WholeRequest): void {
+    const call = new WholeCall(request);
+    this.#access.admit(call, (headers) => {
+      call.carried = headers;
+      this.#withGateway(call, (gateway) => gateway.answer(call.target, call));
+    });
   }
 
   /** Whether a request for another protocol is answered with it: WebSockets of the gateway. Others are ordinary requests. */
@@ -85,8 +107,12 @@ export class ClientFront {
     if (call.commonName !== '' && this.#facts.refusesCertificates()) {
       return call.respond(400, TEXT, Buffer.from(`${REFUSED_CERTIFICATE}\n`));
     }
-    this.#gateway ??= this.#loadGateway?.() ?? null;
-    void this.#gateway?.then(then);
+    if (this.#gateway !== null) return then(this.#gateway);
+    this.#loading ??= this.#loadGateway?.() ?? null;
+    void this.#loading?.then((gateway) => {
+      this.#gateway = gateway;
+      then(gateway);
+    });
   }
 }
 

@@ -85,6 +85,9 @@ export class Gateway {
 
   /** One request, which is the whole body. */
   #ask(method: AnyMethod, call: HttpCall): void {
+    if (call.wholeBody !== undefined && call.wholeBody.length <= this.#options.maxBodyBytes) {
+      return this.#askFor(method, call, utf8FromBytes(call.wholeBody));
+    }
     const body = new Body(this.#options.maxBodyBytes);
     call.readBody(
       (bytes) => body.add(bytes),
@@ -283,8 +286,22 @@ function encodeRequest({ request }: AnyMethod, text: string): Uint8Array {
   return bytes;
 }
 
-/** The token, where the call comes from, and the mark by which a call from here is known. */
+/** Of heads that come again: the channel knows metadata that it has seen. */
+const knownMetadata = new WeakMap<object, Metadata>();
+
 function metadataOf(call: HttpCall): Metadata {
+  const { headKey } = call;
+  if (headKey === undefined) return newMetadata(call);
+  let metadata = knownMetadata.get(headKey);
+  if (metadata === undefined) {
+    metadata = newMetadata(call);
+    knownMetadata.set(headKey, metadata);
+  }
+  return metadata;
+}
+
+/** The token, where the call comes from, and the mark by which a call from here is known. */
+function newMetadata(call: HttpCall): Metadata {
   const metadata: [string, string][] = [
     ['grpcgateway-accept', call.header('accept') ?? ''],
     [CLIENT_ADDRESS, call.remoteAddress],

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { WholeHead, type WholeRequest } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
-import { type HttpCall, http1Call, http2Call } from './http-call.ts';
+import { type HttpCall, http1Call, http2Call, WholeCall } from './http-call.ts';
 
 /** What becomes of the next request. */
 let onCall: (call: HttpCall) => void = () => {};
@@ -150,4 +151,49 @@ test('over HTTP/2 the host is the authority, and the body is there at once', () 
   exchange.onCancel?.();
   exchange.onWritable?.();
   assert.deepEqual(told, ['body', 'no more', 'start', 'write', 'end', 'gone', 'room']);
+});
+
+/** A request that has come whole, and what it is answered. */
+function wholeRequest(): { request: WholeRequest; answers: string[] } {
+  const answers: string[] = [];
+  const request = {
+    head: new WholeHead('/v3/kv/put', 4, new Map([['host', 'h:1']])),
+    body: Buffer.from('body'),
+    info: { isSecure: true, commonName: 'cn', remoteAddress: '10.0.0.1:5', localAddress: '' },
+    onCancel: null as (() => void) | null,
+    respond: (status: number, headers: object, more: object, body: Uint8Array | string) =>
+      answers.push(`${status} ${JSON.stringify([headers, more])} ${body}`),
+  };
+  return { request: request as unknown as WholeRequest, answers };
+}
+
+test('of a whole request all is there at once, and its answer leaves when it is whole, too', () => {
+  const { request, answers } = wholeRequest();
+  const call = new WholeCall(request);
+  assert.deepEqual(
+    [call.method, call.target, call.isSecure, call.commonName],
+    ['POST', '/v3/kv/put', true, 'cn'],
+  );
+  assert.deepEqual(
+    [call.header('host'), call.header('none'), call.remoteAddress],
+    ['h:1', null, '10.0.0.1:5'],
+  );
+  assert.equal(new WholeCall(request).headKey, call.headKey);
+  const pieces: string[] = [];
+  call.readBody(
+    (bytes) => pieces.push(String(bytes)),
+    () => pieces.push('no more'),
+  );
+  assert.deepEqual([String(call.wholeBody), ...pieces], ['body', 'body', 'no more']);
+  let isGone = false;
+  call.onCancel(() => (isGone = true));
+  request.onCancel?.();
+  assert.ok(isGone);
+  call.carried = [['x', 'y']];
+  call.start(200, [['a', 'b']]);
+  assert.ok(call.write('one '));
+  call.write(Buffer.from('two'));
+  assert.deepEqual(answers, []);
+  call.end();
+  assert.deepEqual(answers, ['200 [[["a","b"]],[["x","y"]]] one two']);
 });

@@ -6,6 +6,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { utf8ToBytes } from '@etcd/base';
+import type { WholeRequest } from '@etcd/host/net';
 import { type ConnectionInfo, type HttpExchange, socketInfo } from '@etcd/transport';
 
 export interface HttpFacts {
@@ -25,6 +26,10 @@ export interface HttpFacts {
 export interface HttpCall extends HttpFacts {
   /** Its body comes in messages and ends with the connection alone: one JSON value is a request. */
   readonly isOfMessages: boolean;
+  /** All of its body, where that is there; it is not read then. */
+  readonly wholeBody?: Uint8Array;
+  /** The same object for each request of a connection that has the same head: what follows from a head can be kept for it. */
+  readonly headKey?: object;
   /** Hands over the body piece by piece, then says that there is no more; not called by an answer that needs none. */
   readBody(onPiece: (bytes: Uint8Array) => void, onEnd: () => void): void;
   /** Until {@link resumeBody}: there is nothing to be done with more of it. */
@@ -43,6 +48,8 @@ export interface HttpCall extends HttpFacts {
 }
 
 export type AnswerHeaders = readonly (readonly [name: string, value: string])[];
+
+const NO_HEADERS: AnswerHeaders = [];
 
 /** What each connection is like: to ask it for its certificate costs as much as a request. */
 const infos = new WeakMap<Socket, ConnectionInfo>();
@@ -109,6 +116,84 @@ export function http1Call(request: IncomingMessage, response: ServerResponse): H
       else response.on('close', gone);
     },
   };
+}
+
+/** A request that has come whole, which costs least. */
+export class WholeCall implements HttpCall {
+  readonly method = 'POST';
+  readonly isOfMessages = false;
+  /** What its answer has besides. */
+  carried: AnswerHeaders = NO_HEADERS;
+  readonly #request: WholeRequest;
+  /** Of an answer in pieces, which leaves when it is whole. */
+  #status = 0;
+  #headers: AnswerHeaders = NO_HEADERS;
+  #pieces: Uint8Array[] = [];
+
+  constructor(request: WholeRequest) {
+    this.#request = request;
+  }
+
+  get target(): string {
+    return this.#request.head.target;
+  }
+
+  get isSecure(): boolean {
+    return this.#request.info.isSecure;
+  }
+
+  get commonName(): string {
+    return this.#request.info.commonName;
+  }
+
+  get remoteAddress(): string {
+    return this.#request.info.remoteAddress;
+  }
+
+  get wholeBody(): Uint8Array {
+    return this.#request.body;
+  }
+
+  get headKey(): object {
+    return this.#request.head;
+  }
+
+  header(name: string): string | null {
+    return this.#request.head.headers.get(name) ?? null;
+  }
+
+  readBody(onPiece: (bytes: Uint8Array) => void, onEnd: () => void): void {
+    onPiece(this.#request.body);
+    onEnd();
+  }
+
+  pauseBody(): void {}
+
+  resumeBody(): void {}
+
+  respond(status: number, headers: AnswerHeaders, body: Uint8Array | string): void {
+    this.#request.respond(status, headers, this.carried, body);
+  }
+
+  start(status: number, headers: AnswerHeaders): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  write(piece: Uint8Array | string): boolean {
+    this.#pieces.push(bytesOf(piece));
+    return true;
+  }
+
+  end(): void {
+    this.respond(this.#status, this.#headers, Buffer.concat(this.#pieces));
+  }
+
+  onWritable(): void {}
+
+  onCancel(then: () => void): void {
+    this.#request.onCancel = then;
+  }
 }
 
 export function http2Call(exchange: HttpExchange): HttpCall {

@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock, Disk, Logger, Random } from '@etcd/base';
 import { type EtcdUrl, isSecureUrl, isUnixUrl, urlTexts } from '@etcd/base';
 import { DebugPages, type LogLevelControl } from '@etcd/host/debug';
-import { Listener, type ListenerServices } from '@etcd/host/net';
+import { Listener, type ListenerServices, type WholeRequest } from '@etcd/host/net';
 import type { HandedSocket } from '@etcd/host/process';
 import { GrpcServer } from '@etcd/transport';
 import { Authentication } from '../auth/index.ts';
@@ -172,6 +172,8 @@ class RunningMember {
     type Upgrade = Parameters<ClientFront['onUpgrade']>;
     const http = {
       onHttp1: (...call: Http1) => this.#front!.onHttp1(...call),
+      takesWhole: (target: string) => this.#front!.takesWhole(target),
+      onWhole: (request: WholeRequest) => this.#front!.onWhole(request),
       takesUpgrade: (request: IncomingMessage) => this.#front!.takesUpgrade(request),
       onUpgrade: (...call: Upgrade) => this.#front!.onUpgrade(...call),
     };

@@ -524,3 +524,18 @@ test('a server that opens a stream, or pushes one, is cut off', () => {
     assert.equal(notes.ends[0]?.[0], GrpcCode.Unavailable);
   }
 });
+
+test('metadata that is used again is sent as it was, in turns with other metadata and by any path', () => {
+  const { clock, channel, peer } = newRaw({ variedMetadata: 'x-from' });
+  const metadata = ['a', 'b'].map((from) => [['x-from', from]] as const);
+  const calls = ['/s/1', '/s/1', '/s/2', '/s/1'].flatMap((path) =>
+    metadata.map((each) => [path, each] as const),
+  );
+  for (const [path, each] of calls) channel.call(path, new Notes(), { metadata: each });
+  clock.settle();
+  const heads = peer.ofType(FrameType.HEADERS).map(({ fields }) => [fields[':path'], fields['x-from']]);
+  assert.deepEqual(
+    heads,
+    calls.map(([path, [[, from]]]) => [path, from]),
+  );
+});

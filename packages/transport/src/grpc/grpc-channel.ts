@@ -79,9 +79,11 @@ const DRAINING = 'the connection is draining';
 /** A request's header block, good as long as the encoder's table stays as it is. */
 interface RememberedHead {
   readonly version: number;
-  readonly metadata: Metadata;
   readonly block: Uint8Array;
 }
+
+/** By path. */
+type RememberedHeads = Map<string, RememberedHead>;
 
 export class GrpcChannel implements ConnectionHandler, ClientContext {
   readonly connection: Http2Connection;
@@ -93,7 +95,8 @@ export class GrpcChannel implements ConnectionHandler, ClientContext {
   readonly #deadlines: Deadlines;
   readonly #flusher: Flusher;
   readonly #waiting = new RingBuffer<ClientCall>();
-  readonly #heads = new Map<string, RememberedHead>();
+  /** Of callers that use the same metadata again, which is then the same object. */
+  readonly #heads = new WeakMap<Metadata, RememberedHeads>();
   #maxStreams = STREAMS_BEFORE_SETTINGS;
   #isReady = false;
   /** What the server's GOAWAY said; empty before it. */
@@ -280,18 +283,19 @@ export class GrpcChannel implements ConnectionHandler, ClientContext {
 
   #headBlock(call: ClientCall): Uint8Array {
     const { encoder } = this.connection;
-    const known = this.#heads.get(call.path);
-    if (known !== undefined && known.version === encoder.version && known.metadata === call.requestMetadata) {
-      return known.block;
-    }
+    let heads = this.#heads.get(call.requestMetadata);
+    const known = heads?.get(call.path);
+    if (known !== undefined && known.version === encoder.version) return known.block;
     const versionBefore = encoder.version;
     encoder.begin();
     this.#addHead(call);
     const block = Buffer.from(encoder.finish());
-    if (encoder.version === versionBefore) {
-      if (this.#heads.size >= MAX_REMEMBERED_HEADS) this.#heads.clear();
-      this.#heads.set(call.path, { version: versionBefore, metadata: call.requestMetadata, block });
-    }
+    if (encoder.version !== versionBefore) return block;
+    if (heads === undefined) {
+      heads = new Map();
+      this.#heads.set(call.requestMetadata, heads);
+    } else if (heads.size >= MAX_REMEMBERED_HEADS) heads.clear();
+    heads.set(call.path, { version: versionBefore, block });
     return block;
   }
 
