@@ -32,15 +32,8 @@ export interface DatabaseOptions {
   readonly logger?: Logger | undefined;
 }
 
-/**
- * A position among the keys of one bucket, in byte order. A fresh cursor stands nowhere. Moves return whether it
- * stands on an element afterwards; when they return false it stands nowhere again, until `first`, `last` or `seek`.
- *
- * The fields describe the element as ranges of {@link bytes}, without making a view: the form for hot loops. They mean
- * nothing while the cursor stands nowhere. In a write transaction a cursor outlives changes of its bucket: the next
- * move starts from the key it stood on.
- */
-export interface Cursor {
+/** A key with its value, as ranges of {@link Element.bytes}. */
+export interface Element {
   readonly bytes: Uint8Array;
   readonly keyStart: number;
   readonly keyEnd: number;
@@ -49,6 +42,17 @@ export interface Cursor {
   readonly valueEnd: number;
   /** Whether the element is a nested bucket. */
   readonly isBucket: boolean;
+}
+
+/**
+ * A position among the keys of one bucket, in byte order. A fresh cursor stands nowhere. Moves return whether it
+ * stands on an element afterwards; when they return false it stands nowhere again, until `first`, `last` or `seek`.
+ *
+ * The fields describe the element as ranges of {@link bytes}, without making a view: the form for hot loops. They mean
+ * nothing while the cursor stands nowhere. In a write transaction a cursor outlives changes of its bucket: the next
+ * move starts from the key it stood on.
+ */
+export interface Cursor extends Element {
   first(): boolean;
   last(): boolean;
   next(): boolean;
@@ -181,6 +185,16 @@ export interface DatabaseStatistics {
   readonly commits: number;
   readonly lastCommit: CommitStatistics;
   readonly cache: CacheStatistics;
+}
+
+/**
+ * Is shown what a check passes by, in the order of the keys. That counts for something where nothing has been found. The element
+ * and its bytes are used again when a call has returned. What is in buckets of buckets is not shown.
+ */
+export interface CheckVisitor {
+  /** An element of the root: a bucket, as a rule, of which the elements come next. */
+  rootElement(element: Element): void;
+  element(element: Element): void;
 }
 
 /** What `Database.check` can find. `pgid` is the page at fault, `path` the page ids from the bucket's root down to it. */

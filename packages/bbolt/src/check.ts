@@ -3,10 +3,10 @@
  * free; that pages are what their place says; that keys rise within pages and stay between the separators above them.
  *
  * Pages are read from the file, past the cache: what is checked is what the next start will find. Memory: two bits a page,
- * and one page buffer for each level of the tree.
+ * one page buffer for each level of the tree, and the stretch of the file that is read ahead.
  */
-import { compareRange } from '@etcd/base';
-import type { Finding } from './api.ts';
+import { compareRange, EMPTY_BYTES } from '@etcd/base';
+import type { CheckVisitor, Element, Finding } from './api.ts';
 import { Bitmap } from './bitmap.ts';
 import { BoltError } from './bolt-error.ts';
 import { bucketValueFault, readBucketValue } from './bucket-value.ts';
@@ -36,11 +36,11 @@ import {
 } from './page.ts';
 import { PageBuffer } from './page-buffer.ts';
 import type { Pager } from './pager.ts';
-import { ioError } from './pager.ts';
+import { ReadAhead } from './read-ahead.ts';
 import type { StateTransaction } from './read-transaction.ts';
 import { runAll } from './steps.ts';
 
-/** One finding a step, and null between steps without one, so that a caller can stop for a while at any page. */
+/** One finding a step, and null now and then without one, so that a caller can stop for a while. */
 export type CheckSteps = Generator<Finding | null, void, void>;
 
 /** Keys of a page lie in [low, high) of this; null is open. */
@@ -50,24 +50,54 @@ interface Bound {
   readonly end: number;
 }
 
+/** So many pages are looked at in one step. */
+const STEP_PAGES = 16;
+
+/** Where a page belongs: to the root, to a bucket of the root, or to one further down. */
+const ROOT = 0;
+const TOP_BUCKET = 1;
+const DEEPER = 2;
+
 /** @param unused the pages that are free at the transaction, where they are known; null leaves that part out. */
-export function checkState(transaction: StateTransaction, unused: Bitmap | null): CheckSteps {
-  return new Checker(transaction, unused).run();
+export function checkState(
+  transaction: StateTransaction,
+  unused: Bitmap | null,
+  visitor: CheckVisitor | null,
+): CheckSteps {
+  return new Checker(transaction, unused, visitor).run();
+}
+
+/** What the visitor sees; one object for all. */
+class VisitedElement implements Element {
+  bytes: Uint8Array = EMPTY_BYTES;
+  keyStart = 0;
+  keyEnd = 0;
+  valueStart = 0;
+  valueEnd = 0;
+  isBucket = false;
 }
 
 class Checker {
   readonly #pager: Pager;
   readonly #transaction: StateTransaction;
   readonly #highWaterPgid: number;
+  readonly #visitor: CheckVisitor | null;
+  readonly #element = new VisitedElement();
+  readonly #readAhead: ReadAhead;
   readonly #reached = new Bitmap();
   #unused: Bitmap | null;
   /** Buckets still to be looked at, by root page: nested ones wait here rather than on the stack. */
   readonly #buckets: number[] = [];
-  /** By depth. */
+  /** By depth; a bucket of the root comes below the pages that lead to it. */
   readonly #buffers: PageBuffer[] = [];
+  #heldBuffers = 0;
+  #place = ROOT;
+  #pages = 0;
 
-  constructor(transaction: StateTransaction, unused: Bitmap | null) {
+  constructor(transaction: StateTransaction, unused: Bitmap | null, visitor: CheckVisitor | null) {
     this.#transaction = transaction;
+    this.#visitor = visitor;
+    this.#readAhead = new ReadAhead(transaction.pager.file, transaction.pager.pageSizeBytes);
     this.#pager = transaction.pager;
     this.#highWaterPgid = transaction.meta.highWaterPgid;
     this.#unused = unused;
@@ -76,7 +106,8 @@ class Checker {
   *run(): CheckSteps {
     const { meta } = this.#transaction;
     if (meta.freelistPgid !== NO_FREELIST) yield* this.#checkFreelist();
-    this.#buckets.push(meta.rootPgid);
+    yield* this.#checkPage(meta.rootPgid, [], null, null);
+    this.#place = DEEPER;
     for (let root = this.#buckets.pop(); root !== undefined; root = this.#buckets.pop()) {
       yield* this.#checkPage(root, [], null, null);
     }
@@ -118,7 +149,7 @@ class Checker {
       return;
     }
     const before = this.#reached.has(pgid);
-    const buffer = this.#readPage(pgid, above.length);
+    const buffer = this.#readPage(pgid, this.#heldBuffers + above.length);
     const fault = this.#identityFault(buffer, pgid);
     const pages = fault === null ? 1 + pageOverflow(buffer.view, 0) : 1;
     for (let i = 0; i < pages; i++) {
@@ -129,7 +160,7 @@ class Checker {
     if (fault !== null) yield finding('invalid-page', pgid, path, fault);
     // What it leads to was looked at the first time.
     if (fault !== null || before) return;
-    yield null;
+    if (++this.#pages % STEP_PAGES === 0) yield null;
     if (pageFlags(buffer.view, 0) === BRANCH_PAGE) yield* this.#checkBranch(buffer, path, low, high);
     else yield* this.#checkLeaf(buffer, 0, path, low, high);
   }
@@ -147,12 +178,12 @@ class Checker {
       return { buffer, start, end: start + branchKeyBytes(view, 0, index) };
     };
     let key = bound(0);
-    yield* this.#checkBounds(key, 0, path, low, high);
+    yield* checkBounds(key, 0, path, low, high);
     for (let i = 0; i < count; i++) {
       const next = i + 1 < count ? bound(i + 1) : null;
       if (next !== null) {
-        yield* this.#checkRising(key, next, i + 1, path);
-        yield* this.#checkBounds(next, i + 1, path, null, high);
+        if (order(key, next) >= 0) yield notRising(i + 1, path);
+        if (isOutside(next, null, high)) yield* checkBounds(next, i + 1, path, null, high);
       }
       yield* this.#checkPage(branchChild(view, 0, i), path, key, next ?? high);
       if (next !== null) key = next;
@@ -173,11 +204,13 @@ class Checker {
       const start = leafKeyStart(view, base, i);
       const end = start + leafKeyBytes(view, base, i);
       const key: Bound = { buffer, start, end };
-      if (previous !== null) yield* this.#checkRising(previous, key, i, path);
-      yield* this.#checkBounds(key, i, path, i === 0 ? low : null, high);
-      if (leafIsBucket(view, base, i)) {
-        yield* this.#checkBucket(buffer, end, end + leafValueBytes(view, base, i), i, path);
-      }
+      if (previous !== null && order(previous, key) >= 0) yield notRising(i, path);
+      const floor = i === 0 ? low : null;
+      if (isOutside(key, floor, high)) yield* checkBounds(key, i, path, floor, high);
+      const isBucket = leafIsBucket(view, base, i);
+      const valueEnd = end + leafValueBytes(view, base, i);
+      if (this.#visitor !== null) this.#visit(key, valueEnd, isBucket);
+      if (isBucket) yield* this.#checkBucket(buffer, end, valueEnd, i, path);
       previous = key;
     }
   }
@@ -195,29 +228,32 @@ class Checker {
       return;
     }
     const { rootPgid } = readBucketValue(buffer, start);
-    if (rootPgid !== 0) this.#buckets.push(rootPgid);
-    else yield* this.#checkLeaf(buffer, start + BUCKET_HEADER_BYTES, path, null, null);
+    const place = this.#place;
+    // Buckets of the root come at once, so that a visitor sees them in their order.
+    if (rootPgid !== 0 && place !== ROOT) {
+      this.#buckets.push(rootPgid);
+      return;
+    }
+    this.#place = place === ROOT ? TOP_BUCKET : DEEPER;
+    if (rootPgid === 0) yield* this.#checkLeaf(buffer, start + BUCKET_HEADER_BYTES, path, null, null);
+    else {
+      this.#heldBuffers = path.length;
+      yield* this.#checkPage(rootPgid, [], null, null);
+      this.#heldBuffers = 0;
+    }
+    this.#place = place;
   }
 
-  *#checkRising(previous: Bound, key: Bound, index: number, path: readonly number[]): CheckSteps {
-    if (order(previous, key) < 0) return;
-    yield finding('key-order', path.at(-1)!, path, `key ${index} is not above the one before it`);
-  }
-
-  *#checkBounds(
-    key: Bound,
-    index: number,
-    path: readonly number[],
-    low: Bound | null,
-    high: Bound | null,
-  ): CheckSteps {
-    const pgid = path.at(-1)!;
-    if (low !== null && order(low, key) > 0) {
-      yield finding('key-order', pgid, path, `key ${index} is below the key in the branch above`);
-    }
-    if (high !== null && order(key, high) >= 0) {
-      yield finding('key-order', pgid, path, `key ${index} is not below the next key in the branch above`);
-    }
+  #visit({ buffer, start, end }: Bound, valueEnd: number, isBucket: boolean): void {
+    const element = this.#element;
+    element.bytes = buffer.bytes;
+    element.keyStart = start;
+    element.keyEnd = end;
+    element.valueStart = end;
+    element.valueEnd = valueEnd;
+    element.isBucket = isBucket;
+    if (this.#place === ROOT) this.#visitor!.rootElement(element);
+    else if (this.#place === TOP_BUCKET) this.#visitor!.element(element);
   }
 
   /** What keeps the page from being looked into, with its overflow pages. */
@@ -235,12 +271,12 @@ class Checker {
   #readPage(pgid: number, depth: number): PageBuffer {
     const size = this.#pager.pageSizeBytes;
     const buffer = this.#bufferFor(depth, size);
-    this.#read(buffer, size, pgid);
+    this.#readAhead.read(buffer, size, pgid);
     const overflow = pageOverflow(buffer.view, 0);
     const sane = readUint64(buffer.view, 0) === pgid && pgid + overflow < this.#highWaterPgid;
     if (overflow === 0 || !sane) return buffer;
     const whole = this.#bufferFor(depth, (1 + overflow) * size);
-    this.#read(whole, (1 + overflow) * size, pgid);
+    this.#readAhead.read(whole, (1 + overflow) * size, pgid);
     return whole;
   }
 
@@ -251,20 +287,35 @@ class Checker {
     this.#buffers[depth] = buffer;
     return buffer;
   }
-
-  #read(buffer: PageBuffer, length: number, pgid: number): void {
-    const { file } = this.#pager;
-    try {
-      const got = file.read(buffer.bytes, 0, length, pgid * this.#pager.pageSizeBytes);
-      buffer.bytes.fill(0, got, length);
-    } catch (error) {
-      throw ioError(error, file.path);
-    }
-  }
 }
 
 function order(a: Bound, b: Bound): number {
   return compareRange(a.buffer.bytes, a.start, a.end, b.buffer.bytes, b.start, b.end);
+}
+
+/** Whether {@link checkBounds} has something to say. */
+function isOutside(key: Bound, low: Bound | null, high: Bound | null): boolean {
+  return (low !== null && order(low, key) > 0) || (high !== null && order(key, high) >= 0);
+}
+
+function* checkBounds(
+  key: Bound,
+  index: number,
+  path: readonly number[],
+  low: Bound | null,
+  high: Bound | null,
+): CheckSteps {
+  const pgid = path.at(-1)!;
+  if (low !== null && order(low, key) > 0) {
+    yield finding('key-order', pgid, path, `key ${index} is below the key in the branch above`);
+  }
+  if (high !== null && order(key, high) >= 0) {
+    yield finding('key-order', pgid, path, `key ${index} is not below the next key in the branch above`);
+  }
+}
+
+function notRising(index: number, path: readonly number[]): Finding {
+  return finding('key-order', path.at(-1)!, path, `key ${index} is not above the one before it`);
 }
 
 function finding(kind: Finding['kind'], pgid: number, path: readonly number[], message: string): Finding {

@@ -1,6 +1,12 @@
 /** An open database file: the way to transactions, and figures about it. */
 import { assert, SILENT_LOGGER } from '@etcd/base';
-import type { DatabaseOptions, DatabaseStatistics, ReadTransaction, WriteTransaction } from './api.ts';
+import type {
+  CheckVisitor,
+  DatabaseOptions,
+  DatabaseStatistics,
+  ReadTransaction,
+  WriteTransaction,
+} from './api.ts';
 import { Bitmap } from './bitmap.ts';
 import { BoltError } from './bolt-error.ts';
 import { type CheckSteps, checkState } from './check.ts';
@@ -89,16 +95,16 @@ export class Database {
   /**
    * The findings of a structural check, to be drained or taken a few steps at a time. Which pages are free is compared
    * too where the state's freelist is stored, or the transaction is the newest and nothing is being written as the check
-   * begins.
+   * begins. A visitor is shown all elements on the way, so that who wants both reads the file once.
    */
-  check(transaction: ReadTransaction): CheckSteps {
+  check(transaction: ReadTransaction, visitor: CheckVisitor | null = null): CheckSteps {
     this.#assertOpen();
     assert(transaction instanceof StateTransaction, 'database: not a transaction of this package');
     assert(transaction.isOpen, 'transaction: it is closed');
     const committer = this.#committer;
     const isCurrent = committer.freelistLoaded && transaction.txid === committer.durable.meta.txid;
     const isQuiet = !committer.writing && !committer.busy;
-    return checkState(transaction, isCurrent && isQuiet ? this.#freelist.unused() : null);
+    return checkState(transaction, isCurrent && isQuiet ? this.#freelist.unused() : null, visitor);
   }
 
   statistics(): DatabaseStatistics {

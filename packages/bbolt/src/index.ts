@@ -25,10 +25,12 @@
 export type {
   Bucket,
   CacheStatistics,
+  CheckVisitor,
   CommitStatistics,
   Cursor,
   DatabaseOptions,
   DatabaseStatistics,
+  Element,
   Finding,
   ReadTransaction,
   Snapshot,

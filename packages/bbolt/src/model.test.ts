@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compareBytes, SeededRandom } from '@etcd/base';
+import { compareBytes, latin1FromBytes, SeededRandom } from '@etcd/base';
 import { SimClock, SimDisk } from '@etcd/testing';
-import { type Bucket, Database, type DatabaseOptions, type WritableBucket } from './index.ts';
+import { type Bucket, Database, type DatabaseOptions, type Element, type WritableBucket } from './index.ts';
 import { checkDatabases } from './testing/check-databases.ts';
 
 checkDatabases();
@@ -107,10 +107,27 @@ function deleteStretch(bucket: WritableBucket, model: Model, random: SeededRando
   }
 }
 
+/** What a visitor is to be shown: the elements of a bucket, and of those in it. */
+function* topLevels(bucket: Bucket, deeper: number): Generator<string, void, void> {
+  const cursor = bucket.cursor();
+  for (let on = cursor.first(); on; on = cursor.next()) {
+    const key = cursor.key();
+    yield `${latin1FromBytes(key)}=${cursor.isBucket ? '' : latin1FromBytes(cursor.value())}`;
+    if (cursor.isBucket && deeper > 0) yield* topLevels(bucket.bucket(key)!, deeper - 1);
+  }
+}
+
 function assertSound(database: Database): void {
   const read = database.beginRead();
-  const findings = [...database.check(read)].filter((finding) => finding !== null);
+  const visited: string[] = [];
+  const note = ({ bytes, keyStart, keyEnd, valueStart, valueEnd, isBucket }: Element): void => {
+    const value = isBucket ? '' : latin1FromBytes(bytes.subarray(valueStart, valueEnd));
+    visited.push(`${latin1FromBytes(bytes.subarray(keyStart, keyEnd))}=${value}`);
+  };
+  const visitor = { rootElement: note, element: note };
+  const findings = [...database.check(read, visitor)].filter((finding) => finding !== null);
   assert.deepEqual(findings, []);
+  assert.deepEqual(visited, [...topLevels(read.root, 1)]);
   read.close();
 }
 
