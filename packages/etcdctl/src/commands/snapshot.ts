@@ -6,7 +6,7 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'n
 import type { SnapshotDigest } from '@etcd/backup/snapshot-digest';
 import type { EtcdClient } from '@etcd/client';
 import { RESTORE_FLAGS } from '@etcd/etcdutl/restore-flags';
-import { type Command, ExitError, type Invocation, Progress } from '@etcd/host/cli';
+import { type Command, ExitError, type Invocation, Progress, StreamGarbage } from '@etcd/host/cli';
 import { onlyArgument } from '../arguments.ts';
 import { describeError } from '../describe-error.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -98,6 +98,7 @@ async function saveTo(path: string, client: EtcdClient, timeoutMs: number): Prom
       throw new Error(`could not open ${partPath} (open ${partPath}: ${reason})`);
     }
     const digest = new (await import('@etcd/backup/snapshot-digest')).SnapshotDigest();
+    const garbage = new StreamGarbage();
     let version = '';
     for await (const { blob, remainingBytes, version: told } of client.maintenance.snapshot({
       timeoutMs,
@@ -106,6 +107,7 @@ async function saveTo(path: string, client: EtcdClient, timeoutMs: number): Prom
       version ||= told;
       digest.update(blob);
       write(descriptor, blob);
+      garbage.passed(blob.length);
       progress.update(digest.byteCount, digest.byteCount + remainingBytes);
     }
     const problem = problemOf(digest);

@@ -1,6 +1,6 @@
 /** What a snapshot holds: counts, and the hash over all that is in it. */
 import { crc32cUpdate, latin1FromBytes } from '@etcd/base';
-import type { Cursor, Database, ReadTransaction } from '@etcd/bbolt';
+import type { CheckVisitor, Database, Element, ReadTransaction } from '@etcd/bbolt';
 import { isRevision, mainOf, TOMBSTONE_REVISION_BYTES, transactionReader } from '@etcd/storage/backend';
 import { KeyValueView } from '@etcd/storage/mvcc';
 import { KEY, storageVersionText } from '@etcd/storage/schema';
@@ -17,26 +17,15 @@ export interface SnapshotStatus {
   readonly version: string;
 }
 
-/** A part of the work on the way, in bytes. */
-const STEP_BYTES = 4 << 20;
+/** Steps of a check between two pauses: some megabytes. */
+const STEPS_AT_ONCE = 64;
 
-/** Yields how many bytes have been read of about {@link SnapshotStatus.totalSizeBytes}. Throws what is wrong with the file. */
-export function* readStatus(database: Database): Generator<number, SnapshotStatus, void> {
+/** Yields now and then, so that it can be interrupted. Throws what is wrong with the file. */
+export function* readStatus(database: Database): Generator<void, SnapshotStatus, void> {
   const read = database.beginRead();
   try {
-    yield* checkStructure(database, read);
     const walk = new StatusWalk();
-    const buckets = read.root.cursor();
-    for (let on = buckets.first(); on; on = buckets.next()) {
-      const name = buckets.key();
-      const bucket = read.root.bucket(name);
-      if (bucket === null) throw new Error(`nil bucket: ${JSON.stringify(latin1FromBytes(name))}`);
-      walk.beginBucket(name);
-      const cursor = bucket.cursor();
-      for (let found = cursor.first(); found; found = cursor.next()) {
-        if (walk.take(cursor)) yield walk.byteCount;
-      }
-    }
+    yield* checkStructure(database, read, walk);
     const version = storageVersionText(transactionReader(read));
     return { ...walk.result(), totalSizeBytes: read.sizeBytes, version };
   } finally {
@@ -44,48 +33,52 @@ export function* readStatus(database: Database): Generator<number, SnapshotStatu
   }
 }
 
-export function* checkStructure(database: Database, read: ReadTransaction): Generator<number, void, void> {
+/** Shows a visitor everything on the way. */
+export function* checkStructure(
+  database: Database,
+  read: ReadTransaction,
+  visitor: CheckVisitor | null = null,
+): Generator<void, void, void> {
   const messages: string[] = [];
-  let pages = 0;
-  for (const finding of database.check(read)) {
+  let steps = 0;
+  for (const finding of database.check(read, visitor)) {
     if (finding !== null) messages.push(finding.message);
-    else if (++pages % 1024 === 0) yield 0;
+    else if (++steps % STEPS_AT_ONCE === 0) yield;
   }
   if (messages.length === 0) return;
   const head = `snapshot file integrity check failed. ${messages.length} errors found.`;
   throw new Error([head, ...messages].join('\n'));
 }
 
-class StatusWalk {
-  byteCount = 0;
+class StatusWalk implements CheckVisitor {
   #entries = 0;
   #crc = 0;
   #isKeys = false;
   #revision = 0;
-  #reported = 0;
+  /** What is wrong with an element: told where the structure is right. */
+  #problem = '';
   readonly #keys = new Set<string>();
   readonly #view = new KeyValueView();
 
-  beginBucket(name: Uint8Array): void {
-    this.#isKeys = latin1FromBytes(name) === KEY.name;
-    this.#crc = crc32cUpdate(this.#crc, name, 0, name.length);
+  rootElement({ bytes, keyStart, keyEnd, isBucket }: Element): void {
+    const name = latin1FromBytes(bytes.subarray(keyStart, keyEnd));
+    if (!isBucket) this.#problem ||= `nil bucket: ${JSON.stringify(name)}`;
+    this.#isKeys = name === KEY.name;
+    this.#crc = crc32cUpdate(this.#crc, bytes, keyStart, keyEnd);
   }
 
-  /** Takes in what the cursor stands on; true once in a while, for a pause. */
-  take(cursor: Cursor): boolean {
-    const { bytes, keyStart, keyEnd, valueStart, valueEnd } = cursor;
+  element(element: Element): void {
+    if (this.#problem !== '') return;
+    const { bytes, keyStart, keyEnd, valueStart, valueEnd, isBucket } = element;
     this.#entries++;
     this.#crc = crc32cUpdate(this.#crc, bytes, keyStart, keyEnd);
     // Of a nested bucket, which etcd has none of, the name counts alone.
-    if (!cursor.isBucket) this.#crc = crc32cUpdate(this.#crc, bytes, valueStart, valueEnd);
-    if (this.#isKeys) this.#takeRevision(cursor);
-    this.byteCount += valueEnd - keyStart;
-    if (this.byteCount - this.#reported < STEP_BYTES) return false;
-    this.#reported = this.byteCount;
-    return true;
+    if (!isBucket) this.#crc = crc32cUpdate(this.#crc, bytes, valueStart, valueEnd);
+    if (this.#isKeys) this.#takeRevision(element);
   }
 
   result(): Pick<SnapshotStatus, 'hash' | 'revision' | 'totalKeys' | 'totalEntries'> {
+    if (this.#problem !== '') throw new Error(this.#problem);
     return {
       hash: this.#crc,
       revision: this.#revision,
@@ -94,15 +87,17 @@ class StatusWalk {
     };
   }
 
-  #takeRevision({ bytes, keyStart, keyEnd, valueStart, valueEnd }: Cursor): void {
+  #takeRevision({ bytes, keyStart, keyEnd, valueStart, valueEnd }: Element): void {
     if (!isRevision(bytes, keyStart, keyEnd)) {
       const key = JSON.stringify(latin1FromBytes(bytes.subarray(keyStart, keyEnd)));
-      throw new Error(`cannot parse revision key: ${key}: not a revision`);
+      this.#problem = `cannot parse revision key: ${key}: not a revision`;
+      return;
     }
     this.#revision = mainOf(bytes, keyStart);
     const view = this.#view;
     if (!view.parse(bytes, valueStart, valueEnd)) {
-      throw new Error(`cannot unmarshal value of revision ${this.#revision}: not a KeyValue`);
+      this.#problem = `cannot unmarshal value of revision ${this.#revision}: not a KeyValue`;
+      return;
     }
     const key = latin1FromBytes(bytes.subarray(view.keyStart, view.keyEnd));
     if (keyEnd - keyStart === TOMBSTONE_REVISION_BYTES) this.#keys.delete(key);

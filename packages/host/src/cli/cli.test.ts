@@ -5,6 +5,7 @@ import { ExitError } from './exit-error.ts';
 import { type FlagDefinition, parseFlags } from './flag-set.ts';
 import { goQuote, goQuoteBytes } from './go-quote.ts';
 import { runProgram } from './run-program.ts';
+import { StreamGarbage } from './stream-garbage.ts';
 import { drawCommaRows, drawTable } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { NotingIo } from './testing/noting-io.ts';
@@ -223,4 +224,16 @@ test('completion offers commands, flags and their values', async () => {
   assert.equal(await complete('paint', '--t'), '--twice\n:4\n');
   assert.equal(await complete('paint', '--color', 'g'), 'green\n:0\n');
   assert.equal((await call('__complete', 'pa')).out, 'paint\tPaints\n:4\n');
+});
+
+test('of a stream that passes no more than a few of its buffers are held', () => {
+  const garbage = new StreamGarbage();
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+  for (let i = 0; i < 4096; i++) {
+    const piece = Buffer.allocUnsafeSlow(64 * 1024);
+    garbage.passed(piece.length);
+    if (i % 16 === 0) most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+  }
+  assert.ok(most < 8 * 1024 * 1024, `${most} bytes of 256 MB were held at once`);
 });

@@ -26,5 +26,6 @@ export { Io } from './io.ts';
 export { Progress } from './progress.ts';
 export { askSecret } from './prompt.ts';
 export { runProgram } from './run-program.ts';
+export { StreamGarbage } from './stream-garbage.ts';
 export { drawCommaRows, drawTable, type Rows } from './table.ts';
 export { NO_TERMINAL, type Terminal } from './terminal.ts';
