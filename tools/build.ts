@@ -19,6 +19,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   etcdutl: 'packages/etcdutl/src/main.ts',
   'etcd-defrag': 'packages/defrag/src/main.ts',
   etcdadm: 'packages/admin/src/main.ts',
+  'etcd-operator': 'packages/operator/src/main.ts',
 };
 /** What starts from a file of its own. */
 const OTHERS: Readonly<Record<string, string>> = {

@@ -1,0 +1,292 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SeededRandom } from '@etcd/base';
+import { ModelCluster } from '../testing/model-cluster.ts';
+import { ModelOperator, NO_FAULTS, type OperatorFaults } from '../testing/model-operator.ts';
+
+const STORAGE = { volumeSizeRequest: '1Gi' };
+
+function spec(fields: Record<string, unknown> = {}): Record<string, unknown> {
+  return { size: 3, version: 'v3.6.4', storageSpec: STORAGE, ...fields };
+}
+
+interface World {
+  readonly cluster: ModelCluster;
+  readonly operator: ModelOperator;
+}
+
+function world(fields: Record<string, unknown> = {}, seed = 1, faults: OperatorFaults = NO_FAULTS): World {
+  const random = new SeededRandom(seed);
+  const cluster = new ModelCluster(random, spec(fields));
+  return { cluster, operator: new ModelOperator(cluster, random, faults) };
+}
+
+/** Lets time pass until `isReached`, and says how many steps that took. */
+function until({ cluster, operator }: World, what: string, isReached: () => boolean, most = 400): number {
+  for (let steps = 0; steps < most; steps++) {
+    if (isReached()) return steps;
+    operator.step();
+    assert.deepEqual(cluster.violations, []);
+  }
+  assert.fail(
+    `${what}: not within ${most} steps; ${operator.last?.phase} ${operator.last?.reason}: ${operator.last?.message}`,
+  );
+}
+
+const isAvailable =
+  ({ operator }: World) =>
+  (): boolean =>
+    operator.last?.phase === 'Available';
+
+function assertAsDeclared({ cluster }: World): void {
+  const { size } = cluster.rawSpec;
+  assert.equal(cluster.members.length, size);
+  assert(cluster.members.every(({ healthy, isLearner }) => healthy && !isLearner));
+  assert.equal(cluster.workload?.replicas, size);
+  assert.equal(cluster.record?.mayStartEmpty, null);
+  assert.equal(Object.keys(cluster.record?.disks ?? {}).length, size);
+  assert(cluster.pods.every((pod) => pod.template === cluster.template));
+}
+
+for (const storage of ['volumes', 'no volumes']) {
+  const fields = storage === 'volumes' ? {} : { storageSpec: undefined };
+
+  test(`a cluster is made from its size, grows and shrinks: ${storage}`, () => {
+    const it = world(fields);
+    until(it, 'three members', isAvailable(it));
+    assertAsDeclared(it);
+    for (const size of [5, 1, 4, 3]) {
+      it.cluster.rawSpec['size'] = size;
+      it.operator.step();
+      until(it, `${size} members`, isAvailable(it));
+      assertAsDeclared(it);
+    }
+  });
+
+  test(`a member whose disk is gone is replaced, and the others are not touched: ${storage}`, () => {
+    const it = world(fields);
+    until(it, 'three members', isAvailable(it));
+    const before = it.cluster.members.map(({ id }) => id);
+    it.cluster.loseDisk(1);
+    it.operator.step();
+    until(it, 'repaired', isAvailable(it));
+    assertAsDeclared(it);
+    assert.equal(it.cluster.members.filter(({ id }) => before.includes(id)).length, 2);
+  });
+
+  test(`a new image goes from member to member, the leader last: ${storage}`, () => {
+    const it = world(fields);
+    until(it, 'three members', isAvailable(it));
+    const leader = it.cluster.leaderId;
+    const wasLast = it.cluster.pods.find(({ disk }) => disk.memberId === leader)!;
+    it.cluster.rawSpec['version'] = 'v3.7.0';
+    it.cluster.template = 't-v3.7.0';
+    it.operator.step();
+    until(
+      it,
+      'all but one',
+      () => it.cluster.pods.filter(({ template }) => template !== 't-v3.7.0').length === 1,
+    );
+    assert(it.cluster.pods.includes(wasLast));
+    until(it, 'rolled out', isAvailable(it));
+    assertAsDeclared(it);
+  });
+}
+
+test('a member that only restarts is waited for', () => {
+  const it = world();
+  until(it, 'three members', isAvailable(it));
+  const before = it.cluster.members.map(({ id }) => id);
+  const { actions } = it.operator;
+  it.cluster.kill(2);
+  it.cluster.takeNode(0, 60_000);
+  until(it, 'noticed', () => it.operator.last?.phase === 'Degraded');
+  until(it, 'back', isAvailable(it));
+  assert.deepEqual(
+    it.cluster.members.map(({ id }) => id),
+    before,
+  );
+  assert.equal(it.operator.actions, actions);
+});
+
+test('a member on a node that stays away is replaced only where that was asked for', () => {
+  const it = world({ repair: { replaceSilentAfterSeconds: 300 } });
+  until(it, 'three members', isAvailable(it));
+  const before = it.cluster.members.map(({ id }) => id);
+  it.cluster.takeNode(1, 100_000_000);
+  until(it, 'given up', () => it.cluster.members.length === 2, 1000);
+  assert(it.cluster.nowMs > 300_000);
+  assert(!it.cluster.members.some(({ id }) => id === before[1]));
+});
+
+test('a quorum that is gone is reported, and nothing is done about it', () => {
+  const it = world();
+  until(it, 'three members', isAvailable(it));
+  const { actions } = it.operator;
+  it.cluster.loseDisk(0);
+  it.cluster.loseDisk(1);
+  for (let i = 0; i < 100; i++) it.operator.step();
+  assert.deepEqual([it.operator.last?.phase, it.operator.last?.reason], ['Degraded', 'NoMemberAnswers']);
+  assert.equal(it.operator.actions, actions);
+  assert.deepEqual(it.cluster.violations, []);
+});
+
+test('a member that differs from the others is replaced; the leadership leaves it first', () => {
+  const it = world();
+  until(it, 'three members', isAvailable(it));
+  const leader = it.cluster.members.find(({ id }) => id === it.cluster.leaderId)!;
+  leader.alarms.push('CORRUPT');
+  it.operator.step();
+  until(it, 'replaced', isAvailable(it));
+  assertAsDeclared(it);
+  assert(!it.cluster.members.includes(leader));
+});
+
+test('room is made for a cluster without space, and one that stays full is reported', () => {
+  const it = world();
+  until(it, 'three members', isAvailable(it));
+  for (const member of it.cluster.members)
+    Object.assign(member, { alarms: ['NOSPACE'], databaseBytes: 2000 });
+  it.operator.step();
+  until(it, 'room', isAvailable(it));
+  assert(
+    it.cluster.members.every(({ alarms, databaseBytes }) => alarms.length === 0 && databaseBytes === 500),
+  );
+  assert.equal(it.cluster.record?.isCompacted, false);
+  it.cluster.members[0]!.alarms.push('NOSPACE');
+  for (const member of it.cluster.members) Object.assign(member, { databaseBytes: 2000, usedBytes: 1990 });
+  it.cluster.record = { ...it.cluster.record!, isCompacted: true };
+  until(it, 'reported', () => it.operator.last?.reason === 'NoSpace');
+});
+
+test('releases are not skipped, nor gone back to; the cluster goes on as it is', () => {
+  for (const version of ['v3.8.0', 'v3.5.0', 'latest', 'v4.0.0']) {
+    const it = world();
+    until(it, 'three members', isAvailable(it));
+    it.cluster.rawSpec['version'] = version;
+    it.cluster.template = `t-${version}`;
+    until(it, 'refused', () => it.operator.last?.reason === 'UpgradeRefused');
+    assert.equal(it.cluster.workload?.template, 't-v3.6.4');
+    assert.equal(it.cluster.pods.length, 3);
+  }
+});
+
+test('a paused cluster, and one whose declaration makes no sense, are left alone', () => {
+  const it = world();
+  until(it, 'three members', isAvailable(it));
+  const { actions } = it.operator;
+  it.cluster.loseDisk(1);
+  it.cluster.rawSpec['paused'] = true;
+  for (let i = 0; i < 50; i++) it.operator.step();
+  assert.equal(it.operator.last?.phase, 'Paused');
+  it.cluster.rawSpec['paused'] = false;
+  it.cluster.rawSpec['size'] = 0;
+  for (let i = 0; i < 50; i++) it.operator.step();
+  assert.equal(it.operator.last?.reason, 'InvalidSpec');
+  assert.equal(it.operator.last?.message, 'spec.size must be an integer from 1 to 7');
+  assert.equal(it.operator.actions, actions);
+});
+
+test('what belongs to somebody else is neither used nor deleted', () => {
+  const it = world();
+  until(it, 'three members', isAvailable(it));
+  const workload = { ...it.cluster.workload!, ownerUid: 'another' };
+  it.cluster.workload = workload;
+  it.operator.step();
+  assert.equal(it.operator.last?.reason, 'ForeignWorkload');
+  it.cluster.isDeleted = true;
+  until(it, 'gone', () => it.cluster.isGone);
+  assert.equal(it.cluster.workload, workload);
+  assert.equal(it.cluster.volumes.length, 3);
+});
+
+test('volumes go with their cluster where that was asked for, and stay otherwise', () => {
+  for (const [policy, left] of [
+    ['Retain', 3],
+    ['Delete', 0],
+    [undefined, 3],
+  ] as const) {
+    const it = world({ volumeReclaimPolicy: policy });
+    until(it, 'three members', isAvailable(it));
+    it.cluster.isDeleted = true;
+    until(it, 'gone', () => it.cluster.isGone);
+    it.cluster.step();
+    assert.equal(it.cluster.workload, null);
+    assert.equal(it.cluster.volumes.length, left, policy);
+  }
+});
+
+test('a stuck learner, a foreign member and a lost record are named, and change nothing', () => {
+  const it = world();
+  until(it, 'three members', isAvailable(it));
+  it.cluster.rawSpec['size'] = 4;
+  until(it, 'a learner', () => it.cluster.members.length === 4);
+  it.cluster.takeNode(3, 0);
+  for (let i = 0; i < 700; i++) {
+    it.cluster.kill(3);
+    for (const pod of it.cluster.pods) if (pod.ordinal === 3) pod.startsAtMs = Number.POSITIVE_INFINITY;
+    it.operator.step();
+  }
+  assert.equal(it.operator.last?.reason, 'StuckLearner');
+  assert.equal(it.cluster.members.length, 4);
+  it.cluster.members[3]!.name = 'somebody';
+  it.operator.step();
+  assert.equal(it.operator.last?.reason, 'ForeignMember');
+  it.cluster.record = null;
+  it.operator.step();
+  assert.equal(it.operator.last?.reason, 'RecordMissing');
+});
+
+/** Takes a disk, a node or a process, but never so many disks that what was acknowledged is lost. */
+function disturb({ cluster }: World, random: SeededRandom): void {
+  const ordinal = random.below(Math.max(1, cluster.pods.length));
+  const dice = random.below(10);
+  if (dice < 3) cluster.kill(ordinal);
+  else if (dice < 5) cluster.takeNode(ordinal, random.below(60_000));
+  else if (dice < 6) cluster.leaderId = null;
+  else if (dice < 8 && cluster.record?.isFounded === true) {
+    const voters = cluster.voters.length;
+    if (voters >= 3 && cluster.votersWithDisk() - 1 >= Math.floor(voters / 2) + 1) cluster.loseDisk(ordinal);
+  } else if (dice === 8 && cluster.voters.length > 2) {
+    const clean = cluster.members.every(({ alarms }) => alarms.length === 0);
+    if (clean) random.pick(cluster.members).alarms.push(random.pick(['NOSPACE', 'CORRUPT'] as const));
+  }
+}
+
+/** A life of faults and of a declaration that changes, then peace: what was declared comes about. */
+function live(seed: number): void {
+  const random = new SeededRandom(seed);
+  const storageSpec = random.chance(0.7) ? STORAGE : undefined;
+  const faults = { fails: 0.1, isLost: 0.1, ends: 0.1, isStale: 0.2 };
+  const it = world({ storageSpec, size: random.pick([1, 3, 3, 5]) }, seed, faults);
+  const { cluster, operator } = it;
+  for (let step = 0; step < 600; step++) {
+    if (random.chance(0.05)) disturb(it, random);
+    if (random.chance(0.01)) cluster.rawSpec['size'] = random.pick([3, 4, 5, 7]);
+    if (random.chance(0.005)) {
+      cluster.rawSpec['version'] = random.pick(['v3.6.4', 'v3.6.5', 'v3.7.0']);
+      cluster.template = `t-${String(cluster.rawSpec['version'])}`;
+    }
+    operator.step();
+    assert.deepEqual(cluster.violations, [], `step ${step}`);
+  }
+  operator.faults = NO_FAULTS;
+  cluster.rawSpec['size'] = 3;
+  cluster.rawSpec['version'] = cluster.workload?.version ?? 'v3.6.4';
+  cluster.template = cluster.workload?.template ?? cluster.template;
+  for (let i = 0; i < 100; i++) operator.step();
+  until(it, 'as declared', isAvailable(it), 2000);
+  assertAsDeclared(it);
+}
+
+test('whatever happens to pods, disks, calls and the operator itself, quorum and data are kept, and the declaration comes about', () => {
+  const first = Number(process.env['SEED'] ?? 1);
+  const seeds = Number(process.env['SEEDS'] ?? 100);
+  for (let seed = first; seed < first + seeds; seed++) {
+    try {
+      live(seed);
+    } catch (error) {
+      throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+});

@@ -1,0 +1,71 @@
+/** From a declaration to a first member at work. */
+import type { EtcdClusterSpec } from '../resources/etcd-cluster.ts';
+import { act, type Decision, wait } from './action.ts';
+import { memberName, ordinalOf, peerUrl } from './names.ts';
+import type { ClusterRecord, Observed } from './observed.ts';
+import { diskOf } from './view.ts';
+
+/** The next step of founding the cluster; null: it is founded, and has what it stands on. */
+export function found(seen: Observed, spec: EtcdClusterSpec): Decision | null {
+  const { workload, record } = seen;
+  if (!seen.hasFinalizer) {
+    return act({ kind: 'add-finalizer' }, 'Creating', 'so that a deletion waits for the operator');
+  }
+  if (workload !== null && workload.ownerUid !== seen.uid) {
+    return wait('Degraded', 'ForeignWorkload', `the stateful set ${seen.name} belongs to somebody else`);
+  }
+  if (!seen.hasServices) return act({ kind: 'apply-services' }, 'Creating', 'names for the members');
+  if (record === null) {
+    if (workload !== null) {
+      return wait(
+        'Degraded',
+        'RecordMissing',
+        `the config map ${seen.name}-state is gone; without it no member may start on an empty disk`,
+      );
+    }
+    return act(
+      { kind: 'write-record', record: firstRecord(seen) },
+      'Creating',
+      'what the first member starts with',
+    );
+  }
+  if (workload === null) return createWorkload(seen, record);
+  return record.isFounded ? null : awaitFirstMember(seen, spec, record);
+}
+
+function createWorkload(seen: Observed, record: ClusterRecord): Decision {
+  // Where somebody has deleted the stateful set of a living cluster, its members come back to their volumes.
+  const ordinals = Object.keys(record.disks).map((name) => ordinalOf(seen.name, name) ?? 0);
+  const replicas = 1 + Math.max(0, ...ordinals);
+  return act({ kind: 'create-workload', replicas }, 'Creating', 'the members are started');
+}
+
+function awaitFirstMember(seen: Observed, spec: EtcdClusterSpec, record: ClusterRecord): Decision {
+  const member = seen.etcd?.members[0];
+  const disk = diskOf(seen, spec, 0);
+  if (member === undefined || !member.isHealthy || disk === null) {
+    return wait('Creating', 'Creating', 'the first member starts');
+  }
+  const next: ClusterRecord = {
+    ...record,
+    initialClusterState: 'existing',
+    mayStartEmpty: null,
+    disks: { [memberName(seen.name, 0)]: disk },
+    isFounded: true,
+  };
+  return act({ kind: 'write-record', record: next }, 'Creating', 'the first member serves');
+}
+
+function firstRecord(seen: Observed): ClusterRecord {
+  const name = memberName(seen.name, 0);
+  return {
+    resourceVersion: null,
+    initialCluster: `${name}=${peerUrl(seen.name, seen.namespace, 0)}`,
+    initialClusterState: 'new',
+    mayStartEmpty: name,
+    disks: {},
+    isFounded: false,
+    isCompacted: false,
+    changedMs: seen.nowMs,
+  };
+}

@@ -1,0 +1,101 @@
+/** What was seen of one cluster at one moment: all that a decision may rest on. */
+import type { MemberId } from '@etcd/api';
+import type { ParsedSpec } from '../resources/etcd-cluster.ts';
+
+export interface Observed {
+  readonly nowMs: number;
+  /** Of the resource: also the name of its workload, and of its members up to the ordinal. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly isDeleted: boolean;
+  readonly hasFinalizer: boolean;
+  readonly spec: ParsedSpec;
+  /** Whether the services are as they should be. */
+  readonly hasServices: boolean;
+  readonly workload: Workload | null;
+  readonly record: ClusterRecord | null;
+  readonly pods: readonly SeenPod[];
+  /** Empty where members have no volumes. */
+  readonly volumes: readonly SeenVolume[];
+  /** null: no member answered. */
+  readonly etcd: SeenEtcd | null;
+}
+
+/** The stateful set that runs the members. */
+export interface Workload {
+  readonly uid: string;
+  readonly ownerUid: string | null;
+  readonly replicas: number;
+  /** Tells its pod template from others. */
+  readonly template: string;
+  /** The image's tag in that template. */
+  readonly version: string;
+  /** Refuses changes of an older state. */
+  readonly resourceVersion: string;
+}
+
+/**
+ * What the operator wrote down for the members, in a config map that their pods read, too. A member with an empty disk starts only while
+ * the record names it: that is, the first one of a new cluster, and learners. So no voter ever comes back without what
+ * it had promised to the others.
+ */
+export interface ClusterRecord {
+  /** null: not written yet. */
+  readonly resourceVersion: string | null;
+  /** `name=url,…`, for the member that starts on an empty disk. */
+  readonly initialCluster: string;
+  readonly initialClusterState: 'new' | 'existing';
+  readonly mayStartEmpty: string | null;
+  /** By member name: the disk that it was first seen with. */
+  readonly disks: Readonly<Record<string, string>>;
+  /** Whether the first member has been seen at work. */
+  readonly isFounded: boolean;
+  /** Whether history was given up since the alarm for space was raised. */
+  readonly isCompacted: boolean;
+  readonly changedMs: number;
+}
+
+export interface SeenPod {
+  readonly ordinal: number;
+  readonly uid: string;
+  readonly template: string;
+  readonly createdMs: number;
+  readonly isTerminating: boolean;
+  /** Whether its containers run, ready or not. */
+  readonly isRunning: boolean;
+}
+
+export interface SeenVolume {
+  readonly ordinal: number;
+  readonly name: string;
+  readonly uid: string;
+  readonly isTerminating: boolean;
+  /** Whether the storage behind it is gone. */
+  readonly isLost: boolean;
+}
+
+export type Alarm = 'NOSPACE' | 'CORRUPT';
+
+export interface SeenMember {
+  readonly id: MemberId;
+  /** Empty: it has not started yet. */
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly isLearner: boolean;
+  /** Whether it answers by itself, with a leader it knows. */
+  readonly isHealthy: boolean;
+  /** Since when that is so, as far as this operator has seen. */
+  readonly sinceMs: number;
+  readonly alarms: readonly Alarm[];
+  readonly databaseBytes: number;
+  readonly usedBytes: number;
+  /** What the database may grow to. */
+  readonly quotaBytes: number;
+}
+
+export interface SeenEtcd {
+  readonly members: readonly SeenMember[];
+  readonly leaderId: MemberId | null;
+  readonly revision: bigint;
+}

@@ -1,0 +1,181 @@
+/** The objects of one cluster as Kubernetes has them, and what they say. */
+import { isDeepStrictEqual } from 'node:util';
+import type {
+  KubernetesObject,
+  V1ConfigMap,
+  V1PersistentVolumeClaim,
+  V1Pod,
+  V1PodDisruptionBudget,
+  V1Service,
+  V1StatefulSet,
+} from '@kubernetes/client-node';
+import {
+  budgetOf,
+  type Owner,
+  RECORD_KEYS,
+  servicesOf,
+  TEMPLATE_ANNOTATION,
+  VERSION_ANNOTATION,
+} from '../cluster/manifests.ts';
+import { ordinalOf } from '../cluster/names.ts';
+import type {
+  ClusterRecord,
+  Observed,
+  SeenEtcd,
+  SeenPod,
+  SeenVolume,
+  Workload,
+} from '../cluster/observed.ts';
+import { type EtcdClusterSpec, parseClusterSpec } from '../resources/etcd-cluster.ts';
+
+export const FINALIZER = 'operator.etcd.io/etcdcluster';
+
+/** As the API server hands it out: whatever a user wrote. */
+export interface EtcdClusterObject extends KubernetesObject {
+  spec?: unknown;
+  status?: unknown;
+}
+
+export interface Parts {
+  readonly cluster: EtcdClusterObject;
+  readonly services: readonly V1Service[];
+  readonly budget: V1PodDisruptionBudget | null;
+  readonly workload: V1StatefulSet | null;
+  readonly record: V1ConfigMap | null;
+  readonly pods: readonly V1Pod[];
+  readonly volumes: readonly V1PersistentVolumeClaim[];
+}
+
+/** @param gateImage the image with this operator. */
+export function observedFrom(
+  parts: Parts,
+  etcd: SeenEtcd | null,
+  nowMs: number,
+  gateImage: string,
+): Observed {
+  const { cluster } = parts;
+  const meta = cluster.metadata ?? {};
+  const name = meta.name ?? '';
+  const parsed = parseClusterSpec(cluster.spec);
+  const owner = parsed.ok ? ownerOf(cluster, parsed.spec, gateImage) : null;
+  return {
+    nowMs,
+    name,
+    namespace: meta.namespace ?? '',
+    uid: meta.uid ?? '',
+    isDeleted: meta.deletionTimestamp !== undefined,
+    hasFinalizer: meta.finalizers?.includes(FINALIZER) ?? false,
+    spec: parsed,
+    hasServices: owner !== null && hasServices(parts, owner),
+    workload: parts.workload === null ? null : workloadFrom(parts.workload),
+    record: parts.record === null ? null : recordFrom(parts.record),
+    pods: parts.pods.flatMap((pod) => podFrom(name, pod) ?? []),
+    volumes: parts.volumes.flatMap((claim) => volumeFrom(name, claim) ?? []),
+    etcd,
+  };
+}
+
+export function ownerOf(cluster: EtcdClusterObject, spec: EtcdClusterSpec, gateImage: string): Owner {
+  const { name = '', namespace = '', uid = '' } = cluster.metadata ?? {};
+  return { name, namespace, uid, spec, gateImage };
+}
+
+/** Whether what the operator asks of services and budget is so; what others add to them is theirs. */
+function hasServices(parts: Parts, owner: Owner): boolean {
+  const services = servicesOf(owner).every((wanted) => {
+    const found = parts.services.find(({ metadata }) => metadata?.name === wanted.metadata?.name);
+    return found !== undefined && isOwned(found, owner) && includes(found.spec, wanted.spec);
+  });
+  const { budget } = parts;
+  return services && budget !== null && isOwned(budget, owner) && includes(budget.spec, budgetOf(owner).spec);
+}
+
+function isOwned(object: KubernetesObject, { uid }: Owner): boolean {
+  return object.metadata?.ownerReferences?.some((reference) => reference.uid === uid) ?? false;
+}
+
+/** Whether all that is in `part` is in `whole`, too; lists are compared element by element. */
+function includes(whole: unknown, part: unknown): boolean {
+  if (typeof part !== 'object' || part === null) return isDeepStrictEqual(whole, part);
+  if (typeof whole !== 'object' || whole === null) return false;
+  return Object.entries(part).every(([key, value]) =>
+    includes((whole as Record<string, unknown>)[key], value),
+  );
+}
+
+function workloadFrom({ metadata, spec }: V1StatefulSet): Workload {
+  const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
+  return {
+    uid: metadata?.uid ?? '',
+    ownerUid: owner?.uid ?? null,
+    replicas: spec?.replicas ?? 1,
+    template: metadata?.annotations?.[TEMPLATE_ANNOTATION] ?? '',
+    version: metadata?.annotations?.[VERSION_ANNOTATION] ?? '',
+    resourceVersion: metadata?.resourceVersion ?? '',
+  };
+}
+
+/** null: somebody has made something else of it. */
+function recordFrom({ metadata, data = {} }: V1ConfigMap): ClusterRecord | null {
+  const state = data[RECORD_KEYS.initialClusterState];
+  if (state !== 'new' && state !== 'existing') return null;
+  const kept = keptFrom(data[RECORD_KEYS.operator] ?? '');
+  if (kept === null) return null;
+  return {
+    resourceVersion: metadata?.resourceVersion ?? '',
+    initialCluster: data[RECORD_KEYS.initialCluster] ?? '',
+    initialClusterState: state,
+    mayStartEmpty: data[RECORD_KEYS.mayStartEmpty] || null,
+    ...kept,
+  };
+}
+
+type Kept = Pick<ClusterRecord, 'disks' | 'isFounded' | 'isCompacted' | 'changedMs'>;
+
+function keptFrom(text: string): Kept | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  const { disks, isFounded, isCompacted, changedMs } = value as Record<string, unknown>;
+  const isWhole =
+    typeof isFounded === 'boolean' && typeof isCompacted === 'boolean' && typeof changedMs === 'number';
+  if (!isWhole || typeof disks !== 'object' || disks === null) return null;
+  if (!Object.values(disks).every((disk) => typeof disk === 'string')) return null;
+  return { disks: disks as Readonly<Record<string, string>>, isFounded, isCompacted, changedMs };
+}
+
+function podFrom(cluster: string, { metadata, status }: V1Pod): SeenPod | null {
+  const ordinal = ordinalOf(cluster, metadata?.name ?? '');
+  if (ordinal === null) return null;
+  const member = status?.containerStatuses?.find(({ name }) => name === 'etcd');
+  return {
+    ordinal,
+    uid: metadata?.uid ?? '',
+    template: metadata?.annotations?.[TEMPLATE_ANNOTATION] ?? '',
+    createdMs: timeOf(metadata?.creationTimestamp),
+    isTerminating: metadata?.deletionTimestamp !== undefined,
+    isRunning: member?.state?.running !== undefined,
+  };
+}
+
+/** A time from a list is a date; one from a watch is the text it was sent as. */
+function timeOf(time: Date | string | undefined): number {
+  return time === undefined ? 0 : new Date(time).getTime();
+}
+
+function volumeFrom(cluster: string, { metadata, status }: V1PersistentVolumeClaim): SeenVolume | null {
+  const name = metadata?.name ?? '';
+  const ordinal = name.startsWith('data-') ? ordinalOf(cluster, name.slice('data-'.length)) : null;
+  if (ordinal === null) return null;
+  return {
+    ordinal,
+    name,
+    uid: metadata?.uid ?? '',
+    isTerminating: metadata?.deletionTimestamp !== undefined,
+    isLost: status?.phase === 'Lost',
+  };
+}

@@ -1,0 +1,142 @@
+/** The definition of the resource, for Kubernetes: what it refuses by itself, and what `kubectl get` shows. */
+import { DEFAULT_REGISTRY, GROUP, MAX_SIZE, VERSION } from './etcd-cluster.ts';
+
+const QUANTITY = { type: 'string', pattern: '^[0-9]+(\\.[0-9]+)?([KMGTPE]i?)?$' };
+
+const SPEC = {
+  type: 'object',
+  required: ['size', 'version'],
+  properties: {
+    size: { type: 'integer', minimum: 1, maximum: MAX_SIZE, description: 'How many members vote.' },
+    version: { type: 'string', minLength: 1, description: "The image's tag, as v3.6.4." },
+    imageRegistry: {
+      type: 'string',
+      minLength: 1,
+      default: DEFAULT_REGISTRY,
+      description: 'The image without its tag.',
+    },
+    storageSpec: {
+      type: 'object',
+      required: ['volumeSizeRequest'],
+      description: 'A volume for each member. Without, data goes with the pod.',
+      properties: {
+        accessModes: { type: 'string', enum: ['ReadWriteOnce', 'ReadWriteMany'], default: 'ReadWriteOnce' },
+        storageClassName: { type: 'string' },
+        volumeSizeRequest: QUANTITY,
+        volumeSizeLimit: QUANTITY,
+      },
+      'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: 'storageSpec can not be changed' }],
+    },
+    etcdOptions: {
+      type: 'array',
+      maxItems: 64,
+      items: { type: 'string', maxLength: 1024, pattern: '^--?[a-z]' },
+      description: 'Flags for etcd, except those that the operator sets.',
+    },
+    volumeReclaimPolicy: {
+      type: 'string',
+      enum: ['Retain', 'Delete'],
+      default: 'Retain',
+      description: 'Whether volumes go with the cluster.',
+    },
+    paused: {
+      type: 'boolean',
+      default: false,
+      description: 'Whether the operator leaves the cluster alone.',
+    },
+    repair: {
+      type: 'object',
+      properties: {
+        replaceSilentAfterSeconds: {
+          type: 'integer',
+          minimum: 300,
+          description: 'A member that does not answer for so long is replaced, although its disk is there.',
+        },
+      },
+    },
+  },
+  'x-kubernetes-validations': [
+    {
+      rule: 'has(self.storageSpec) == has(oldSelf.storageSpec)',
+      message: 'storageSpec can not be added or taken away',
+    },
+  ],
+};
+
+const STATUS = {
+  type: 'object',
+  properties: {
+    observedGeneration: { type: 'integer', format: 'int64' },
+    phase: { type: 'string' },
+    currentReplicas: { type: 'integer' },
+    readyReplicas: { type: 'integer' },
+    memberCount: { type: 'integer' },
+    currentVersion: { type: 'string' },
+    leaderID: { type: 'string' },
+    members: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          id: { type: 'string' },
+          name: { type: 'string' },
+          isHealthy: { type: 'boolean' },
+          isLearner: { type: 'boolean' },
+          isLeader: { type: 'boolean' },
+        },
+      },
+    },
+    conditions: {
+      type: 'array',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['type'],
+      items: {
+        type: 'object',
+        required: ['type', 'status', 'reason', 'message', 'lastTransitionTime'],
+        properties: {
+          type: { type: 'string' },
+          status: { type: 'string', enum: ['True', 'False', 'Unknown'] },
+          reason: { type: 'string' },
+          message: { type: 'string' },
+          lastTransitionTime: { type: 'string', format: 'date-time' },
+          observedGeneration: { type: 'integer', format: 'int64' },
+        },
+      },
+    },
+  },
+};
+
+export const CLUSTER_DEFINITION = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: `etcdclusters.${GROUP}` },
+  spec: {
+    group: GROUP,
+    scope: 'Namespaced',
+    names: {
+      kind: 'EtcdCluster',
+      listKind: 'EtcdClusterList',
+      plural: 'etcdclusters',
+      singular: 'etcdcluster',
+      shortNames: ['etcd'],
+    },
+    versions: [
+      {
+        name: VERSION,
+        served: true,
+        storage: true,
+        subresources: { status: {} },
+        additionalPrinterColumns: [
+          { name: 'Size', type: 'integer', jsonPath: '.spec.size' },
+          { name: 'Ready', type: 'integer', jsonPath: '.status.readyReplicas' },
+          { name: 'Version', type: 'string', jsonPath: '.status.currentVersion' },
+          { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
+          { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+        ],
+        schema: {
+          openAPIV3Schema: { type: 'object', required: ['spec'], properties: { spec: SPEC, status: STATUS } },
+        },
+      },
+    ],
+  },
+} as const;

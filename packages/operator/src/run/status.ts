@@ -1,0 +1,88 @@
+/** What the resource says about its cluster: for people, for `kubectl wait`, and for whoever comes after an operator that ended. */
+import type { Decision, Phase } from '../cluster/action.ts';
+import type { Observed } from '../cluster/observed.ts';
+
+interface Condition {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+  readonly lastTransitionTime: string;
+  readonly observedGeneration: number;
+}
+
+export interface ClusterStatus {
+  readonly observedGeneration: number;
+  readonly phase: Phase;
+  readonly currentReplicas: number;
+  readonly readyReplicas: number;
+  readonly memberCount: number;
+  readonly currentVersion: string;
+  readonly leaderID: string;
+  readonly members: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly isHealthy: boolean;
+    readonly isLearner: boolean;
+    readonly isLeader: boolean;
+  }[];
+  readonly conditions: readonly Condition[];
+}
+
+/** @param before the status as it stands, whose times are kept where nothing has changed. */
+export function statusOf(
+  seen: Observed,
+  decision: Decision,
+  generation: number,
+  before: unknown,
+): ClusterStatus {
+  const { etcd, workload } = seen;
+  const members = etcd?.members ?? [];
+  const conditions = new Conditions(decision, generation, before, new Date(seen.nowMs).toISOString());
+  const serves = etcd !== null && etcd.leaderId !== null;
+  return {
+    observedGeneration: generation,
+    phase: decision.phase,
+    currentReplicas: workload?.replicas ?? 0,
+    readyReplicas: members.filter(({ isHealthy }) => isHealthy).length,
+    memberCount: members.length,
+    currentVersion: workload?.version ?? '',
+    leaderID: etcd?.leaderId?.toString(16) ?? '',
+    members: members.map(({ id, name, isHealthy, isLearner }) => ({
+      id: id.toString(16),
+      name,
+      isHealthy,
+      isLearner,
+      isLeader: id === etcd?.leaderId,
+    })),
+    conditions: [
+      conditions.make('Available', etcd === null ? 'Unknown' : serves),
+      conditions.make('Progressing', decision.phase === 'Progressing' || decision.phase === 'Creating'),
+      conditions.make('Degraded', decision.phase === 'Degraded'),
+    ],
+  };
+}
+
+class Conditions {
+  readonly #decision: Decision;
+  readonly #generation: number;
+  readonly #before: readonly Partial<Condition>[];
+  readonly #now: string;
+
+  constructor(decision: Decision, generation: number, before: unknown, now: string) {
+    const conditions = (before as { readonly conditions?: unknown } | null | undefined)?.conditions;
+    this.#decision = decision;
+    this.#generation = generation;
+    this.#before = Array.isArray(conditions) ? (conditions as readonly Partial<Condition>[]) : [];
+    this.#now = now;
+  }
+
+  make(type: string, value: boolean | 'Unknown'): Condition {
+    const status = value === 'Unknown' ? value : value ? 'True' : 'False';
+    const before = this.#before.find((condition) => condition.type === type);
+    const { reason, message } = this.#decision;
+    const lastTransitionTime =
+      before?.status === status ? (before.lastTransitionTime ?? this.#now) : this.#now;
+    return { type, status, reason, message, lastTransitionTime, observedGeneration: this.#generation };
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * What turns stateful sets into running members: makes their pods and volumes, and runs each pod's gate and member as processes, in
+ * the network namespace of its ordinal, where the names of all pods are known.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { judgeStart } from '@etcd/operator/gate';
+import type { Place } from '../cluster.ts';
+import type { FakeApiServer, FakeObject } from './fake-api-server.ts';
+
+const PODS = '/api/v1/pods';
+const CLAIMS = '/api/v1/persistentvolumeclaims';
+const RECORDS = '/api/v1/configmaps';
+export const WORKLOADS = '/apis/apps/v1/statefulsets';
+
+const TURN_MS = 100;
+/** Before a container that ended is tried again. */
+const BACK_OFF_MS = 2_000;
+const MOUNT = '/var/lib/etcd';
+
+export interface KubeletOptions {
+  readonly server: FakeApiServer;
+  readonly directory: string;
+  readonly places: readonly Place[];
+  /** The program of an image. */
+  readonly programOf: (image: string) => string;
+}
+
+interface Running {
+  readonly process: ChildProcess;
+  readonly uid: string;
+}
+
+interface Container {
+  readonly command: readonly string[];
+  readonly image: string;
+  readonly env?: readonly EnvVar[];
+}
+
+interface EnvVar {
+  readonly name: string;
+  readonly value?: string;
+  readonly valueFrom?: {
+    readonly fieldRef?: unknown;
+    readonly configMapKeyRef?: { readonly name: string; readonly key: string };
+  };
+}
+
+export class Kubelet {
+  readonly #options: KubeletOptions;
+  /** By pod name. */
+  readonly #running = new Map<string, Running>();
+  readonly #notBefore = new Map<string, number>();
+  #turn: NodeJS.Timeout;
+  #isStopped = false;
+
+  constructor(options: KubeletOptions) {
+    this.#options = options;
+    options.server.mayEvict = (pod) => this.#isAlone(pod);
+    this.#turn = setInterval(() => this.#step(), TURN_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearInterval(this.#turn);
+    await Promise.all([...this.#running.values()].map(({ process }) => end(process, 'SIGKILL')));
+  }
+
+  /** Ends a container as the kernel does, and nobody else notices. */
+  kill(pod: string): void {
+    this.#running.get(pod)?.process.kill('SIGKILL');
+  }
+
+  /** The machine of a pod is gone, with the disk. */
+  async loseMachine(namespace: string, pod: string): Promise<void> {
+    const { server } = this.#options;
+    const claim = `data-${pod}`;
+    const volume = server.get(CLAIMS, namespace, claim);
+    const running = this.#running.get(pod);
+    if (running !== undefined) await end(running.process, 'SIGKILL');
+    this.#running.delete(pod);
+    if (volume !== undefined) rmSync(this.#diskOf(volume), { recursive: true, force: true });
+    server.delete(CLAIMS, namespace, claim);
+    server.delete(PODS, namespace, pod);
+  }
+
+  #step(): void {
+    const { server } = this.#options;
+    for (const set of server.list(WORKLOADS)) this.#control(set);
+    for (const pod of server.list(PODS)) this.#run(pod);
+    for (const [name, { process, uid }] of this.#running) {
+      const isWanted = server.list(PODS).some(({ metadata }) => metadata.uid === uid);
+      if (!isWanted && !process.killed) process.kill('SIGTERM');
+      if (process.exitCode !== null || process.signalCode !== null) this.#running.delete(name);
+    }
+  }
+
+  /** The controller of stateful sets. */
+  #control(set: FakeObject): void {
+    const { server } = this.#options;
+    const { name, namespace = '' } = set.metadata;
+    const { replicas, template, volumeClaimTemplates = [] } = set['spec'];
+    const ordinal = (pod: FakeObject): number => Number(pod.metadata.name.slice(name.length + 1));
+    for (const pod of server.list(PODS)) {
+      const isMine = pod.metadata.ownerReferences?.some(({ uid }) => uid === set.metadata.uid) === true;
+      if (isMine && ordinal(pod) >= replicas) server.delete(PODS, namespace, pod.metadata.name);
+    }
+    for (let i = 0; i < replicas; i++) {
+      const pod = `${name}-${i}`;
+      // The old one's process has to end first.
+      if (server.get(PODS, namespace, pod) !== undefined || this.#running.has(pod)) continue;
+      for (const claim of volumeClaimTemplates) {
+        const volume = `${claim.metadata.name}-${pod}`;
+        if (server.get(CLAIMS, namespace, volume) === undefined) {
+          const labels = template.metadata.labels;
+          server.create(CLAIMS, namespace, {
+            metadata: { name: volume, labels },
+            status: { phase: 'Bound' },
+          });
+        }
+      }
+      server.create(PODS, namespace, {
+        metadata: {
+          name: pod,
+          labels: template.metadata.labels,
+          annotations: template.metadata.annotations,
+          ownerReferences: [{ uid: set.metadata.uid!, controller: true }],
+        },
+        spec: template.spec,
+        status: {},
+      });
+    }
+  }
+
+  #run(pod: FakeObject): void {
+    const { name, namespace = '', uid } = pod.metadata;
+    if (this.#isStopped || this.#running.has(name) || (this.#notBefore.get(name) ?? 0) > Date.now()) return;
+    this.#notBefore.set(name, Date.now() + BACK_OFF_MS);
+    const { server } = this.#options;
+    const volume = server.get(CLAIMS, namespace, `data-${name}`);
+    const disk = volume === undefined ? join(this.#options.directory, uid!) : this.#diskOf(volume);
+    const [member] = pod['spec'].containers as readonly Container[];
+    const [gate] = pod['spec'].initContainers as readonly Container[];
+    const mayStart = this.#environment(gate!, pod)['MAY_START_EMPTY'] ?? '';
+    if (!judgeStart(join(disk, 'data'), name, mayStart).opens) return;
+    this.#running.set(name, { process: this.#spawn(member!, pod, disk), uid: uid! });
+    const state = { running: { startedAt: new Date().toISOString() } };
+    server.change('/api/v1/pods', namespace, name, (changed) => {
+      changed['status'] = { containerStatuses: [{ name: 'etcd', state }] };
+    });
+  }
+
+  #spawn(container: Container, pod: FakeObject, disk: string): ChildProcess {
+    const { name } = pod.metadata;
+    mkdirSync(disk, { recursive: true });
+    const [, ...flags] = container.command.map((word) =>
+      word.replaceAll('$(POD_NAME)', name).replaceAll(MOUNT, disk),
+    );
+    const place = this.#options.places[Number(/\d+$/.exec(name)![0])]!;
+    const [launcher, ...launched] = [...place.launcher!, this.#options.programOf(container.image), ...flags];
+    const process = spawn(launcher!, launched, {
+      stdio: 'ignore',
+      env: { PATH: globalThis.process.env['PATH'], ...this.#environment(container, pod) },
+    });
+    // Where the program is missing the container ends, as everywhere.
+    process.on('error', () => {});
+    return process;
+  }
+
+  #environment(container: Container, pod: FakeObject): Record<string, string> {
+    const { server } = this.#options;
+    const environment: Record<string, string> = {};
+    for (const { name, value, valueFrom } of container.env ?? []) {
+      const reference = valueFrom?.configMapKeyRef;
+      if (reference === undefined) environment[name] = value ?? pod.metadata.name;
+      else
+        environment[name] =
+          server.get(RECORDS, pod.metadata.namespace!, reference.name)?.['data'][reference.key] ?? '';
+    }
+    return environment;
+  }
+
+  #diskOf(volume: FakeObject): string {
+    return join(this.#options.directory, volume.metadata.uid!);
+  }
+
+  /** Whether no other pod of the cluster is away: what its budget allows. */
+  #isAlone(pod: FakeObject): boolean {
+    const { server } = this.#options;
+    const owner = pod.metadata.ownerReferences?.[0]?.uid;
+    const set = server.list(WORKLOADS).find(({ metadata }) => metadata.uid === owner);
+    const others = server
+      .list(PODS)
+      .filter((each) => each !== pod && each.metadata.ownerReferences?.[0]?.uid === owner);
+    return (
+      others.length === set?.['spec'].replicas - 1 &&
+      others.every(({ metadata }) => this.#running.has(metadata.name))
+    );
+  }
+}
+
+/** Writes the names of a cluster's pods for a namespace: `ip netns exec` shows them to what it runs. */
+export function writeHosts(netns: string, entries: readonly string[]): () => void {
+  const directory = `/etc/netns/${netns}`;
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'hosts'), ['127.0.0.1 localhost', ...entries, ''].join('\n'));
+  return () => rmSync(directory, { recursive: true, force: true });
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  await ended;
+}
