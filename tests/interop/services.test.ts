@@ -335,6 +335,11 @@ test('the health service', async () => {
   assert.equal(unknown.code, 5);
 });
 
+test('the health service lists what it knows', SINCE_3_6, async () => {
+  const list = await rpc.call('grpc.health.v1.Health.List', {});
+  assert.deepEqual(list, { statuses: { '': { status: 'SERVING' } } });
+});
+
 test('MemberList: this member, with its addresses', async () => {
   const { members, header } = await rpc.call('Cluster.MemberList', { linearizable: true });
   assert.equal(members.length, 1);

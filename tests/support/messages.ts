@@ -206,6 +206,7 @@ export interface Responses {
   readonly 'v3electionpb.Election.Observe': LeaderResponse;
   readonly 'v3electionpb.Election.Resign': { readonly header: Header };
   readonly 'grpc.health.v1.Health.Check': { readonly status: string };
+  'grpc.health.v1.Health.List': { statuses: Record<string, { status: string }> };
 }
 
 export type MethodName = keyof Responses;

@@ -2,12 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RPC_ERRORS } from '@etcd/api';
 import { DefragmentRequest } from '@etcd/api/etcdserverpb';
-import { HealthCheckRequest, type HealthCheckResponse, ServingStatus } from '@etcd/api/health';
+import {
+  HealthCheckRequest,
+  type HealthCheckResponse,
+  HealthListRequest,
+  ServingStatus,
+} from '@etcd/api/health';
 import { HealthService, MaintenanceService } from '@etcd/api/services';
 import { parseFeatureGates } from '../config/feature-gates.ts';
 import { FakeMember, type TestStream } from './testing/served-member.ts';
 
-const { check, watch } = HealthService.methods;
+const { check, list, watch } = HealthService.methods;
 const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = ServingStatus;
 
 function watching(member: FakeMember, service = ''): TestStream<HealthCheckRequest, HealthCheckResponse> {
@@ -81,4 +86,13 @@ test('two defragmentations at a time are told as one', () => {
   for (let i = 0; i < 2; i++) member.begin();
   member.finish();
   assert.deepEqual(told(stream), [SERVING, NOT_SERVING, SERVING]);
+});
+
+test('the list names the whole, the only service with a name, as serving or not', () => {
+  const member = new Defragmenting();
+  const listed = (): [name: string, status: number | undefined][] =>
+    member.ask(list, new HealthListRequest()).statuses.map(({ key, value }) => [key, value?.status]);
+  assert.deepEqual(listed(), [['', SERVING]]);
+  member.begin();
+  assert.deepEqual(listed(), [['', NOT_SERVING]]);
 });

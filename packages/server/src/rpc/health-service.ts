@@ -1,10 +1,13 @@
-/** `grpc.health.v1.Health`: whether the member serves, asked once or watched. The only service that has a name is the whole. */
+/** `grpc.health.v1.Health`: whether the member serves, asked once, listed or watched. The only service that has a name is the whole. */
 import { RPC_ERRORS } from '@etcd/api';
 import {
   type HealthCheckRequest,
   HealthCheckResponse,
   HealthCheckResponseCodec,
+  HealthListResponse,
+  HealthListResponseCodec,
   ServingStatus,
+  StatusesEntry,
 } from '@etcd/api/health';
 import { GrpcCode } from '@etcd/base';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
@@ -31,6 +34,12 @@ export class HealthService implements CallReceiver {
   check(call: Call<HealthCheckResponse>, { service }: HealthCheckRequest): void {
     if (service !== ALL_SERVICES) return call.fail(GrpcCode.NotFound, 'unknown service');
     answer(call, HealthCheckResponseCodec, new HealthCheckResponse({ status: this.#status }));
+  }
+
+  list(call: Call<HealthListResponse>): void {
+    const value = new HealthCheckResponse({ status: this.#status });
+    const statuses = [new StatusesEntry({ key: ALL_SERVICES, value })];
+    answer(call, HealthListResponseCodec, new HealthListResponse({ statuses }));
   }
 
   watch(call: Call<HealthCheckResponse>, { service }: HealthCheckRequest): void {

@@ -15,7 +15,7 @@ import {
   MaintenanceService,
   WatchService,
 } from '@etcd/api/services';
-import { type AnyRpc, NOT_SERVED, type Rows, rpcsOf } from './row.ts';
+import { type AnyRpc, type Rows, rpcsOf } from './row.ts';
 import {
   ASKS_FOR_LEASE,
   CHANGES_AUTH,
@@ -300,7 +300,7 @@ const ELECTION: Rows<typeof ElectionService> = {
 
 const HEALTH: Rows<typeof HealthService> = {
   check: { needs: 'nothing', ...ALWAYS, run: ({ health }, call, request) => health.check(call, request) },
-  list: NOT_SERVED,
+  list: { needs: 'nothing', ...ALWAYS, run: ({ health }, call) => health.list(call) },
   watch: { needs: 'nothing', ...ALWAYS, run: ({ health }, call, request) => health.watch(call, request) },
 };
 
