@@ -65,8 +65,9 @@ export class SingleServer {
     program: string,
     tls: ClientFiles | null = null,
     nodeOptions = '',
+    flags: readonly string[] = [],
   ): Promise<SingleServer> {
-    return new SingleServer(await EtcdProcess.start(program, tls, nodeOptions));
+    return new SingleServer(await EtcdProcess.start(program, tls, nodeOptions, flags));
   }
 
   run(job: Omit<Job, 'targets' | 'serverPids'>): Promise<JobResult> {

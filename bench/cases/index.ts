@@ -15,6 +15,7 @@ import { stall5m } from './stall.ts';
 import { start } from './start.ts';
 import { steadyMemory } from './steady-memory.ts';
 import { shortCommands, snapshotTools } from './tools.ts';
+import { tracingCase } from './tracing.ts';
 import { kubernetesDay, watch200 } from './watch.ts';
 import { watchIdle } from './watch-idle.ts';
 
@@ -33,6 +34,7 @@ export const CASES: readonly BenchCase[] = [
   rangeStream10k,
   start,
   scrape100k,
+  tracingCase,
   steadyMemory,
   memory1m,
   stall5m,

@@ -53,6 +53,7 @@ export class EtcdProcess {
     peers: readonly MemberAddress[],
     tls: ClientFiles | null,
     nodeOptions: string,
+    flags: readonly string[],
   ) {
     this.#program = program;
     this.#tls = tls;
@@ -60,7 +61,7 @@ export class EtcdProcess {
     this.address = address;
     this.directory = mkdtempSync(join(tmpdir(), 'etcd-bench-'));
     directories.add(this.directory);
-    this.#flags = flagsOf(address, peers, join(this.directory, 'data'), tls);
+    this.#flags = [...flagsOf(address, peers, join(this.directory, 'data'), tls), ...flags];
     this.#child = this.#spawn();
     this.#exited = exitOf(this.#child);
   }
@@ -72,18 +73,20 @@ export class EtcdProcess {
     peers: readonly MemberAddress[],
     tls: ClientFiles | null = null,
     nodeOptions = '',
+    flags: readonly string[] = [],
   ): EtcdProcess {
-    return new EtcdProcess(program, address, peers, tls, nodeOptions);
+    return new EtcdProcess(program, address, peers, tls, nodeOptions, flags);
   }
 
-  /** Starts a single member and waits until it answers. `nodeOptions` reach Node through our launcher. */
+  /** Starts a single member and waits until it answers. `nodeOptions` reach Node through our launcher; `flags` come behind all others. */
   static async start(
     program: string,
     tls: ClientFiles | null = null,
     nodeOptions = '',
+    flags: readonly string[] = [],
   ): Promise<EtcdProcess> {
     const [address] = await memberAddresses(1);
-    const server = EtcdProcess.launch(program, address!, [address!], tls, nodeOptions);
+    const server = EtcdProcess.launch(program, address!, [address!], tls, nodeOptions, flags);
     await server.answers();
     return server;
   }
