@@ -9,7 +9,7 @@ import { contenderKey, queuePrefix } from '@etcd/api';
 import type { Compare, ResponseHeader } from '@etcd/api/etcdserverpb';
 import { EventType, type KeyValue } from '@etcd/api/mvccpb';
 import { equalBytes } from '@etcd/base';
-import { ClientError } from '../errors.ts';
+import { ClientError, CompactedError } from '../errors.ts';
 import { type Bytes, toBytes } from '../keys.ts';
 import { compare } from '../kv/compare.ts';
 import { op } from '../kv/operations.ts';
@@ -59,6 +59,11 @@ export class Election {
       const leadership = await this.#enter(key, value, lease, ownLease, { signal, timeoutMs });
       await waitForTurn(store, this.#prefix, leadership.revision, anySignal(signal, lease.signal));
       lease.signal?.throwIfAborted();
+      // The lease may have expired while we waited, and the key with it.
+      const { kvs } = await store.kv.get(key, { signal, timeoutMs, keysOnly: true });
+      if (kvs[0]?.createRevision !== leadership.revision) {
+        throw new ClientError('lease-lost', 'the lease of the campaign has expired');
+      }
       return leadership;
     } catch (error) {
       if (ownLease !== null) await ownLease[Symbol.asyncDispose]();
@@ -81,10 +86,15 @@ export class Election {
       const { pair, response } = await firstInQueue(this.#store, this.#prefix, { signal });
       const { header } = response;
       const revision = header?.revision ?? 0;
-      const leader = pair === null ? await this.#firstPut(revision + 1, signal) : { pair, header };
-      yield leader;
-      const from = pair === null ? leader.pair.modRevision : revision;
-      yield* this.#proclamations(leader.pair.key, from + 1, signal);
+      try {
+        const leader = pair === null ? await this.#firstPut(revision + 1, signal) : { pair, header };
+        yield leader;
+        const from = pair === null ? leader.pair.modRevision : revision;
+        yield* this.#proclamations(leader.pair.key, from + 1, signal);
+      } catch (error) {
+        // What has happened meanwhile is gone: who leads now is looked up.
+        if (!(error instanceof CompactedError)) throw error;
+      }
     }
   }
 
@@ -176,8 +186,9 @@ export class Leadership {
   /** Lets the next one lead. */
   async resign(options: CallOptions = {}): Promise<void> {
     if (this.#isOver) return;
-    this.#isOver = true;
     await this.#store.kv.txn().when(this.isLeader()).do(op.delete(this.key)).commit(options);
+    // After a failure it can be tried again, and the lease is given up at the latest when the leadership is disposed of.
+    this.#isOver = true;
     if (this.#ownLease !== null) await this.#ownLease[Symbol.asyncDispose]();
   }
 

@@ -133,9 +133,10 @@ export class Lock {
   /** Lets the next one have it. */
   async release(options: CallOptions = {}): Promise<void> {
     if (this.#isReleased) return;
-    this.#isReleased = true;
     // Only what is ours: the key may be of a later holder with the same lease.
     await this.#store.kv.txn().when(this.isOwner()).do(op.delete(this.key)).commit(options);
+    // After a failure it can be tried again, and the lease is given up at the latest when the lock is disposed of.
+    this.#isReleased = true;
     if (this.#ownLease !== null) await this.#ownLease[Symbol.asyncDispose]();
   }
 

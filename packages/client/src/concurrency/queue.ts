@@ -7,7 +7,7 @@
 import type { RangeResponse } from '@etcd/api/etcdserverpb';
 import type { KeyValue } from '@etcd/api/mvccpb';
 import { EventType } from '@etcd/api/mvccpb';
-import { ClientError } from '../errors.ts';
+import { ClientError, CompactedError } from '../errors.ts';
 import type { Bytes } from '../keys.ts';
 import type { KV } from '../kv/kv.ts';
 import type { CallOptions } from '../options.ts';
@@ -65,7 +65,7 @@ export async function waitForTurn(
   }
 }
 
-/** Resolves when `key` is deleted at or after `revision`. */
+/** Resolves when `key` is deleted at or after `revision`, or may have been: where that is compacted, one has to look again. */
 async function waitForDelete(
   store: Store,
   key: Uint8Array,
@@ -73,8 +73,13 @@ async function waitForDelete(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const watch = store.watch(key, { startRevision: revision, noPut: true, signal });
-  for await (const { events } of watch) {
-    if (events.some((event) => event.type === EventType.DELETE)) return;
+  try {
+    for await (const { events } of watch) {
+      if (events.some((event) => event.type === EventType.DELETE)) return;
+    }
+  } catch (error) {
+    if (error instanceof CompactedError) return;
+    throw error;
   }
   throw new ClientError('closed', 'the watch for a lock has ended');
 }

@@ -17,3 +17,18 @@ test('a lease is not held past its life, though the process was stopped and no t
   lease.release();
   assert.ok(!lease.isHeld);
 });
+
+test('a lease lives from when it was asked for; where that is long ago, half a life is left for the first answer', () => {
+  for (const [askedMs, endMs] of [
+    [97_000, 107_000],
+    [10_000, 105_000],
+  ] as const) {
+    const caller = { now: 100_000, options: { clock: new SimClock() }, open: () => new Promise(() => {}) };
+    const keeper = new LeaseKeeper(caller as unknown as Caller);
+    const lease = new HeldLease(1n, 10, keeper, () => Promise.resolve(), askedMs);
+    caller.now = endMs - 1;
+    assert.ok(lease.isHeld);
+    caller.now = endMs;
+    assert.ok(!lease.isHeld);
+  }
+});

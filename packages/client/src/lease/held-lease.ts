@@ -17,12 +17,18 @@ export class HeldLease implements KeptLease {
   #ttlSeconds: number;
   #isOver = false;
 
-  constructor(id: bigint, ttlSeconds: number, keeper: LeaseKeeper, revoke: (id: bigint) => Promise<unknown>) {
+  constructor(
+    id: bigint,
+    ttlSeconds: number,
+    keeper: LeaseKeeper,
+    revoke: (id: bigint) => Promise<unknown>,
+    grantedMs?: number,
+  ) {
     this.id = id;
     this.#ttlSeconds = ttlSeconds;
     this.#keeper = keeper;
     this.#revoke = revoke;
-    keeper.add(this, ttlSeconds);
+    keeper.add(this, ttlSeconds, grantedMs);
   }
 
   /** What the server last said it would live. */

@@ -6,7 +6,7 @@
 import { EtcdError, RPC_ERRORS } from '@etcd/api';
 import { LeaseKeepAliveRequest, type LeaseKeepAliveResponse } from '@etcd/api/etcdserverpb';
 import { LeaseService } from '@etcd/api/services';
-import { GrpcCode, type Timer } from '@etcd/base';
+import { GrpcCode, RingBuffer, type Timer } from '@etcd/base';
 import type { ClientCall, ClientReceiver } from '@etcd/transport';
 import { ClientError } from '../errors.ts';
 import type { Caller } from '../rpc/caller.ts';
@@ -30,12 +30,13 @@ class Entry {
   readonly lease: KeptLease;
   nextMs: number;
   lostMs: number;
-  sentMs = 0;
+  /** When each question was sent that has no answer on this call yet, of which there are few: answers come in their order. */
+  readonly askedMs = new RingBuffer<number>();
 
-  constructor(lease: KeptLease, nowMs: number, lifeMs: number) {
+  constructor(lease: KeptLease, nowMs: number, lostMs: number) {
     this.lease = lease;
     this.nextMs = nowMs;
-    this.lostMs = nowMs + lifeMs;
+    this.lostMs = lostMs;
   }
 }
 
@@ -52,10 +53,14 @@ export class LeaseKeeper implements ClientReceiver {
     this.#caller = caller;
   }
 
-  /** `ttlSeconds` is what is known of its life; 0 for nothing. */
-  add(lease: KeptLease, ttlSeconds: number): void {
+  /**
+   * `ttlSeconds` is what is known of its life, 0 for nothing, and `grantedMs` the earliest time at which that may have begun. Where
+   * that is long ago the grant may as well be of a later attempt: half a life is left for the first answer, which says it.
+   */
+  add(lease: KeptLease, ttlSeconds: number, grantedMs = this.#caller.now): void {
+    const nowMs = this.#caller.now;
     const lifeMs = ttlSeconds > 0 ? ttlSeconds * SECOND_MS : FIRST_ANSWER_MS;
-    this.#entries.set(lease.id, new Entry(lease, this.#caller.now, lifeMs));
+    this.#entries.set(lease.id, new Entry(lease, nowMs, Math.max(grantedMs + lifeMs, nowMs + lifeMs / 2)));
     this.#run();
   }
 
@@ -79,7 +84,13 @@ export class LeaseKeeper implements ClientReceiver {
 
   onMessage(call: ClientCall, bytes: Uint8Array, start: number, end: number): void {
     if (call !== this.#call) return;
-    const response = METHOD.response.decode(copyMessage(bytes, start, end));
+    let response: LeaseKeepAliveResponse;
+    try {
+      response = METHOD.response.decode(copyMessage(bytes, start, end));
+    } catch (error) {
+      for (const kept of [...this.#entries.values()]) this.#lose(kept, asError(error));
+      return;
+    }
     const entry = this.#entries.get(response.id);
     if (entry === undefined) return;
     if (response.ttl <= 0) {
@@ -87,8 +98,9 @@ export class LeaseKeeper implements ClientReceiver {
       return;
     }
     const lifeMs = response.ttl * SECOND_MS;
-    entry.lostMs = entry.sentMs + lifeMs;
-    entry.nextMs = this.#caller.now + lifeMs / 3;
+    const nowMs = this.#caller.now;
+    entry.lostMs = (entry.askedMs.take() ?? nowMs) + lifeMs;
+    entry.nextMs = nowMs + Math.max(0, entry.lostMs - nowMs) / 3;
     entry.lease.onAlive(response);
     this.#arm();
   }
@@ -117,9 +129,10 @@ export class LeaseKeeper implements ClientReceiver {
     const request = new LeaseKeepAliveRequest({ id: entry.lease.id });
     const bytes = new Uint8Array(METHOD.request.size(request));
     METHOD.request.write(request, bytes, 0);
-    entry.sentMs = this.#caller.now;
+    const nowMs = this.#caller.now;
+    entry.askedMs.push(nowMs);
     // Asked again, well before the end, if this one is not answered.
-    entry.nextMs = entry.sentMs + Math.max(SECOND_MS, (entry.lostMs - entry.sentMs) / 3);
+    entry.nextMs = nowMs + Math.max(SECOND_MS, (entry.lostMs - nowMs) / 3);
     this.#call?.write(bytes);
   }
 
@@ -136,7 +149,10 @@ export class LeaseKeeper implements ClientReceiver {
           this.#token = token;
           const nowMs = this.#caller.now;
           // The member may be another one: everything is asked for again.
-          for (const entry of this.#entries.values()) entry.nextMs = nowMs;
+          for (const entry of this.#entries.values()) {
+            entry.nextMs = nowMs;
+            entry.askedMs.clear();
+          }
           if (this.#entries.size === 0) this.#leave();
           else this.#run();
         },

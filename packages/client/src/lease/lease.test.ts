@@ -16,11 +16,12 @@ interface World {
   readonly revoked: bigint[];
   /** What keep-alives are answered with; null for silence. */
   ttl: number | null;
+  answerAfterMs: number;
 }
 
 function newWorld(): World {
   const cluster = new FakeCluster(new SimClock());
-  const world: World = { cluster, alive: [], revoked: [], ttl: TTL_SECONDS };
+  const world: World = { cluster, alive: [], revoked: [], ttl: TTL_SECONDS, answerAfterMs: 0 };
   let nextId = 7n;
   cluster.first.unary(
     leaseGrant,
@@ -33,7 +34,11 @@ function newWorld(): World {
   cluster.first.bidi(leaseKeepAlive, (_call, send) => ({
     onRequest: ({ id }) => {
       world.alive.push(Math.round(cluster.clock.now()));
-      if (world.ttl !== null) send(new LeaseKeepAliveResponse({ id, ttl: world.ttl }));
+      const { ttl, answerAfterMs } = world;
+      if (ttl === null) return;
+      const answer = (): void => send(new LeaseKeepAliveResponse({ id, ttl }));
+      if (answerAfterMs === 0) answer();
+      else cluster.clock.setTimer(answerAfterMs, answer);
     },
   }));
   return world;
@@ -84,6 +89,22 @@ test('a lease whose server falls silent is lost in its time', async () => {
   await cluster.run(5_000);
   world.ttl = null;
   await cluster.run(TTL_SECONDS * 1000);
+  assert.equal(lease.isHeld, false);
+  client.close();
+});
+
+test('a late answer is about the question that it answers, not about one that was sent since', async () => {
+  const world = newWorld();
+  const { cluster, alive } = world;
+  world.answerAfterMs = 4000;
+  const client = cluster.client();
+  const lease = await cluster.until(client.leases.hold(TTL_SECONDS));
+  // The server has heard the first question, answers it late, and hears no more.
+  world.ttl = null;
+  await cluster.run(8000);
+  assert.ok(alive.length > 1);
+  assert.equal(lease.isHeld, true);
+  await cluster.run(alive[0]! + TTL_SECONDS * 1000 - cluster.clock.now());
   assert.equal(lease.isHeld, false);
   client.close();
 });

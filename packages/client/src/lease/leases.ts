@@ -50,8 +50,9 @@ export class Leases {
     ttlSeconds: number,
     options: { readonly id?: bigint | undefined } & CallOptions = {},
   ): Promise<HeldLease> {
+    const grantedMs = this.#caller.now;
     const { id, ttl } = await this.grant(ttlSeconds, options);
-    return this.#held(id, ttl);
+    return this.#held(id, ttl, grantedMs);
   }
 
   /** Keeps a lease alive that exists already. */
@@ -128,7 +129,7 @@ export class Leases {
     return answer.promise.finally(() => options.signal?.removeEventListener('abort', onAbort));
   }
 
-  #held(id: bigint, ttlSeconds: number): HeldLease {
-    return new HeldLease(id, ttlSeconds, this.#keeper, (lease) => this.revoke(lease));
+  #held(id: bigint, ttlSeconds: number, grantedMs?: number): HeldLease {
+    return new HeldLease(id, ttlSeconds, this.#keeper, (lease) => this.revoke(lease), grantedMs);
   }
 }

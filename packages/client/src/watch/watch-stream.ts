@@ -35,7 +35,9 @@ export class WatchStream implements WatcherHost, ClientReceiver {
   #call: ClientCall | null = null;
   #token = '';
   #isOpening = false;
+  /** Somebody waits to hear how far the server is. */
   #wantsProgress = false;
+  #hasAskedForProgress = false;
   #pauseMs = 0;
   #isClosed = false;
 
@@ -64,6 +66,7 @@ export class WatchStream implements WatcherHost, ClientReceiver {
 
   requestProgress(): void {
     this.#wantsProgress = true;
+    this.#hasAskedForProgress = false;
     this.#sendProgressRequest();
   }
 
@@ -89,8 +92,7 @@ export class WatchStream implements WatcherHost, ClientReceiver {
     this.#pauseMs = 0;
     if (response.created) this.#onCreated(response);
     else if (response.canceled) this.#onCanceled(response);
-    else if (response.watchId === NO_WATCH)
-      for (const watcher of this.#byId.values()) watcher.onProgress(response);
+    else if (response.watchId === NO_WATCH) this.#onProgress(response);
     else this.#byId.get(response.watchId)?.onEvents(response, end - start);
   }
 
@@ -128,8 +130,14 @@ export class WatchStream implements WatcherHost, ClientReceiver {
   }
 
   #begin(): void {
+    this.#hasAskedForProgress = false;
     this.#createNext();
     this.#sendProgressRequest();
+  }
+
+  #onProgress(response: WatchResponse): void {
+    this.#wantsProgress = false;
+    for (const watcher of this.#byId.values()) watcher.onProgress(response);
   }
 
   /** The call is gone: every watch goes back into the queue, or ends where another call would not help. */
@@ -185,6 +193,7 @@ export class WatchStream implements WatcherHost, ClientReceiver {
       watcher.onCreated(response);
     }
     this.#createNext();
+    this.#sendProgressRequest();
   }
 
   #onCanceled(response: WatchResponse): void {
@@ -225,9 +234,11 @@ export class WatchStream implements WatcherHost, ClientReceiver {
     for (const watcher of all) watcher.end(error);
   }
 
+  /** Once the server knows all watches, so that the answer is for each of them. */
   #sendProgressRequest(): void {
-    if (!this.#wantsProgress || this.#call === null) return;
-    this.#wantsProgress = false;
+    if (!this.#wantsProgress || this.#hasAskedForProgress || this.#call === null) return;
+    if (this.#creating !== null || this.#queue.count > 0) return;
+    this.#hasAskedForProgress = true;
     this.#send(new WatchRequest({ progressRequest: new WatchProgressRequest() }));
   }
 

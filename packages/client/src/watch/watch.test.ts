@@ -183,6 +183,21 @@ test('progress that was asked for comes as an empty batch', async () => {
   client.close();
 });
 
+test('progress that is asked for while watches are being created, or cut off, comes to each of them', async () => {
+  const { cluster, client } = newWorld();
+  const watches = ['a', 'b', 'c'].map((key) => client.watch(key));
+  for (const watch of watches) watch.requestProgress();
+  for (const watch of watches) {
+    const { value } = await cluster.until(watch.next());
+    assert.deepEqual([value?.events.length, value?.revision], [0, 1]);
+  }
+  watches[0]?.requestProgress();
+  cluster.first.cut();
+  const answered = watches.map((watch) => watch.next());
+  for (const next of answered) assert.equal((await cluster.until(next)).value?.events.length, 0);
+  client.close();
+});
+
 test('a refused watch ends alone, with the reason; one whose token is old gets a new one', async () => {
   const { cluster, history } = newWorld();
   let tokens = 0;
