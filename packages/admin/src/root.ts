@@ -1,7 +1,11 @@
 /** All commands of etcdadm. */
 import { type Command, completionCommand } from '@etcd/host/cli';
 import { BACKUP, RESTORE } from './backup/commands.ts';
+import { CERTS } from './certs/commands.ts';
+import { CLUSTER_COMMANDS } from './cluster/commands.ts';
+import { DOCTOR } from './doctor/commands.ts';
 import { KUBEADM_COMMANDS } from './kubeadm/commands.ts';
+import { MEMBER } from './member/commands.ts';
 
 export const KUBEADM: Command = {
   name: 'kubeadm',
@@ -15,6 +19,10 @@ export const ETCDADM: Command = {
   usage: '',
   summary: 'Sets up and looks after clusters of etcd',
   commands: [
+    ...CLUSTER_COMMANDS,
+    MEMBER,
+    CERTS,
+    DOCTOR,
     BACKUP,
     RESTORE,
     { name: 'kubeadm', usage: '', summary: KUBEADM.summary, commands: KUBEADM_COMMANDS },

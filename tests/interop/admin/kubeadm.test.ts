@@ -7,12 +7,14 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, wr
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import { Host } from '../../support/host.ts';
 import { Namespaces, needsNamespaces } from '../../support/namespaces.ts';
 import { needs, peer, ROOT, SUBJECT } from '../../support/programs.ts';
 import { type Ended, eventually, Running, run } from '../../support/run.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const HOSTS = 3;
+const POD_MS = 600_000;
 const WITHOUT_AUTHORITY_KEY = [
   'kubeadmcfg.yaml',
   'pki/apiserver-etcd-client.crt',
@@ -28,57 +30,6 @@ const WITHOUT_AUTHORITY_KEY = [
 
 interface Pod {
   readonly spec: { readonly containers: readonly { readonly command: readonly string[] }[] };
-}
-
-/** A machine with directories of its own. */
-class Host {
-  readonly address: string;
-  readonly #launcher: readonly string[];
-  readonly #directory: string;
-  readonly #programs: string;
-
-  constructor(address: string, launcher: readonly string[], programs: string) {
-    this.address = address;
-    this.#launcher = launcher;
-    this.#programs = programs;
-    this.#directory = temporaryDirectory();
-    cpSync('/etc', join(this.#directory, 'etc'), {
-      recursive: true,
-      verbatimSymlinks: true,
-      filter: isPlain,
-    });
-    mkdirSync(join(this.#directory, 'lib'));
-  }
-
-  /** Where a path on it is here. */
-  path(path: string): string {
-    return join(this.#directory, path);
-  }
-
-  command(program: string, ...args: readonly string[]): [string, string[]] {
-    const script = [
-      'mount --bind "$1/etc" /etc',
-      'mount --bind "$1/lib" /var/lib',
-      'PATH="$2:$PATH"',
-      'shift 2',
-      'exec "$@"',
-    ].join(' && ');
-    const words = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'host'];
-    const all = [...this.#launcher, ...words, this.#directory, this.#programs, program, ...args];
-    return [all[0]!, all.slice(1)];
-  }
-
-  async run(script: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
-    const ended = await run(...this.command('sh', '-e', '-c', script), { env });
-    assert.equal(ended.code, 0, `${script}\n${ended.stdout}${ended.stderr}`);
-    return ended.stdout;
-  }
-}
-
-/** Neither pipes nor devices, and nothing that somebody has mounted there. */
-function isPlain(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat === undefined || !(stat.isFIFO() || stat.isSocket());
 }
 
 /** The file that the page writes for a host. */
@@ -192,7 +143,8 @@ async function bringPod(host: Host, directory: string): Promise<void> {
 function startPod(host: Host, program: string): Running {
   const pod = parse(readFileSync(host.path('etc/kubernetes/manifests/etcd.yaml'), 'utf8')) as Pod;
   const [, ...flags] = pod.spec.containers[0]!.command;
-  return new Running(...host.command(program, ...flags));
+  // As long as the test takes, however busy the machine is.
+  return new Running(...host.command(program, ...flags), { timeoutMs: POD_MS });
 }
 
 async function assertServes(hosts: readonly Host[]): Promise<void> {

@@ -1,0 +1,156 @@
+/**
+ * The life of a cluster by `etcdadm`: founded on one host, joined from two others, one of which runs Go's etcd, and left again. Hosts are
+ * namespaces; what systemd does, which is to run the unit, is done by a script.
+ */
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { Host } from '../../support/host.ts';
+import { Namespaces, needsNamespaces } from '../../support/namespaces.ts';
+import { needs, peer, ROOT } from '../../support/programs.ts';
+import { Running, run } from '../../support/run.ts';
+import { temporaryDirectory } from '../../support/temporary.ts';
+
+const HOSTS = 3;
+const INSTALL = '--install-dir=/etc/opt/bin';
+
+function newHosts(namespaces: Namespaces): Host[] {
+  const programs = temporaryDirectory();
+  symlinkSync(`${ROOT}bin/etcdadm`, join(programs, 'etcdadm'));
+  symlinkSync(`${ROOT}tests/support/systemctl.sh`, join(programs, 'systemctl'));
+  return Array.from({ length: HOSTS }, (_, i) => {
+    const { host, launcher } = namespaces.place(i);
+    return new Host(host!, launcher!, programs);
+  });
+}
+
+function flagsOf(host: Host, index: number): string {
+  return `--name=infra${index} --bind-address=${host.address} ${INSTALL}`;
+}
+
+async function stopMember(host: Host): Promise<void> {
+  const file = host.path('lib/unit.pid');
+  if (existsSync(file)) await run('kill', ['-9', readFileSync(file, 'utf8').trim()]);
+}
+
+function bringAuthority(from: Host, to: Host): void {
+  mkdirSync(to.path('etc/etcd/pki'), { recursive: true });
+  for (const name of ['ca.crt', 'ca.key'])
+    cpSync(from.path(`etc/etcd/pki/${name}`), to.path(`etc/etcd/pki/${name}`));
+}
+
+function logTail(host: Host): string {
+  const path = host.path('lib/unit.log');
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(-15).join('\n') : '';
+}
+
+const requirements = { ...needs('etcd 3.7', 'iproute2'), ...needsNamespaces() };
+
+describe('a cluster that etcdadm sets up', requirements, () => {
+  test('is founded, joined, left and joined again, with a member of Go in it', async () => {
+    const namespaces = new Namespaces(HOSTS);
+    const hosts = newHosts(namespaces);
+    try {
+      await assertLife(hosts as [Host, Host, Host]);
+    } catch (error) {
+      for (const host of hosts) console.error(logTail(host));
+      throw error;
+    } finally {
+      for (const host of hosts) await stopMember(host);
+      namespaces.remove();
+    }
+  });
+});
+
+async function assertLife(hosts: readonly [Host, Host, Host]): Promise<void> {
+  const [first, second, third] = hosts;
+  const url = `https://${first.address}:2379`;
+  const founded = await first.run(`etcdadm init ${flagsOf(first, 0)}`);
+  assert.match(founded, new RegExp(`\\n {2}ssh HOST etcdadm join ${url}\\n`));
+  assert.equal(statSync(first.path('etc/etcd/etcd.env')).mode & 0o777, 0o600);
+  assert.equal(statSync(first.path('lib/etcd')).mode & 0o777, 0o700);
+  // Whoever runs it again changes nothing.
+  assert.match(
+    await first.run(`etcdadm init ${flagsOf(first, 0)}`),
+    /Going on with what an earlier run has begun/,
+  );
+  const ctl = (host: Host, words: string): Promise<string> => host.run(`/etc/opt/bin/etcdctl.sh ${words}`);
+  assert.equal(await ctl(first, 'put greeting hello'), 'OK\n');
+
+  const withoutAuthority = await second.end(`etcdadm join ${url} ${flagsOf(second, 1)}`);
+  assert.equal(withoutAuthority.code, 1);
+  assert.match(
+    withoutAuthority.stderr,
+    /^Error: \[certificates\] there is no .*ca\.crt: copy ca\.crt and ca\.key/,
+  );
+  bringAuthority(first, second);
+  const joined = await second.run(`etcdadm join ${url} ${flagsOf(second, 1)}`);
+  assert.match(joined, /\[promote\] infra1 has a vote\n/);
+  assert.match(joined, /The cluster has 2 members with a vote and survives the loss of 0\.\n/);
+  assert.match(
+    await second.run(`etcdadm join ${url} ${flagsOf(second, 1)}`),
+    /The cluster knows this host as/,
+  );
+
+  bringAuthority(first, third);
+  mkdirSync(third.path('etc/opt/bin'), { recursive: true });
+  for (const name of ['etcd', 'etcdctl'] as const)
+    symlinkSync(peer('3.7', name), third.path(`etc/opt/bin/${name}`));
+  assert.match(await third.run(`etcdadm join ${url} ${flagsOf(third, 2)}`), /survives the loss of 1\.\n/);
+  for (const host of hosts) assert.equal(await ctl(host, 'get greeting --print-value-only'), 'hello\n');
+  const members = await ctl(third, 'member list');
+  assert.equal(members.match(/, started, infra[012], .*, false\n/g)?.length, HOSTS, members);
+  const own = JSON.parse(await third.run(`etcdadm info ${flagsOf(third, 2)}`)) as {
+    name: string;
+    peerURLs: string[];
+  };
+  assert.deepEqual([own.name, own.peerURLs], ['infra2', [`https://${third.address}:2380`]]);
+
+  const left = await second.run(`etcdadm reset ${flagsOf(second, 1)}`);
+  assert.match(left, /\[reset\] Removed member [0-9a-f]+ from the cluster\n/);
+  assert.match(left, /The data stay in \/var\/lib\/etcd; --remove-data has them deleted/);
+  assert.ok(
+    existsSync(second.path('lib/etcd/member/snap/db')) && existsSync(second.path('etc/etcd/pki/server.key')),
+  );
+  assert.ok(
+    !existsSync(second.path('etc/systemd/system/etcd.service')) &&
+      !existsSync(second.path('etc/opt/bin/etcd')),
+  );
+  assert.equal((await ctl(first, 'member list')).split('\n').length, 3);
+  const refused = await second.end(`etcdadm join ${url} ${flagsOf(second, 1)}`);
+  assert.equal(refused.code, 1);
+  assert.match(
+    refused.stderr,
+    /^Error: \[membership\] \/var\/lib\/etcd has the data of member [0-9a-f]+ of cluster [0-9a-f]+: .*--remove-data/,
+  );
+  await second.run(`etcdadm join ${url} ${flagsOf(second, 1)} --remove-data`);
+  assert.equal(await ctl(second, 'get greeting --print-value-only'), 'hello\n');
+  // What runs is not deleted by whoever has the wrong host.
+  const occupied = await second.end(`etcdadm init ${flagsOf(second, 1)} --remove-data`);
+  assert.match(occupied.stderr, /^Error: \[data\] \/var\/lib\/etcd is in use: unit etcd\.service is running/);
+  await assertReplaced(first, third, url);
+}
+
+/** A host loses its disk; whoever replaces the member is killed on the way, and begins again. */
+async function assertReplaced(first: Host, third: Host, url: string): Promise<void> {
+  await stopMember(third);
+  rmSync(third.path('lib/etcd'), { recursive: true });
+  const join2 = `etcdadm join ${url} ${flagsOf(third, 2)}`;
+  const refused = await third.end(join2);
+  assert.match(refused.stderr, /its data are not here: etcdadm member replace infra2 first/);
+  const replace = (): Running =>
+    new Running(...first.command('etcdadm', 'member', 'replace', 'infra2'), { timeoutMs: 180_000 });
+  const killed = replace();
+  await killed.waitForStdout((text) => text.includes('On its host'));
+  killed.kill('SIGKILL');
+  await killed.ended;
+  const again = replace();
+  await third.run(join2);
+  const { code, stdout, stderr } = await again.ended;
+  assert.equal(code, 0, stdout + stderr);
+  assert.match(stdout, /^Going on with the replacement of infra2\n(.*\n)*infra2 is replaced\./);
+  assert.equal(await third.run('/etc/opt/bin/etcdctl.sh get greeting --print-value-only'), 'hello\n');
+  const healthy = await third.run('/etc/opt/bin/etcdctl.sh endpoint health --cluster');
+  assert.equal(healthy.match(/ is healthy/g)?.length, HOSTS);
+}
