@@ -6,26 +6,14 @@
  * with the tests that could not run for it, and is a failure when `CI` is set.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { chooseFiles, FAILED_PATH, SKIPPED_PATH } from './test-files.ts';
+import { writeGroups } from './test-groups.ts';
 import { bringRequirements, type Missing } from './test-requirements.ts';
 
 const root = new URL('..', import.meta.url).pathname;
-/** Nothing may hang the run: this long for one file, which takes a minute at the most. */
-const TIMEOUT_MS = 300_000;
-const skippedPath = `${root}.cache/skipped-tests.txt`;
-
-/** The tests of whole programs run once there is a program to test. */
-function hasSubject(): boolean {
-  return process.env['ETCD_UNDER_TEST'] !== undefined || existsSync(`${root}packages/etcd/src/main.ts`);
-}
-
-function chooseFiles(words: readonly string[]): string[] {
-  const patterns = ['packages/*/src/**/*.test.ts', 'tools/**/*.test.ts', 'tests/support/**/*.test.ts'];
-  if (hasSubject()) patterns.push('tests/{interop,program}/**/*.test.ts');
-  return globSync(patterns, { cwd: root })
-    .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
-    .sort();
-}
+/** Nothing may hang the run: this long for one file or group, which takes a minute or two where nothing else is going on. */
+const TIMEOUT_MS = 1_200_000;
 
 /** Whatever a member leaves behind in a test is looked at, unless somebody asks for something else. */
 function testEnvironment(): NodeJS.ProcessEnv {
@@ -34,7 +22,7 @@ function testEnvironment(): NodeJS.ProcessEnv {
 
 function runTests(files: readonly string[]): number {
   mkdirSync(`${root}.cache`, { recursive: true });
-  rmSync(skippedPath, { force: true });
+  for (const path of [SKIPPED_PATH, FAILED_PATH]) rmSync(path, { force: true });
   const { status } = spawnSync(
     process.execPath,
     [
@@ -44,8 +32,10 @@ function runTests(files: readonly string[]): number {
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
       `--test-reporter=${root}tools/skipped-reporter.ts`,
-      `--test-reporter-destination=${skippedPath}`,
-      ...files,
+      `--test-reporter-destination=${SKIPPED_PATH}`,
+      `--test-reporter=${root}tools/failed-reporter.ts`,
+      `--test-reporter-destination=${FAILED_PATH}`,
+      ...writeGroups(root, `${root}.cache/groups`, files),
     ],
     { cwd: root, stdio: 'inherit', env: testEnvironment() },
   );
@@ -54,7 +44,7 @@ function runTests(files: readonly string[]): number {
 
 /** Says last, where it is seen, what was not tested and why. */
 function reportMissing(missing: readonly Missing[]): void {
-  const skipped = existsSync(skippedPath) ? readFileSync(skippedPath, 'utf8').trimEnd() : '';
+  const skipped = existsSync(SKIPPED_PATH) ? readFileSync(SKIPPED_PATH, 'utf8').trimEnd() : '';
   if (missing.length === 0 && skipped === '') return;
   const count = skipped === '' ? 0 : skipped.split('\n').length;
   process.stderr.write(`\nMISSING: ${missing.length} test requirements; ${count} tests did not run\n`);

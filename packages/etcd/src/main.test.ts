@@ -22,7 +22,8 @@ function etcd(args: readonly string[], environment: Record<string, string> = {})
     cwd: root,
     encoding: 'utf8',
     timeout: 120_000,
-    env: { PATH: process.env['PATH'], ...environment },
+    // Sources are compiled once for all of these processes, where there is a cache for it.
+    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], ...environment },
   });
 }
 
