@@ -86,6 +86,11 @@ export interface WritableBucket extends Bucket {
   bucket(name: Uint8Array): WritableBucket | null;
   /** Sets the value of `key` (1 to 32768 bytes). Throws `incompatible-value` where the key names a bucket. */
   put(key: Uint8Array, value: Uint8Array): void;
+  /**
+   * {@link put} without a copy: `memory` holds `key` at `start`, and behind it a value of so many bytes. It must stay as it is until
+   * the commit is told, or the transaction is rolled back.
+   */
+  putLent(key: Uint8Array, memory: Uint8Array, start: number, valueBytes: number): void;
   /** Removes `key`; false when absent. Throws `incompatible-value` where the key names a bucket. */
   delete(key: Uint8Array): boolean;
   createBucket(name: Uint8Array): WritableBucket;

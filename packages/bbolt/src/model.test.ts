@@ -92,7 +92,8 @@ function change(bucket: WritableBucket, model: Model, random: SeededRandom, mix:
     assert.equal(bucket.delete(name), model.values.delete(key));
   } else {
     const value = randomValue(random, mix);
-    bucket.put(name, value);
+    if (random.chance(0.5)) bucket.put(name, value);
+    else putLent(bucket, name, value, random.below(10));
     model.values.set(key, value);
     assert.ok(value.equals(bucket.get(name)!));
   }
@@ -115,6 +116,36 @@ function* topLevels(bucket: Bucket, deeper: number): Generator<string, void, voi
     yield `${latin1FromBytes(key)}=${cursor.isBucket ? '' : latin1FromBytes(cursor.value())}`;
     if (cursor.isBucket && deeper > 0) yield* topLevels(bucket.bucket(key)!, deeper - 1);
   }
+}
+
+const LENT_BYTES = 1 << 16;
+/** Memory in which values are lent to the transaction that is open, the last one filled up to {@link lentUsed}. */
+let lentMemory: Buffer[] = [];
+let lentUsed = 0;
+
+/** Puts the value from where it lies behind its key, with other things before. */
+function putLent(bucket: WritableBucket, key: Buffer, value: Buffer, gap: number): void {
+  const length = gap + key.length + value.length;
+  let memory = lentMemory.at(-1);
+  if (memory === undefined || lentUsed + length > memory.length) {
+    memory = Buffer.alloc(Math.max(LENT_BYTES, length), 0xee);
+    lentMemory.push(memory);
+    lentUsed = 0;
+  }
+  const start = lentUsed + gap;
+  key.copy(memory, start);
+  value.copy(memory, start + key.length);
+  bucket.putLent(key, memory, start, value.length);
+  lentUsed += length;
+}
+
+/** The transaction that is open is about to end; when it has, its memory may be written over, as whoever calls the result does. */
+function memoryOfTransaction(): () => void {
+  const memories = lentMemory;
+  lentMemory = [];
+  return () => {
+    for (const memory of memories) memory.fill(0xdb);
+  };
 }
 
 function assertSound(database: Database): void {
@@ -161,6 +192,7 @@ function run(seed: number, options: Partial<DatabaseOptions>, mixes: readonly Mi
       if (done) defragmentation = database.defragment();
       assertSame(write.root, changed);
     }
+    const reuseMemory = memoryOfTransaction();
     if (random.chance(0.1)) {
       write.rollback();
     } else {
@@ -168,6 +200,7 @@ function run(seed: number, options: Partial<DatabaseOptions>, mixes: readonly Mi
       write.commit();
       model = changed;
     }
+    reuseMemory();
     assertSound(database);
     if (random.chance(0.3)) readers.push({ read: database.beginRead(), model });
     for (const reader of readers) assertSame(reader.read.root, reader.model);
@@ -241,13 +274,16 @@ test('commits in the background, with the next transaction begun at once, behave
         defragmentation = database.defragment();
       if (random.chance(0.15)) {
         write.rollback();
+        memoryOfTransaction()();
         continue;
       }
       model = changed;
       const number = committed.push(changed) - 1;
+      const reuseMemory = memoryOfTransaction();
       write.commitThen((error) => {
         assert.equal(error, null);
         assert.equal(++durable, number);
+        reuseMemory();
       });
       for (let i = random.below(4); i > 0; i--) turn();
       const read = database.beginRead();

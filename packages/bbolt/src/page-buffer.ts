@@ -15,11 +15,11 @@ export class PageBuffer {
   sourceStamp = NO_STAMP;
   sourceIndex = 0;
 
-  /** The memory is not cleared: whoever publishes a part of it has written all of that part. */
-  constructor(sizeBytes: number) {
-    const bytes = Buffer.allocUnsafeSlow(sizeBytes);
+  /** Of a size, or over what is there. The memory is not cleared: whoever publishes a part of it has written all of that part. */
+  constructor(memory: number | Uint8Array) {
+    const bytes = typeof memory === 'number' ? Buffer.allocUnsafeSlow(memory) : memory;
     this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, sizeBytes);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   /** Its owner is about to use it again. */

@@ -49,8 +49,8 @@ const PATIENCE_SLABS = 4;
 /** The longest run that {@link PageCache.openRun} takes. */
 export const MAX_RUN_PAGES = SLOTS_PER_SLAB;
 
-/** Slabs that wait to be used again: the pages of a commit or two. */
-const MAX_SPARE_SLABS = 32;
+/** Slabs that wait to be used again: 8 MiB, most of the pages of a commit of a very busy member. */
+const MAX_SPARE_SLABS = 128;
 
 const UNREGISTERED = -1;
 

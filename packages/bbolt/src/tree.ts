@@ -5,7 +5,7 @@
  * Keys mostly arrive near the one before: the leaf of the last change is remembered with the key above which it no longer
  * counts, so that appending and deleting in order rarely descend.
  */
-import { compareRange } from '@etcd/base';
+import { assert, compareRange } from '@etcd/base';
 import { BoltError } from './bolt-error.ts';
 import { MAX_DEPTH } from './cursor.ts';
 import { ELEMENT_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, MIN_KEYS_PER_PAGE } from './format.ts';
@@ -60,29 +60,27 @@ export class Tree extends TreeRoot {
    * @param isBucket whether the value is a bucket: the key must be absent or name one, and otherwise must not.
    */
   put(key: Uint8Array, value: Uint8Array, isBucket: boolean): void {
-    if (key.length === 0) throw new BoltError('key-required', 'key required');
-    if (key.length > MAX_KEY_BYTES && !isBucket) throw new BoltError('key-too-large', 'key too large');
-    if (value.length > MAX_VALUE_BYTES) throw new BoltError('value-too-large', 'value too large');
+    checkSizes(key, value.length, isBucket);
     const { workspace } = this;
-    let leaf = this.#leafFor(key);
-    let index = this.#searchFromEnd(leaf, key);
-    const tail = isBucket ? ~value.length : value.length;
-    if (index >= 0) {
-      this.#replace(leaf, index, key, value, tail);
-      return;
-    }
-    const added = ELEMENT_BYTES + key.length + value.length;
+    const leaf = this.#leafFor(key);
+    const index = this.#searchFromEnd(leaf, key);
+    if (index >= 0) this.#requireKind(leaf, index, isBucket);
     const offset = workspace.keep(key, value);
-    const source = workspace.sourceOf(workspace.reserved);
-    if (this.#makeRoom(leaf, ~index, added, source, offset, key.length)) {
-      leaf = this.#descend(key);
-      index = workspace.search(leaf, key, 0, key.length);
-    }
-    workspace.insertGap(leaf, ~index, 1);
-    workspace.setElement(leaf, ~index, source, offset, key.length, tail);
-    leaf.sizeBytes += added;
-    leaf.changed = true;
-    this.version++;
+    const tail = isBucket ? ~value.length : value.length;
+    this.#set(leaf, index, key, workspace.sourceOf(workspace.reserved), offset, tail);
+  }
+
+  /** {@link put} of `key` with a value that lies behind the same key in `memory`, which is not copied; the key is at `start`. */
+  putLent(key: Uint8Array, memory: Uint8Array, start: number, valueBytes: number): void {
+    checkSizes(key, valueBytes, false);
+    assert(
+      start >= 0 && start + key.length + valueBytes <= memory.length,
+      'tree: a value outside its memory',
+    );
+    const leaf = this.#leafFor(key);
+    const index = this.#searchFromEnd(leaf, key);
+    if (index >= 0) this.#requireKind(leaf, index, false);
+    this.#set(leaf, index, key, this.workspace.sourceOfLent(memory), start, valueBytes);
   }
 
   /** Removes a key; false when absent. Throws `incompatible-value` unless it names a bucket exactly when `isBucket`. */
@@ -174,13 +172,23 @@ export class Tree extends TreeRoot {
     return node;
   }
 
-  #replace(leaf: TreeNode, index: number, key: Uint8Array, value: Uint8Array, tail: number): void {
+  /** Makes the element what is said, at `index` of the leaf, or where that is inverted before it. */
+  #set(leaf: TreeNode, index: number, key: Uint8Array, source: number, offset: number, tail: number): void {
     const { workspace } = this;
-    this.#requireKind(leaf, index, tail < 0);
-    const at = (leaf.start + index) * STRIDE;
-    leaf.sizeBytes += value.length - valueBytesOf(workspace.pool[at + TAIL]!);
-    const offset = workspace.keep(key, value);
-    workspace.setElement(leaf, index, workspace.sourceOf(workspace.reserved), offset, key.length, tail);
+    const valueBytes = valueBytesOf(tail);
+    if (index >= 0) {
+      leaf.sizeBytes += valueBytes - valueBytesOf(workspace.pool[(leaf.start + index) * STRIDE + TAIL]!);
+    } else {
+      const added = ELEMENT_BYTES + key.length + valueBytes;
+      if (this.#makeRoom(leaf, ~index, added, source, offset, key.length)) {
+        leaf = this.#descend(key);
+        index = workspace.search(leaf, key, 0, key.length);
+      }
+      index = ~index;
+      workspace.insertGap(leaf, index, 1);
+      leaf.sizeBytes += added;
+    }
+    workspace.setElement(leaf, index, source, offset, key.length, tail);
     leaf.changed = true;
     this.version++;
   }
@@ -268,4 +276,10 @@ export class Tree extends TreeRoot {
     this.#path[0] = root;
     this.#pathIndexes[0] = 0;
   }
+}
+
+function checkSizes(key: Uint8Array, valueBytes: number, isBucket: boolean): void {
+  if (key.length === 0) throw new BoltError('key-required', 'key required');
+  if (key.length > MAX_KEY_BYTES && !isBucket) throw new BoltError('key-too-large', 'key too large');
+  if (valueBytes > MAX_VALUE_BYTES) throw new BoltError('value-too-large', 'value too large');
 }

@@ -94,6 +94,9 @@ export class Workspace {
   readonly #stamp: number;
   readonly #sources: PageBuffer[] = [];
   readonly #nodes: TreeNode[] = [];
+  /** Memory of the transaction's owner that elements lie in, the one asked for last apart. */
+  readonly #lent = new Map<Uint8Array, PageBuffer>();
+  #lastLent: PageBuffer | null = null;
   /** The buffer of the last {@link reserve}. */
   reserved: PageBuffer;
   #poolUsed = 0;
@@ -158,6 +161,17 @@ export class Workspace {
     const offset = this.#arenaUsed;
     this.#arenaUsed += bytes;
     return offset;
+  }
+
+  /** The number of `memory`, which stays as it is until the workspace ends. */
+  sourceOfLent(memory: Uint8Array): number {
+    let buffer = this.#lastLent;
+    if (buffer === null || buffer.bytes !== memory) {
+      buffer = this.#lent.get(memory) ?? new PageBuffer(memory);
+      this.#lent.set(memory, buffer);
+      this.#lastLent = buffer;
+    }
+    return this.sourceOf(buffer);
   }
 
   /** Copies key and value to where they stay; returns the offset in {@link reserved}. */

@@ -85,6 +85,11 @@ export class WriteBucket implements WritableBucket {
     this.tree.put(key, value, false);
   }
 
+  putLent(key: Uint8Array, memory: Uint8Array, start: number, valueBytes: number): void {
+    this.#assertOpen();
+    this.tree.putLent(key, memory, start, valueBytes);
+  }
+
   delete(key: Uint8Array): boolean {
     this.#assertOpen();
     return this.tree.remove(key, false);

@@ -86,10 +86,9 @@ export class CommitFeed {
       log.select(this.#nextEntry);
       const sub = this.#nextEntry - log.firstEntryOf(this.#main);
       const length = writeRevision(this.#keyBytes, this.#main, sub, log.isTombstone);
-      bucket.put(
-        length === REVISION_BYTES ? this.#putKey : this.#keyBytes,
-        log.buffer.subarray(log.start, log.end),
-      );
+      const key = length === REVISION_BYTES ? this.#putKey : this.#keyBytes;
+      // The log has the key before the value, and keeps both until they are committed.
+      bucket.putLent(key, log.buffer, log.start - length, log.end - log.start);
       // Not before the first put: splitting the last page off a bucket that is still inline, and unchanged, loses what is in
       // it. See the test of a long value behind short ones.
       bucket.fillPercent = KEY_FILL_PERCENT;

@@ -7,11 +7,13 @@
  *   mains      main 71      72    73   …          first entry of each main revision
  *               |            |     |
  *   entries    [71.0 71.1 | 72.0 | 73.0 73.1 73.2 | …      slab, offset, length, flags
+ *   slabs      key value key value key value …             the key is the revision, as it is in the file
  *
  * Every main revision from {@link firstMain} to {@link lastMain} is here with all its subs, so finding one is an index
  * computation, and catching up from a recent revision is a walk.
  */
 import { assert, poisonReleased } from '@etcd/base';
+import { REVISION_BYTES, TOMBSTONE_REVISION_BYTES, writeRevision } from './revision.ts';
 
 const SLAB_BYTES = 1024 * 1024;
 /** Slabs that wait to be used again: what a commit of a busy store lets go. */
@@ -88,14 +90,16 @@ export class RevisionLog {
       this.#mains.push(this.#entries.end);
     }
     assert(this.#entries.end - this.#mains.get(main) === sub, 'revision log: subs have a gap');
-    if (this.#slabUsed + length > SLAB_BYTES) this.#addSlab(length);
+    const keyBytes = isTombstone ? TOMBSTONE_REVISION_BYTES : REVISION_BYTES;
+    if (this.#slabUsed + keyBytes + length > SLAB_BYTES) this.#addSlab(keyBytes + length);
     const slab = this.#slabs.length - 1;
     this.#slabLastMain[slab] = main;
     this.buffer = this.#slabs[slab]!;
-    this.start = this.#slabUsed;
-    this.end = this.#slabUsed + length;
+    writeRevision(this.buffer, main, sub, isTombstone, this.#slabUsed);
+    this.start = this.#slabUsed + keyBytes;
+    this.end = this.start + length;
     this.isTombstone = isTombstone;
-    this.#slabUsed += length;
+    this.#slabUsed = this.end;
     this.#entries.push(slab + this.#slabBase, this.start, length | (isTombstone ? TOMBSTONE_BIT : 0));
   }
 

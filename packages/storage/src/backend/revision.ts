@@ -11,12 +11,18 @@ const TWO_POW_32 = 0x1_0000_0000;
 const MAX_HIGH_WORD = 0x1f_ffff;
 const MAX_SUB = 0x7fff_ffff;
 
-/** Writes 18 bytes at the front of `target`; the last one counts only for a tombstone. Returns how many do. */
-export function writeRevision(target: Uint8Array, main: number, sub: number, isTombstone: boolean): number {
-  writeUint64(target, 0, main);
-  target[8] = SEPARATOR;
-  writeUint64(target, 9, sub);
-  target[17] = TOMBSTONE_MARK;
+/** Writes 18 bytes from `target[at]` on; the last one counts only for a tombstone. Returns how many do. */
+export function writeRevision(
+  target: Uint8Array,
+  main: number,
+  sub: number,
+  isTombstone: boolean,
+  at = 0,
+): number {
+  writeUint64(target, at, main);
+  target[at + 8] = SEPARATOR;
+  writeUint64(target, at + 9, sub);
+  target[at + 17] = TOMBSTONE_MARK;
   return isTombstone ? TOMBSTONE_REVISION_BYTES : REVISION_BYTES;
 }
 
