@@ -63,9 +63,6 @@ const REFUSALS: ReadonlySet<number> = new Set([
   GrpcCode.Unauthenticated,
 ]);
 
-/** Errors that tell a client nothing that it could act on. */
-const NEVER_ANSWERED: ReadonlySet<number> = new Set([GrpcCode.Unknown, GrpcCode.Internal]);
-
 /** Errors that any member would have answered with. */
 const ANSWERS: ReadonlySet<number> = new Set([
   GrpcCode.InvalidArgument,
@@ -173,8 +170,7 @@ export class Client {
     this.failedCount++;
     if (code === GrpcCode.PermissionDenied) this.deniedCount++;
     this.#world.note(`${this.#options.name} fails ${asked.text}: ${code} ${message}`);
-    if (NEVER_ANSWERED.has(code))
-      this.#world.violate('errors', `${asked.text} failed with ${code} ${message}`);
+    this.#world.judgeError(asked.text, code, message);
     if (REFUSALS.has(code) && asked.value !== undefined) this.#world.forbid(asked.value);
     // Some other member may do better: one that is no learner, has a leader, or runs at all.
     if (!ANSWERS.has(code) || this.#random.chance(0.1)) this.#session.leave();

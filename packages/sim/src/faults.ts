@@ -3,7 +3,7 @@
  * which everything happens all the time would hardly ever get anywhere interesting.
  */
 import type { SeededRandom } from '@etcd/base';
-import { FAST_DISK, type Machine, NO_LOAD } from './machine.ts';
+import { type DiskFault, FAST_DISK, type Machine, NO_LOAD } from './machine.ts';
 import type { World } from './world.ts';
 
 /** Operations of a disk within which a cut of power that is due happens. */
@@ -19,6 +19,15 @@ const MAX_SLOW_SYNC_MS = 400;
 const MAX_SLOW_FILE_MS = 6000;
 /** Long enough to be cut off, and to be sent a database afterwards. */
 const LEFT_BEHIND_MS = 16_000;
+
+const FAILING = [
+  ['sync'],
+  ['write', 'allocate'],
+  ['read'],
+  ['open', 'rename', 'remove', 'makeDirectory', 'truncate'],
+  ['syncDirectory'],
+  ['sync', 'write', 'allocate', 'read', 'open', 'rename', 'remove', 'truncate', 'syncDirectory'],
+] as const;
 
 /** So many worlds have few kinds of faults, which come all the time and so meet each other. */
 const FOCUSED_SHARE = 0.25;
@@ -69,6 +78,7 @@ export class FaultInjector {
       machine.diskSpeed = FAST_DISK;
       machine.load = NO_LOAD;
       machine.plannedCut = null;
+      machine.diskFault = null;
       machine.start();
     }
     this.#world.note('all is healed');
@@ -121,6 +131,9 @@ export class FaultInjector {
       { name: 'single link cut', weight: 3, happen: () => this.#cutLink() },
       { name: 'bad network', weight: 4, happen: () => this.#badNetwork() },
       { name: 'healed network', weight: 8, happen: () => this.#heal() },
+      ...(this.#world.traits.failsDisks
+        ? [{ name: 'failing disk', weight: 6, happen: () => this.#onRunning((m) => this.#failDisk(m)) }]
+        : []),
     ];
   }
 
@@ -149,6 +162,24 @@ export class FaultInjector {
     const suffix = this.#random.pick(['/db', '/db', '.wal', '.snap', '.snap.db', '']);
     machine.plannedCut = { after: this.#random.below(12), by: 'kill', suffix, atSync: true };
     machine.onCut = () => this.#restartLater(machine);
+  }
+
+  /** Operations of one kind, or on one kind of file, fail: once, or for a while. */
+  #failDisk(machine: Machine): void {
+    const random = this.#random;
+    const fault: DiskFault = {
+      code: random.pick(['EIO', 'EIO', 'ENOSPC']),
+      kinds: random.pick(FAILING),
+      suffix: random.pick(['', '/db', '.wal', '.snap', '.snap.db', '.tmp']),
+      after: random.below(random.chance(0.5) ? 5 : 100),
+      times: random.chance(0.7) ? 1 : 1000,
+    };
+    this.#world.note(`${machine.name}'s disk is about to fail: ${JSON.stringify(fault)}`);
+    machine.diskFault = fault;
+    machine.onCut = () => this.#restartLater(machine);
+    this.#world.clock.setTimer(random.below(15_000), () => {
+      machine.diskFault = null;
+    });
   }
 
   #kill(machine: Machine): void {

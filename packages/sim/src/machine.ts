@@ -4,7 +4,14 @@
  */
 
 import type { Message } from '@etcd/api/raftpb';
-import { InvariantError, type Logger, type LogLevel, type SeededRandom, SILENT_LOGGER } from '@etcd/base';
+import {
+  DiskError,
+  InvariantError,
+  type Logger,
+  type LogLevel,
+  SeededRandom,
+  SILENT_LOGGER,
+} from '@etcd/base';
 import type { MemoryStorage } from '@etcd/raft';
 import {
   bootstrap,
@@ -20,6 +27,8 @@ import {
 } from '@etcd/server';
 import { type DiskOperation, SimDisk, type SimDiskOptions, SimulatedCrash } from '@etcd/testing';
 import { type Duplex, GrpcServer, memoryDuplexPair } from '@etcd/transport';
+import { damageDisk } from './damage-disk.ts';
+import { offlineProblem } from './offline-check.ts';
 import { SimProcess } from './process.ts';
 import type { Observation } from './raft-history.ts';
 import { simAuthentication } from './sim-authentication.ts';
@@ -59,6 +68,18 @@ export interface PlannedCut {
   readonly atSync?: boolean;
 }
 
+/** Operations that fail, as on a disk that is full or worn out. */
+export interface DiskFault {
+  readonly code: 'EIO' | 'ENOSPC';
+  readonly kinds: readonly DiskOperation['kind'][];
+  /** Only on files whose path ends so; on all of them unless told. */
+  readonly suffix: string;
+  /** So many of them succeed first. */
+  readonly after: number;
+  /** Then so many fail. */
+  readonly times: number;
+}
+
 export interface MachineOptions {
   readonly world: World;
   readonly name: string;
@@ -96,7 +117,10 @@ export class Machine {
   /** Other work on the machine: how often the process has to wait for a processor, and for how long at most. */
   load = NO_LOAD;
   plannedCut: PlannedCut | null = null;
-  /** Called when that has happened. */
+  diskFault: DiskFault | null = null;
+  /** Something on the disk has failed in this run: the process may end over it. */
+  #hasFailedDisk = false;
+  /** Called when the run has ended for either. */
   onCut: () => void = () => {};
   /** As it was when it started last; null if it never did. */
   config: Config | null = null;
@@ -205,13 +229,46 @@ export class Machine {
     this.#probe(this.#disk.crashImage(this.#random.fork()));
   }
 
-  /** A copy of the member, on a disk of its own, must be able to start. */
-  #probe(disk: SimDisk): void {
+  /** What a kill, or a cut of power, would leave at this moment must be sound, and a copy of the member must be able to start from it. */
+  inspect(random: SeededRandom): void {
+    if (this.run === null) return;
+    const image = random.chance(0.5) ? this.#disk.killImage() : this.#disk.crashImage(random.fork());
+    this.#probe(image, random.fork());
+    if (this.#world.traits.failsDisks) this.#probeDamaged(random);
+  }
+
+  /** From a disk that has rotted a member starts, or says why it does not. */
+  #probeDamaged(random: SeededRandom): void {
+    const world = this.#world;
+    if (!this.#hasServed || this.config === null) return;
+    const disk = this.#disk.killImage();
+    const damage = damageDisk(disk, random);
+    const name = `${this.name} with ${damage}`;
+    const { config } = this;
+    const { segmentBytes } = world;
+    world.waitFor(
+      probeStart({ world, name, config, disk, random: random.fork(), segmentBytes, isDamaged: true }),
+    );
+  }
+
+  /** The same for a kill, whatever kind of world this is. */
+  mustBeSound(): void {
+    const world = this.#world;
+    const { config, name } = this;
+    if (config === null) return;
+    const problem = offlineProblem({ world, config, disk: this.#disk.killImage() });
+    if (problem !== null) world.violate('offline', `the disk of ${name}: ${problem}`);
+    this.#probe(this.#disk.killImage(), new SeededRandom(1));
+  }
+
+  /** A copy of the member, on a disk of its own, must be sound and able to start. */
+  #probe(disk: SimDisk, random = this.#random.fork()): void {
     const world = this.#world;
     // One that has never come as far may have to ask others before it can.
     if (!this.#hasServed || this.config === null || !world.traits.probesStarts) return;
     const { name, config } = this;
-    const random = this.#random.fork();
+    const problem = offlineProblem({ world, config, disk });
+    if (problem !== null) return world.violate('offline', `a copy of the disk of ${name}: ${problem}`);
     world.waitFor(probeStart({ world, name, config, disk, random, segmentBytes: world.segmentBytes }));
   }
 
@@ -237,8 +294,28 @@ export class Machine {
     });
   }
 
+  /** Whether a process may end of this: of what its disk did. */
+  mayEndOf(error: unknown): boolean {
+    return this.#hasFailedDisk && isOfDisk(error);
+  }
+
+  /** The process has ended by itself. Whether what it could not write or sync is there nevertheless is the disk's secret. */
+  endOfDisk(error: unknown): void {
+    this.run?.process.end();
+    this.#world.clock.defer(() => {
+      this.#endRun(`ends of its disk: ${error instanceof Error ? error.message : String(error)}`);
+      this.#world.fabric.refuse(this.name, this.peerUrls);
+      const random = this.#random.fork();
+      this.#disk = random.chance(0.5)
+        ? this.#disk.afterKill(this.#diskOptions)
+        : this.#disk.afterCrash(random, this.#diskOptions);
+      this.onCut();
+    });
+  }
+
   #endRun(what: string): void {
     this.plannedCut = null;
+    this.#hasFailedDisk = false;
     this.#world.note(`${this.name} ${what}`);
     this.run?.end();
     this.run = null;
@@ -247,6 +324,7 @@ export class Machine {
   #onDiskOperation(operation: DiskOperation): void {
     const { kind } = operation;
     this.#countDown(operation);
+    this.#failIfDue(operation);
     if (kind !== 'sync' && kind !== 'syncDirectory') return;
     const isConcerned = operation.path.endsWith(this.diskSpeed.suffix ?? '');
     const { syncMs, spreadMs } = isConcerned ? this.diskSpeed : FAST_DISK;
@@ -263,6 +341,19 @@ export class Machine {
     if (cut.after > 0) return;
     this.#endLater(cut, `at ${kind} ${path}`);
     throw new SimulatedCrash(`${kind} ${path}`);
+  }
+
+  #failIfDue({ kind, path }: DiskOperation): void {
+    const fault = this.diskFault;
+    if (fault === null || !fault.kinds.includes(kind) || !path.endsWith(fault.suffix)) return;
+    if (fault.after > 0) {
+      this.diskFault = { ...fault, after: fault.after - 1 };
+      return;
+    }
+    this.diskFault = fault.times > 1 ? { ...fault, times: fault.times - 1 } : null;
+    this.#hasFailedDisk = true;
+    this.#world.note(`${this.name}'s disk fails: ${fault.code} at ${kind} ${path}`);
+    throw new DiskError(fault.code, path, `${fault.code}: ${kind} '${path}'`);
   }
 
   #schedule(operation: DiskOperation, complete: () => void): void {
@@ -288,6 +379,14 @@ export class Machine {
       this.onCut();
     });
   }
+}
+
+/** Whether it came of what a disk did: that stands in the text, or among the causes. */
+function isOfDisk(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof DiskError || /\bEIO\b|\bENOSPC\b/.test(at.message)) return true;
+  }
+  return false;
 }
 
 /** One run of a member's process. */

@@ -11,8 +11,10 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { PLANTS, type Plant, RARE_PLANTS } from './plant.ts';
-import { type SimulationResult, simulate } from './simulation.ts';
+import { loadSimulation } from './load-simulation.ts';
+import type { Plant } from './plant.ts';
+import type { SimulationResult } from './simulation.ts';
+import { SOURCE_PLANTS } from './source-plants.ts';
 import { resultLine, Summary, violationReport } from './summary.ts';
 
 const { values } = parseArgs({
@@ -35,11 +37,17 @@ function sharedOptions(): string[] {
   return options;
 }
 
-function plantNamed(name: string): Plant {
+const sourcePlant = Object.keys(SOURCE_PLANTS).find((name) => name === values.plant);
+const { simulate, PLANTS, RARE_PLANTS } = await loadSimulation(sourcePlant);
+
+/** Undefined for one that is in the sources already. */
+function plantNamed(name: string): Plant | undefined {
+  if (name === sourcePlant) return undefined;
   const all = { ...PLANTS, ...RARE_PLANTS };
   const plant = Object.entries(all).find(([known]) => known === name)?.[1];
   if (plant !== undefined) return plant;
-  throw new Error(`no bug is named ${name}; there are ${Object.keys(all).join(', ')}`);
+  const names = [...Object.keys(all), ...Object.keys(SOURCE_PLANTS)];
+  throw new Error(`no bug is named ${name}; there are ${names.join(', ')}`);
 }
 
 function simulateSeed(seed: number): Promise<SimulationResult> {

@@ -22,6 +22,7 @@ export async function compareMembers(world: World): Promise<void> {
   const machines = world.activeMachines;
   for (const machine of machines) compareWithModel(world, machine);
   compareMembership(world, machines);
+  for (const machine of machines) machine.mustBeSound();
   // Leases may end meanwhile, which makes further revisions.
   const { revision } = world.model;
   await world.run(COMPACTION_MS);

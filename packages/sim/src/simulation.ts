@@ -5,6 +5,7 @@
  */
 import { SeededRandom } from '@etcd/base';
 import { Administrator } from './administrator.ts';
+import { BulkWriter } from './bulk-writer.ts';
 import { Client } from './client.ts';
 import { FaultInjector } from './faults.ts';
 import { drawLimits, type Limits, limitFlags } from './limits.ts';
@@ -13,8 +14,9 @@ import { compareMembers } from './member-state.ts';
 import { Operator } from './operator.ts';
 import type { Plant } from './plant.ts';
 import { Reader } from './reader.ts';
+import { drawSizes, usualSizes } from './sizes.ts';
 import { drawTraits, peerUrlsOf, type Traits } from './traits.ts';
-import { Watcher } from './watcher.ts';
+import { drawWatchStyle, Watcher } from './watcher.ts';
 import { FULL_PACE, type Pace, type Violation, World } from './world.ts';
 
 export interface SimulationOptions {
@@ -28,6 +30,8 @@ export interface SimulationOptions {
   readonly faults?: readonly string[] | undefined;
   readonly traits?: Partial<Traits> | undefined;
   readonly limits?: Partial<Limits> | undefined;
+  /** How many clients there are, and their mean time between an answer and the next request: drawn from the seed unless given. */
+  readonly load?: { readonly clients: number; readonly thinkMs: number } | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -55,6 +59,13 @@ export interface SimulationResult {
 
 /** The administrator draws for itself: worlds without users go on as before. */
 const ADMINISTRATOR_SEED = 0x5eed;
+/** So do others that have been added since. */
+const LATER_SEED = 0x1a7e6;
+const BULK_SEED = 0xb01c;
+const SIZES_SEED = 0x512e5;
+const INSPECTION_SEED = 0x14592;
+/** How often the disk of some member is looked at as if its run ended now. */
+const MEAN_INSPECTION_MS = 4000;
 const CLUSTER_SIZES = [3, 3, 5] as const;
 /** Clients that read everything, again and again. */
 const READERS = 3;
@@ -71,6 +82,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 
 class Simulation {
   readonly #options: SimulationOptions;
+  /** Draws what worlds were given later: the rest of them stays as it was. */
+  readonly #later: SeededRandom;
   readonly #world: World;
   readonly #clients: Client[] = [];
   readonly #watchers: Watcher[] = [];
@@ -78,12 +91,14 @@ class Simulation {
   readonly #faults: FaultInjector;
   readonly #operator: Operator;
   readonly #administrator: Administrator;
+  readonly #bulkWriter: BulkWriter;
 
   constructor(options: SimulationOptions) {
     const { seed, print = null, plant = null } = options;
     this.#options = options;
+    this.#later = new SeededRandom(seed ^ LATER_SEED);
     const nature = new SeededRandom(seed).fork();
-    const traits = { ...drawTraits(nature), ...options.traits };
+    const traits = { ...drawTraits(nature, this.#later), ...options.traits };
     const limits = { ...drawLimits(nature), ...options.limits };
     const { segmentBytes } = limits;
     this.#world = new World({ seed, print, plant, traits, segmentBytes });
@@ -91,6 +106,10 @@ class Simulation {
     this.#faults = new FaultInjector(this.#world, this.#world.random.fork(), options.faults);
     this.#addClients();
     this.#administrator = new Administrator(this.#world, new SeededRandom(seed ^ ADMINISTRATOR_SEED));
+    this.#bulkWriter = new BulkWriter(this.#world, new SeededRandom(seed ^ BULK_SEED));
+    if (traits.drawsSizes) {
+      for (const size of drawSizes(new SeededRandom(seed ^ SIZES_SEED))) this.#world.note(size);
+    } else usualSizes();
   }
 
   async run(): Promise<SimulationResult> {
@@ -98,6 +117,7 @@ class Simulation {
     const untilMs = this.#options.minutes * 60_000;
     for (const machine of world.machines) machine.start();
     for (const watcher of this.#watchers) watcher.start();
+    this.#inspectLater(new SeededRandom(this.#options.seed ^ INSPECTION_SEED));
     await this.#mustHold('the cluster starts', PROGRESS_LIMIT_MS, () =>
       world.machines.every((machine) => machine.isServing),
     );
@@ -105,6 +125,7 @@ class Simulation {
       for (const worker of [...this.#clients, ...this.#readers]) worker.start();
       this.#operator.start();
       if (world.traits.hasUsers) this.#administrator.start();
+      if (world.traits.hasBulk) this.#bulkWriter.start();
       await world.run(1000 + world.random.below(10_000));
       this.#faults.begin();
       await world.run(5000 + world.random.below(45_000));
@@ -114,6 +135,15 @@ class Simulation {
     await this.#mustLetLeasesEnd();
     await this.#mustConverge();
     return this.#result();
+  }
+
+  /** Again and again the disk of some member is looked at, at no particular moment. */
+  #inspectLater(random: SeededRandom): void {
+    const { clock, activeMachines } = this.#world;
+    clock.setTimer(random.below(2 * MEAN_INSPECTION_MS), () => {
+      random.pick(activeMachines).inspect(random);
+      this.#inspectLater(random);
+    });
   }
 
   /** Most worlds do little in a turn, and take their time for it: then large jobs take many turns, and much comes between. */
@@ -143,6 +173,7 @@ class Simulation {
       ...limitFlags(limits),
       `--compaction-batch-limit=${random.pick([1, 10, 1000])}`,
       `--pre-vote=${random.chance(0.7)}`,
+      `--watch-progress-notify-interval=${traits.hasWatchStyles ? this.#later.pick(['200ms', '2s', '10m']) : '10m'}`,
     ];
     const numbers = Array.from({ length: size }, (_, i) => i + 1);
     const founders = numbers.map((number) => `m${number}=${peerUrlsOf(number, traits)[0]}`).join();
@@ -171,9 +202,11 @@ class Simulation {
   #addClients(): void {
     const world = this.#world;
     const { random } = world;
-    const thinkMs = random.pick([300, 700, 2000]);
+    const { load } = this.#options;
+    const drawnMs = random.pick([300, 700, 2000]);
     const keyCount = random.pick([3, 8, 20, 60]);
-    const count = 2 + random.below(3);
+    const drawnCount = 2 + random.below(3);
+    const { clients: count, thinkMs } = load ?? { clients: drawnCount, thinkMs: drawnMs };
     for (let i = 0; i < count; i++) {
       const name = `c${i + 1}`;
       const isOrdinary = world.traits.hasUsers && i === 0;
@@ -189,6 +222,12 @@ class Simulation {
     ];
     for (const [i, range] of ranges.entries()) {
       this.#watchers.push(new Watcher({ world, name: `w${i + 1}`, random: random.fork(), ...range }));
+    }
+    if (!world.traits.hasWatchStyles) return;
+    for (const [i, range] of [...ranges, { key: 'b', end: 'c' }].entries()) {
+      const own = this.#later.fork();
+      const style = drawWatchStyle(own);
+      this.#watchers.push(new Watcher({ world, name: `v${i + 1}`, random: own, style, ...range }));
     }
   }
 
@@ -210,14 +249,16 @@ class Simulation {
     await this.#mustHold('every client gets an answer', PROGRESS_LIMIT_MS, () =>
       this.#clients.every((client, i) => answersOf(client) > answered[i]!),
     );
-    for (const worker of [...this.#clients, ...this.#readers]) worker.stop();
+    for (const worker of [...this.#clients, ...this.#readers, this.#bulkWriter]) worker.stop();
     await this.#mustConverge();
   }
 
   async #mustConverge(): Promise<void> {
     const world = this.#world;
     await this.#mustHold('requests end', CONVERGENCE_LIMIT_MS, () =>
-      [...this.#clients, ...this.#readers, this.#operator, this.#administrator].every(({ isIdle }) => isIdle),
+      [...this.#clients, ...this.#readers, this.#operator, this.#administrator, this.#bulkWriter].every(
+        ({ isIdle }) => isIdle,
+      ),
     );
     await this.#mustHold('members have caught up, and those removed have ended', CONVERGENCE_LIMIT_MS, () =>
       this.#isConverged(),
@@ -262,7 +303,7 @@ class Simulation {
       traceHash: world.trace.hash,
       tail: world.violation === null ? [] : world.trace.tail(),
       simulatedMs: world.clock.now(),
-      okCount: sum((client) => client.okCount),
+      okCount: sum((client) => client.okCount) + this.#bulkWriter.okCount,
       failedCount: sum((client) => client.failedCount),
       faultCount: this.#faults.count,
       revision: world.model.revision,

@@ -3,7 +3,8 @@
  * on copies, of which the world sees nothing.
  */
 import { type SeededRandom, SILENT_LOGGER } from '@etcd/base';
-import { bootstrap, type Config, Metrics } from '@etcd/server';
+import { BoltError } from '@etcd/bbolt';
+import { bootstrap, type Config, MemberStartError, Metrics } from '@etcd/server';
 import type { SimDisk } from '@etcd/testing';
 import { describeError } from './describe-error.ts';
 import { SimProcess } from './process.ts';
@@ -17,10 +18,13 @@ export interface Probe {
   readonly disk: SimDisk;
   readonly segmentBytes: number;
   readonly random: SeededRandom;
+  /** What is on the disk has been changed: the member may refuse to start, or end, as long as it says why. */
+  readonly isDamaged?: boolean;
 }
 
 /** Resolves when it is known; a member that would not start is a violation. */
-export async function probeStart({ world, name, config, disk, segmentBytes, random }: Probe): Promise<void> {
+export async function probeStart(probe: Probe): Promise<void> {
+  const { world, name, config, disk, segmentBytes, random, isDamaged = false } = probe;
   const process = new SimProcess({
     clock: world.clock,
     originMs: 0,
@@ -41,8 +45,9 @@ export async function probeStart({ world, name, config, disk, segmentBytes, rand
       metrics: new Metrics({ detail: config.metrics, featureGates: config.featureGates }).handles,
       walSegmentBytes: segmentBytes,
       resolveHost: (host) => Promise.resolve(host),
-      onBackendFatal: (error) =>
-        world.violate('restart', `a copy of ${name} failed: ${describeError(error)}`),
+      onBackendFatal: (error) => {
+        if (!isDamaged) world.violate('restart', `a copy of ${name} failed: ${describeError(error)}`);
+      },
       network: new SimNetwork({
         fabric: world.fabric,
         process,
@@ -54,6 +59,7 @@ export async function probeStart({ world, name, config, disk, segmentBytes, rand
     wal.close();
     backend.close();
   } catch (error) {
+    if (isDamaged && (error instanceof MemberStartError || error instanceof BoltError)) return;
     world.violate('restart', `a copy of ${name} does not start: ${describeError(error)}`);
   } finally {
     process.end();

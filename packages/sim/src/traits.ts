@@ -17,6 +17,14 @@ export interface Traits {
   readonly probesStarts: boolean;
   /** Somebody makes users and roles, and switches authentication on and off. */
   readonly hasUsers: boolean;
+  /** Somebody writes and deletes hundreds of keys at a time, so that databases have many pages. */
+  readonly hasBulk: boolean;
+  /** How much members do at a time, and keep, is drawn as well. */
+  readonly drawsSizes: boolean;
+  /** Reads, writes and syncs of disks may fail. */
+  readonly failsDisks: boolean;
+  /** Some watchers want previous pairs, or not everything, or it in pieces, or read slowly. */
+  readonly hasWatchStyles: boolean;
 }
 
 export const ORDINARY: Traits = {
@@ -26,9 +34,14 @@ export const ORDINARY: Traits = {
   takesBytesLate: false,
   probesStarts: true,
   hasUsers: false,
+  hasBulk: false,
+  drawsSizes: false,
+  failsDisks: false,
+  hasWatchStyles: false,
 };
 
-export function drawTraits(random: SeededRandom): Traits {
+/** @param later draws what was added later: the rest of a world stays as it was. */
+export function drawTraits(random: SeededRandom, later: SeededRandom): Traits {
   // What is worst comes together: only twins that count alike ever meet in one id.
   const areAlike = random.chance(0.4);
   return {
@@ -38,6 +51,10 @@ export function drawTraits(random: SeededRandom): Traits {
     takesBytesLate: random.chance(0.4),
     probesStarts: random.chance(0.5),
     hasUsers: random.chance(0.4),
+    hasBulk: later.chance(0.3),
+    drawsSizes: later.chance(0.5),
+    failsDisks: later.chance(0.4),
+    hasWatchStyles: later.chance(0.5),
   };
 }
 

@@ -5,7 +5,9 @@
 import {
   decodeWatchResponse,
   encodeWatchRequest,
+  FilterType,
   WatchCreateRequest,
+  WatchProgressRequest,
   WatchRequest,
   type WatchResponse,
 } from '@etcd/api/etcdserverpb';
@@ -25,9 +27,47 @@ export interface WatcherOptions {
   readonly random: SeededRandom;
   readonly key: string;
   readonly end: string;
+  readonly style?: WatchStyle | undefined;
 }
 
+/** What a watcher asks for besides the events, and how it reads. */
+export interface WatchStyle {
+  readonly prevKv: boolean;
+  readonly fragment: boolean;
+  /** Kinds of events that it does not want. */
+  readonly without: 'puts' | 'deletes' | null;
+  /** It stops reading for so long, again and again, until its member holds back what it has for it; 0: it never does. */
+  readonly maxDozeMs: number;
+  /** It asks now and then how far it has been told. */
+  readonly asksForProgress: boolean;
+  /** It gives up what comes next, now and then, and begins at a revision that may not be there yet. */
+  readonly skips: boolean;
+}
+
+const PLAIN: WatchStyle = {
+  prevKv: false,
+  fragment: false,
+  without: null,
+  maxDozeMs: 0,
+  asksForProgress: false,
+  skips: false,
+};
+
+export function drawWatchStyle(random: SeededRandom): WatchStyle {
+  return {
+    prevKv: random.chance(0.5),
+    fragment: random.chance(0.5),
+    without: random.pick([null, null, 'puts', 'deletes']),
+    maxDozeMs: random.pick([0, 100, 3000]),
+    asksForProgress: random.chance(0.5),
+    skips: random.chance(0.3),
+  };
+}
+
+const MEAN_QUESTION_MS = 3000;
+const MAX_SKIPPED = 15;
 const RETRY_MS = 400;
+const NOTHING = new Uint8Array(0);
 const REQUIRE_LEADER: CallOptions = { metadata: [['hasleader', 'true']] };
 
 export class Watcher {
@@ -37,11 +77,17 @@ export class Watcher {
   #call: ClientCall | null = null;
   /** Events of this revision are the next to come; what was before has been seen, or was compacted. */
   #nextRevision = 2;
+  readonly #style: WatchStyle;
+  /** Of a message that came in pieces so far. */
+  #pieces: Event[] = [];
+  /** Of the watch that is open. */
+  #startRevision = 0;
   #isStopped = false;
   eventCount = 0;
 
   constructor(options: WatcherOptions) {
     this.#options = options;
+    this.#style = options.style ?? PLAIN;
     this.#world = options.world;
     this.#session = new Session(options.world, options.random);
   }
@@ -49,6 +95,8 @@ export class Watcher {
   start(): void {
     this.#open();
     this.#switchLater();
+    if (this.#style.maxDozeMs > 0) this.#dozeLater();
+    if (this.#style.asksForProgress) this.#askLater();
   }
 
   stop(): void {
@@ -74,9 +122,37 @@ export class Watcher {
     });
   }
 
+  /** What comes meanwhile stays with the member, when the windows of the connection are used up. */
+  #dozeLater(): void {
+    const { clock } = this.#world;
+    const { random } = this.#options;
+    clock.setTimer(random.below(2 * this.#style.maxDozeMs), () => {
+      const call = this.#call;
+      call?.pause();
+      clock.setTimer(random.below(this.#style.maxDozeMs), () => {
+        if (call === this.#call) call?.resume();
+        this.#dozeLater();
+      });
+    });
+  }
+
+  #askLater(): void {
+    this.#world.clock.setTimer(this.#options.random.below(2 * MEAN_QUESTION_MS), () => {
+      const progressRequest = new WatchProgressRequest();
+      this.#call?.write(encodeWatchRequest(new WatchRequest({ progressRequest })));
+      this.#askLater();
+    });
+  }
+
   #open(): void {
     if (this.#isStopped) return;
-    const { key, end } = this.#options;
+    this.#pieces = [];
+    const { key, end, random } = this.#options;
+    if (this.#style.skips && random.chance(0.5)) {
+      this.#nextRevision = Math.max(this.#nextRevision, this.#world.seenRevision + random.below(MAX_SKIPPED));
+    }
+    this.#startRevision = this.#nextRevision;
+    const { prevKv, fragment, without } = this.#style;
     this.#call = this.#session.stream(
       '/etcdserverpb.Watch/Watch',
       {
@@ -95,6 +171,9 @@ export class Watcher {
       rangeEnd: bytesOf(end),
       startRevision: this.#nextRevision,
       progressNotify: true,
+      prevKv,
+      fragment,
+      filters: without === null ? [] : [without === 'puts' ? FilterType.NOPUT : FilterType.NODELETE],
     });
     this.#call.write(encodeWatchRequest(new WatchRequest({ createRequest })));
   }
@@ -108,12 +187,16 @@ export class Watcher {
   }
 
   #onResponse(response: WatchResponse): void {
-    const { canceled, compactRevision, events, created } = response;
+    const { canceled, compactRevision, created } = response;
     if (created && !canceled) return;
     if (canceled) {
       this.#session.noteRefusal(response.cancelReason);
       return this.#onCanceled(compactRevision);
     }
+    this.#pieces.push(...response.events);
+    if (response.fragment) return;
+    const events = this.#pieces;
+    this.#pieces = [];
     const revision = response.header?.revision ?? 0;
     if (events.length === 0) return this.#onProgress(revision);
     this.eventCount += events.length;
@@ -127,12 +210,30 @@ export class Watcher {
         `from ${this.#nextRevision} to ${last} came ${describeEvents(events)}, the log has ${describeVersions(expected)}`,
       );
     }
+    const wrong = this.#style.prevKv ? events.find((event) => !this.#hasPrevious(event)) : undefined;
+    if (wrong !== undefined) {
+      return this.#violate(
+        `the previous pair of ${describeEvents([wrong])} is ${textOf(wrong.prevKv?.value ?? NOTHING)}`,
+      );
+    }
     this.#nextRevision = last + 1;
     this.#world.trace.mix(last, events.length, 0);
     this.#world.seenRevision = Math.max(this.#world.seenRevision, last);
   }
 
+  /** The pair before, unless a compaction has taken it. */
+  #hasPrevious({ kv, prevKv }: Event): boolean {
+    const { model } = this.#world;
+    const before = kv!.modRevision - 1;
+    const expected = model.get(textOf(kv!.key), before);
+    if (prevKv === null) return expected === null || model.compactRevision >= before;
+    return expected !== null && isSamePair(prevKv, expected);
+  }
+
   #onProgress(revision: number): void {
+    if (revision < this.#startRevision) {
+      return this.#violate(`progress up to ${revision} was told though it began at ${this.#startRevision}`);
+    }
     const missed = this.#expected(revision);
     if (missed.length > 0) {
       return this.#violate(
@@ -159,10 +260,12 @@ export class Watcher {
   /** Events that have not come, up to `last`. */
   #expected(last: number): KeyVersion[] {
     const { key, end } = this.#options;
+    const { without } = this.#style;
     const found: KeyVersion[] = [];
     for (let revision = this.#nextRevision; revision <= last; revision++) {
       for (const event of this.#world.model.eventsAt(revision)) {
-        if (inRange(event.key, key, end)) found.push(event);
+        const isWanted = without !== (event.value === null ? 'deletes' : 'puts');
+        if (isWanted && inRange(event.key, key, end)) found.push(event);
       }
     }
     return found;

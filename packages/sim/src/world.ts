@@ -2,7 +2,7 @@
  * A simulated world: one clock, the machines, the network between them, and what is known of the truth. Everything in it
  * happens in the order that the seed decides, one event after the other.
  */
-import { type Disk, SeededRandom } from '@etcd/base';
+import { type Disk, GrpcCode, SeededRandom } from '@etcd/base';
 import type { MemberStartError } from '@etcd/server';
 import { SLICE_SIZES, type SliceSizes } from '@etcd/storage/mvcc';
 import { SimClock } from '@etcd/testing';
@@ -69,6 +69,8 @@ export class World {
   readonly #plant: Plant | null;
   /** Values of requests that were refused for good: they must never appear. */
   readonly #forbiddenValues = new Set<string>();
+  /** By index of an entry: the revision that it led to. */
+  readonly #revisionAt: number[] = [];
   /** Members that are being started: promises that must be given their turns. */
   #startingCount = 0;
   violation: Violation | null = null;
@@ -105,13 +107,21 @@ export class World {
     });
     this.history = new RaftHistory({
       violate,
-      onCommitted: (entry) => this.model.apply(entry),
+      onCommitted: (entry) => {
+        this.model.apply(entry);
+        this.#revisionAt[entry.index] = this.model.revision;
+      },
       isBlind: hasPast,
     });
   }
 
   get plant(): Plant | null {
     return this.#plant;
+  }
+
+  /** Of the store when entry `index` is applied; null if it is not known. */
+  revisionAt(index: number): number | null {
+    return this.#revisionAt[index] ?? null;
   }
 
   note(text: string): void {
@@ -172,6 +182,14 @@ export class World {
     return condition();
   }
 
+  /** A client was told of an error; it must not be one that tells it nothing that it could act on. */
+  judgeError(what: string, code: number, message: string): void {
+    if (code !== GrpcCode.Unknown && code !== GrpcCode.Internal) return;
+    // etcd's code for a queue that is full, as small ones are.
+    if (this.traits.drawsSizes && message.endsWith('too many requests')) return;
+    this.violate('errors', `${what} failed with ${code} ${message}`);
+  }
+
   forbid(value: string): void {
     const revision = this.model.revisionOf(value);
     if (revision !== null)
@@ -189,6 +207,7 @@ export class World {
   }
 
   onProcessFailed(machine: Machine, error: unknown): void {
+    if (machine.mayEndOf(error)) return machine.endOfDisk(error);
     this.violate('no failure', `${machine.name} failed: ${describeError(error)}`);
   }
 

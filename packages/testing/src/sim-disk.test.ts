@@ -162,3 +162,19 @@ test('an image of what a crash would leave can be changed without the disk that 
   copy.write(Buffer.from('image'), 0, 5, 0);
   assert.equal(Buffer.from(disk.readFile('/file')).toString(), 'other');
 });
+
+test('an image of what a kill would leave has what is seen, synced or not, and goes its own way', () => {
+  const disk = new SimDisk();
+  const file = disk.openFile('/file', { access: 'readwrite', create: true });
+  file.write(Buffer.from('first'), 0, 5, 0);
+  assert.ok(file.tryLock('flock'));
+  const image = disk.killImage();
+  file.write(Buffer.from('other'), 0, 5, 0);
+  assert.equal(Buffer.from(image.readFile('/file')).toString(), 'first');
+  const copy = image.openFile('/file', { access: 'readwrite' });
+  assert.ok(copy.tryLock('flock'), 'nobody holds a lock there');
+  copy.write(Buffer.from('image'), 0, 5, 0);
+  assert.equal(Buffer.from(disk.readFile('/file')).toString(), 'other');
+  const after = image.crashImage(new SeededRandom(1));
+  assert.ok(after.stat('/file') !== null, 'all of it is durable');
+});

@@ -162,6 +162,18 @@ export class SimDisk implements Disk {
     return after;
   }
 
+  /** What a kill at this moment would leave, with the power on: this disk goes on, and the image is another one. */
+  killImage(options: SimDiskOptions = {}): SimDisk {
+    const image = new SimDisk(options);
+    const copies = new Map<Inode, Inode>();
+    for (const [path, entry] of this.#names) {
+      const copy = entry === 'directory' ? entry : seenInode(entry, copies);
+      image.#names.set(path, copy);
+      image.#durableNames.set(path, copy);
+    }
+    return image;
+  }
+
   openFile(path: string, options: OpenOptions): DiskFile {
     this.begin('open', path, 0);
     let entry = this.#names.get(path);
@@ -554,6 +566,22 @@ class SimFile implements DiskFile {
     }
     inode.durableSize = size;
   }
+}
+
+/** A file as it is seen, all of it durable. */
+function seenInode(inode: Inode, copies: Map<Inode, Inode>): Inode {
+  const known = copies.get(inode);
+  if (known !== undefined) return known;
+  const copy = new Inode(inode.mode);
+  copies.set(inode, copy);
+  for (const [index, page] of inode.volatilePages) {
+    const own = inode.dirtyPages.has(index) ? page.slice() : page;
+    copy.volatilePages.set(index, own);
+    copy.durablePages.set(index, own);
+  }
+  copy.volatileSize = inode.volatileSize;
+  copy.durableSize = inode.volatileSize;
+  return copy;
 }
 
 function survivingInode(inode: Inode, copies: Map<Inode, Inode>, random: SeededRandom): Inode {

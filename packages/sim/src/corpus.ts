@@ -1,0 +1,129 @@
+/**
+ * Bugs that must be found, each with the world that brings about what it takes: those that etcd has published in the README of its robustness
+ * tests, and those that this program had. `corpus-document.ts` runs all of them, planted and not.
+ */
+import type { PLANTS } from './plant.ts';
+import type { SimulationOptions } from './simulation.ts';
+
+export interface Scenario {
+  /** In `PLANTS` or in `SOURCE_PLANTS`. */
+  readonly plant: string;
+  readonly what: string;
+  /** etcd's issues that are of this kind; none: it is ours. */
+  readonly etcdIssues: readonly number[];
+  readonly world: Omit<SimulationOptions, 'seed' | 'plant'>;
+  /** The first to be tried. */
+  readonly seed: number;
+}
+
+type World = Scenario['world'];
+
+/** Worlds in which it happens all the time, for plants from outside that need something to meet something else. */
+export const FOCUS: Readonly<
+  Partial<Record<keyof typeof PLANTS, Pick<SimulationOptions, 'faults' | 'traits' | 'limits'>>>
+> = {
+  countsRequestsFromTheClock: {
+    faults: ['isolation', 'kill', 'stop', 'wall clock jump', 'power cut'],
+    traits: { hasTwins: true, losesTime: true },
+  },
+  countsVotesTwice: {
+    faults: ['isolation', 'one-way isolation', 'partition', 'healed network', 'power cut'],
+  },
+  findsRequestsById: {
+    faults: ['isolation', 'one-way isolation', 'single link cut', 'healed network', 'kill'],
+    traits: { hasTwins: true, countsAlike: true },
+  },
+  ignoresAuthRevision: { traits: { hasUsers: true } },
+  judgesWhenProposing: { traits: { hasUsers: true } },
+  recordsSnapshotsBlindly: { faults: ['left behind'], limits: { snapshotCount: 5, catchUpEntries: 5 } },
+  trustsWhatItFinds: {
+    faults: ['kill at an operation'],
+    traits: { probesStarts: true },
+    limits: { batchIntervalMs: 20 },
+  },
+};
+
+const NO_USERS = { hasUsers: false, failsDisks: false };
+const BULK: World = {
+  minutes: 0.5,
+  members: 1,
+  faults: [],
+  traits: { ...NO_USERS, hasBulk: true, drawsSizes: true, hasWatchStyles: false },
+  limits: { batchIntervalMs: 1000 },
+};
+const WATCHES: World = {
+  minutes: 0.5,
+  members: 1,
+  faults: [],
+  traits: { ...NO_USERS, hasBulk: true, drawsSizes: false, hasWatchStyles: true },
+};
+const KILLS: World = {
+  minutes: 0.5,
+  members: 1,
+  faults: ['power cut', 'kill', 'power cut at an operation', 'kill at an operation'],
+  traits: { ...NO_USERS, hasBulk: false, drawsSizes: false, hasWatchStyles: false },
+};
+/** Compactions at the newest revision, which is a deletion at times. */
+const COMPACTIONS: World = { ...KILLS, traits: { ...KILLS.traits, hasBulk: true } };
+const LEFT_BEHIND: World = {
+  minutes: 1,
+  members: 3,
+  faults: ['left behind', 'long absence'],
+  traits: { ...NO_USERS, hasBulk: false, drawsSizes: false, hasWatchStyles: false },
+  limits: { snapshotCount: 5, catchUpEntries: 5 },
+};
+
+function scenario(
+  plant: string,
+  etcdIssues: readonly number[],
+  what: string,
+  world: World,
+  seed = 1,
+): Scenario {
+  return { plant, what, etcdIssues, world, seed };
+}
+
+export const CORPUS: readonly Scenario[] = [
+  scenario('savesIndexAhead', [13766, 14685], 'the database says that it has what it does not have', KILLS),
+  scenario(
+    'acknowledgesBeforeSync',
+    [14370],
+    'a single member acknowledges a write before its log is synced',
+    KILLS,
+  ),
+  scenario('keepsOldUsers', [14571], "users and roles stay what they were when the leader's database comes", {
+    ...LEFT_BEHIND,
+    minutes: 2,
+    traits: { ...LEFT_BEHIND.traits, hasUsers: true },
+  }),
+  scenario('tellsProgressEarly', [15220], 'progress is told before the events up to there', WATCHES),
+  scenario('tellsTwice', [17247], 'events are told twice', WATCHES),
+  scenario('starvedStreamsLose', [17529], 'events are lost while a stream is full', WATCHES),
+  scenario(
+    'revisionGoesBack',
+    [17780],
+    'after a compaction and a start the revision is a former one',
+    COMPACTIONS,
+    13,
+  ),
+  scenario(
+    'dropsTombstones',
+    [18089, 19179],
+    'a deletion at the revision of a compaction is not told',
+    COMPACTIONS,
+    13,
+  ),
+  scenario('tellsProgressOfFuture', [20221], 'a watcher of the future is told of progress', WATCHES),
+  scenario('tellsEventsOfPast', [20221], 'a watcher of the future is told of the past', WATCHES),
+  scenario('readsWithoutAsking', [20418], 'a leader that has been paused answers reads by itself', {
+    minutes: 2,
+    traits: { ...NO_USERS, hasBulk: false, drawsSizes: false, hasWatchStyles: false },
+  }),
+  scenario(
+    'emptyLeavesWritten',
+    [],
+    'a defragmentation beside a compaction wrote leaves without keys',
+    BULK,
+    8,
+  ),
+];

@@ -1,0 +1,32 @@
+/** Bugs that are planted into lines of the members' sources: that the lines are there, and that one of the bugs is found. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { CORPUS } from './corpus.ts';
+import { loadSimulation } from './load-simulation.ts';
+import { PLANTS } from './plant.ts';
+import { SOURCE_PLANTS } from './source-plants.ts';
+
+test('every plant finds its line, once', () => {
+  for (const [name, { edits }] of Object.entries(SOURCE_PLANTS)) {
+    for (const { file, from } of edits) {
+      const source = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+      assert.equal(source.split(from).length, 2, `${name}: ${from}`);
+    }
+  }
+});
+
+test('every scenario of the corpus plants a bug that there is, and every planted line has a scenario', () => {
+  const plants = new Set([...Object.keys(PLANTS), ...Object.keys(SOURCE_PLANTS)]);
+  const planted = new Set(CORPUS.map(({ plant }) => plant));
+  for (const name of planted) assert.ok(plants.has(name), name);
+  for (const name of Object.keys(SOURCE_PLANTS)) assert.ok(planted.has(name), name);
+});
+
+test('a planted bug is found: a defragmentation beside a compaction writes leaves without keys', async (context) => {
+  const { plant, seed, world } = CORPUS.find((scenario) => scenario.plant === 'emptyLeavesWritten')!;
+  const { simulate } = await loadSimulation(plant);
+  const { violation } = await simulate({ ...world, seed });
+  context.diagnostic(`${violation?.property}: ${violation?.details.slice(0, 200)}`);
+  assert.ok(['offline', 'no failure'].includes(violation?.property ?? ''), violation?.details);
+});
