@@ -11,16 +11,28 @@ is_alive() {
   [ -d "/proc/$pid" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$pid/status"
 }
 
+show() {
+  for file in "$unit" "$unit".d/*.conf; do
+    [ -f "$file" ] || continue
+    echo "# $file"
+    cat "$file"
+    echo
+  done
+}
+
 setting() {
-  cat "$unit" "$unit".d/*.conf 2>/dev/null | sed -n "s/^$1=//p" | tail -n 1
+  show | sed -e :a -e '/\\$/N; s/\\\n//; ta' | sed -n "s/^$1=//p" | tail -n 1
 }
 
 start() {
   is_alive && return 0
   [ -f "$unit" ] || { echo "Failed to start etcd.service: Unit etcd.service not found." >&2; exit 5; }
-  set -a
-  . "$(setting EnvironmentFile)"
-  set +a
+  variables=$(setting EnvironmentFile)
+  if [ -n "$variables" ]; then
+    set -a
+    . "$variables"
+    set +a
+  fi
   program=$(setting ExecStart)
   # Only what the unit says is told.
   unset NODE_TEST_CONTEXT
@@ -37,6 +49,7 @@ stop() {
 
 case "$*" in
   daemon-reload) ;;
+  'cat etcd.service') show ;;
   'enable etcd.service') : >"$enabled" ;;
   'start etcd.service') start ;;
   'stop etcd.service') stop ;;

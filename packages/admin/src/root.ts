@@ -6,6 +6,7 @@ import { CLUSTER_COMMANDS } from './cluster/commands.ts';
 import { DOCTOR } from './doctor/commands.ts';
 import { KUBEADM_COMMANDS } from './kubeadm/commands.ts';
 import { MEMBER } from './member/commands.ts';
+import { MIGRATE } from './migrate/commands.ts';
 
 export const KUBEADM: Command = {
   name: 'kubeadm',
@@ -23,6 +24,7 @@ export const ETCDADM: Command = {
     MEMBER,
     CERTS,
     DOCTOR,
+    MIGRATE,
     BACKUP,
     RESTORE,
     { name: 'kubeadm', usage: '', summary: KUBEADM.summary, commands: KUBEADM_COMMANDS },

@@ -130,6 +130,7 @@ async function assertLife(hosts: readonly [Host, Host, Host]): Promise<void> {
   const occupied = await second.end(`etcdadm init ${flagsOf(second, 1)} --remove-data`);
   assert.match(occupied.stderr, /^Error: \[data\] \/var\/lib\/etcd is in use: unit etcd\.service is running/);
   await assertReplaced(first, third, url);
+  await assertFoundedAgain(first, second);
 }
 
 /** A host loses its disk; whoever replaces the member is killed on the way, and begins again. */
@@ -153,4 +154,19 @@ async function assertReplaced(first: Host, third: Host, url: string): Promise<vo
   assert.equal(await third.run('/etc/opt/bin/etcdctl.sh get greeting --print-value-only'), 'hello\n');
   const healthy = await third.run('/etc/opt/bin/etcdctl.sh endpoint health --cluster');
   assert.equal(healthy.match(/ is healthy/g)?.length, HOSTS);
+}
+
+/** A host leaves, and founds a cluster of its own with what the other had. */
+async function assertFoundedAgain(first: Host, second: Host): Promise<void> {
+  await first.run('/etc/opt/bin/etcdctl.sh snapshot save /var/lib/snapshot.db');
+  cpSync(first.path('lib/snapshot.db'), second.path('lib/snapshot.db'));
+  const lost = await second.end(`etcdadm reset ${flagsOf(second, 1)} && etcdadm init ${flagsOf(second, 1)}`);
+  assert.match(lost.stderr, /^Error: \[data\] \/var\/lib\/etcd is not empty: a new cluster needs/);
+  const init = `etcdadm init ${flagsOf(second, 1)} --snapshot /var/lib/snapshot.db --remove-data`;
+  assert.match(
+    await second.run(init),
+    /\[snapshot\] \/var\/lib\/etcd has what is in \/var\/lib\/snapshot\.db\n/,
+  );
+  assert.equal(await second.run('/etc/opt/bin/etcdctl.sh get greeting --print-value-only'), 'hello\n');
+  assert.equal((await second.run('/etc/opt/bin/etcdctl.sh member list')).split('\n').length, 2);
 }

@@ -30,7 +30,7 @@ export interface Connection {
   readonly connection: ConnectOptions;
 }
 
-async function connectionOf({ flags }: Invocation): Promise<Connection> {
+export async function connectionOf({ flags }: Invocation): Promise<Connection> {
   const host = OWN.some((name) => flags.isSet(name)) ? null : hostConnection(flags.text('certs-dir'));
   const given = flags.list('endpoints');
   const endpoints = given.length > 0 ? given : [host === null ? LOCAL : `https://${LOCAL}`];

@@ -150,6 +150,23 @@ test('a unit and its variables are those of the host, and nothing that has a use
   assert.ok(existsSync(join(data, 'precious')) && !existsSync(path));
 });
 
+test('a snapshot that can not be used costs no data, whatever may be deleted', async () => {
+  const rootfs = join(root, 'snapshot');
+  const data = join(rootfs, 'var/lib/etcd');
+  mkdirSync(data, { recursive: true });
+  writeFileSync(join(data, 'precious'), 'data');
+  const broken = join(root, 'broken.db');
+  writeFileSync(broken, 'x'.repeat(1000));
+  for (const path of [broken, join(root, 'nowhere.db'), root]) {
+    await refused(
+      /^Error: \[snapshot\] .* can not be used: /,
+      ...phase(rootfs, 'snapshot', `--snapshot=${path}`, '--remove-data'),
+    );
+  }
+  assert.ok(existsSync(join(data, 'precious')));
+  assert.ok(!existsSync(join(rootfs, 'etc')));
+});
+
 test('a kubelet gets a static pod with the same variables', async () => {
   const rootfs = join(root, 'kubelet');
   const flags = ['--init-system=kubelet', '--version=3.7.1'];

@@ -1,13 +1,13 @@
 /** `etcdadm init`: founds a cluster of one member, with certificates on every side, which others come to by `etcdadm join`. */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { RESTORE_FLAGS } from '@etcd/etcdutl/restore-flags';
 import { parseFlags } from '@etcd/host/cli';
 import { ClusterError } from './cluster-error.ts';
 import { certificatesPhase, ETCDCTL, HEALTH, INSTALL, startPhase } from './common-phases.ts';
 import { dataStateOf, removeData } from './data-directory.ts';
 import { type InitialCluster, writtenVariables } from './environment.ts';
-import type { Phase, PhaseContext } from './phase.ts';
+import type { Phase, PhaseContext, PhaseOptions } from './phase.ts';
 import { PLACES, placed, type Settings } from './settings.ts';
 
 const TOKEN_BYTES = 4;
@@ -18,6 +18,7 @@ const SNAPSHOT: Phase = {
   async run(context) {
     const { options, settings, service, say } = context;
     if (options.snapshot === '') return;
+    await checkSnapshot(options);
     await prepareFounding(context);
     const dataDir = placed(settings, settings.dataDir);
     if (dataStateOf(dataDir).kind === 'used') {
@@ -31,6 +32,20 @@ const SNAPSHOT: Phase = {
     say(`[snapshot] ${settings.dataDir} has what is in ${options.snapshot}`);
   },
 };
+
+/** Before anything that it is to take the place of is deleted. */
+async function checkSnapshot({ snapshot, skipHashCheck }: PhaseOptions): Promise<void> {
+  try {
+    if (!statSync(snapshot).isFile()) throw new Error('it is no file');
+    // What was copied from a data directory has no digest that it could be compared with.
+    if (skipHashCheck) return;
+    const { verifySnapshotFile } = await import('@etcd/etcdutl/snapshot');
+    await verifySnapshotFile(snapshot, 0);
+  } catch (error) {
+    const [reason] = (error as Error).message.split('\n', 1);
+    throw new ClusterError(`[snapshot] ${snapshot} can not be used: ${reason}`);
+  }
+}
 
 async function restore({ settings, options, initial }: PhaseContext, dataDir: string): Promise<void> {
   const parsed = parseFlags(RESTORE_FLAGS, [

@@ -51,7 +51,7 @@ export function removalProblem(all: readonly KnownMember[], leaving: bigint): st
 }
 
 /** Whether any member tells of that alarm for `id`. */
-function isCorrupt(all: readonly KnownMember[], id: bigint): boolean {
+export function isCorrupt(all: readonly KnownMember[], id: bigint): boolean {
   return all.some(({ status }) => status?.errors.some((text) => corruptMember(text) === id) === true);
 }
 

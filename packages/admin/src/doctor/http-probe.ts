@@ -36,6 +36,15 @@ export async function probeHttp(
 }
 
 /** Null for any answer but 200. */
+export async function getText(
+  url: string,
+  tls: ConnectOptions['tls'],
+  timeoutMs: number,
+): Promise<string | null> {
+  return (await get(url, tls, timeoutMs))?.text ?? null;
+}
+
+/** Null for any answer but 200. */
 function get(url: string, tls: ConnectOptions['tls'], timeoutMs: number): Promise<Answer | null> {
   return new Promise((resolve) => {
     const startMs = Date.now();
