@@ -38,6 +38,8 @@ class MigratingCluster extends FakeCluster implements MigrationAccess {
   version = '3.5';
   /** Of members whose data are other than the rest's. */
   readonly strange = new Set<string>();
+  /** Of members that do not say what they run on. */
+  readonly silent = new Set<string>();
 
   override async status(endpoint: string): Promise<StatusResponse | null> {
     const status = await super.status(endpoint);
@@ -53,7 +55,8 @@ class MigratingCluster extends FakeCluster implements MigrationAccess {
     return Promise.resolve(this.version);
   }
 
-  runtime(endpoint: string): Promise<string> {
+  runtime(endpoint: string): Promise<string | null> {
+    if (this.silent.has(endpoint)) return Promise.resolve(null);
     return Promise.resolve(
       PROGRAMS[this.#program(endpoint)]!.isOurs === true ? 'none (Node.js v24)' : 'go1.25',
     );
@@ -193,6 +196,15 @@ test('a program that does not come up is exchanged for the one before', async ()
   );
   assert.equal(host.exchange()?.program, OURS);
   assert.equal(cluster.running.get('https://m2:2379'), OURS);
+});
+
+test('that all run the same is only said when all say so', async () => {
+  const cluster = new MigratingCluster(3);
+  for (const name of ['m1', 'm3']) cluster.silent.add(`https://${name}:2379`);
+  const options = optionsOf();
+  await migrateMember(cluster, new FakeHost(cluster), options);
+  assert.ok(options.lines.includes('  m3: 3.5.21 on unknown'), options.lines.join('\n'));
+  assert.match(options.lines.at(-1)!, /^Next, on one of the others/);
 });
 
 test('what would cost the service, or mixes what does not go together, is refused before anything is stopped', async () => {

@@ -269,6 +269,8 @@ async function goBack(
   throw new ClusterError(`${error.message}; ${name} runs again, and the cluster is as before`);
 }
 
+const UNKNOWN = 'unknown';
+
 async function sayNext(access: MigrationAccess, { say, to }: MigrateOptions): Promise<void> {
   const { all } = await knownCluster(access);
   const lines = await Promise.all(
@@ -277,13 +279,14 @@ async function sayNext(access: MigrationAccess, { say, to }: MigrateOptions): Pr
       return {
         title: titleOf(member),
         version: status?.version ?? 'does not answer',
-        runtime: runtime ?? 'unknown',
+        runtime: runtime ?? UNKNOWN,
       };
     }),
   );
   say('');
   for (const { title, version, runtime } of lines) say(`  ${title}: ${version} on ${runtime}`);
-  const kinds = new Set(lines.map(({ runtime }) => isOurs(runtime)));
-  if (kinds.size === 1) return say('All members run the same kind of program.');
+  // Who does not say what it runs on may run anything.
+  const kinds = new Set(lines.map(({ runtime }) => (runtime === UNKNOWN ? null : isOurs(runtime))));
+  if (kinds.size === 1 && !kinds.has(null)) return say('All members run the same kind of program.');
   say(`Next, on one of the others: etcdadm migrate${to === null ? ' --back' : ''}`);
 }
