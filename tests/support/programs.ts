@@ -10,8 +10,10 @@ import { findRequirement, type RequirementName } from '../../tools/test-requirem
 export const ROOT = new URL('../..', import.meta.url).pathname;
 export const PEERS_DIR = process.env['ETCD_PEERS'] ?? '/opt/etcd-peers';
 
+/** The etcd of this checkout. */
+export const OURS = `${ROOT}bin/etcd`;
 /** The etcd whose conduct is tested. */
-export const SUBJECT = process.env['ETCD_UNDER_TEST'] ?? `${ROOT}bin/etcd`;
+export const SUBJECT = process.env['ETCD_UNDER_TEST'] ?? OURS;
 /** The etcd that it is compared with. */
 export const REFERENCE = process.env['ETCD_REFERENCE'] ?? `${PEERS_DIR}/3.5/etcd`;
 

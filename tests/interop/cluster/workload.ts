@@ -14,7 +14,7 @@ import { eventually, sleep } from '../../support/run.ts';
 export interface WorkloadOptions {
   readonly writers?: number;
   readonly readers?: number;
-  /** A pause of each writer after each write. */
+  /** A pause of each client after each request: without it two processors are busy with nothing but the load, for as long as a test waits. */
   readonly pauseMs?: number;
   /** Seconds. Long enough for the longest election, and to be found alive again afterwards. */
   readonly leaseTtl?: number;
@@ -71,7 +71,7 @@ export class ClusterWorkload {
   /** @param endpoints addresses of the members that clients may turn to now; may change at any time. */
   constructor(endpoints: () => readonly string[], options: WorkloadOptions = {}) {
     this.#endpoints = endpoints;
-    this.#options = { writers: 6, readers: 3, pauseMs: 2, leaseTtl: 15, ...options };
+    this.#options = { writers: 6, readers: 3, pauseMs: 25, leaseTtl: 15, ...options };
     this.#keys = Array.from({ length: this.#options.writers * KEYS_PER_WRITER }, (_, i) => ({
       name: `${PREFIX}${i}`,
       acknowledged: new Map(),

@@ -167,11 +167,16 @@ export class Session {
     for (const { value, name } of this.#names) result = result.replaceAll(value, `<${name}>`);
     // A table's columns are as wide as what is in them.
     if (/^(┌|\+-)/m.test(result)) result = result.replace(/─+/g, '─').replace(/-+/g, '-').replace(/ +/g, ' ');
-    return result
-      .replace(/("raft_term":|"RaftTerm" : |raft_term: )\d+/g, '$1<term>')
-      .replace(/took = [0-9.]+[µmn]?s/g, 'took = <time>')
-      .replace(/"took":"[^"]*"/g, '"took":"<time>"')
-      .replace(/remaining\(\d+s\)/g, 'remaining(<time>)');
+    return (
+      result
+        .replace(/("raft_term":|"RaftTerm" : |raft_term: )\d+/g, '$1<term>')
+        .replace(/took = [0-9.]+[µmn]?s/g, 'took = <time>')
+        .replace(/"took":"[^"]*"/g, '"took":"<time>"')
+        .replace(/remaining\(\d+s\)/g, 'remaining(<time>)')
+        // What is left of a lease, where what was granted follows.
+        .replace(/"TTL" : \d+(?=\n"GrantedTTL")/g, '"TTL" : <time>')
+        .replace(/"ttl":\d+(?=,"granted-ttl")/g, '"ttl":<time>')
+    );
   }
 
   #arguments(args: readonly string[]): string[] {
