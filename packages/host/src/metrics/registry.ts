@@ -3,10 +3,11 @@
  * piece, so that no request waits for the whole of it.
  */
 import type { Registry } from 'prom-client';
+import { nextTurn } from './next-turn.ts';
 import type { MetricFamily } from './series.ts';
 
 /** Others get a turn after this. */
-const SLICE_MS = 0.5;
+const SLICE_MS = 0.2;
 
 export interface ScrapeRegistry {
   readonly contentType: string;
@@ -54,10 +55,6 @@ class Slices {
     await nextTurn();
     this.#startMs = performance.now();
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function escapeHelp(help: string): string {

@@ -77,7 +77,7 @@ export class ProxyMetrics {
     this.#registry ??= createRegistry(this.#families());
     const registry = await this.#registry;
     this.#handles.eventsCoalescing.value = this.#watches.shared;
-    readProcessFacts(this.#handles);
+    await readProcessFacts(this.#handles);
     this.#readMethods();
     return { contentType: registry.contentType, text: await registry.metrics() };
   }

@@ -57,7 +57,7 @@ export class Metrics {
     try {
       this.#registry ??= createRegistry(this.#families());
       const registry = await this.#registry;
-      readProcessFacts(this.handles);
+      await readProcessFacts(this.handles);
       const text = await registry.metrics();
       scrapesTotal.labels('200').inc();
       return { contentType: registry.contentType, text };
