@@ -2,11 +2,13 @@
 
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import type { Revision } from '@etcd/api';
 import { BackupError } from './backup-error.ts';
-import { type BackupMetadata, inOrder, metadataName, parseMetadata } from './metadata.ts';
+import { type BackupMetadata, inOrder, metadataName, parseBackupName, parseMetadata } from './metadata.ts';
 import type { ObjectStore, Part } from './object-store.ts';
 
 const METADATA = /^(etcd-.*\.db(?:\.gz|\.zst)?(?:\.age)?)\.json$/;
+const CHANGES = 'changes';
 /** Metadata that are read at once. */
 const CONCURRENT_READS = 8;
 
@@ -17,9 +19,12 @@ export interface StoredBackup extends BackupMetadata {
 
 export class BackupStore {
   readonly objects: ObjectStore;
+  /** Where the segments of the change log lie. */
+  readonly changes: ObjectStore;
 
   constructor(objects: ObjectStore) {
     this.objects = objects;
+    this.changes = objects.below(CHANGES);
   }
 
   get address(): string {
@@ -38,10 +43,25 @@ export class BackupStore {
     const all: StoredBackup[] = [];
     for (let at = 0; at < names.length; at += CONCURRENT_READS) {
       const some = names.slice(at, at + CONCURRENT_READS);
-      const found = await Promise.all(some.map((name) => this.#metadataOf(name)));
-      for (const one of found) all.push({ ...one, isWhole: files.get(one.name) === one.storedBytes });
+      const found = await Promise.all(some.map((name) => this.#metadataIfThere(name)));
+      for (const one of found) {
+        if (one !== null) all.push({ ...one, isWhole: files.get(one.name) === one.storedBytes });
+      }
     }
     return all.sort(inOrder);
+  }
+
+  /** When the newest of a cluster was made (milliseconds since 1970), and its revision, by the names alone; null: there is none. */
+  async newest(
+    clusterId: string,
+  ): Promise<{ readonly createdMs: number; readonly revision: Revision } | null> {
+    let newest: { createdMs: number; revision: Revision } | null = null;
+    for (const name of (await this.#files()).keys()) {
+      const found = parseBackupName(name);
+      if (found?.clusterId !== clusterId) continue;
+      if (newest === null || found.createdMs > newest.createdMs) newest = found;
+    }
+    return newest;
   }
 
   /** By name; without one, the newest. Throws {@link BackupError}. */
@@ -89,6 +109,16 @@ export class BackupStore {
       if (length !== undefined) files.set(name, length);
     }
     return files;
+  }
+
+  /** Null for one that somebody has removed since its name was read. */
+  async #metadataIfThere(name: string): Promise<BackupMetadata | null> {
+    try {
+      return await this.#metadataOf(name);
+    } catch (error) {
+      if ((await this.#files()).has(name)) throw error;
+      return null;
+    }
   }
 
   /** The file's own name counts, not what its metadata say: who copies a backup has two of them. */

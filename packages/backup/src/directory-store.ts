@@ -32,7 +32,7 @@ export class DirectoryStore implements ObjectStore {
       if (name.endsWith(PART)) continue;
       // Between the two somebody may have removed it.
       const found = await stat(join(this.address, name)).catch(() => null);
-      if (found !== null) files.set(name, found.size);
+      if (found?.isDirectory() === false) files.set(name, found.size);
     }
     return files;
   }
@@ -69,6 +69,10 @@ export class DirectoryStore implements ObjectStore {
       count++;
     }
     return count;
+  }
+
+  below(name: string): DirectoryStore {
+    return new DirectoryStore(join(this.address, name));
   }
 
   close(): void {}

@@ -34,7 +34,7 @@ export interface BackupMetadata {
   readonly encryption: Encryption;
 }
 
-const EXTENSIONS = { none: '', gzip: '.gz', zstd: '.zst' } as const;
+export const EXTENSIONS = { none: '', gzip: '.gz', zstd: '.zst' } as const;
 const REVISION_DIGITS = 16;
 
 export function backupName(
@@ -48,6 +48,18 @@ export function backupName(
   const number = String(revision).padStart(REVISION_DIGITS, '0');
   const sealed = encryption === 'age' ? '.age' : '';
   return `etcd-${clusterId}-${time}-${number}.db${EXTENSIONS[compression]}${sealed}`;
+}
+
+const NAME = /^etcd-([0-9a-f]+)-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-(\d{16})\.db/;
+
+/** Null for a name that somebody else has given. */
+export function parseBackupName(
+  name: string,
+): { readonly clusterId: string; readonly createdMs: number; readonly revision: number } | null {
+  const [, clusterId, year, month, day, hour, minute, second, revision] = NAME.exec(name) ?? [];
+  if (clusterId === undefined) return null;
+  const createdMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return Number.isNaN(createdMs) ? null : { clusterId, createdMs, revision: Number(revision) };
 }
 
 export function metadataName(name: string): string {

@@ -21,6 +21,8 @@ export interface ObjectStore {
   remove(name: string): Promise<void>;
   /** Frees what was begun before that moment (milliseconds since 1970) and never finished; says how much there was of it. */
   removeUnfinished(beforeMs: number): Promise<number>;
+  /** A store inside this one, with files of its own; {@link close} of either closes both. */
+  below(name: string): ObjectStore;
   /** Nothing is under way any more. */
   close(): void;
 }

@@ -1,11 +1,11 @@
 /** A backup from a store as the snapshot that it was, checked against what is known of it. */
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
 import type { Secrets } from './age-header.ts';
 import { AgeOpener } from './age-payload.ts';
 import { BackupError } from './backup-error.ts';
 import type { BackupStore } from './backup-store.ts';
-import type { BackupMetadata, Compression } from './metadata.ts';
+import { decompressors } from './compression.ts';
+import type { BackupMetadata } from './metadata.ts';
 import { Meter, SnapshotMeter } from './meter.ts';
 import { writeNewFile } from './new-file.ts';
 
@@ -49,9 +49,4 @@ function explained(error: unknown, name: string): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) return error;
   return new BackupError(`${name}: ${message}`);
-}
-
-function decompressors(compression: Compression): NodeJS.ReadWriteStream[] {
-  if (compression === 'gzip') return [createGunzip()];
-  return compression === 'zstd' ? [createZstdDecompress()] : [];
 }

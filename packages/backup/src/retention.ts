@@ -16,6 +16,8 @@ export interface Retention {
 
 export interface PruneOptions {
   readonly nowMs: number;
+  /** Of this cluster alone; unless told of each. */
+  readonly clusterId?: string;
   readonly isDryRun: boolean;
   readonly onRemoved: (backup: StoredBackup) => void;
 }
@@ -69,10 +71,11 @@ export function isNothing(retention: Retention): boolean {
 export async function prune(
   store: BackupStore,
   retention: Retention,
-  { nowMs, isDryRun, onRemoved }: PruneOptions,
+  { nowMs, clusterId, isDryRun, onRemoved }: PruneOptions,
 ): Promise<void> {
   const clusters = Map.groupBy(await store.list(), ({ clusterId }) => clusterId);
-  for (const backups of clusters.values()) {
+  for (const [id, backups] of clusters) {
+    if (clusterId !== undefined && clusterId !== id) continue;
     for (const backup of toRemove(backups, retention, nowMs)) {
       if (!isDryRun) await store.remove(backup);
       onRemoved(backup);

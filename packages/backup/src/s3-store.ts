@@ -36,20 +36,10 @@ export class S3Store implements ObjectStore {
   readonly #settings: S3Address;
   readonly #client: S3Client;
 
-  constructor(settings: S3Address) {
+  constructor(settings: S3Address, client: S3Client = newClient(settings)) {
     this.#settings = settings;
     this.address = `s3://${settings.bucket}/${settings.prefix}`.replace(/\/$/, '');
-    const region = settings.region ?? process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'];
-    this.#client = new S3Client({
-      region: region ?? DEFAULT_REGION,
-      ...(settings.endpoint === null ? {} : { endpoint: settings.endpoint }),
-      forcePathStyle: settings.hasPathStyle,
-      maxAttempts: MAX_ATTEMPTS,
-      // Stores that are not Amazon's know nothing of the newer checksums; the content is sealed and hashed here.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SILENCE_TIMEOUT_MS },
-    });
+    this.#client = client;
   }
 
   /** A bucket has an owner and rules: it is not made here. */
@@ -152,6 +142,10 @@ export class S3Store implements ObjectStore {
     });
   }
 
+  below(name: string): S3Store {
+    return new S3Store({ ...this.#settings, prefix: `${this.#settings.prefix}${name}/` }, this.#client);
+  }
+
   close(): void {
     this.#client.destroy();
   }
@@ -181,6 +175,20 @@ export class S3Store implements ObjectStore {
       throw new BackupError(`${what}: ${wordsOf(error as Error)}`);
     }
   }
+}
+
+function newClient(settings: S3Address): S3Client {
+  const region = settings.region ?? process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'];
+  return new S3Client({
+    region: region ?? DEFAULT_REGION,
+    ...(settings.endpoint === null ? {} : { endpoint: settings.endpoint }),
+    forcePathStyle: settings.hasPathStyle,
+    maxAttempts: MAX_ATTEMPTS,
+    // Stores that are not Amazon's know nothing of the newer checksums; the content is sealed and hashed here.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SILENCE_TIMEOUT_MS },
+  });
 }
 
 /** The SDK's messages are often empty, or the word UnknownError; then name and status say more. */

@@ -1,9 +1,9 @@
 /** A backup from a member to a store: compressed and sealed as it comes, so that what is on the disk never was in the clear. */
 import { Readable } from 'node:stream';
-import { createGzip, createZstdCompress } from 'node:zlib';
 import { makeHeader, type Sealing } from './age-header.ts';
 import { AgeSealer } from './age-payload.ts';
 import type { BackupStore } from './backup-store.ts';
+import { compressors } from './compression.ts';
 import { type BackupMetadata, backupName, type Compression } from './metadata.ts';
 import { Meter, SnapshotMeter } from './meter.ts';
 
@@ -17,8 +17,8 @@ export interface SourceFacts {
   readonly revision: number;
   readonly hash: number;
   readonly hashCompactRevision: number;
-  /** At {@link revision}. */
-  readonly keys: number;
+  /** At {@link revision}; where counting them is too much to ask, it is left out. */
+  readonly keys?: number;
 }
 
 /** A member, be it over the network or this process. */
@@ -69,7 +69,7 @@ export async function takeBackup(
     revision: facts.revision,
     hash: facts.hash,
     hashCompactRevision: facts.hashCompactRevision,
-    keys: facts.keys,
+    ...(facts.keys === undefined ? {} : { keys: facts.keys }),
     sizeBytes: plain.byteCount,
     sha256: plain.sha256(),
     storedBytes: stored.byteCount,
@@ -84,9 +84,4 @@ export async function takeBackup(
     throw error;
   }
   return metadata;
-}
-
-function compressors(compression: Compression): NodeJS.ReadWriteStream[] {
-  if (compression === 'gzip') return [createGzip({ level: 1 })];
-  return compression === 'zstd' ? [createZstdCompress()] : [];
 }

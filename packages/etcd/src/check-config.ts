@@ -2,6 +2,7 @@
 import type { Clock, Logger } from '@etcd/base';
 import { hasCertificate, TlsError, type TlsFiles, TlsSide } from '@etcd/host/tls';
 import type { Config } from '@etcd/server/config';
+import { backupProblem } from '@etcd/server/serve';
 
 /** What is wrong with the files that the settings name, a line for each. Nothing is written. */
 export async function fileProblems(
@@ -22,6 +23,8 @@ export async function fileProblems(
       problems.push(`${side} TLS: ${error.message}`);
     }
   }
+  const backup = await backupProblem({ config, clock, logger });
+  if (backup !== null) problems.push(backup);
   return problems;
 }
 

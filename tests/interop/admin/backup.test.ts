@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { Cluster, QUICK_ELECTION } from '../../support/cluster.ts';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
 import { needs, peer, ROOT, SUBJECT } from '../../support/programs.ts';
@@ -231,3 +232,55 @@ describe('a backup', tools, () => {
     }
   });
 });
+
+test(
+  'a member backs itself up, and any revision of the changes since is restored, hash for hash',
+  tools,
+  async () => {
+    const { store, recipient, identity, directory } = newPlace();
+    const server = await EtcdServer.start({
+      program: SUBJECT,
+      flags: [
+        ...FAST_ELECTION,
+        `--backup-store=${store}`,
+        `--backup-recipients=${recipient}`,
+        '--backup-schedule=24h',
+        '--backup-changes-interval=200ms',
+      ],
+    });
+    const hashAt = new Map<number, string>();
+    try {
+      while (!existsSync(store) || (await listed(store)).length === 0) await setTimeout(100);
+      for (let i = 0; i < 20; i++) await ctl(server, 'put', `key/${i % 7}`, `${i}`.repeat(50));
+      await ctl(server, 'del', 'key/', '--prefix');
+      await ctl(server, 'put', 'last', 'one');
+      for (const revision of [9, 15, 22, 23]) {
+        const told = await ctl(server, 'endpoint', 'hashkv', '--rev', String(revision), '-w', 'json');
+        hashAt.set(revision, /"hash":(\d+)/.exec(told)![1]!);
+      }
+      const reached = /^etcd_server_backup_changes_revision\{.*\} 23$/m;
+      while (!reached.test(await (await fetch(`http://${server.address}/metrics`)).text()))
+        await setTimeout(100);
+    } finally {
+      await server.stop();
+    }
+    const restore = ['restore', '--store', store, '--identity', identity, '--bump-revision', '0'];
+    for (const [revision, hash] of hashAt) {
+      const dataDir = join(directory, `at-${revision}`);
+      await good(...restore, '--data-dir', dataDir, '--to-revision', String(revision));
+      const told = await run(peer('3.7', 'etcdutl'), [
+        'hashkv',
+        join(dataDir, 'member/snap/db'),
+        '-w',
+        'json',
+      ]);
+      assert.equal(told.code, 0, told.stderr);
+      assert.equal(/"hash":(\d+)/.exec(told.stdout)![1], hash, told.stdout);
+      assert.match(told.stdout, new RegExp(`"hashRevision":${revision}\\b`));
+    }
+    const beyond = await etcdadm(...restore, '--data-dir', join(directory, 'beyond'), '--to-revision', '24');
+    assert.equal(beyond.code, 1);
+    assert.match(beyond.stderr, /^Error: .*: the changes reach to revision 23, not to 24\n$/);
+    assert.ok(!existsSync(join(directory, 'beyond')));
+  },
+);

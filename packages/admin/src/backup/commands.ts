@@ -18,6 +18,7 @@ import {
   type Secrets,
   type StoredBackup,
   takeBackup,
+  type Until,
 } from '@etcd/backup';
 import { RESTORE_FLAGS } from '@etcd/etcdutl/restore-flags';
 import {
@@ -31,6 +32,7 @@ import {
   humanBytes,
   type Invocation,
 } from '@etcd/host/cli';
+import { ALWAYS_MS, writePointInTime } from './point-in-time.ts';
 import { ownEtcd, type Rehearsal } from './rehearse.ts';
 import { chooseSource, RemoteSource } from './snapshot-source.ts';
 import { verifyBackup } from './verify-backup.ts';
@@ -156,7 +158,21 @@ export const RESTORE: Command = {
   summary: 'Makes the data directory of a member from a backup, the newest unless told',
   description: `Makes the data directory of a member of a new cluster. To restore a cluster, do so for each of its members from the same backup.
 The revision jumps by ${DEFAULT_BUMP} unless --bump-revision says how far (0: not at all), and what was before counts as compacted.`,
-  flags: [STORE, ...SECRET_FLAGS, ...RESTORE_FLAGS],
+  flags: [
+    STORE,
+    ...SECRET_FLAGS,
+    {
+      name: 'to-revision',
+      type: 'uint',
+      usage: 'with the changes up to that revision, of a cluster that brings them to the store',
+    },
+    {
+      name: 'to-time',
+      type: 'string',
+      usage: 'with the changes up to that moment (2026-11-01T12:00:00Z), or all of them (newest)',
+    },
+    ...RESTORE_FLAGS,
+  ],
   run: (invocation) => guarded((signal) => restore(invocation, signal)),
 };
 
@@ -306,15 +322,27 @@ async function runPrune({ flags, io }: Invocation): Promise<void> {
 }
 
 async function restore(invocation: Invocation, signal: AbortSignal): Promise<void> {
-  const { flags } = invocation;
+  const { flags, args, io } = invocation;
+  if (args.length > 1) throw new BackupError('one backup at a time');
   if (!flags.isSet('bump-revision')) flags.set('bump-revision', String(DEFAULT_BUMP));
   flags.set('mark-compacted', String(flags.number('bump-revision') > 0));
+  const until = untilOf(flags);
+  const secrets = secretsOf(flags);
   const dataDir = flags.text('data-dir') || `${flags.text('name')}.etcd`;
-  await withChosen(invocation, async (store, metadata) => {
+  await withStore(flags, async (store) => {
     const scratch = mkdtempSync(join(existingParent(resolve(dataDir)), '.etcd-restore-'));
-    const snapshot = join(scratch, metadata.name);
+    const snapshot = join(scratch, 'snapshot.db');
     try {
-      await readBackup(store, metadata, secretsOf(flags), snapshot, signal);
+      if (until === null) {
+        await readBackup(store, await store.find(args[0] ?? ''), secrets, snapshot, signal);
+      } else {
+        const options = { secrets, signal };
+        const point = await writePointInTime(store, args[0] ?? '', until, snapshot, options);
+        flags.set('skip-hash-check', 'true');
+        const last =
+          point.timeMs === null ? '' : `, whose last change is of ${new Date(point.timeMs).toISOString()}`;
+        io.line(`Restoring ${point.base.name} and what came after it to revision ${point.revision}${last}`);
+      }
       const { runRestore } = await import('@etcd/etcdutl/snapshot');
       signal.throwIfAborted();
       await runRestore({ ...invocation, args: [snapshot] });
@@ -322,6 +350,21 @@ async function restore(invocation: Invocation, signal: AbortSignal): Promise<voi
       rmSync(scratch, { recursive: true, force: true });
     }
   });
+}
+
+/** Null: to the backup itself. */
+function untilOf(flags: FlagValues): Until | null {
+  const time = flags.text('to-time');
+  if (flags.isSet('to-revision') && time !== '') throw new BackupError('give --to-revision or --to-time');
+  if (flags.isSet('to-revision')) return { kind: 'revision', revision: flags.number('to-revision') };
+  if (time === '') return null;
+  if (time === 'newest') return { kind: 'time', timeMs: ALWAYS_MS };
+  const timeMs = Date.parse(time);
+  // Without a zone it would mean another moment on each machine.
+  if (Number.isNaN(timeMs) || !/(Z|[+-]\d\d:?\d\d)$/i.test(time)) {
+    throw new BackupError(`--to-time: ${time} is no moment as 2026-11-01T12:00:00Z`);
+  }
+  return { kind: 'time', timeMs };
 }
 
 /** Where a directory will be made, or the nearest place above that is there: the snapshot needs the same file system for a while. */

@@ -15,6 +15,7 @@ import { restoreSnapshot } from './restore.ts';
 import type { Verified } from './verify.ts';
 import { verifyFile } from './verify-file.ts';
 
+export { applyChanges } from './apply-changes.ts';
 export type { Verified };
 
 /** Where nobody is asked for anything. */

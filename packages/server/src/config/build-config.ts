@@ -6,6 +6,7 @@
 import { isIP } from 'node:net';
 import { assert, type EtcdUrl, isUnixUrl, splitHostPort, urlTexts } from '@etcd/base';
 import { clampToSafeNumber, formatGoDuration, parseGoDuration, parseGoInteger } from '@etcd/host/args';
+import { autoDefrag, backupConfig } from './backup-config.ts';
 import type { AutoCompaction, Config } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { buildDiscovery, registeredIdentity } from './discovery-config.ts';
@@ -77,7 +78,7 @@ export function buildConfig(
   notices: Notice[],
   problems: Problems,
 ): Omit<Config, 'verify'> {
-  const { founding, autoCompaction, tls } = checkedParts(flags, urls, notices, problems);
+  const { founding, autoCompaction, tls, ...upkeep } = checkedParts(flags, urls, notices, problems);
   const name = flags.string('name');
   return {
     name,
@@ -137,10 +138,11 @@ export function buildConfig(
     enableGrpcGateway: flags.bool('enable-grpc-gateway'),
 
     ...observation(flags),
+    ...upkeep,
   };
 }
 
-interface CheckedParts {
+interface CheckedParts extends Pick<Config, 'backup' | 'autoDefrag'> {
   readonly founding: FoundingConfig;
   readonly autoCompaction: AutoCompaction | null;
   readonly tls: TlsConfig;
@@ -161,9 +163,11 @@ function checkedParts(
   const autoCompaction = problems.attempt(() => buildAutoCompaction(flags, notices));
   problems.attempt(() => checkFeatureGates(flags, notices));
   const tls = problems.attempt(() => tlsConfig(flags, notices));
+  const backup = problems.attempt(() => backupConfig(flags)) ?? null;
+  const defrag = problems.attempt(() => autoDefrag(flags)) ?? null;
   problems.throwIfAny();
   assert(founding !== undefined && autoCompaction !== undefined && tls !== undefined, 'config: all is well');
-  return { founding, autoCompaction, tls };
+  return { founding, autoCompaction, tls, backup, autoDefrag: defrag };
 }
 
 type FoundingConfig = Pick<

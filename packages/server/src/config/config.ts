@@ -5,6 +5,7 @@
 
 import type { EtcdUrl } from '@etcd/base';
 import type { LogLevelName, LogRotation } from '@etcd/host/logging';
+import type { AutoDefrag, BackupConfig } from './backup-config.ts';
 import type { MaxClusterVersion } from './cluster-version-limit.ts';
 import type { DiscoveryConfig } from './discovery-config.ts';
 import type { FeatureGates } from './feature-gates.ts';
@@ -117,6 +118,11 @@ export interface Config {
   readonly enablePprof: boolean;
   /** Null: requests are not traced. */
   readonly tracing: TracingConfig | null;
+
+  /** Null: the cluster does not back itself up. */
+  readonly backup: BackupConfig | null;
+  /** Null: the database is defragmented when somebody asks for it. */
+  readonly autoDefrag: AutoDefrag | null;
 }
 
 /** Where traces go, and of how many requests. */

@@ -18,6 +18,7 @@ const SUITE = 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256';
 const CLIENT_FILES = { 'cert-file': '/c.pem', 'key-file': '/c.key' };
 const REGISTRY = { 'discovery-token': 'x', 'discovery-endpoints': 'x:1' };
 const TRACED = { 'enable-distributed-tracing': 'true' };
+const BACKED_UP = { 'backup-store': '/b', 'backup-unencrypted': 'true' };
 const PEER_FILES = { 'peer-cert-file': '/p.pem', 'peer-key-file': '/p.key' };
 
 const ROTATION = {
@@ -149,6 +150,24 @@ const SAMPLES: readonly Sample[] = [
   ['distributed-tracing-service-name', 's', 'tracing.serviceName', 's', TRACED],
   ['distributed-tracing-instance-id', 'i', 'tracing.instanceId', 'i', TRACED],
   ['distributed-tracing-sampling-rate', '7', 'tracing.samplesPerMillion', 7, TRACED],
+
+  ['backup-store', '/b', 'backup.store', '/b', { 'backup-unencrypted': 'true' }],
+  ['backup-schedule', '0 3 * * *', 'backup.schedule', '0 3 * * *', BACKED_UP],
+  ['backup-recipients', 'age1a,age1b', 'backup.recipients', ['age1a', 'age1b'], { 'backup-store': '/b' }],
+  ['backup-recipients-file', '/r', 'backup.recipientsFile', '/r', { 'backup-store': '/b' }],
+  ['backup-passphrase-file', '/p', 'backup.passphraseFile', '/p', { 'backup-store': '/b' }],
+  ['backup-unencrypted', 'true', 'backup.isUnencrypted', true, { 'backup-store': '/b' }],
+  ['backup-compression', 'gzip', 'backup.compression', 'gzip', BACKED_UP],
+  ['backup-keep-last', '3', 'backup.retention.last', 3, BACKED_UP],
+  ['backup-keep-within', '2h', 'backup.retention.withinMs', 7_200_000, BACKED_UP],
+  ['backup-keep-hourly', '4', 'backup.retention.hourly', 4, BACKED_UP],
+  ['backup-keep-daily', '5', 'backup.retention.daily', 5, BACKED_UP],
+  ['backup-keep-weekly', '6', 'backup.retention.weekly', 6, BACKED_UP],
+  ['backup-keep-monthly', '7', 'backup.retention.monthly', 7, BACKED_UP],
+  ['backup-max-age', '8h', 'backup.maxAgeMs', 28_800_000, BACKED_UP],
+  ['backup-changes-interval', '2s', 'backup.changesIntervalMs', 2000, BACKED_UP],
+  ['auto-defrag-rule', 'dbSize > 9', 'autoDefrag.ruleText', 'dbSize > 9'],
+  ['auto-defrag-check-interval', '2m', 'autoDefrag.checkIntervalMs', 120_000, { 'auto-defrag-rule': 'true' }],
 
   ['corrupt-check-time', '1h', 'corruptCheckTimeMs', 3_600_000],
   ['compact-hash-check-time', '2m', 'compactHashCheckTimeMs', 120_000],

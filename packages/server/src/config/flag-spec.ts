@@ -34,6 +34,7 @@ export const FLAG_SECTIONS = {
   monitoring: 'Profiling and Monitoring',
   logging: 'Logging',
   tracing: 'Distributed tracing',
+  backup: 'Backups and defragmentation',
   features: 'Features',
   unsafe: 'Unsafe',
   other: 'Other',

@@ -488,6 +488,57 @@ const TRACING: readonly Row[] = [
   ['distributed-tracing-sampling-rate', 'int', '0', 'Samples per million spans.'],
 ];
 
+const BACKUP: readonly Row[] = [
+  [
+    'backup-store',
+    'string',
+    '',
+    'Where the cluster backs itself up to: a directory, or s3://BUCKET/PREFIX. Empty: it does not.',
+  ],
+  [
+    'backup-schedule',
+    'string',
+    '1h',
+    "When: an interval ('6h'), or a cron expression in UTC ('15 */6 * * *').",
+  ],
+  ['backup-recipients', 'strings', '', 'For whom backups are encrypted (age1…).'],
+  ['backup-recipients-file', 'string', '', 'File with recipients, one a line.'],
+  ['backup-passphrase-file', 'string', '', 'File with a passphrase instead of recipients.'],
+  ['backup-unencrypted', 'bool', 'false', 'Backups are for everybody to read.'],
+  [
+    'backup-compression',
+    'one-of',
+    'zstd',
+    'How backups are compressed.',
+    { values: ['zstd', 'gzip', 'none'] },
+  ],
+  ['backup-keep-last', 'uint', '0', 'So many backups stay. Without any --backup-keep-… all do.'],
+  ['backup-keep-within', 'duration', '0s', 'Backups of this last time stay.'],
+  ['backup-keep-hourly', 'uint', '0', 'The newest of each of so many hours stays.'],
+  ['backup-keep-daily', 'uint', '0', 'The newest of each of so many days stays.'],
+  ['backup-keep-weekly', 'uint', '0', 'The newest of each of so many weeks stays.'],
+  ['backup-keep-monthly', 'uint', '0', 'The newest of each of so many months stays.'],
+  [
+    'backup-max-age',
+    'duration',
+    '0s',
+    'A newest backup that is older is warned about (0: twice the time from one backup to the next).',
+  ],
+  [
+    'backup-changes-interval',
+    'duration',
+    '0s',
+    'How often what has changed since the last backup goes to the store, for restores to any moment (0: never).',
+  ],
+  [
+    'auto-defrag-rule',
+    'string',
+    '',
+    "When the database is made shorter while the member serves, as a rule of etcd-defrag ('dbSizeFree > 200*1024*1024'). Empty: never.",
+  ],
+  ['auto-defrag-check-interval', 'duration', '1m0s', 'How often that rule is looked at.'],
+];
+
 const FEATURES: readonly Row[] = [
   ['corrupt-check-time', 'duration', '0s', 'Interval at which members compare their data (0: never).'],
   [
@@ -572,6 +623,7 @@ const ROWS_BY_SECTION: readonly (readonly [FlagSection, readonly Row[]])[] = [
   ['monitoring', MONITORING],
   ['logging', LOGGING],
   ['tracing', TRACING],
+  ['backup', BACKUP],
   ['features', FEATURES],
   ['unsafe', UNSAFE],
   ['other', OTHER],

@@ -11,6 +11,8 @@
  * durations are milliseconds. What only matters to a member without a log — the initial cluster — is a text until
  * {@link parseInitialCluster}, {@link bootstrapProblem} and {@link joinProblem} are asked about it.
  */
+
+export type { AutoDefrag, BackupConfig, BackupRetention } from './backup-config.ts';
 export type { Notice } from './build-config.ts';
 export {
   type ClusterVersion,

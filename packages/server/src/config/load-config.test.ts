@@ -234,6 +234,12 @@ test('impossible settings are refused in the words of etcd', async () => {
       '--initial-advertise-peer-urls=http://:2379',
       '--initial-advertise-peer-urls "http://:2379" must be "host:port" (unexpected empty host (http://:2379))',
     ],
+    ['--backup-keep-last=3', '--backup-keep-last says how backups are made, but --backup-store not where'],
+    [
+      '--backup-store=/b',
+      'give one of --backup-recipients (or --backup-recipients-file), --backup-passphrase-file, --backup-unencrypted',
+    ],
+    ['--auto-defrag-rule=dbSize', "--auto-defrag-rule: the rule isn't a boolean expression"],
     ['--auto-compaction-mode=foo', 'unknown auto-compaction-mode "foo"'],
     ['--auto-compaction-mode=', 'undefined auto-compaction-mode'],
     [

@@ -58,6 +58,7 @@ import { Integrity } from '../integrity/index.ts';
 import type { Metrics } from '../metrics/index.ts';
 import { lastV2Index, PendingRequests, type Reader, RequestIds, type Waiter } from '../request/index.ts';
 import { AutoCompactor } from './auto-compactor.ts';
+import { AutoDefragmenter } from './auto-defragmenter.ts';
 import { environmentOf } from './environment.ts';
 import type { EtcdServerOptions } from './etcd-server-options.ts';
 import { answerPeerRequest } from './peer-answers.ts';
@@ -105,6 +106,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
   readonly #storageVersion: StorageVersion;
   readonly #purge: PurgeLoop;
   readonly #compactor: AutoCompactor | null;
+  readonly #defragmenter: AutoDefragmenter | null;
   #confState: ConfState;
   #isHeldBackTimerSet = false;
   readonly #appliedWaiters: AppliedWaiters;
@@ -151,6 +153,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#storageVersion = this.#newStorageVersion();
     this.#purge = newPurgeLoop(options, (error) => this.onFatal(error));
     this.#compactor = AutoCompactor.create(this);
+    this.#defragmenter = AutoDefragmenter.create(this);
   }
 
   #newIntegrity(): Integrity {
@@ -340,6 +343,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
         this.#attributes.start();
         this.#purge.start();
         this.#compactor?.start();
+        this.#defragmenter?.start();
       });
     });
   }
@@ -374,6 +378,7 @@ export class EtcdServer implements RaftLoopHost, ApplierHost {
     this.#purge.stop();
     this.integrity.stop();
     this.#compactor?.stop();
+    this.#defragmenter?.stop();
     this.#state.stop();
     this.#loop.stopThen(() => {
       this.#link.stop();

@@ -23,6 +23,45 @@ const HASH_SECONDS = exponentialBounds(0.01, 2, 15);
 /** 100 ms to 51 s. */
 const SNAPSHOT_SECONDS = exponentialBounds(0.1, 2, 10);
 
+/** Of the cluster's own backups: what a member that has none does not show. */
+const BACKUPS = {
+  backupNewestTimestampSeconds: gauges(
+    'etcd_server_backup_newest_timestamp_seconds',
+    'When the newest backup was made, in seconds since 1970; 0 when there is none.',
+    ['store'],
+  ),
+  backupOverdue: gauges(
+    'etcd_server_backup_overdue',
+    '1 while the newest backup is older than --backup-max-age.',
+    ['store'],
+  ),
+  backupsTotal: counters('etcd_server_backups_total', 'Backups that this member began, by success.', [
+    'success',
+  ]),
+  backupStoredBytes: gauges('etcd_server_backup_stored_bytes', 'Size of the last backup of this member.', [
+    'store',
+  ]),
+  backupDurationSeconds: gauges('etcd_server_backup_duration_seconds', 'Time that the last backup took.', [
+    'store',
+  ]),
+  backupChangesRevision: gauges(
+    'etcd_server_backup_changes_revision',
+    'Revision up to which this member has brought changes to the store.',
+    ['store'],
+  ),
+};
+
+const DEFRAG = {
+  autoDefragsTotal: counter(
+    'etcd_server_auto_defrags_total',
+    'Defragmentations that --auto-defrag-rule asked for.',
+  ),
+  autoDefragFreedBytesTotal: counter(
+    'etcd_server_auto_defrag_freed_bytes_total',
+    'Bytes by which they made the database shorter.',
+  ),
+};
+
 const SERVER = {
   clusterVersion: gauges('etcd_cluster_version', 'Version of the cluster; the current one has value 1.', [
     'cluster_version',
@@ -411,6 +450,8 @@ export const METRIC_TABLE = {
   ...DISK,
   ...NETWORK,
   ...PROCESS,
+  ...BACKUPS,
+  ...DEFRAG,
   ...ABSENT_PARTS,
 } as const;
 

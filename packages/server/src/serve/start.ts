@@ -10,6 +10,7 @@ import { Listener, type ListenerServices, type WholeRequest } from '@etcd/host/n
 import type { HandedSocket } from '@etcd/host/process';
 import { GrpcServer } from '@etcd/transport';
 import { Authentication } from '../auth/index.ts';
+import type { Backups } from '../backups/index.ts';
 import { bootstrap, type MemberParts } from '../boot/index.ts';
 import {
   type Config,
@@ -30,6 +31,7 @@ import { ClientFront } from './client-front.ts';
 import { ClientHttp } from './client-http.ts';
 import { ClusterFinding } from './cluster-finding.ts';
 import type { Gateway } from './gateway.ts';
+import { openBackups } from './open-backups.ts';
 import { type Endpoint, Security } from './security.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -74,6 +76,7 @@ export async function startMember(given: MemberOptions): Promise<Member> {
   const options = { ...given, config: await finding.configure() };
   const { config, logger, clock } = options;
   const tracing = await openTracing(options);
+  const backups = await openBackups(options);
   const security = await Security.open({
     config,
     clock,
@@ -88,7 +91,10 @@ export async function startMember(given: MemberOptions): Promise<Member> {
     dialTimeoutMs: PEER_DIAL_TIMEOUT_MS + config.electionTimeoutMs,
     dialer: security.dialer,
   });
-  const running = new RunningMember(options, newAuthentication(options), network, security, tracing);
+  const running = new RunningMember(options, newAuthentication(options), network, security, {
+    tracing,
+    backups,
+  });
   try {
     await running.listen();
     const failed = Promise.withResolvers<Error>();
@@ -118,6 +124,12 @@ interface Service {
   readonly kind: Endpoint;
 }
 
+/** What most members do without; null: off. */
+interface OptionalParts {
+  readonly tracing: Tracing | null;
+  readonly backups: Backups | null;
+}
+
 class RunningMember {
   readonly #options: MemberOptions;
   readonly #logger: Logger;
@@ -127,8 +139,8 @@ class RunningMember {
   readonly #network: HttpPeerNetwork;
   readonly #authentication: Authentication;
   readonly #security: Security;
-  /** Null: off. */
   readonly #tracing: Tracing | null;
+  readonly #backups: Backups | null;
   #front: ClientFront | null = null;
   #metricsPages: ClientHttp | null = null;
   readonly #debug: DebugPages | null;
@@ -138,13 +150,14 @@ class RunningMember {
     authentication: Authentication,
     network: HttpPeerNetwork,
     security: Security,
-    tracing: Tracing | null,
+    { tracing, backups }: OptionalParts,
   ) {
     this.#options = options;
     this.#network = network;
     this.#authentication = authentication;
     this.#security = security;
     this.#tracing = tracing;
+    this.#backups = backups;
     this.#logger = options.logger.child({ caller: 'server/start' });
     const { config, clock } = options;
     this.#debug = config.enablePprof
@@ -207,6 +220,7 @@ class RunningMember {
           warming = null;
           this.#logger.info('ready to serve client requests');
           this.#open('client');
+          this.#backups?.start(server);
           ready.resolve();
         });
       },
@@ -234,6 +248,7 @@ class RunningMember {
         for (const { listener } of this.#services) listener.stop();
         // Streams without an end of their own are ended; calls that are under way get their answers.
         services.stop();
+        await this.#backups?.stop();
         await withTimeout(clock, server.requestTimeoutMs, (done) => grpc.drain(done));
         await new Promise<void>((resolve) => server.stopThen(resolve));
         grpc.close();
