@@ -80,6 +80,8 @@ export class Session {
     endpoints: readonly string[] = this.endpoints,
     more: ConnectOptions = {},
   ): Promise<EtcdClient> {
+    if (endpoints.length === 0)
+      throw new ExitError(EXIT.BAD_CONNECTION, 'etcdclient: no available endpoints');
     const { connect } = await import('@etcd/client/node');
     let client: EtcdClient;
     try {

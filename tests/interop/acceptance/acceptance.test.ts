@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { TestAuthority } from '@etcd/host/testing';
 import { needs, PEERS_DIR } from '../../support/programs.ts';
-import type { Running } from '../../support/run.ts';
+import { eventually, type Running } from '../../support/run.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 import { ADDRESSES, needsTestNetwork, stop, TestNetwork } from './test-network.ts';
 
@@ -93,6 +93,74 @@ describe('starting servers', needsTestNetwork(), () => {
     await stop(server);
   });
 
+  test(
+    'API servers find it at its address, at a list and behind a balancer, with the certificates of etcd’s sample script',
+    needs('curl'),
+    async () => {
+      const directory = temporaryDirectory();
+      await makeSampleCertificates(network, directory);
+      const files = (name: string, kind: string): string =>
+        `--${kind}cert-file=certs/${name}.pem --${kind}key-file=certs/${name}-key.pem`;
+      const server = await network.serve(
+        `etcd --name infra0 --listen-client-urls=https://10.0.0.1:2379 --advertise-client-urls=https://10.0.0.1:2379 \
+--listen-peer-urls=https://10.0.0.1:2380 --initial-advertise-peer-urls=https://10.0.0.1:2380 --initial-cluster=infra0=https://10.0.0.1:2380 \
+${files('infra0', '')} ${files('peer-infra0', 'peer-')} --client-cert-auth --trusted-ca-file=certs/ca.pem --peer-client-cert-auth --peer-trusted-ca-file=certs/ca.pem`,
+        { cwd: directory },
+      );
+      const balancer = await network.serve(
+        'etcd gateway start --listen-addr=10.0.0.8:2379 --endpoints=10.0.0.1:2379',
+        { cwd: directory, waits: false },
+      );
+      const inDirectory = { cwd: directory, env: { PRIVATE_IP: '10.0.0.1', LB: '10.0.0.8' } };
+      const client = '--cacert=certs/ca.pem --cert=certs/infra1.pem --key=certs/infra1-key.pem';
+      // An API server's --etcd-servers: one address, several of which not all are there, the balancer.
+      await eventually('the balancer listens', async () => {
+        const tried = await network.run(
+          `etcdctl --endpoints=$LB:2379 ${client} endpoint health`,
+          inDirectory,
+        );
+        return tried.code === 0;
+      });
+      for (const servers of [
+        '$PRIVATE_IP:2379',
+        '10.0.0.2:2379,$PRIVATE_IP:2379,10.0.0.3:2379',
+        '$LB:2379',
+      ]) {
+        assert.equal(
+          await network.ok(`etcdctl --endpoints=${servers} ${client} put /registry/k v`, inDirectory),
+          'OK\n',
+        );
+      }
+      // What the balancer asks to know whether it may send clients there, and what an API server reads to know how to watch.
+      for (const [page, answer] of [
+        ['health', /"health":"true"/],
+        ['livez', /^ok$/m],
+        ['readyz', /^ok$/m],
+        ['version', /"etcdserver":"3\.7\.\d+"/],
+      ] as const) {
+        const curl = 'curl -sS --cacert certs/ca.pem --cert certs/infra1.pem --key certs/infra1-key.pem';
+        assert.match(await network.ok(`${curl} https://$LB:2379/${page}`, inDirectory), answer);
+      }
+      const status = await network.ok(
+        `etcdctl --endpoints=$LB:2379 ${client} endpoint status -w json`,
+        inDirectory,
+      );
+      const [{ Status }] = JSON.parse(status);
+      assert.match(Status.version, /^3\.7\.\d+$/);
+      const watch = await network.serve(
+        `etcdctl --endpoints=$LB:2379 ${client} watch --rev=1 --prefix /registry/`,
+        {
+          ...inDirectory,
+          waits: false,
+        },
+      );
+      await watch.waitForStdout((text) => text.split('PUT').length === 4);
+      await stop(watch);
+      await stop(balancer);
+      await stop(server);
+    },
+  );
+
   test('the unit of Kubernetes the hard way, which is told when it is ready', async () => {
     const line = `/usr/local/bin/etcd --name controller --initial-advertise-peer-urls http://127.0.0.1:2380 --listen-peer-urls http://127.0.0.1:2380 --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 --initial-cluster-token etcd-cluster-0 --initial-cluster controller=http://127.0.0.1:2380 --initial-cluster-state new --data-dir=/var/lib/etcd`;
     const socket = join(temporaryDirectory(), 'notify');
@@ -115,6 +183,26 @@ describe('starting servers', needsTestNetwork(), () => {
     assert.match(named.stderr, /expected IP in URL for binding \(http:\/\/example\.com:2380\)/);
   });
 });
+
+/**
+ * What `make` leaves in etcd's hack/tls-setup with `infra0=infra0 infra1=infra1 infra2=infra2`: an authority and six certificates of one
+ * profile. The same files by OpenSSL: the script wants a program that is built from source.
+ */
+async function makeSampleCertificates(network: TestNetwork, cwd: string): Promise<void> {
+  const days = 876_000 / 24;
+  const hosts = [...ADDRESSES, '127.0.0.1'].map((address) => `IP:${address}`).join();
+  const usages = 'digitalSignature,keyEncipherment';
+  await network.ok(
+    `set -e; mkdir -p certs
+openssl req -x509 -newkey rsa:2048 -nodes -days ${days} -keyout certs/ca-key.pem -out certs/ca.pem -subj "/CN=Autogenerated CA" -addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
+for name in infra0 infra1 infra2 peer-infra0 peer-infra1 peer-infra2; do
+  openssl req -newkey rsa:2048 -nodes -keyout certs/$name-key.pem -out certs/$name.csr -subj "/O=autogenerated/OU=etcd cluster/L=the internet/CN=etcd" 2>/dev/null
+  openssl x509 -req -in certs/$name.csr -CA certs/ca.pem -CAkey certs/ca-key.pem -CAcreateserial -days ${days} -out certs/$name.pem \
+    -extfile <(echo "keyUsage=critical,${usages}"; echo "extendedKeyUsage=serverAuth,clientAuth"; echo "subjectAltName=DNS:localhost,${hosts}") 2>/dev/null
+done`,
+    { cwd },
+  );
+}
 
 interface Member {
   readonly name: string;

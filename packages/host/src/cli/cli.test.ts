@@ -37,7 +37,7 @@ test('flags stand anywhere before --, in every spelling', () => {
   assert.deepEqual(parse('--count=-5', '--count', '7', '--size=0x10'), ['count=7 size=16', '', -1]);
   assert.deepEqual(parse('--quiet=false', '--out', '--all'), ['quiet=false out=--all', '', -1]);
   assert.deepEqual(parse('a', '--', '--all', 'b'), ['', 'a --all b', 1]);
-  assert.deepEqual(parse('-', '--wait=1m30s'), ['wait=90000', '-', -1]);
+  assert.deepEqual(parse('-', '--wait=1m30s'), ['wait=1m30s', '-', -1]);
   assert.deepEqual(parse('--hosts=a,b', '--hosts', 'c'), ['hosts=[a,b,c]', '', -1]);
   assert.deepEqual(parse('--hosts', '"a,b",c,'), ['hosts=[a,b,c,]', '', -1]);
 });

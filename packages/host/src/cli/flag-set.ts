@@ -1,6 +1,6 @@
 /** Flags of a command line: what there may be, how it is read, what was given. The words of errors are pflag's. */
 
-import { parseGoDuration } from '../args/go-duration.ts';
+import { formatGoDuration, parseGoDuration } from '../args/go-duration.ts';
 import { parseGoBool, parseGoInteger } from '../args/go-number.ts';
 
 export type FlagType = 'bool' | 'string' | 'int' | 'int64' | 'uint' | 'float64' | 'duration' | 'strings';
@@ -93,6 +93,7 @@ export class FlagValues {
   written(name: string): string {
     const value = this.#values.get(name);
     if (Array.isArray(value)) return `[${value.join(',')}]`;
+    if (this.#definitions.get(name)?.type === 'duration') return formatGoDuration(this.durationMs(name));
     return value === undefined ? '' : String(value);
   }
 

@@ -8,21 +8,27 @@ const END_OF_INPUT = 0x04;
 const MAX_SECRET_BYTES = 4096;
 
 /**
- * Prints `prompt` on the terminal and reads a line that is not shown. Without a terminal it is read from standard
- * input. Null when it ends before a line does; `SIGINT` ends the program.
+ * Prints `prompt` on the terminal and reads a line that is not shown; null when it ends before a line does; `SIGINT` ends the
+ * program. What comes by a pipe or from a file is read from there, also where there is a terminal, and the prompt is on
+ * standard output then, as etcd's tools have it.
  */
 export function askSecret(prompt: string): Promise<string | null> {
+  // Few commands ask anything, and all should start quickly.
+  const { isatty, ReadStream } = process.getBuiltinModule('node:tty');
+  if (!isatty(0)) {
+    writeSync(1, prompt);
+    const line = readLine(0);
+    writeSync(1, '\n');
+    return Promise.resolve(line ?? '');
+  }
   let terminal: number;
   try {
     terminal = openSync('/dev/tty', 'r+');
   } catch {
-    writeSync(2, prompt);
-    return Promise.resolve(readLine(0));
+    terminal = 0;
   }
   writeSync(terminal, prompt);
   return new Promise((resolve) => {
-    // Few commands ask anything, and all should start quickly.
-    const { ReadStream } = process.getBuiltinModule('node:tty');
     const input = new ReadStream(terminal);
     input.setRawMode(true);
     const bytes: number[] = [];

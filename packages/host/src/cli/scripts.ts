@@ -68,10 +68,14 @@ complete -c PROGRAM -f -a '(__FUNCTION_complete)'
 const POWERSHELL = `# PowerShell completion for PROGRAM
 Register-ArgumentCompleter -Native -CommandName 'PROGRAM' -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
-  $words = @($commandAst.CommandElements | ForEach-Object { $_.ToString() })
-  if ($wordToComplete -ne '') { $words = $words[0..($words.Count - 2)] }
-  $arguments = @('__complete') + @($words | Select-Object -Skip 1) + @($wordToComplete)
-  & $words[0] @arguments 2>$null | Where-Object { $_ -notmatch '^:[0-9]+$' } | ForEach-Object {
+  $before = $commandAst.CommandElements | Where-Object { $_.Extent.StartOffset -lt $cursorPosition }
+  $words = @($before | ForEach-Object { $_.ToString() })
+  if ($wordToComplete -ne '') { $words = @($words[0..($words.Count - 2)]) }
+  # Up to PowerShell 7.2 programs are not given empty arguments, unless they are written like this.
+  $isModern = $PSNativeCommandArgumentPassing -and "$PSNativeCommandArgumentPassing" -ne 'Legacy'
+  $last = if ($wordToComplete -ne '' -or $isModern) { $wordToComplete } else { '""' }
+  $arguments = @('__complete') + @($words | Select-Object -Skip 1) + @($last)
+  & $words[0] @arguments 2>$null | Where-Object { $_ -and $_ -notmatch '^:[0-9]+$' } | ForEach-Object {
     $text, $about = $_ -split "\`t", 2
     if (-not $about) { $about = $text }
     [System.Management.Automation.CompletionResult]::new($text, $text, 'ParameterValue', $about)
