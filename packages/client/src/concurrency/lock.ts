@@ -21,6 +21,7 @@ import { anySignal, type LeaseLike, type Store, waitForTurn } from './queue.ts';
 
 export const DEFAULT_SESSION_TTL_SECONDS = 60;
 
+/** `timeoutMs` is for each call; to wait for the turn takes as long as it takes, until `signal` ends it. */
 export interface LockOptions extends CallOptions {
   /** Life of the lease that is made for the lock. */
   readonly ttlSeconds?: number | undefined;
