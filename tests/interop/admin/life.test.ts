@@ -1,25 +1,26 @@
 /**
  * The life of a cluster by `etcdadm`: founded on one host, joined from two others, one of which runs Go's etcd, and left again. Hosts are
- * namespaces; what systemd does, which is to run the unit, is done by a script.
+ * namespaces; what systemd and a kubelet do, which is to run the member, is done here.
  */
 import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { parse } from 'yaml';
 import { Host } from '../../support/host.ts';
 import { Namespaces, needsNamespaces } from '../../support/namespaces.ts';
-import { needs, peer, ROOT } from '../../support/programs.ts';
-import { Running, run } from '../../support/run.ts';
+import { needs, peer, ROOT, SUBJECT } from '../../support/programs.ts';
+import { Running, run, sleep } from '../../support/run.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const HOSTS = 3;
 const INSTALL = '--install-dir=/etc/opt/bin';
 
-function newHosts(namespaces: Namespaces): Host[] {
+function newHosts(namespaces: Namespaces, count: number): Host[] {
   const programs = temporaryDirectory();
   symlinkSync(`${ROOT}bin/etcdadm`, join(programs, 'etcdadm'));
   symlinkSync(`${ROOT}tests/support/systemctl.sh`, join(programs, 'systemctl'));
-  return Array.from({ length: HOSTS }, (_, i) => {
+  return Array.from({ length: count }, (_, i) => {
     const { host, launcher } = namespaces.place(i);
     return new Host(host!, launcher!, programs);
   });
@@ -50,7 +51,7 @@ const requirements = { ...needs('etcd 3.7', 'iproute2'), ...needsNamespaces() };
 describe('a cluster that etcdadm sets up', requirements, () => {
   test('is founded, joined, left and joined again, with a member of Go in it', async () => {
     const namespaces = new Namespaces(HOSTS);
-    const hosts = newHosts(namespaces);
+    const hosts = newHosts(namespaces, HOSTS);
     try {
       await assertLife(hosts as [Host, Host, Host]);
     } catch (error) {
@@ -62,6 +63,79 @@ describe('a cluster that etcdadm sets up', requirements, () => {
     }
   });
 });
+
+interface Pod {
+  readonly spec: {
+    readonly containers: readonly {
+      readonly command: readonly string[];
+      readonly env: readonly { name: string; value: string }[];
+    }[];
+  };
+}
+
+/** Does what a kubelet does with the manifest of a static pod: the process lives as long as the file is there. */
+class Kubelet {
+  readonly #host: Host;
+  #pod: Running | null = null;
+  #isOver = false;
+  readonly #loop: Promise<void>;
+
+  constructor(host: Host) {
+    this.#host = host;
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const path = this.#host.path('etc/kubernetes/manifests/etcd.manifest');
+    while (!this.#isOver) {
+      const isWanted = existsSync(path);
+      if (isWanted && this.#pod === null) this.#pod = this.#start(readFileSync(path, 'utf8'));
+      if (!isWanted) await this.#end();
+      await sleep(50);
+    }
+    await this.#end();
+  }
+
+  #start(manifest: string): Running {
+    const { command, env } = (parse(manifest) as Pod).spec.containers[0]!;
+    assert.deepEqual(command, ['etcd']);
+    const words = env.map(({ name, value }) => `${name}=${value}`);
+    return new Running(...this.#host.command('env', ...words, SUBJECT), { timeoutMs: 600_000 });
+  }
+
+  async #end(): Promise<void> {
+    this.#pod?.kill();
+    await this.#pod?.ended;
+    this.#pod = null;
+  }
+}
+
+test(
+  'a kubelet runs a member from the pod that is made for it, until the host is reset',
+  requirements,
+  async () => {
+    const namespaces = new Namespaces(1);
+    const [host] = newHosts(namespaces, 1);
+    const kubelet = new Kubelet(host!);
+    const flags = `${flagsOf(host!, 0)} --init-system=kubelet`;
+    try {
+      const founded = await host!.run(`etcdadm init ${flags}`);
+      assert.match(founded, /\[start\] Starting static pod \/etc\/kubernetes\/manifests\/etcd\.manifest\n/);
+      assert.match(await host!.run(`etcdadm info ${flags}`), /"name": "infra0"/);
+      const left = await host!.run(`etcdadm reset ${flags} --remove-data`);
+      assert.match(left, /It is the last member: there is nobody to tell\n\[reset\] Stopped static pod/);
+      assert.ok(!existsSync(host!.path('lib/etcd/member')) && existsSync(host!.path('etc/etcd/pki/ca.key')));
+    } finally {
+      await kubelet.stop();
+      namespaces.remove();
+    }
+  },
+);
 
 async function assertLife(hosts: readonly [Host, Host, Host]): Promise<void> {
   const [first, second, third] = hosts;

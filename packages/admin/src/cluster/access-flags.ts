@@ -1,6 +1,12 @@
 /** Flags of commands that look at a whole cluster, from anywhere. On a host that `etcdadm` has set up none of them is needed. */
 import type { ConnectOptions } from '@etcd/client/node';
-import { CONNECTION_FLAGS, connectionOptions, type FlagDefinition, type Invocation } from '@etcd/host/cli';
+import {
+  CONNECTION_FLAGS,
+  connectionOptions,
+  endpointsFrom,
+  type FlagDefinition,
+  type Invocation,
+} from '@etcd/host/cli';
 import { ClientAccess, hostConnection } from './cluster-access.ts';
 
 const DEFAULT_CERTS_DIR = '/etc/etcd/pki';
@@ -14,7 +20,7 @@ export const REMOTE_FLAGS: readonly FlagDefinition[] = [
     default: DEFAULT_CERTS_DIR,
     usage: 'directory of the certificates that etcdadm made on this host, used where no others are given',
   },
-  ...CONNECTION_FLAGS.filter(({ name }) => !name.includes('discovery')),
+  ...CONNECTION_FLAGS,
 ];
 
 /** The flags that say how a client comes. */
@@ -30,9 +36,9 @@ export interface Connection {
   readonly connection: ConnectOptions;
 }
 
-export async function connectionOf({ flags }: Invocation): Promise<Connection> {
+export async function connectionOf({ flags, io }: Invocation): Promise<Connection> {
   const host = OWN.some((name) => flags.isSet(name)) ? null : hostConnection(flags.text('certs-dir'));
-  const given = flags.list('endpoints');
+  const given = await endpointsFrom(flags, (text) => io.error(text));
   const endpoints = given.length > 0 ? given : [host === null ? LOCAL : `https://${LOCAL}`];
   const connection = await connectionOptions(flags);
   return { endpoints, connection: host === null ? connection : { ...connection, tls: host.tls } };
