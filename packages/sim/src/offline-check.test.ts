@@ -57,3 +57,21 @@ test('a database that has less than the log says is found', async () => {
   const problem = offlineProblem({ world: cluster.world, config: config!, disk: image });
   assert.match(problem!, /does not have .*only/);
 });
+
+test('a value that is no pair is found', async () => {
+  const cluster = await QuietCluster.start({ size: 1 });
+  await cluster.put(cluster.leader, 'only');
+  await cluster.world.run(1000);
+  const { disk, config } = cluster.leader;
+  const image = disk.killImage();
+  const database = Database.open({ disk: image, path: backendPath(config!) });
+  const write = database.beginWrite();
+  const bucket = write.bucket(KEY_BUCKET)!;
+  const cursor = bucket.cursor();
+  assert.ok(cursor.first());
+  bucket.put(Buffer.from(cursor.key()), Buffer.alloc(8));
+  write.commit();
+  database.close();
+  const problem = offlineProblem({ world: cluster.world, config: config!, disk: image });
+  assert.match(problem!, /mvccpb\.KeyValue/);
+});

@@ -2,6 +2,7 @@
  * What is on a disk, looked at without a member: the structure of the database, and that it has the pairs that the committed log had made by
  * the entry that it was written at. Whether the log can be read, and fits to it, a start says.
  */
+import { DecodeError } from '@etcd/api';
 import { decodeKeyValue } from '@etcd/api/mvccpb';
 import { BoltError, Database, type ReadTransaction } from '@etcd/bbolt';
 import type { Config } from '@etcd/server';
@@ -40,7 +41,8 @@ export function offlineProblem({ world, config, disk }: LeftDisk): string | null
       database.close();
     }
   } catch (error) {
-    if (error instanceof BoltError) return error.message;
+    // A page may be sound, and hold what is no pair.
+    if (error instanceof BoltError || error instanceof DecodeError) return error.message;
     throw error;
   }
 }
