@@ -21,12 +21,16 @@ export class Meter extends Transform {
 }
 
 /** Passes a snapshot on, and fails at its end if it is not what its own digest says. */
-export class SnapshotMeter extends Meter {
+export class SnapshotMeter extends Transform {
   readonly #digest = new SnapshotDigest();
 
-  override _transform(bytes: Buffer, encoding: BufferEncoding, done: TransformCallback): void {
+  get byteCount(): number {
+    return this.#digest.byteCount;
+  }
+
+  override _transform(bytes: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.#digest.update(bytes);
-    super._transform(bytes, encoding, done);
+    done(null, bytes);
   }
 
   override _flush(done: TransformCallback): void {
@@ -37,5 +41,10 @@ export class SnapshotMeter extends Meter {
         ? `the snapshot is cut off: it has no digest [bytes: ${this.byteCount}]`
         : 'the snapshot is damaged: it is not what its digest says';
     done(new BackupError(problem));
+  }
+
+  /** To be asked once, at the end. */
+  sha256(): string {
+    return this.#digest.sha256();
   }
 }

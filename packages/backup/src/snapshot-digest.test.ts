@@ -37,3 +37,12 @@ test('a snapshot is judged by its digest, however it is cut into pieces', () => 
   assert.equal(verdictOf(Buffer.alloc(0), []), 'missing');
   assert.equal(verdictOf(body, []), 'missing');
 });
+
+test('the hash of the whole goes with the check', () => {
+  const body = Buffer.alloc(512 * 3, 'x');
+  const whole = Buffer.concat([body, createHash('sha256').update(body).digest()]);
+  const digest = new SnapshotDigest();
+  for (let at = 0; at < whole.length; at += 100) digest.update(whole.subarray(at, at + 100));
+  assert.equal(digest.verdict(), 'good');
+  assert.equal(digest.sha256(), createHash('sha256').update(whole).digest('hex'));
+});

@@ -35,6 +35,11 @@ export class SnapshotDigest {
   /** To be asked once, when all has come: the digest may be missing, or be that of something else. */
   verdict(): 'good' | 'missing' | 'wrong' {
     if (!hasDigest(this.byteCount)) return 'missing';
-    return this.#hash.digest().equals(this.#tail) ? 'good' : 'wrong';
+    return this.#hash.copy().digest().equals(this.#tail) ? 'good' : 'wrong';
+  }
+
+  /** Of all that has come, the digest included, in hexadecimal; to be asked once, last. It costs nothing beside the check. */
+  sha256(): string {
+    return this.#hash.update(this.#tail).digest('hex');
   }
 }
