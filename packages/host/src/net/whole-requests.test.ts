@@ -161,6 +161,19 @@ test('S17 what is anything else goes to the whole of HTTP, every byte of it', as
   }
 });
 
+test('S17 an empty line, which is shorter than any request, is left to the whole of HTTP', async (context) => {
+  for (const greeting of ['', WHOLE]) {
+    const { promise: passedOn, resolve } = Promise.withResolvers<Buffer>();
+    const { port } = await openSite(context, { onOther: (socket) => socket.once('data', resolve) });
+    const client = new Client(port);
+    context.after(() => client.socket.destroy());
+    if (greeting !== '') await client.send(greeting);
+    await client.answers(greeting === '' ? 0 : 1);
+    await client.send('\r\n\r\n');
+    assert.equal(String(await passedOn), '\r\n\r\n');
+  }
+});
+
 test('S17 nobody hears anything that the whole of HTTP would not have heard', async () => {
   const site = await openSite(null);
   const plain = await openSite(null, {}, true);

@@ -193,7 +193,8 @@ class WholeConnection {
   }
 
   #headOf(chunk: Buffer, end: number): WholeHead | null {
-    if (METHOD.compare(chunk, 0, METHOD.length) !== 0) return null;
+    // A head may be shorter than a method: an empty line is one.
+    if (end < METHOD.length || METHOD.compare(chunk, 0, METHOD.length) !== 0) return null;
     const text = chunk.toString('latin1', 0, end);
     if (this.#head !== null && text === this.#headText) return this.#head;
     const head = parseWholeHead(text);
