@@ -12,6 +12,7 @@ import { GrpcServer } from '@etcd/transport';
 import { NO_TLS_FILES, TlsSide } from '../tls/index.ts';
 import { TestAuthority } from '../tls/testing/certificates.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
+import type { WholeRequest } from './whole-requests.ts';
 
 /** In `/proc/net/tcp`: the connection's timer that runs while nothing is on its way is the one of its probes. */
 const KEEPALIVE_TIMER = '02';
@@ -77,6 +78,25 @@ test('S20 a client that has vanished is found out: its connection is probed', OP
   socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
   while (!isServed) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(timerOf(socket), KEEPALIVE_TIMER);
+});
+
+test('S20 a client that does not get to the end of a head is hung up on, wherever it is read', async (context) => {
+  const clock = new NodeClock();
+  const options = { clock, logger: SILENT_LOGGER, refusals: REFUSALS, headersTimeoutMs: 50 };
+  const whole = { takesWhole: () => true, onWhole: (each: WholeRequest) => each.respond(200, [], [], '') };
+  for (const services of [{ onHttp1: () => {} }, { onHttp1: () => {}, ...whole }]) {
+    const port = await openListener(
+      context,
+      { ...options, services: { grpc: null, http: services } },
+      () => {},
+    );
+    for (const sent of ['POST /a HTTP/1.1\r\nHost:', '\r\n\r\n']) {
+      const socket = connect(port, '127.0.0.1').on('error', () => {});
+      context.after(() => socket.destroy());
+      socket.write(sent);
+      await new Promise((resolve) => socket.resume().once('close', resolve));
+    }
+  }
 });
 
 /** The first bytes that a server on TLS sends, while its client says nothing but `greeting`. */

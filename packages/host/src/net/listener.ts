@@ -46,8 +46,10 @@ export interface ListenerOptions {
   readonly logger: Logger;
   /** null: no limit. */
   readonly connectionLimit: number | null;
-  /** Whether HTTP/1 requests have to be there, with their bodies, within {@link HTTP_REQUEST_TIMEOUT_MS}. */
+  /** Whether HTTP/1 requests have to be there, with their bodies, within {@link HTTP_REQUEST_TIMEOUT_MS}; their heads always have to be. */
   readonly limitsRequestTime: boolean;
+  /** Within which a head has to be there; usually {@link HTTP_HEADERS_TIMEOUT_MS}. */
+  readonly headersTimeoutMs?: number;
   readonly reusePort: boolean;
   /** A socket that listens already, in place of one on {@link url}. */
   readonly handed?: HandedSocket | undefined;
@@ -63,6 +65,8 @@ export type ListenerSecurity = Pick<TlsAcceptorOptions, 'side' | 'hosts' | 'reje
 /** As long as nobody has sent a whole request head: an idle or half-open connection does not stay. */
 const HTTP_HEADERS_TIMEOUT_MS = 10_000;
 const HTTP_REQUEST_TIMEOUT_MS = 30_000;
+/** How often those are looked for that have taken too long. */
+const HTTP_CHECK_MS = 2000;
 const BACKLOG = 4096;
 /** After so long without a byte a client is probed: one that has vanished would otherwise keep its streams for ever. */
 const PROBE_AFTER_MS = 120_000;
@@ -89,10 +93,11 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     const { http } = options.services;
+    const { headersTimeoutMs = HTTP_HEADERS_TIMEOUT_MS } = options;
     this.#http = createHttpServer({
-      headersTimeout: HTTP_HEADERS_TIMEOUT_MS,
+      headersTimeout: headersTimeoutMs,
       requestTimeout: options.limitsRequestTime ? HTTP_REQUEST_TIMEOUT_MS : 0,
-      connectionsCheckingInterval: 2000,
+      connectionsCheckingInterval: Math.min(headersTimeoutMs, HTTP_CHECK_MS),
       shouldUpgradeCallback: (request) => http?.takesUpgrade?.(request) ?? false,
     });
     this.#http.on('upgrade', (request, socket, head) => http?.onUpgrade?.(request, socket, head));
@@ -133,6 +138,8 @@ export class Listener {
         this.#server.on('error', (error) =>
           this.#options.logger.error('listener failed', { error: error.message }),
         );
+        // It listens for nobody itself, and would look at no connection's time.
+        this.#http.emit('listening');
         resolve();
       };
       if (handed !== undefined) {
@@ -180,6 +187,7 @@ export class Listener {
   /** Ends the connections that are still open. */
   close(): void {
     this.#server.close();
+    this.#http.close();
     this.#http.closeAllConnections();
     for (const socket of this.#sockets) socket.destroy();
   }

@@ -270,8 +270,10 @@ test('S17 there is one answer, and none to a client that has gone, of which the 
   const gone = new Promise<void>((resolve) => {
     request.onCancel = resolve;
   });
+  assert.equal(request.isCancelled, false);
   socket.destroy();
   await gone;
+  assert.equal(request.isCancelled, true);
   request.respond(200, [], [], 'nobody');
   const answered: WholeRequest[] = [];
   const site = await openSite(context, {
@@ -291,6 +293,8 @@ test('S17 there is one answer, and none to a client that has gone, of which the 
     () => new WholeRequests({} as WholeRequestsOptions).answerHead(200, [['a', 'b\r\nc: d']], [], 0),
     /line end/,
   );
+  const requests = new WholeRequests({ clock: new SimClock() } as unknown as WholeRequestsOptions);
+  assert.match(requests.answerHead(499, [], [], 0), /^HTTP\/1\.1 499 unknown\r\n/);
 });
 
 test('S20 what comes before an answer waits, and is answered behind it', async (context) => {

@@ -52,7 +52,7 @@ export class WholeRequests {
 
   /** The head of an answer, with the empty line. */
   answerHead(status: number, headers: WholeHeaders, more: WholeHeaders, length: number): string {
-    return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${this.#text(headers)}${this.#text(more)}content-length: ${length}\r\n${this.#dateLine()}${CONNECTION_HEADERS}\r\n`;
+    return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${this.#text(headers)}${this.#text(more)}content-length: ${length}\r\n${this.#dateLine()}${CONNECTION_HEADERS}\r\n`;
   }
 
   #text(headers: WholeHeaders): string {
@@ -84,6 +84,8 @@ export class WholeRequest {
   readonly info: ConnectionInfo;
   /** Called when the client is gone before it is answered. */
   onCancel: (() => void) | null = null;
+  /** It was gone, perhaps before anybody asked to be told. */
+  isCancelled = false;
   readonly #connection: WholeConnection;
 
   constructor(connection: WholeConnection, head: WholeHead, body: Uint8Array) {
@@ -124,7 +126,9 @@ class WholeConnection {
     const open = this.#open;
     this.#open = null;
     this.#next = null;
-    open?.onCancel?.();
+    if (open === null) return;
+    open.isCancelled = true;
+    open.onCancel?.();
   };
   readonly #onTimeout = (): void => {
     if (this.#open === null && !this.#isDraining) this.#socket.destroy();

@@ -189,6 +189,9 @@ test('of a whole request all is there at once, and its answer leaves when it is 
   call.onCancel(() => (isGone = true));
   request.onCancel?.();
   assert.ok(isGone);
+  let isGoneBefore = false;
+  new WholeCall({ ...request, isCancelled: true } as WholeRequest).onCancel(() => (isGoneBefore = true));
+  assert.ok(isGoneBefore, 'who asks too late is told at once');
   call.carried = [['x', 'y']];
   call.start(200, [['a', 'b']]);
   assert.ok(call.write('one '));

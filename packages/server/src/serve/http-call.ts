@@ -192,7 +192,9 @@ export class WholeCall implements HttpCall {
   onWritable(): void {}
 
   onCancel(then: () => void): void {
-    this.#request.onCancel = then;
+    // Whoever was found to be gone before this is asked is not told of again.
+    if (this.#request.isCancelled) then();
+    else this.#request.onCancel = then;
   }
 }
 

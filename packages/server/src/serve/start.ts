@@ -306,8 +306,8 @@ class RunningMember {
         clock,
         logger: this.#logger,
         connectionLimit: kind === 'client' ? connectionLimit : null,
-        // A database takes as long as it takes, and has time limits of its own.
-        limitsRequestTime: kind !== 'peer',
+        // A database takes as long as it takes, and has time limits of its own; a conversation in JSON is a body without an end.
+        limitsRequestTime: kind === 'metrics',
         reusePort: config.socketReusePort,
         handed: this.#handed.get(url),
         secure: isSecureUrl(url) ? this.#security.listener(kind) : null,
