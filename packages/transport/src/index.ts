@@ -50,11 +50,14 @@ export {
 } from './grpc/grpc-channel.ts';
 export {
   type CallObserver,
+  type CallParts,
   type CallTrace,
   GrpcMethod,
   type MessageHandler,
   MethodKind,
+  type PartTrace,
   type StreamHandler,
+  type TraceAttributes,
 } from './grpc/grpc-method.ts';
 export {
   DEFAULT_MAX_HTTP_BODY_BYTES,

@@ -59,7 +59,8 @@ import { GrpcCode } from '@etcd/base';
 import { type Identity, nameProblem } from '@etcd/storage/auth';
 import type { ServerCall } from '@etcd/transport';
 import type { Authentication } from '../auth/index.ts';
-import type { Kind, RequestOf } from '../request/index.ts';
+import type { Kind, RequestOf, Waiter } from '../request/index.ts';
+import { followProposal } from './call-parts.ts';
 import { Login } from './login.ts';
 import type { Call } from './row.ts';
 import { answer, type RpcContext, refuse, refuseInternal } from './rpc-context.ts';
@@ -283,7 +284,7 @@ export class AuthService {
   ): void {
     this.#whenAdmin(call, kind, identity, () => {
       const { proposals } = this.#context.requests;
-      proposals.propose<ChangeKind>(kind, request, identity, {
+      const waiter: Waiter<ChangeKind> = {
         kind,
         request: null,
         onApplied: ({ revision }) => then(this.#context.header.header(revision)),
@@ -291,7 +292,10 @@ export class AuthService {
           if (error.name.startsWith('auth.')) this.#context.refused.badChange(call, kind, error.message);
           refuseInternal(call, error);
         },
-      });
+      };
+      const followed = call.trace === null ? null : followProposal(call.trace, waiter);
+      proposals.propose<ChangeKind>(kind, request, identity, followed ?? waiter);
+      followed?.onProposed();
     });
   }
 

@@ -31,6 +31,14 @@ import type { ServerCall } from '@etcd/transport';
 import { countTxn, putCost, txnCost } from '../apply/index.ts';
 import type { CompactionResult, Encoded, Reader, Waiter } from '../request/index.ts';
 import {
+  followCompaction,
+  followDelete,
+  followPut,
+  followRange,
+  followReadOnlyTxn,
+  followTxn,
+} from './call-parts.ts';
+import {
   sizeDeleteAnswer,
   sizePutAnswer,
   sizeTxnAnswer,
@@ -77,6 +85,7 @@ export class KvService {
   range(call: Call<RangeResponse>, request: RangeRequest, identity: Identity): void {
     const error = checkRange(request);
     if (error !== null) return void refuse(call, error);
+    if (call.trace !== null) followRange(call.trace, 'range', request);
     this.#read(
       new RangeCall(call, request, identity, this.#context, this.#times, false),
       request.serializable,
@@ -86,6 +95,7 @@ export class KvService {
   rangeStream(call: Call<RangeStreamResponse>, request: RangeRequest, identity: Identity): void {
     const error = checkRangeStream(request);
     if (error !== null) return void refuse(call, error);
+    if (call.trace !== null) followRange(call.trace, 'range_streaming', request);
     this.#read(
       new RangeCall(call, request, identity, this.#context, this.#times, true),
       request.serializable,
@@ -104,7 +114,9 @@ export class KvService {
     const error = checkPut(request);
     if (error !== null) return void refuse(call, error);
     const waiter = new PutCall(call, request, this.#header, this.#times);
-    this.#requests.proposals.proposeBytes('put', bytes, start, end, identity, waiter);
+    const followed = call.trace === null ? null : followPut(call.trace, request, waiter);
+    this.#requests.proposals.proposeBytes('put', bytes, start, end, identity, followed ?? waiter);
+    followed?.onProposed();
   }
 
   deleteRange(
@@ -118,7 +130,9 @@ export class KvService {
     const error = checkDelete(request);
     if (error !== null) return void refuse(call, error);
     const waiter = new DeleteCall(call, request, this.#header, this.#times);
-    this.#requests.proposals.proposeBytes('deleteRange', bytes, start, end, identity, waiter);
+    const followed = call.trace === null ? null : followDelete(call.trace, request, waiter);
+    this.#requests.proposals.proposeBytes('deleteRange', bytes, start, end, identity, followed ?? waiter);
+    followed?.onProposed();
   }
 
   txn(
@@ -133,13 +147,20 @@ export class KvService {
     const error = checkTxn(request, this.#member.config.maxTxnOps);
     if (error !== null) return void refuse(call, error);
     const txn = new TxnCall(call, request, identity, this.#context, this.#times);
-    if (isReadOnly(request)) this.#read(txn, isSerializable(request));
-    else this.#requests.proposals.proposeBytes('txn', bytes, start, end, identity, txn);
+    if (isReadOnly(request)) {
+      if (call.trace !== null) followReadOnlyTxn(call.trace, request);
+      return this.#read(txn, isSerializable(request));
+    }
+    const followed = call.trace === null ? null : followTxn(call.trace, request, txn);
+    this.#requests.proposals.proposeBytes('txn', bytes, start, end, identity, followed ?? txn);
+    followed?.onProposed();
   }
 
   compact(call: Call<CompactionResponse>, request: CompactionRequest, identity: Identity): void {
     const waiter = new CompactCall(call, request.physical, this.#member, this.#header, this.#times);
-    this.#requests.proposals.propose('compaction', request, identity, waiter);
+    const followed = call.trace === null ? null : followCompaction(call.trace, request, waiter);
+    this.#requests.proposals.propose('compaction', request, identity, followed ?? waiter);
+    followed?.onProposed();
   }
 
   #read(reader: Reader, isSerializable: boolean): void {

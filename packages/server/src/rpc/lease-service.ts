@@ -21,6 +21,8 @@ import { RingBuffer } from '@etcd/base';
 import type { Identity } from '@etcd/storage/auth';
 import type { CallReceiver, ServerCall } from '@etcd/transport';
 import { LEASE_COST_BYTES } from '../apply/index.ts';
+import type { Waiter } from '../request/index.ts';
+import { followGrant, followRenewal, followRevocation } from './call-parts.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
 import type { MemberFacts, Requests } from './member.ts';
 import type { Call } from './row.ts';
@@ -51,7 +53,7 @@ export class LeaseService {
       return;
     }
     if (request.id === 0n) request.id = this.#requests.leases.newId();
-    this.#requests.proposals.propose('leaseGrant', request, identity, {
+    const waiter: Waiter<'leaseGrant'> = {
       kind: 'leaseGrant',
       request: null,
       onApplied: ({ id, ttl, revision }) => {
@@ -59,11 +61,14 @@ export class LeaseService {
         answer(call, LeaseGrantResponseCodec, new LeaseGrantResponse({ header, id, ttl }));
       },
       onFailed: (error) => void refuseInternal(call, error),
-    });
+    };
+    const followed = call.trace === null ? null : followGrant(call.trace, request, waiter);
+    this.#requests.proposals.propose('leaseGrant', request, identity, followed ?? waiter);
+    followed?.onProposed();
   }
 
   revoke(call: Call<LeaseRevokeResponse>, request: LeaseRevokeRequest, identity: Identity): void {
-    this.#requests.proposals.propose('leaseRevoke', request, identity, {
+    const waiter: Waiter<'leaseRevoke'> = {
       kind: 'leaseRevoke',
       request: null,
       onApplied: ({ revision }) => {
@@ -71,7 +76,10 @@ export class LeaseService {
         answer(call, LeaseRevokeResponseCodec, new LeaseRevokeResponse({ header }));
       },
       onFailed: (error) => void refuseInternal(call, error),
-    });
+    };
+    const followed = call.trace === null ? null : followRevocation(call.trace, request, waiter);
+    this.#requests.proposals.propose('leaseRevoke', request, identity, followed ?? waiter);
+    followed?.onProposed();
   }
 
   timeToLive(call: Call<LeaseTimeToLiveResponse>, request: LeaseTimeToLiveRequest, identity: Identity): void {
@@ -174,7 +182,9 @@ class KeepAliveStream implements CallReceiver {
     this.#isBusy = true;
     // The header is older than the renewal: a client must not see a renewal at a later revision than its lease's end.
     const header = headers.header(member.store.revision);
+    const part = call.trace === null ? null : followRenewal(call.trace, id);
     requests.leases.renew(id, (error, ttl) => {
+      part?.end();
       this.#isBusy = false;
       if (!call.isAlive) return;
       if (error !== null && error !== ErrLeaseNotFound) return this.#fail(call, error);

@@ -46,6 +46,8 @@ import {
 import { isIgnoredInHash, readStorageVersion } from '@etcd/storage/schema';
 import type { CallReceiver } from '@etcd/transport';
 import { ETCD_VERSION } from '../config/index.ts';
+import type { Waiter } from '../request/index.ts';
+import { followProposal } from './call-parts.ts';
 import type { HealthService } from './health-service.ts';
 import type { MemberFacts, Requests } from './member.ts';
 import type { Call } from './row.ts';
@@ -92,7 +94,7 @@ export class MaintenanceService {
   }
 
   alarm(call: Call<AlarmResponse>, request: AlarmRequest, identity: Identity): void {
-    this.#requests.proposals.propose('alarm', request, identity, {
+    const waiter: Waiter<'alarm'> = {
       kind: 'alarm',
       request: null,
       onApplied: ({ alarms }) => {
@@ -100,7 +102,10 @@ export class MaintenanceService {
         answer(call, AlarmResponseCodec, new AlarmResponse({ header, alarms: [...alarms] }));
       },
       onFailed: (error) => void refuseInternal(call, error),
-    });
+    };
+    const followed = call.trace === null ? null : followProposal(call.trace, waiter);
+    this.#requests.proposals.propose('alarm', request, identity, followed ?? waiter);
+    followed?.onProposed();
   }
 
   /** Goes on while the member serves: pages move down into free places, and the file gets shorter. */

@@ -115,6 +115,7 @@ export class RequestTimes {
     success: boolean,
     request: object | null,
   ): void {
+    call.trace?.parts?.endAll();
     this.#lastMs = this.#options.clock.now();
     const durationMs = this.#lastMs - startMs;
     if (type !== MEASURED_ELSEWHERE) this.#handle(type, isDecided).observe(durationMs / 1000);

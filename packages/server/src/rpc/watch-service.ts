@@ -16,7 +16,8 @@ import { sizeBigInt, writeBigInt } from '@etcd/api/wire';
 import { grpcCodeName, type Timer } from '@etcd/base';
 import { NO_IDENTITY } from '@etcd/storage/auth';
 import { type Slices, Watcher, type WatchSink, type WatchStream } from '@etcd/storage/mvcc';
-import type { CallReceiver, ServerCall } from '@etcd/transport';
+import type { CallReceiver, PartTrace, ServerCall } from '@etcd/transport';
+import { followWatch } from './call-parts.ts';
 import { LeaderMonitor } from './leader-monitor.ts';
 import type { MemberFacts } from './member.ts';
 import type { Call } from './row.ts';
@@ -85,6 +86,8 @@ interface Wishes {
   readonly notifies: boolean;
   /** Nothing was sent since the last time. */
   isIdle: boolean;
+  /** Who follows the watcher, if anybody does. */
+  readonly part: PartTrace | null;
 }
 
 class WatchCall implements CallReceiver, WatchSink {
@@ -177,6 +180,7 @@ class WatchCall implements CallReceiver, WatchSink {
       fragments: request.fragment,
       notifies: request.progressNotify,
       isIdle: true,
+      part: this.#call.trace === null ? null : followWatch(this.#call.trace, request),
     });
     if (request.progressNotify) this.#scheduleProgress();
     this.#send(new WatchResponse({ header: this.#header(), watchId: created.id, created: true }));
@@ -197,8 +201,13 @@ class WatchCall implements CallReceiver, WatchSink {
     const watcher = this.#stream.watcher(watchId);
     if (watcher === null) return;
     this.#stream.cancel(watchId);
-    this.#wishes.delete(watcher);
+    this.#forget(watcher);
     this.#send(new WatchResponse({ header: this.#header(), watchId, canceled: true, cancelReason }));
+  }
+
+  #forget(watcher: Watcher): void {
+    this.#wishes.get(watcher)?.part?.end();
+    this.#wishes.delete(watcher);
   }
 
   #header(): WatchResponse['header'] {
@@ -238,6 +247,7 @@ class WatchCall implements CallReceiver, WatchSink {
 
   sendCompacted(watcher: Watcher, compactRevision: Revision): void {
     if (this.#isClosed) return;
+    this.#forget(watcher);
     const header = this.#service.context.header.header(0);
     this.#send(new WatchResponse({ header, watchId: watcher.id, canceled: true, compactRevision }));
   }

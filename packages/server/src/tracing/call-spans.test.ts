@@ -9,6 +9,7 @@ import {
   type Metadata,
   memoryDuplexPair,
   NO_METADATA,
+  type ServerCall,
 } from '@etcd/transport';
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import {
@@ -45,6 +46,11 @@ class Followed {
     const server = new GrpcServer({ clock });
     server.unary('/test.S/Echo', (call, bytes, start, end) => call.respond(bytes, start, end));
     server.unary('/test.S/Fail', (call, bytes, start) => call.fail(bytes[start]!, 'so it is'));
+    server.unary('/test.S/Parts', (call, bytes, start, end) => {
+      for (let i = 0; i < bytes[start]!; i++) call.trace!.parts!.begin(`part ${i}`, { i });
+      call.trace!.parts!.addEvent('begun');
+      call.respond(bytes, start, end);
+    });
     server.bidi('/test.S/Bidi', (call) => {
       call.receiver = { onHalfClose: () => call.end() };
     });
@@ -123,6 +129,41 @@ test('every status is told by its name; what is the server’s fault makes the s
       'so it is',
     ]),
   );
+});
+
+test('parts of a call are spans below its own, and end with it at the latest', () => {
+  const followed = new Followed(0);
+  followed.call('Parts', SAMPLED, 2);
+  const [first, second, call] = followed.spans;
+  assert.deepEqual([first!.name, second!.name, call!.name], ['part 0', 'part 1', 'test.S/Parts']);
+  assert.deepEqual([first!.kind, first!.attributes], [SpanKind.INTERNAL, { i: 0 }]);
+  assert.equal(first!.parentSpanContext?.spanId, call!.spanContext().spanId);
+  assert.equal(first!.spanContext().traceId, TRACE_ID);
+  assert.deepEqual(
+    call!.events.map(({ name }) => name),
+    ['begun'],
+  );
+});
+
+test('a part has its events and ends once', () => {
+  const exporter = new InMemorySpanExporter();
+  const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
+  const random = new SeededRandom(1);
+  const spans = new CallSpans({ tracer: provider.getTracer('test'), random, samplesPerMillion: 1_000_000 });
+  const call = { metadata: () => null, method: { path: '/s/m' }, info: INFO } as unknown as ServerCall;
+  const { parts } = spans.begin(call)!;
+  const part = parts!.begin('part', {})!;
+  part.addEvent('one');
+  part.end();
+  part.end();
+  parts!.endAll();
+  const finished = exporter.getFinishedSpans();
+  assert.deepEqual(
+    finished.map(({ name, events }) => [name, events.map((event) => event.name)]),
+    [['part', ['one']]],
+  );
+  const begun = Array.from({ length: 1030 }, () => parts!.begin('another', {}));
+  assert.equal(begun.filter((another) => another === null).length, 6, 'S20 the parts of a call are bounded');
 });
 
 test('a stream is a span from its beginning to its end, or until it is cancelled', () => {

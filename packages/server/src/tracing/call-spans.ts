@@ -1,10 +1,17 @@
 /**
- * A span for each call that is sampled: names and attributes are those of Go's instrumentation of gRPC servers (otelgrpc), so that what
- * people have built on etcd's traces goes on working.
+ * A span for each call that is sampled, and one for each part of it that somebody tells of: names and attributes are those of Go's
+ * instrumentation of gRPC servers (otelgrpc), so that what people have built on etcd's traces goes on working.
  */
 
 import { GRPC_CODE_NAMES, GrpcCode, type Random } from '@etcd/base';
-import type { CallObserver, CallTrace, ServerCall } from '@etcd/transport';
+import type {
+  CallObserver,
+  CallParts,
+  CallTrace,
+  PartTrace,
+  ServerCall,
+  TraceAttributes,
+} from '@etcd/transport';
 import {
   type Attributes,
   type Context,
@@ -27,6 +34,9 @@ export interface CallSpansOptions {
 }
 
 const MILLION = 1_000_000;
+
+/** Parts of a call that go on at once and are followed; a stream may have any number of watchers. */
+const MAX_OPEN_PARTS = 1024;
 
 /** Statuses that are the server's fault; all others are answers. */
 const FAULTS: ReadonlySet<number> = new Set([
@@ -70,7 +80,10 @@ export class CallSpans implements CallObserver {
       'rpc.system.name': 'grpc',
       ...serverAddress(call.info.localAddress),
     };
-    return new CallSpan(this.#tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent));
+    return new CallSpan(
+      this.#tracer,
+      this.#tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent),
+    );
   }
 
   #isSampled(parent: Context): boolean {
@@ -80,18 +93,61 @@ export class CallSpans implements CallObserver {
   }
 }
 
-class CallSpan implements CallTrace {
+class CallSpan implements CallTrace, CallParts {
+  readonly #tracer: Tracer;
   readonly #span: Span;
+  /** Those that go on. */
+  readonly #open = new Set<PartSpan>();
 
-  constructor(span: Span) {
+  constructor(tracer: Tracer, span: Span) {
+    this.#tracer = tracer;
     this.#span = span;
   }
 
+  get parts(): CallParts {
+    return this;
+  }
+
+  addEvent(name: string, attributes?: TraceAttributes): void {
+    this.#span.addEvent(name, attributes);
+  }
+
+  begin(name: string, attributes: TraceAttributes): PartTrace | null {
+    if (this.#open.size >= MAX_OPEN_PARTS) return null;
+    const parent = trace.setSpan(ROOT_CONTEXT, this.#span);
+    const part = new PartSpan(this.#tracer.startSpan(name, { attributes }, parent), this.#open);
+    this.#open.add(part);
+    return part;
+  }
+
+  endAll(): void {
+    for (const part of this.#open) part.end();
+  }
+
   onEnd(code: number, message: string): void {
+    this.endAll();
     const span = this.#span;
     span.setAttribute('rpc.response.status_code', statusText(code));
     if (FAULTS.has(code)) span.setStatus({ code: SpanStatusCode.ERROR, message });
     span.end();
+  }
+}
+
+class PartSpan implements PartTrace {
+  readonly #span: Span;
+  readonly #open: Set<PartSpan>;
+
+  constructor(span: Span, open: Set<PartSpan>) {
+    this.#span = span;
+    this.#open = open;
+  }
+
+  addEvent(name: string, attributes?: TraceAttributes): void {
+    this.#span.addEvent(name, attributes);
+  }
+
+  end(): void {
+    if (this.#open.delete(this)) this.#span.end();
   }
 }
 

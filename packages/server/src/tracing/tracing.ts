@@ -116,6 +116,7 @@ class BothObservers implements CallObserver {
     const second = this.#second.begin(call);
     if (first === null || second === null) return first ?? second;
     return {
+      parts: first.parts ?? second.parts,
       onEnd: (code, message) => {
         first.onEnd(code, message);
         second.onEnd(code, message);

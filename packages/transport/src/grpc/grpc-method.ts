@@ -22,6 +22,26 @@ export interface CallObserver {
 export interface CallTrace {
   /** The call is over, with this status; called once. The message is empty where the client gets none. */
   onEnd(code: number, message: string): void;
+  /** Where who follows wants to know more than how the call ended. */
+  readonly parts?: CallParts | undefined;
+}
+
+export type TraceAttributes = Readonly<Record<string, string | number | boolean>>;
+
+/** Takes note of what happens inside of a call, as long as it goes on. */
+export interface CallParts {
+  /** Something has happened, outside of any part. */
+  addEvent(name: string, attributes?: TraceAttributes): void;
+  /** A part begins, which ends with the call at the latest. Null: it is not followed. */
+  begin(name: string, attributes: TraceAttributes): PartTrace | null;
+  /** All parts are over: the call has its answer, which may still be on its way. */
+  endAll(): void;
+}
+
+/** Follows one part of a call. What is told after its end is ignored. */
+export interface PartTrace {
+  addEvent(name: string, attributes?: TraceAttributes): void;
+  end(): void;
 }
 
 export const MethodKind = { UNARY: 0, SERVER_STREAM: 1, CLIENT_STREAM: 2, BIDI: 3 } as const;

@@ -14,8 +14,10 @@ import { decodeKeyValue, type KeyValue } from '@etcd/api/mvccpb';
 import { EMPTY_BYTES } from '@etcd/base';
 import { type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import { RANGE, RangeScan, type Slices, type TxnResult } from '@etcd/storage/mvcc';
-import type { ServerCall } from '@etcd/transport';
+import type { PartTrace, ServerCall } from '@etcd/transport';
 import { LEASE_COST_BYTES, txnCost } from '../../apply/index.ts';
+import type { Waiter } from '../../request/index.ts';
+import { followDelete, followGrant, followRange, followTxn } from '../call-parts.ts';
 import { checkDelete, checkRange, checkTxn } from '../kv-checks.ts';
 import type { MemberFacts } from '../member.ts';
 import type { RpcContext } from '../rpc-context.ts';
@@ -60,12 +62,16 @@ export class Errand {
       if (refusal !== null) return this.#refuse(refusal.rpc);
       if (!member.quota.hasRoomFor(LEASE_COST_BYTES)) return this.#refuseForSpace();
       const request = new LeaseGrantRequest({ id: requests.leases.newId(), ttl: SESSION_TTL_SECONDS });
-      requests.proposals.propose('leaseGrant', request, identity, {
+      const waiter: Waiter<'leaseGrant'> = {
         kind: 'leaseGrant',
         request: null,
         onApplied: (granted) => member.clock.defer(() => then(granted.id)),
         onFailed: (error) => this.#refuse(error.rpc),
-      });
+      };
+      const { trace } = this.#call;
+      const followed = trace === null ? null : followGrant(trace, request, waiter);
+      requests.proposals.propose('leaseGrant', request, identity, followed ?? waiter);
+      followed?.onProposed();
     });
   }
 
@@ -95,12 +101,16 @@ export class Errand {
       const request = new DeleteRangeRequest({ key });
       const error = checkDelete(request);
       if (error !== null) return this.#refuse(error);
-      requests.proposals.propose('deleteRange', request, identity, {
+      const waiter: Waiter<'deleteRange'> = {
         kind: 'deleteRange',
         request,
         onApplied: ({ revision }) => member.clock.defer(() => then(revision)),
         onFailed: (failure) => this.#refuse(failure.rpc),
-      });
+      };
+      const { trace } = this.#call;
+      const followed = trace === null ? null : followDelete(trace, request, waiter);
+      requests.proposals.propose('deleteRange', request, identity, followed ?? waiter);
+      followed?.onProposed();
     });
   }
 
@@ -110,13 +120,19 @@ export class Errand {
     this.#identify((identity) => {
       const error = checkRange(request);
       if (error !== null) return this.#refuse(error);
+      const { trace } = this.#call;
+      const part = trace === null ? null : followRange(trace, 'range', request);
       requests.read({
         onReadable: () => {
           const refusal = this.#context.judgeRead(READS_RANGE, identity, request);
-          if (refusal !== null) return this.#refuse(refusal.rpc);
-          this.#scan(request, then);
+          if (refusal === null) return this.#scan(request, part, then);
+          part?.end();
+          this.#refuse(refusal.rpc);
         },
-        onUnreadable: (failure) => this.#refuse(failure.rpc),
+        onUnreadable: (failure) => {
+          part?.end();
+          this.#refuse(failure.rpc);
+        },
       });
     });
   }
@@ -154,7 +170,7 @@ export class Errand {
     onFailed: (error: InternalError) => void,
   ): void {
     const { requests, member } = this.#context;
-    requests.proposals.propose('txn', request, identity, {
+    const waiter: Waiter<'txn'> = {
       kind: 'txn',
       request,
       onApplied: (result) => {
@@ -163,21 +179,30 @@ export class Errand {
         member.clock.defer(() => then(outcome));
       },
       onFailed,
-    });
+    };
+    const { trace } = this.#call;
+    const followed = trace === null ? null : followTxn(trace, request, waiter);
+    requests.proposals.propose('txn', request, identity, followed ?? waiter);
+    followed?.onProposed();
   }
 
   /** In steps, since a queue may be as long as its owner likes; who may not read it any more when it is done is not told (S01). */
-  #scan(request: RangeRequest, then: (pair: KeyValue | null, revision: Revision) => void): void {
+  #scan(
+    request: RangeRequest,
+    part: PartTrace | null,
+    then: (pair: KeyValue | null, revision: Revision) => void,
+  ): void {
     const { store, clock } = this.member;
     const scan = new RangeScan(store, request);
     const step = (): void => {
       const isDone = scan.step(store.slices.rangeKeys);
       const { error, kvs, revision } = scan.result;
-      if (error !== null) return this.#refuse(error.rpc);
-      if (!isDone) {
+      if (error === null && !isDone) {
         scan.hold(store);
         return clock.defer(step);
       }
+      part?.end();
+      if (error !== null) return this.#refuse(error.rpc);
       const pair = firstPair(kvs);
       clock.defer(() => {
         if (this.mayRead(request.key, request.rangeEnd)) then(pair, revision);
