@@ -47,7 +47,7 @@ function realEtcd(...names: readonly string[]): Plant {
 const fenced = ({ server }: Machine): boolean => server?.isFenced === true;
 
 test('S27 a follower that applies something else is found by the next exchange, with its revision, and fences itself', async () => {
-  const cluster = await QuietCluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 3 });
   const [victim, other] = cluster.followers as [Machine, Machine];
   await cluster.put(cluster.leader, 'one');
   await cluster.until('applied', 1000, () => victim.server!.store.revision === 2);
@@ -76,7 +76,7 @@ test('S27 a follower that applies something else is found by the next exchange, 
 });
 
 test('S27 a leader that applies something else fences itself and lets another lead, and its fence outlives its process', async () => {
-  const cluster = await QuietCluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 3 });
   const victim = cluster.leader;
   damageNext(victim.server!, 'before');
   await cluster.put(victim, 'one');
@@ -101,7 +101,7 @@ test('S27 a leader that applies something else fences itself and lets another le
 });
 
 test('of two members that differ nobody is fenced', async () => {
-  const cluster = await QuietCluster.start({ size: 2 });
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 2 });
   damageNext(cluster.followers[0]!.server!, 'before');
   await cluster.put(cluster.leader, 'one');
   const noMajority = (): string[] => cluster.lines('there is no majority that tells whose are right');
@@ -113,7 +113,7 @@ test('of two members that differ nobody is fenced', async () => {
 });
 
 test('while the third member is away nobody is fenced, and when it is back the one that differs', async () => {
-  const cluster = await QuietCluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 3 });
   const [victim, away] = cluster.followers as [Machine, Machine];
   away.kill('test');
   damageNext(victim.server!, 'before');
@@ -127,7 +127,7 @@ test('while the third member is away nobody is fenced, and when it is back the o
 });
 
 test('beside a real etcd the whole store tells which of two others is right', async () => {
-  const cluster = await QuietCluster.start({ size: 3, plant: realEtcd('m3') });
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 3, plant: realEtcd('m3') });
   const [one, two, three] = cluster.world.machines as [Machine, Machine, Machine];
   await cluster.put(cluster.leader, 'one');
   damageNext(two.server!, 'before');
@@ -138,7 +138,7 @@ test('beside a real etcd the whole store tells which of two others is right', as
 });
 
 test('beside two real etcds a member that differs from both fences itself', async () => {
-  const cluster = await QuietCluster.start({ size: 3, plant: realEtcd('m2', 'm3') });
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 3, plant: realEtcd('m2', 'm3') });
   const [one] = cluster.world.machines as [Machine];
   damageNext(one.server!, 'before');
   await cluster.put(cluster.leader, 'one');
@@ -147,7 +147,7 @@ test('beside two real etcds a member that differs from both fences itself', asyn
 });
 
 test('S27 what changed on the disk is found by comparing whole stores', async () => {
-  const cluster = await QuietCluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 3 });
   const [victim] = cluster.followers as [Machine];
   damageNext(victim.server!, 'after');
   await cluster.put(cluster.leader, 'one');
@@ -177,7 +177,7 @@ test('members that are equal stay unfenced, and say that they are equal', async 
 });
 
 test('the initial check keeps a member from starting whose data differ', async () => {
-  const cluster = await QuietCluster.start({ size: 3 });
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 3 });
   const [victim] = cluster.followers as [Machine];
   damageNext(victim.server!, 'after');
   await cluster.put(cluster.leader, 'one');
@@ -191,7 +191,11 @@ test('the initial check keeps a member from starting whose data differ', async (
 });
 
 test('the initial check lets members start that are equal', async () => {
-  const cluster = await QuietCluster.start({ size: 3, flags: ['--experimental-initial-corrupt-check=true'] });
+  const cluster = await QuietCluster.start({
+    isDamaged: true,
+    size: 3,
+    flags: ['--experimental-initial-corrupt-check=true'],
+  });
   const [member] = cluster.followers as [Machine];
   await cluster.put(cluster.leader, 'one');
   await cluster.world.run(1000);
@@ -202,7 +206,11 @@ test('the initial check lets members start that are equal', async () => {
 });
 
 test("the leader's periodic check raises the alarm for the member that differs", async () => {
-  const cluster = await QuietCluster.start({ size: 3, flags: ['--experimental-corrupt-check-time=10s'] });
+  const cluster = await QuietCluster.start({
+    isDamaged: true,
+    size: 3,
+    flags: ['--experimental-corrupt-check-time=10s'],
+  });
   const { leader } = cluster;
   const [victim] = cluster.followers as [Machine];
   damageNext(victim.server!, 'after');
@@ -217,7 +225,7 @@ test("the leader's periodic check raises the alarm for the member that differs",
 
 test('hashes of compactions tell which member differs', async () => {
   const flags = ['--feature-gates=CompactHashCheck=true', '--compact-hash-check-time=10s'];
-  const cluster = await QuietCluster.start({ size: 3, flags });
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 3, flags });
   const { leader } = cluster;
   const [victim] = cluster.followers as [Machine];
   await cluster.put(leader, 'one');

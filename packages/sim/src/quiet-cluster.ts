@@ -6,6 +6,7 @@ import type { SimDisk } from '@etcd/testing';
 import { GrpcChannel } from '@etcd/transport';
 import type { Machine, PlannedCut } from './machine.ts';
 import type { Plant } from './plant.ts';
+import { ORDINARY } from './traits.ts';
 import { FULL_PACE, type Pace, World } from './world.ts';
 
 const SEED = 20_261_121;
@@ -21,6 +22,8 @@ export interface QuietClusterOptions {
   readonly disks?: readonly SimDisk[];
   /** For the first machine, which starts again at once. */
   readonly plannedCut?: PlannedCut;
+  /** The test makes members hold what is wrong, so that nobody looks at what they leave on their disks. */
+  readonly isDamaged?: boolean;
 }
 
 export class QuietCluster {
@@ -28,13 +31,21 @@ export class QuietCluster {
   readonly log: string[] = [];
   extraFlags: readonly string[];
 
-  private constructor({ size, flags = [], plant, disks = [], pace = FULL_PACE }: QuietClusterOptions) {
+  private constructor({
+    size,
+    flags = [],
+    plant,
+    disks = [],
+    pace = FULL_PACE,
+    isDamaged,
+  }: QuietClusterOptions) {
     this.extraFlags = flags;
     this.world = new World({
       seed: SEED,
       print: (line) => this.log.push(line),
       plant: plant ?? null,
       hasPast: disks.length > 0,
+      traits: { ...ORDINARY, probesStarts: isDamaged !== true },
     });
     this.world.pace = pace;
     const names = Array.from({ length: size }, (_, i) => `m${i + 1}`);
