@@ -13,7 +13,28 @@ import { IMPLEMENTATION_VERSION, versionText } from './version.ts';
 
 /** The flags of etcd 3.7.3, and ours. */
 const ETCD_FLAG_COUNT = 128;
-const OWN_FLAGS = ['auth-min-password-length', 'check-config', 'max-cluster-version'];
+const OWN_FLAGS = [
+  'auth-min-password-length',
+  'auto-defrag-check-interval',
+  'auto-defrag-rule',
+  'backup-changes-interval',
+  'backup-compression',
+  'backup-keep-daily',
+  'backup-keep-hourly',
+  'backup-keep-last',
+  'backup-keep-monthly',
+  'backup-keep-weekly',
+  'backup-keep-within',
+  'backup-max-age',
+  'backup-passphrase-file',
+  'backup-recipients',
+  'backup-recipients-file',
+  'backup-schedule',
+  'backup-store',
+  'backup-unencrypted',
+  'check-config',
+  'max-cluster-version',
+];
 /** Those of earlier releases that still act under their name. */
 const OLD_FLAGS = ['discovery', 'discovery-proxy'];
 
