@@ -18,6 +18,7 @@ const UNAVAILABLE = 14;
 const UNKNOWN = 2;
 /** A member counts as connected after so long, and only then does etcd allow a change that relies on it. */
 const CONNECTED_MS = 5500;
+const MIN_CONNECTED_MS = 5000;
 
 async function printed(ending: Promise<Ended>): Promise<string> {
   const ended = await ending;
@@ -308,10 +309,11 @@ async function snapshotIsWhole(cluster: Cluster, member: ClusterMember): Promise
   }
 }
 
-test('a cluster grows and shrinks while it serves', needs('etcd 3.5'), () =>
-  withCluster(THREE, {}, async (cluster) => {
+test('a cluster grows and shrinks while it serves', needs('etcd 3.5'), () => {
+  const beganMs = performance.now();
+  return withCluster(THREE, {}, async (cluster) => {
     for (let i = 0; i < 50; i++) await cluster.at(i % 3).rpc.call('KV.Put', { key: `k${i}`, value: 'v' });
-    await refusedWhenNewlyStarted(cluster);
+    await refusedWhenNewlyStarted(cluster, beganMs);
     await learnerIsPromoted(cluster);
     const voter = await cluster.add('ours');
     await cluster.assertSameContents();
@@ -322,15 +324,23 @@ test('a cluster grows and shrinks while it serves', needs('etcd 3.5'), () =>
     await removedMemberEnds(cluster, (await cluster.followers())[0]!);
     assert.equal((await cluster.memberList()).length, 3);
     await cluster.assertSameContents();
-  }),
-);
+  });
+});
 
-/** The first seconds of a cluster, in which no member has been connected for long enough. */
-async function refusedWhenNewlyStarted(cluster: Cluster): Promise<void> {
+/** The first seconds of a cluster, in which no member has been connected for long enough; on a slow machine they may be over. */
+async function refusedWhenNewlyStarted(cluster: Cluster, beganMs: number): Promise<void> {
   const { peerPort } = await cluster.plan('ours');
-  const outcome = await cluster
-    .at(0)
-    .rpc.outcome('Cluster.MemberAdd', { peerURLs: [`http://127.0.0.1:${peerPort}`] });
+  const { rpc } = cluster.at(0);
+  const outcome = await rpc.outcome('Cluster.MemberAdd', { peerURLs: [`http://127.0.0.1:${peerPort}`] });
+  if (outcome.ok) {
+    assert(
+      performance.now() - beganMs > MIN_CONNECTED_MS,
+      'members can not have been connected for long enough',
+    );
+    const { member } = outcome.value as { readonly member: { readonly ID: bigint } };
+    await rpc.call('Cluster.MemberRemove', { ID: member.ID });
+    return;
+  }
   const expected = { ok: false, code: UNAVAILABLE, details: 'etcdserver: unhealthy cluster' };
   assert.deepEqual(outcome, expected);
 }
