@@ -2,7 +2,9 @@
  * A drill: a cluster of three under load, which backs itself up, loses two disks at once, and comes back from what is in the store. Prints how long
  * clients were without it, and how much of what they had been acknowledged was lost.
  *
- *     node packages/admin/bench/disaster-drill.ts [--seconds 10] [--interval 1s]
+ *     node packages/admin/bench/disaster-drill.ts [--seconds 10] [--interval 1s] [--alone 0]
+ *
+ * With `--alone` the third is left to itself for so many seconds before it is stopped, which counts as time without a cluster.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -31,16 +33,27 @@ interface Acknowledged {
   readonly atMs: number;
 }
 
+/** Below those that the kernel gives outgoing connections: a member that is started first would take the port of one that is started after it. */
+const LOWEST_PORT = 12_000;
+const HIGHEST_PORT = 31_000;
+
 async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
+    const isFree = await new Promise<boolean>((resolve) => {
+      const probe = createServer().once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
 }
 
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '10' }, interval: { type: 'string', default: '1s' } },
+  options: {
+    seconds: { type: 'string', default: '10' },
+    interval: { type: 'string', default: '1s' },
+    alone: { type: 'string', default: '0' },
+  },
 });
 const root = mkdtempSync(join(tmpdir(), 'drill-'));
 const store = join(root, 'store');
@@ -78,8 +91,28 @@ function start(place: Place, dataDir: string, token: string): ChildProcess {
   return member;
 }
 
+const isRunning = ({ exitCode, signalCode }: ChildProcess): boolean =>
+  exitCode === null && signalCode === null;
+
+/** Resolves when every member serves: two of three would do for all that comes next but the loss of two. */
+async function serving(members: readonly ChildProcess[]): Promise<void> {
+  for (const { client: endpoint } of places) {
+    const client = connect({ endpoints: [endpoint] });
+    try {
+      for (;;) {
+        assert.ok(members.every(isRunning), 'a member ended by itself');
+        const { leader } = await client.maintenance.status({ timeoutMs: 1000 }).catch(() => ({ leader: 0n }));
+        if (leader !== 0n) break;
+        await sleep(PAUSE_MS);
+      }
+    } finally {
+      client.close();
+    }
+  }
+}
+
 async function killed(member: ChildProcess): Promise<void> {
-  assert.equal(member.exitCode, null, 'a member ended by itself');
+  assert.ok(isRunning(member), 'a member ended by itself');
   const ended = new Promise((resolve) => member.once('exit', resolve));
   member.kill('SIGKILL');
   await ended;
@@ -112,10 +145,14 @@ const backedUp = (): boolean => {
 
 try {
   const members = places.map((place) => start(place, join(root, place.name), 'before'));
+  await serving(members);
   const controller = new AbortController();
   const acknowledged: Acknowledged[] = [];
   const loading = load(acknowledged, controller.signal);
-  while (!backedUp()) await sleep(PAUSE_MS);
+  while (!backedUp()) {
+    assert.ok(members.every(isRunning), 'a member ended by itself');
+    await sleep(PAUSE_MS);
+  }
   await sleep(Number(values.seconds) * 1000);
 
   const lostMs = Date.now();
@@ -123,6 +160,7 @@ try {
   for (const { name } of places.slice(0, 2)) rmSync(join(root, name), { recursive: true });
   controller.abort();
   await loading;
+  await sleep(Number(values.alone) * 1000);
 
   // What docs/backup.md says: the last member stops, all are made from the same backup, with a new token.
   await killed(members[2]!);
@@ -170,6 +208,6 @@ try {
     process.stderr.write(readFileSync(join(root, `${name}.log`), 'utf8').slice(-2000));
   throw error;
 } finally {
-  for (const member of running) if (member.exitCode === null) member.kill('SIGKILL');
+  for (const member of running) if (isRunning(member)) member.kill('SIGKILL');
   rmSync(root, { recursive: true, force: true, maxRetries: 10 });
 }
