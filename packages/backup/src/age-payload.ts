@@ -2,7 +2,14 @@
  * What follows the header of an age file: a nonce of 16 bytes, then the content in chunks of 64 KiB, each sealed with ChaCha20-Poly1305 under its
  * number, the last one marked as such and empty only where all is, so that nothing can be changed, moved or cut off unseen.
  */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
 import { headerLength, openHeader, type SealedHeader, type Secrets } from './age-header.ts';
 import { BackupError } from './backup-error.ts';
@@ -16,10 +23,11 @@ const COUNTER_BYTES = 12;
 const MAX_HEADER_BYTES = 1 << 20;
 const NO_BYTES = Buffer.alloc(0);
 
-/** Bytes cut into pieces of one size; the rest waits. */
+/** Bytes cut into pieces of one size; the rest waits. What comes is cut in place: only a piece that spans two of them is copied. */
 class Chunker {
   readonly #size: number;
   #pending: Buffer[] = [];
+  /** At most the size of a piece. */
   #bytes = 0;
 
   constructor(size: number) {
@@ -28,15 +36,18 @@ class Chunker {
 
   /** The pieces behind which there is more: the last one may be what is left. */
   take(bytes: Buffer): Buffer[] {
-    this.#pending.push(bytes);
-    this.#bytes += bytes.length;
-    if (this.#bytes <= this.#size) return [];
-    const all = this.rest();
-    const pieces: Buffer[] = [];
-    let at = 0;
-    for (; all.length - at > this.#size; at += this.#size) pieces.push(all.subarray(at, at + this.#size));
-    this.#pending = [all.subarray(at)];
-    this.#bytes = all.length - at;
+    const missing = this.#size - this.#bytes;
+    if (bytes.length <= missing) {
+      if (bytes.length > 0) this.#pending.push(bytes);
+      this.#bytes += bytes.length;
+      return [];
+    }
+    if (missing > 0) this.#pending.push(bytes.subarray(0, missing));
+    const pieces = [this.rest()];
+    let at = missing;
+    for (; bytes.length - at > this.#size; at += this.#size) pieces.push(bytes.subarray(at, at + this.#size));
+    this.#pending = [bytes.subarray(at)];
+    this.#bytes = bytes.length - at;
     return pieces;
   }
 
@@ -62,13 +73,13 @@ class Counter {
   }
 }
 
-function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): Buffer {
-  return Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32));
+function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync('sha256', fileKey, nonce, 'payload', 32)));
 }
 
 /** Content in, an age file out. */
 export class AgeSealer extends Transform {
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
   readonly #chunks = new Chunker(CHUNK_BYTES);
   readonly #counter = new Counter();
 
@@ -81,22 +92,26 @@ export class AgeSealer extends Transform {
   }
 
   override _transform(bytes: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    for (const chunk of this.#chunks.take(bytes)) this.#seal(chunk, false);
+    const sealed: Buffer[] = [];
+    for (const chunk of this.#chunks.take(bytes)) this.#seal(chunk, false, sealed);
+    // In one piece: what comes behind has its price for each.
+    if (sealed.length > 0) this.push(Buffer.concat(sealed));
     done();
   }
 
   override _flush(done: TransformCallback): void {
-    this.#seal(this.#chunks.rest(), true);
-    done();
+    const sealed: Buffer[] = [];
+    this.#seal(this.#chunks.rest(), true, sealed);
+    done(null, Buffer.concat(sealed));
   }
 
-  #seal(chunk: Buffer, isLast: boolean): void {
+  #seal(chunk: Buffer, isLast: boolean, sealed: Buffer[]): void {
     const cipher = createCipheriv(CIPHER, this.#key, this.#counter.next(isLast), {
       authTagLength: TAG_BYTES,
     });
-    this.push(cipher.update(chunk));
+    sealed.push(cipher.update(chunk));
     cipher.final();
-    this.push(cipher.getAuthTag());
+    sealed.push(cipher.getAuthTag());
   }
 }
 
@@ -106,7 +121,7 @@ export class AgeOpener extends Transform {
   readonly #chunks = new Chunker(CHUNK_BYTES + TAG_BYTES);
   readonly #counter = new Counter();
   #beginning: Buffer = NO_BYTES;
-  #key: Buffer | null = null;
+  #key: KeyObject | null = null;
 
   constructor(secrets: Secrets) {
     super();
@@ -126,7 +141,10 @@ export class AgeOpener extends Transform {
 
   override _flush(done: TransformCallback): void {
     if (this.#key === null) return done(new BackupError('the backup is not an age file, or cut off'));
-    done(this.#openChunk(this.#chunks.rest(), true));
+    const content: Buffer[] = [];
+    const problem = this.#openChunk(this.#chunks.rest(), true, content);
+    if (problem !== null) return done(problem);
+    done(null, content[0]);
   }
 
   #open(length: number, done: TransformCallback): void {
@@ -143,14 +161,16 @@ export class AgeOpener extends Transform {
   }
 
   #take(bytes: Buffer, done: TransformCallback): void {
+    const content: Buffer[] = [];
     for (const chunk of this.#chunks.take(bytes)) {
-      const problem = this.#openChunk(chunk, false);
+      const problem = this.#openChunk(chunk, false, content);
       if (problem !== null) return done(problem);
     }
+    if (content.length > 0) this.push(Buffer.concat(content));
     done();
   }
 
-  #openChunk(chunk: Buffer, isLast: boolean): BackupError | null {
+  #openChunk(chunk: Buffer, isLast: boolean, opened: Buffer[]): BackupError | null {
     if (chunk.length < TAG_BYTES) return new BackupError('the backup is cut off');
     // Whoever seals puts the mark on the chunk before: with an empty one there would be two files of one content.
     if (chunk.length === TAG_BYTES && !this.#counter.isFirst) {
@@ -165,7 +185,7 @@ export class AgeOpener extends Transform {
     } catch {
       return new BackupError('the backup is damaged or cut off: it is not what was sealed');
     }
-    this.push(content);
+    opened.push(content);
     return null;
   }
 }

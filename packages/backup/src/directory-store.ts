@@ -7,8 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { BackupError } from './backup-error.ts';
 import { PART, writeNewFile } from './new-file.ts';
 import type { ObjectStore, Part } from './object-store.ts';
-
-const READ_BYTES = 1 << 20;
+import { PIECE_BYTES, QUEUE_BYTES } from './stream-sizes.ts';
 
 export class DirectoryStore implements ObjectStore {
   readonly address: string;
@@ -43,12 +42,12 @@ export class DirectoryStore implements ObjectStore {
     const file = await open(path).catch((error: Error) => {
       throw new BackupError(error.message);
     });
-    return createReadStream('', { fd: file, highWaterMark: READ_BYTES });
+    return createReadStream('', { fd: file, highWaterMark: PIECE_BYTES });
   }
 
   async write(name: string, parts: readonly Part[], signal?: AbortSignal): Promise<void> {
     await writeNewFile(join(this.address, name), async (file) => {
-      const all = [...parts, file.createWriteStream({ flush: true })];
+      const all = [...parts, file.createWriteStream({ flush: true, highWaterMark: QUEUE_BYTES })];
       await pipeline(all as never, { signal } as never);
     });
   }

@@ -17,10 +17,17 @@ export {
 } from './changes-store.ts';
 export { isOneWay, keyLines, readPassphrase, readSealing, type SealingWishes } from './key-files.ts';
 export { type BackupMetadata, COMPRESSIONS, type Compression } from './metadata.ts';
+export type { OnPassed } from './meter.ts';
 export type { ObjectStore } from './object-store.ts';
 export { openStore } from './open-store.ts';
 export { readBackup } from './read-backup.ts';
 export { isNothing, prune, type Retention } from './retention.ts';
 export { Schedule } from './schedule.ts';
 export { parseStoreAddress } from './store-address.ts';
-export { type SnapshotSource, type SourceFacts, type TakeOptions, takeBackup } from './take-backup.ts';
+export {
+  type SnapshotSource,
+  type SourceFacts,
+  type SourceHash,
+  type TakeOptions,
+  takeBackup,
+} from './take-backup.ts';

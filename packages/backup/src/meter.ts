@@ -3,10 +3,18 @@ import { createHash } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
 import { BackupError } from './backup-error.ts';
 import { SnapshotDigest } from './snapshot-digest.ts';
+import { QUEUE_BYTES } from './stream-sizes.ts';
+
+/** So many more bytes have passed; whoever looks after memory wants to know. */
+export type OnPassed = (byteCount: number) => void;
 
 export class Meter extends Transform {
   byteCount = 0;
   readonly #hash = createHash('sha256');
+
+  constructor() {
+    super({ highWaterMark: QUEUE_BYTES });
+  }
 
   override _transform(bytes: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.byteCount += bytes.length;
@@ -23,6 +31,12 @@ export class Meter extends Transform {
 /** Passes a snapshot on, and fails at its end if it is not what its own digest says. */
 export class SnapshotMeter extends Transform {
   readonly #digest = new SnapshotDigest();
+  readonly #onPassed: OnPassed;
+
+  constructor(onPassed: OnPassed = () => {}) {
+    super({ highWaterMark: QUEUE_BYTES });
+    this.#onPassed = onPassed;
+  }
 
   get byteCount(): number {
     return this.#digest.byteCount;
@@ -30,6 +44,7 @@ export class SnapshotMeter extends Transform {
 
   override _transform(bytes: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.#digest.update(bytes);
+    this.#onPassed(bytes.length);
     done(null, bytes);
   }
 

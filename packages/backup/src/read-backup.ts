@@ -6,8 +6,9 @@ import { BackupError } from './backup-error.ts';
 import type { BackupStore } from './backup-store.ts';
 import { decompressors } from './compression.ts';
 import type { BackupMetadata } from './metadata.ts';
-import { Meter, SnapshotMeter } from './meter.ts';
+import { Meter, type OnPassed, SnapshotMeter } from './meter.ts';
 import { writeNewFile } from './new-file.ts';
+import { QUEUE_BYTES } from './stream-sizes.ts';
 
 /** Writes the snapshot to a new file, which is whole or not there. Throws {@link BackupError}, or the signal's reason. */
 export async function readBackup(
@@ -16,9 +17,10 @@ export async function readBackup(
   secrets: Secrets,
   path: string,
   signal: AbortSignal,
+  onPassed?: OnPassed,
 ): Promise<void> {
   const stored = new Meter();
-  const plain = new SnapshotMeter();
+  const plain = new SnapshotMeter(onPassed);
   try {
     await writeNewFile(path, async (file) => {
       const parts = [
@@ -27,7 +29,7 @@ export async function readBackup(
         ...(metadata.encryption === 'age' ? [new AgeOpener(secrets)] : []),
         ...decompressors(metadata.compression),
         plain,
-        file.createWriteStream({ flush: true }),
+        file.createWriteStream({ flush: true, highWaterMark: QUEUE_BYTES }),
       ];
       await pipeline(parts as never, { signal } as never);
       compare('stored bytes', metadata.storedSha256, stored.sha256());

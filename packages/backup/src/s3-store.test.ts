@@ -44,10 +44,8 @@ const sourceOf = (snapshot: Buffer, fail: Error | null = null): SnapshotSource =
     memberId: 'def',
     version: '3.7.3',
     revision: 5,
-    hash: 1,
-    hashCompactRevision: -1,
-    keys: 3,
   }),
+  hash: async () => ({ hash: 1, hashCompactRevision: -1, keys: 3 }),
   async *snapshot() {
     for (let at = 0; at < snapshot.length; at += 32_768) yield snapshot.subarray(at, at + 32_768);
     if (fail !== null) throw fail;

@@ -5,7 +5,7 @@ import { AgeSealer } from './age-payload.ts';
 import type { BackupStore } from './backup-store.ts';
 import { compressors } from './compression.ts';
 import { type BackupMetadata, backupName, type Compression } from './metadata.ts';
-import { Meter, SnapshotMeter } from './meter.ts';
+import { Meter, type OnPassed, SnapshotMeter } from './meter.ts';
 
 /** What is known of a member when it is backed up. Ids are hexadecimal. */
 export interface SourceFacts {
@@ -15,15 +15,21 @@ export interface SourceFacts {
   readonly memberId: string;
   readonly version: string;
   readonly revision: number;
+}
+
+/** What the keys are at a revision. */
+export interface SourceHash {
   readonly hash: number;
   readonly hashCompactRevision: number;
-  /** At {@link revision}; where counting them is too much to ask, it is left out. */
+  /** Where counting them is too much to ask, it is left out. */
   readonly keys?: number;
 }
 
 /** A member, be it over the network or this process. */
 export interface SnapshotSource {
   facts(): Promise<SourceFacts>;
+  /** Of the keys at the revision that {@link facts} said; asked for while the snapshot is under way. */
+  hash(revision: number, signal: AbortSignal): Promise<SourceHash>;
   /** The pieces of a snapshot that is not older than what {@link facts} said before, its digest last. */
   snapshot(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
@@ -34,6 +40,7 @@ export interface TakeOptions {
   /** Null: for everybody to read. */
   readonly sealing: Sealing | null;
   readonly signal: AbortSignal;
+  readonly onPassed?: OnPassed;
 }
 
 /** Resolves when it is there to stay; leaves nothing behind otherwise. */
@@ -42,22 +49,31 @@ export async function takeBackup(
   options: TakeOptions,
   now: Date = new Date(),
 ): Promise<BackupMetadata> {
-  const { source, compression, sealing, signal } = options;
+  const { source, compression, sealing, signal, onPassed } = options;
   await store.prepare();
   const header = sealing === null ? null : await makeHeader(sealing);
   const facts = await source.facts();
   const encryption = header === null ? 'none' : 'age';
   const name = backupName(facts.clusterId, now, facts.revision, compression, encryption);
-  const plain = new SnapshotMeter();
+  const plain = new SnapshotMeter(onPassed);
   const stored = new Meter();
-  const parts = [
-    Readable.from(source.snapshot(signal), { objectMode: false }),
-    plain,
-    ...compressors(compression),
-    ...(header === null ? [] : [new AgeSealer(header)]),
-    stored,
-  ];
-  await store.write(name, parts, signal);
+  const hashed = await togetherWith(
+    signal,
+    (both) => source.hash(facts.revision, both),
+    (both) =>
+      store.write(
+        name,
+        [
+          Readable.from(source.snapshot(both), { objectMode: false }),
+          plain,
+          ...compressors(compression),
+          ...(header === null ? [] : [new AgeSealer(header)]),
+          stored,
+        ],
+        both,
+      ),
+    () => store.discard(name),
+  );
   const metadata: BackupMetadata = {
     format: 1,
     name,
@@ -67,9 +83,9 @@ export async function takeBackup(
     memberVersion: facts.version,
     source: facts.endpoint,
     revision: facts.revision,
-    hash: facts.hash,
-    hashCompactRevision: facts.hashCompactRevision,
-    ...(facts.keys === undefined ? {} : { keys: facts.keys }),
+    hash: hashed.hash,
+    hashCompactRevision: hashed.hashCompactRevision,
+    ...(hashed.keys === undefined ? {} : { keys: hashed.keys }),
     sizeBytes: plain.byteCount,
     sha256: plain.sha256(),
     storedBytes: stored.byteCount,
@@ -84,4 +100,26 @@ export async function takeBackup(
     throw error;
   }
   return metadata;
+}
+
+/** Asks while it writes. Where one fails the other is given up, and what was written is taken back; what failed first is thrown. */
+async function togetherWith<T>(
+  signal: AbortSignal,
+  ask: (signal: AbortSignal) => Promise<T>,
+  write: (signal: AbortSignal) => Promise<void>,
+  takeBack: () => Promise<void>,
+): Promise<T> {
+  const controller = new AbortController();
+  const both = AbortSignal.any([signal, controller.signal]);
+  const failures: unknown[] = [];
+  const failed = (error: unknown): never => {
+    failures.push(error);
+    controller.abort(error);
+    throw error;
+  };
+  const [asked, written] = await Promise.allSettled([ask(both).catch(failed), write(both).catch(failed)]);
+  if (asked.status === 'fulfilled' && written.status === 'fulfilled') return asked.value;
+  if (written.status === 'fulfilled') await takeBack();
+  signal.throwIfAborted();
+  throw failures[0];
 }

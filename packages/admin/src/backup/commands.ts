@@ -9,6 +9,7 @@ import {
   isNothing,
   isOneWay,
   keyLines,
+  type OnPassed,
   openStore,
   prune,
   readBackup,
@@ -17,6 +18,7 @@ import {
   type Sealing,
   type Secrets,
   type StoredBackup,
+  type TakeOptions,
   takeBackup,
   type Until,
 } from '@etcd/backup';
@@ -31,6 +33,7 @@ import {
   type FlagValues,
   humanBytes,
   type Invocation,
+  StreamGarbage,
 } from '@etcd/host/cli';
 import { ALWAYS_MS, writePointInTime } from './point-in-time.ts';
 import { ownEtcd, type Rehearsal } from './rehearse.ts';
@@ -39,6 +42,8 @@ import { verifyBackup } from './verify-backup.ts';
 
 /** More than a cluster writes between a backup and the moment when it is needed: watchers notice, and read anew. */
 const DEFAULT_BUMP = 1_000_000_000;
+
+const TAKE_TRIES = 3;
 
 /** Longer than any backup takes. */
 const UNFINISHED_AGE_MS = 24 * 3_600_000;
@@ -194,6 +199,12 @@ async function guarded(work: (signal: AbortSignal) => void | Promise<void>): Pro
   }
 }
 
+/** What has passed is given back on the way: that of a gigabyte would be some hundred megabytes. */
+function onPassed(): OnPassed {
+  const garbage = new StreamGarbage();
+  return (byteCount) => garbage.passed(byteCount);
+}
+
 /** A store for the time of some work. */
 async function withStore<T>(flags: FlagValues, work: (store: BackupStore) => Promise<T>): Promise<T> {
   const store = await openStore(flags.text('store'));
@@ -214,13 +225,25 @@ async function take({ flags, io }: Invocation, signal: AbortSignal): Promise<voi
   const endpoint = await chooseSource(endpoints, connection);
   signal.throwIfAborted();
   const source = await RemoteSource.connect(endpoint, connection);
+  const options = { source, compression, sealing, signal, onPassed: onPassed() };
   let made: BackupMetadata;
   try {
-    made = await withStore(flags, (store) => takeBackup(store, { source, compression, sealing, signal }));
+    made = await withStore(flags, (store) => takeUncompacted(store, options));
   } finally {
     source.close();
   }
   io.line(`Backup ${made.name} of ${endpoint}: revision ${made.revision}, ${sizesOf(made)}`);
+}
+
+/** A compaction may come between the revision that a member names and the hash at that revision: then once more. */
+async function takeUncompacted(store: BackupStore, options: TakeOptions): Promise<BackupMetadata> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await takeBackup(store, options);
+    } catch (error) {
+      if (tries === TAKE_TRIES || !/has been compacted/.test((error as Error).message)) throw error;
+    }
+  }
 }
 
 function sealingOf(flags: FlagValues): Sealing | null {
@@ -272,6 +295,7 @@ async function verify(invocation: Invocation, signal: AbortSignal): Promise<void
       scratch: flags.text('scratch'),
       program: flags.bool('skip-start') ? null : flags.text('etcd') || ownEtcd(),
       signal,
+      onPassed: onPassed(),
     });
     const hash = isHashCompared
       ? 'the hash is that of its member'
@@ -292,7 +316,7 @@ async function get(invocation: Invocation, signal: AbortSignal): Promise<void> {
   const { flags, io } = invocation;
   await withChosen(invocation, async (store, metadata) => {
     const path = flags.text('output');
-    await readBackup(store, metadata, secretsOf(flags), path, signal);
+    await readBackup(store, metadata, secretsOf(flags), path, signal, onPassed());
     io.line(`Snapshot of ${metadata.name} saved at ${path}`);
   });
 }
@@ -334,9 +358,9 @@ async function restore(invocation: Invocation, signal: AbortSignal): Promise<voi
     const snapshot = join(scratch, 'snapshot.db');
     try {
       if (until === null) {
-        await readBackup(store, await store.find(args[0] ?? ''), secrets, snapshot, signal);
+        await readBackup(store, await store.find(args[0] ?? ''), secrets, snapshot, signal, onPassed());
       } else {
-        const options = { secrets, signal };
+        const options = { secrets, signal, onPassed: onPassed() };
         const point = await writePointInTime(store, args[0] ?? '', until, snapshot, options);
         flags.set('skip-hash-check', 'true');
         const last =

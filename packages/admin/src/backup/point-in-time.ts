@@ -5,6 +5,7 @@ import {
   type BackupMetadata,
   type BackupStore,
   type ChangeRecord,
+  type OnPassed,
   readBackup,
   readChanges,
   revisionOf,
@@ -18,6 +19,7 @@ export const ALWAYS_MS = Number.MAX_SAFE_INTEGER;
 export interface PointInTimeOptions {
   readonly secrets: Secrets;
   readonly signal: AbortSignal;
+  readonly onPassed: OnPassed;
 }
 
 /** What a restore began with. */
@@ -43,7 +45,7 @@ export async function writePointInTime(
 ): Promise<PointInTime> {
   const candidates = await candidatesFor(store, name, until);
   for (const base of candidates) {
-    await readBackup(store, base, options.secrets, path, options.signal);
+    await readBackup(store, base, options.secrets, path, options.signal, options.onPassed);
     const found = await bringForward(store, base, until, path, options).catch(async (error: Error) => {
       await rm(path, { force: true });
       throw error;

@@ -1,10 +1,10 @@
 /** Where a backup comes from: the member that can best spare the time, what is to be known of it, and its database. */
 import type { StatusResponse } from '@etcd/api/etcdserverpb';
-import { BackupError, type SnapshotSource, type SourceFacts } from '@etcd/backup';
+import { BackupError, type SnapshotSource, type SourceFacts, type SourceHash } from '@etcd/backup';
 import type { EtcdClient } from '@etcd/client';
 import { type ConnectOptions, connect } from '@etcd/client/node';
 
-const FACTS_TRIES = 3;
+const PIECE_BYTES = 256 * 1024;
 
 interface Candidate {
   readonly endpoint: string;
@@ -80,37 +80,43 @@ export class RemoteSource implements SnapshotSource {
   }
 
   async facts(): Promise<SourceFacts> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#facts();
-      } catch (error) {
-        // A compaction came between two of the questions.
-        if (!/has been compacted/.test((error as Error).message) || tries === FACTS_TRIES) throw error;
-      }
-    }
-  }
-
-  async #facts(): Promise<SourceFacts> {
-    const status = await this.#client.maintenance.status();
-    const { header, hash, compactRevision, hashRevision } = await this.#client.maintenance.hashKv(0);
-    // Members of etcd 3.4 do not name the revision of a hash.
-    const revision = hashRevision || (header?.revision ?? 0);
-    const everything = { prefix: true, countOnly: true, serializable: true, revision };
-    const { count } = await this.#client.kv.get('', everything);
+    const { header, version } = await this.#client.maintenance.status();
     return {
       endpoint: this.#endpoint,
       clusterId: (header?.clusterId ?? 0n).toString(16),
       memberId: (header?.memberId ?? 0n).toString(16),
-      version: status.version,
-      revision,
-      hash,
-      hashCompactRevision: compactRevision,
-      keys: count,
+      version,
+      revision: header?.revision ?? 0,
     };
   }
 
+  async hash(revision: number, signal: AbortSignal): Promise<SourceHash> {
+    const { hash, compactRevision } = await this.#client.maintenance.hashKv(revision, {
+      signal,
+      timeoutMs: 0,
+    });
+    const everything = { prefix: true, countOnly: true, serializable: true, revision };
+    const { count } = await this.#client.kv.get('', { ...everything, signal, timeoutMs: 0 });
+    return { hash, hashCompactRevision: compactRevision, keys: count };
+  }
+
+  /** In pieces larger than those in which it comes: each has its price at each step that follows. */
   async *snapshot(signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
-    for await (const { blob } of this.#client.maintenance.snapshot({ timeoutMs: 0, signal })) yield blob;
+    let piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    let filled = 0;
+    for await (const { blob } of this.#client.maintenance.snapshot({ timeoutMs: 0, signal })) {
+      for (let at = 0; at < blob.length; ) {
+        const part = blob.subarray(at, at + PIECE_BYTES - filled);
+        piece.set(part, filled);
+        filled += part.length;
+        at += part.length;
+        if (filled < PIECE_BYTES) continue;
+        yield piece;
+        piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+        filled = 0;
+      }
+    }
+    if (filled > 0) yield piece.subarray(0, filled);
   }
 
   close(): void {

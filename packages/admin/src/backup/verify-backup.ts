@@ -2,7 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BackupError, type BackupMetadata, type BackupStore, readBackup, type Secrets } from '@etcd/backup';
+import {
+  BackupError,
+  type BackupMetadata,
+  type BackupStore,
+  type OnPassed,
+  readBackup,
+  type Secrets,
+} from '@etcd/backup';
 import type { Verified } from '@etcd/etcdutl/snapshot';
 import { type Rehearsal, rehearse } from './rehearse.ts';
 
@@ -21,6 +28,7 @@ export interface VerifyOptions {
   /** The program that a member is started with; null: none is. */
   readonly program: string | null;
   readonly signal: AbortSignal;
+  readonly onPassed: OnPassed;
 }
 
 /**
@@ -29,12 +37,12 @@ export interface VerifyOptions {
 export async function verifyBackup(
   store: BackupStore,
   metadata: BackupMetadata,
-  { secrets, scratch, program, signal }: VerifyOptions,
+  { secrets, scratch, program, signal, onPassed }: VerifyOptions,
 ): Promise<BackupReport> {
   const directory = mkdtempSync(join(scratch || tmpdir(), 'etcd-backup-'));
   try {
     const path = join(directory, 'snapshot.db');
-    await readBackup(store, metadata, secrets, path, signal);
+    await readBackup(store, metadata, secrets, path, signal, onPassed);
     const { verifySnapshotFile } = await import('@etcd/etcdutl/snapshot');
     signal.throwIfAborted();
     const found = await verifySnapshotFile(path, metadata.revision);

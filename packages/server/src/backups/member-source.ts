@@ -1,6 +1,6 @@
 /** This member as what a backup is made of: no connection, no user, no password. */
 import { createHash } from 'node:crypto';
-import { BackupError, type SnapshotSource, type SourceFacts } from '@etcd/backup';
+import { BackupError, type SnapshotSource, type SourceFacts, type SourceHash } from '@etcd/backup';
 import type { BackendSnapshot } from '@etcd/storage/backend';
 import { formatId } from '@etcd/storage/membership';
 import type { KeyValueHash } from '@etcd/storage/mvcc';
@@ -13,6 +13,8 @@ const PIECE_BYTES = 64 * 1024;
 export class MemberSource implements SnapshotSource {
   readonly #member: BackedUpMember;
   readonly #endpoint: string;
+  /** Before the snapshot: a leader has requests to answer beside them. */
+  #hashed: SourceHash | null = null;
 
   constructor(member: BackedUpMember, endpoint: string) {
     this.#member = member;
@@ -22,15 +24,19 @@ export class MemberSource implements SnapshotSource {
   async facts(): Promise<SourceFacts> {
     const { memberId, clusterId } = this.#member;
     const { hash, compactRevision, revision } = await this.#hash();
+    this.#hashed = { hash, hashCompactRevision: compactRevision };
     return {
       endpoint: this.#endpoint,
       clusterId: formatId(clusterId),
       memberId: formatId(memberId),
       version: ETCD_VERSION,
       revision,
-      hash,
-      hashCompactRevision: compactRevision,
     };
+  }
+
+  async hash(): Promise<SourceHash> {
+    if (this.#hashed === null) throw new Error('a member is asked for its hash before its facts');
+    return this.#hashed;
   }
 
   /** Ends with an error when another member leads: that one makes backups now. */
