@@ -367,9 +367,9 @@ async function restore(invocation: Invocation, signal: AbortSignal): Promise<voi
           point.timeMs === null ? '' : `, whose last change is of ${new Date(point.timeMs).toISOString()}`;
         io.line(`Restoring ${point.base.name} and what came after it to revision ${point.revision}${last}`);
       }
-      const { runRestore } = await import('@etcd/etcdutl/snapshot');
+      const { runRestoreOfOwn } = await import('@etcd/etcdutl/snapshot');
       signal.throwIfAborted();
-      await runRestore({ ...invocation, args: [snapshot] });
+      await runRestoreOfOwn({ ...invocation, args: [snapshot] });
     } finally {
       rmSync(scratch, { recursive: true, force: true });
     }

@@ -28,7 +28,7 @@ const RESTORE: Command = {
   description:
     'Makes the data directory of a member of a new cluster from a snapshot. To restore a cluster, do so for each of its members from the same file.',
   flags: RESTORE_FLAGS,
-  run: restore,
+  run: (invocation) => restore(invocation, false),
 };
 
 const VERIFY: Command = {
@@ -122,7 +122,8 @@ function printVerified(invocation: Invocation, found: Verified): void {
   ]);
 }
 
-export async function restore(invocation: Invocation): Promise<void> {
+/** @param takesFile the snapshot is nobody's afterwards, and may be moved rather than copied. */
+export async function restore(invocation: Invocation, takesFile: boolean): Promise<void> {
   const { flags } = invocation;
   const snapshotPath = onlyArgument(invocation.args, 'snapshot restore requires exactly one argument');
   const bumpRevision = flags.number('bump-revision');
@@ -142,6 +143,7 @@ export async function restore(invocation: Invocation): Promise<void> {
       cluster,
       skipHashCheck: flags.bool('skip-hash-check'),
       bumpRevision,
+      takesFile,
     };
     const sizeBytes = tool.disk.stat(snapshotPath)?.sizeBytes ?? 0;
     await runSteps(restoreSnapshot(tool, options), (copied) => progress.update(copied, sizeBytes));

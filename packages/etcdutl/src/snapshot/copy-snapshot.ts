@@ -1,7 +1,7 @@
-/** Copies the database out of a snapshot file, and compares it with the digest that stands behind it. */
+/** Takes the database out of a snapshot file: copied and compared with the digest that stands behind it, or moved. */
 import { createHash } from 'node:crypto';
 import { DIGEST_BYTES, hasDigest } from '@etcd/backup/snapshot-digest';
-import type { Disk } from '@etcd/base';
+import { type Disk, DiskError } from '@etcd/base';
 
 const CHUNK_BYTES = 4 << 20;
 const PRIVATE_MODE = 0o600;
@@ -65,4 +65,26 @@ export function* copySnapshot(
   } finally {
     target.close();
   }
+}
+
+/**
+ * Makes the database of a snapshot file that nobody needs afterwards, by its name. False, and nothing is changed, where it lies in another file
+ * system. What it holds is not read: whoever wrote the file has compared it with its digest.
+ */
+export function moveSnapshot(disk: Disk, from: string, to: string): boolean {
+  try {
+    disk.rename(from, to);
+  } catch (error) {
+    if (error instanceof DiskError && error.code === 'EXDEV') return false;
+    throw error;
+  }
+  const file = disk.openFile(to, { access: 'readwrite' });
+  try {
+    const sizeBytes = file.sizeBytes();
+    if (hasDigest(sizeBytes)) file.truncate(sizeBytes - DIGEST_BYTES);
+    file.sync();
+  } finally {
+    file.close();
+  }
+  return true;
 }

@@ -27,7 +27,12 @@ export function runStatus(invocation: Invocation): Promise<void> {
 }
 
 export function runRestore(invocation: Invocation): Promise<void> {
-  return withDescribedErrors(restore, invocation);
+  return withDescribedErrors((one) => restore(one, false), invocation);
+}
+
+/** {@link runRestore} of a file that was compared with its digest when it was written, and that nobody needs afterwards. */
+export function runRestoreOfOwn(invocation: Invocation): Promise<void> {
+  return withDescribedErrors((one) => restore(one, true), invocation);
 }
 
 async function withDescribedErrors(
@@ -42,11 +47,15 @@ async function withDescribedErrors(
   }
 }
 
-/** Makes a data directory of a snapshot, of one member that knows no others and is nobody's. Throws what is wrong with the snapshot. */
+/**
+ * Makes a data directory of a snapshot, of one member that knows no others and is nobody's. The file was compared with its digest, and nobody
+ * needs it afterwards. Throws what is wrong with the snapshot.
+ */
 export async function restoreAlone(snapshotPath: string, dataDir: string, name: string): Promise<void> {
   const tool = { disk: new NodeDisk(), clock: new NodeClock(), logger: SILENT_LOGGER };
   const cluster = newCluster(name, new Map([[name, [ALONE_PEER_URL]]]));
-  const options = { snapshotPath, dataDir, walDir: '', name, cluster, skipHashCheck: false, bumpRevision: 0 };
+  const how = { walDir: '', skipHashCheck: false, bumpRevision: 0, takesFile: true };
+  const options = { ...how, snapshotPath, dataDir, name, cluster };
   await runSteps(restoreSnapshot(tool, options));
 }
 

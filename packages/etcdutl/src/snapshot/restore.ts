@@ -38,7 +38,7 @@ import {
 import { Snapshotter } from '@etcd/storage/snap';
 import { createWal } from '@etcd/storage/wal';
 import type { Tool } from '../tool.ts';
-import { copySnapshot } from './copy-snapshot.ts';
+import { copySnapshot, moveSnapshot } from './copy-snapshot.ts';
 import { StagedDirectory } from './staged-directory.ts';
 
 export interface RestoreOptions {
@@ -50,6 +50,8 @@ export interface RestoreOptions {
   /** The cluster that the member founds, with itself in it. */
   readonly cluster: Membership;
   readonly skipHashCheck: boolean;
+  /** Nobody needs the snapshot file afterwards, and it has been compared with its digest: it is moved where it can be, and not copied. */
+  readonly takesFile?: boolean;
   /** How far the revision is to jump; with it goes that everything before is compacted. 0: not at all. */
   readonly bumpRevision: number;
 }
@@ -75,7 +77,8 @@ export function* restoreSnapshot(tool: Tool, options: RestoreOptions): Generator
     checkReadable(tool, options.snapshotPath);
     staged.make(snapDir);
     const databasePath = `${snapDir}/db`;
-    yield* copySnapshot(disk, options.snapshotPath, databasePath, options.skipHashCheck);
+    const isMoved = options.takesFile === true && moveSnapshot(disk, options.snapshotPath, databasePath);
+    if (!isMoved) yield* copySnapshot(disk, options.snapshotPath, databasePath, options.skipHashCheck);
     rewriteDatabase(tool, databasePath, options);
     writeLog(tool, staged, snapDir, options);
     staged.finish();
