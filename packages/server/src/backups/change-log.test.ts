@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { CompactionRequest, PutRequest } from '@etcd/api/etcdserverpb';
+import { mock, test } from 'node:test';
+import { CompactionRequest, LeaseGrantRequest, PutRequest } from '@etcd/api/etcdserverpb';
 import { ChangesSink, parseChanges, revisionOf } from '@etcd/backup';
 import { SILENT_LOGGER } from '@etcd/base';
 import { SingleMember } from '../member/testing/single-member.ts';
@@ -18,6 +18,7 @@ interface Written {
 class Run {
   readonly member: SingleMember;
   readonly written: Written[] = [];
+  readonly leases: bigint[] = [];
   readonly log: ChangeLog;
   failing = 0;
   gate: Promise<void> | null = null;
@@ -32,9 +33,11 @@ class Run {
         this.failing--;
         throw new Error('the store is away');
       }
-      const revisions = parseChanges(Buffer.concat(pieces)).flatMap((record) =>
+      const records = parseChanges(Buffer.concat(pieces));
+      const revisions = records.flatMap((record) =>
         record.kind === 'events' ? record.events.map(revisionOf) : [],
       );
+      for (const record of records) if (record.kind === 'lease') this.leases.push(record.id);
       this.written.push({ first: firstRevision, last: lastRevision, revisions });
     };
     const sink = Object.assign(Object.create(ChangesSink.prototype) as ChangesSink, { write });
@@ -96,6 +99,27 @@ test('what could not be written is written with what came since', async () => {
   run.put();
   await run.pass();
   assert.equal(run.reached, 4, 'after its end it tells nothing');
+  assert.ok(member.stop());
+});
+
+test('what can not be told is tried again, and ends neither the log nor the member', async () => {
+  const member = await SingleMember.start();
+  const run = new Run(member, 2);
+  const { lessor } = member.server;
+  const unwell = mock.method(lessor, 'lookup', () => {
+    throw new Error('not now');
+  });
+  member.ask('leaseGrant', new LeaseGrantRequest({ id: 7n, ttl: 60 }));
+  member.ask('put', new PutRequest({ key: Buffer.from('k'), value: VALUE.subarray(0, 1), lease: 7n }));
+  await run.pass();
+  await run.pass();
+  assert.ok(unwell.mock.callCount() >= 2);
+  assert.deepEqual(run.written, []);
+  unwell.mock.restore();
+  await run.reaches(run.put());
+  run.check(2, 3);
+  assert.deepEqual(run.leases, [7n], 'a lease that was not told of is told of with the next attempt');
+  await run.log.stop();
   assert.ok(member.stop());
 });
 

@@ -110,26 +110,24 @@ export class ChangeLog implements WatchSink {
     });
   }
 
+  /** Never fails: nobody waits for it, and what nobody waits for would end the member. */
   async #write(): Promise<void> {
     const { sink, logger, member, onWritten } = this.#options;
     const pieces = this.#pending;
     this.#pending = [];
-    const { writer, first, last, leases } = this.#encode(pieces);
     try {
+      const { writer, first, last, leases } = this.#encode(pieces);
       const now = member.clock.wallNow();
       const stretch = { firstRevision: first, lastRevision: last, writtenMs: now };
       await sink.write(stretch, writer.finish());
+      for (const id of leases) this.#toldLeases.add(id);
+      onWritten(last);
     } catch (error) {
-      logger.warn('failed to bring changes to the store of backups', {
-        revision: last,
-        error: (error as Error).message,
-      });
+      logger.warn('failed to bring changes to the store of backups', { error: (error as Error).message });
       this.#pending = [...pieces, ...this.#pending];
-      for (const id of leases) this.#toldLeases.delete(id);
       return;
     }
     for (const { fields } of pieces) this.#pendingBytes -= fields.length;
-    onWritten(last);
     if (!this.#isStopped && this.#stream.isPaused && this.#pendingBytes < MAX_PENDING_BYTES) {
       this.#stream.resume();
     }
@@ -139,21 +137,21 @@ export class ChangeLog implements WatchSink {
     readonly writer: ChangesWriter;
     readonly first: Revision;
     readonly last: Revision;
-    readonly leases: readonly LeaseId[];
+    /** Those that it tells of and none before. */
+    readonly leases: ReadonlySet<LeaseId>;
   } {
     const writer = new ChangesWriter();
     let first = 0;
     let last = 0;
-    const leases: LeaseId[] = [];
+    const leases = new Set<LeaseId>();
     if (this.#toldLeases.size > MAX_TOLD_LEASES) this.#toldLeases.clear();
     for (const { timeMs, fields } of pieces) {
       for (const event of eventsOf(fields)) {
         last = revisionOf(event);
         if (first === 0) first = last;
         const lease = event.kv?.lease ?? 0n;
-        if (lease === 0n || this.#toldLeases.has(lease)) continue;
-        this.#toldLeases.add(lease);
-        leases.push(lease);
+        if (lease === 0n || this.#toldLeases.has(lease) || leases.has(lease)) continue;
+        leases.add(lease);
         const found = this.#options.member.lessor.lookup(lease);
         // One that is gone has taken its keys along: that is to come.
         if (found !== null) writer.lease(timeMs, lease, found.ttl);
