@@ -19,11 +19,12 @@ export interface Rehearsal {
 }
 
 export interface RehearsalOptions {
+  /** It was compared with its digest, and becomes the member's. */
   readonly snapshotPath: string;
   readonly metadata: BackupMetadata;
   /** False where a compaction came between the hash and the snapshot. */
   readonly isHashCompared: boolean;
-  /** A private directory, where a copy of the snapshot has room. */
+  /** A private directory, in which the snapshot lies. */
   readonly directory: string;
   /** The program. */
   readonly program: string;

@@ -23,7 +23,7 @@ export interface BackupReport {
 
 export interface VerifyOptions {
   readonly secrets: Secrets;
-  /** Where there is room for the snapshot in the clear, twice for a rehearsal; empty: the system's directory for such things. */
+  /** Where there is room for the snapshot in the clear; empty: the system's directory for such things. */
   readonly scratch: string;
   /** The program that a member is started with; null: none is. */
   readonly program: string | null;
