@@ -371,10 +371,15 @@ test('S20 answers that come when too much waits already fail with RESOURCE_EXHAU
   for (let id = 1; id < 41; id += 2) peer.call(id, '/test.S/Later');
   peer.headers(41, grpcRequest('/test.S/Bidi'));
   sim.clock.settle();
-  sim.streams[0]!.sendHeaders();
+  const stream = sim.streams[0]!;
+  let canceled = 0;
+  stream.receiver = { onCancel: () => canceled++ };
+  stream.sendHeaders();
   for (const call of sim.pending) call.respond(Buffer.alloc(20_000));
-  sim.streams[0]!.write(Buffer.alloc(1000));
+  assert.equal(stream.write(Buffer.alloc(1000)), false);
+  assert.equal(stream.write(Buffer.alloc(1000)), false);
   sim.clock.settle();
+  assert.equal(canceled, 1, 'who writes the stream is told to let go of what he holds for it');
   assert.equal(peer.trailers(39)['grpc-status'], '8');
   assert.equal(peer.trailers(39)['grpc-message'], 'transport: more than 100000 bytes wait to be read');
   assert.equal(peer.resetOf(41), CALM);

@@ -374,7 +374,7 @@ export class GrpcProxy {
       const { members } = decodeMemberListResponse(bytes, start, end);
       const serving = members.filter(({ name, isLearner }) => name !== '' && !isLearner);
       const endpoints = serving.flatMap(({ clientUrls }) => clientUrls);
-      if (endpoints.length > 0) this.#upstream.balancer.setEndpoints(endpoints);
+      if (endpoints.length > 0) this.#upstream.setEndpoints(endpoints);
     });
   }
 }

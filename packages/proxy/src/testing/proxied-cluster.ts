@@ -3,7 +3,7 @@ import { SeededRandom, SILENT_LOGGER } from '@etcd/base';
 import { EtcdClient } from '@etcd/client';
 import { FakeCluster, FakeHistory } from '@etcd/client/testing';
 import { SimClock } from '@etcd/testing';
-import { type Duplex, GrpcChannel, GrpcServer, memoryDuplexPair } from '@etcd/transport';
+import { type Duplex, GrpcChannel, GrpcServer, type Http2Limits, memoryDuplexPair } from '@etcd/transport';
 import { NamespaceBackend } from '../kv/kv-backend.ts';
 import { KvService } from '../kv/kv-service.ts';
 import { namespaceRows } from '../kv/namespace.ts';
@@ -77,12 +77,13 @@ export class ProxiedCluster {
   }
 
   /** A bare connection to the proxy. */
-  channel(): GrpcChannel {
+  channel(limits: Partial<Http2Limits> = {}): GrpcChannel {
     const maxReceiveMessageBytes = 2 ** 31 - 1;
     return new GrpcChannel(this.#connect(), {
       clock: this.clock,
       authority: 'proxy',
       maxReceiveMessageBytes,
+      limits,
     });
   }
 

@@ -1,6 +1,7 @@
 /** Calls that are passed on as they are: one message each way, or one there and many back. */
 import { GrpcCode } from '@etcd/base';
-import type { CallReceiver, ClientCall, ClientReceiver, ServerCall } from '@etcd/transport';
+import type { CallReceiver, ClientCall, ClientReceiver, GrpcChannel, ServerCall } from '@etcd/transport';
+import type { BulkLane } from './bulk-lanes.ts';
 import type { Caller } from './caller.ts';
 import type { Cancelable, Upstream } from './upstream.ts';
 
@@ -47,7 +48,7 @@ export function forwardUnary(
 /** What becomes of a message on its way back; null drops it. */
 export type MessageMap = (bytes: Uint8Array, start: number, end: number) => Uint8Array | null;
 
-/** Passes on a call with many answers. A slow client slows the member; before the first answer another member may be asked. */
+/** Passes on a call with many answers, on a connection for such. A slow client slows the member; before the first answer another member may be asked. */
 export class StreamForward implements ClientReceiver {
   readonly #upstream: Upstream;
   readonly #path: string;
@@ -57,6 +58,8 @@ export class StreamForward implements ClientReceiver {
   readonly #map: MessageMap | null;
   #waiting: Cancelable | null = null;
   #passed: ClientCall | null = null;
+  /** As long as the call needs one. */
+  #lane: BulkLane | null = null;
   #hasAnswered = false;
   #attempt = 0;
 
@@ -82,13 +85,17 @@ export class StreamForward implements ClientReceiver {
       onCancel: () => {
         this.#waiting?.cancel();
         this.#passed?.cancel();
+        this.#leave();
       },
     };
     const { deadlineMs } = this.#call;
-    this.#waiting = this.#upstream.acquire(deadlineMs, (channel, reason) => {
+    this.#lane ??= this.#upstream.lanes.enter();
+    const begin = (channel: GrpcChannel | null, reason: string): void => {
       this.#waiting = null;
-      if (!this.#call.isAlive) return;
-      if (channel === null) return this.#call.end(GrpcCode.Unavailable, reason);
+      if (channel === null || !this.#call.isAlive) {
+        this.#leave();
+        return this.#call.end(GrpcCode.Unavailable, reason);
+      }
       const { metadata } = this.#caller;
       const leftMs = Math.max(1, deadlineMs - this.#upstream.clock.now());
       const options =
@@ -96,7 +103,8 @@ export class StreamForward implements ClientReceiver {
       this.#passed = channel.call(this.#path, this, options);
       this.#passed.write(this.#request, 0, this.#request.length);
       this.#passed.halfClose();
-    });
+    };
+    this.#waiting = this.#upstream.acquire(deadlineMs, begin, this.#lane.balancer);
   }
 
   onMessage(passed: ClientCall, bytes: Uint8Array, start: number, end: number): void {
@@ -116,7 +124,13 @@ export class StreamForward implements ClientReceiver {
     if (mayRepeat && this.#call.isAlive && ++this.#attempt <= this.#upstream.balancer.endpointCount) {
       this.start();
     } else {
+      this.#leave();
       this.#call.end(code, message);
     }
+  }
+
+  #leave(): void {
+    if (this.#lane !== null) this.#upstream.lanes.leave(this.#lane);
+    this.#lane = null;
   }
 }

@@ -7,6 +7,7 @@ import { type Clock, GrpcCode, type Timer } from '@etcd/base';
 import type { ClientOptions } from '@etcd/client';
 import { Balancer, type ChannelWaiter, RETRY_PAUSE_MS, Verdict, verdictOf } from '@etcd/client/forward';
 import type { ClientCall, ClientReceiver, GrpcChannel } from '@etcd/transport';
+import { BulkLanes } from './bulk-lanes.ts';
 import type { Caller } from './caller.ts';
 
 /** Takes the answer, which is `bytes[start, end)` when `code` is 0. Called once, never from inside the call that asks. */
@@ -25,10 +26,18 @@ const NOTHING = new Uint8Array(0);
 export class Upstream {
   readonly clock: Clock;
   readonly balancer: Balancer;
+  /** For streams that carry much. */
+  readonly lanes: BulkLanes;
 
   constructor(options: ClientOptions) {
     this.clock = options.clock;
     this.balancer = new Balancer(options);
+    this.lanes = new BulkLanes(options);
+  }
+
+  setEndpoints(endpoints: readonly string[]): void {
+    this.balancer.setEndpoints(endpoints);
+    this.lanes.setEndpoints(endpoints);
   }
 
   /** One message there and one back. */
@@ -38,37 +47,45 @@ export class Upstream {
     return call;
   }
 
-  /** Gives a channel to `then`: at once, as soon as there is one, or null and why there is none in time. */
-  acquire(deadlineMs: number, then: (channel: GrpcChannel | null, reason: string) => void): Cancelable {
-    const channel = this.balancer.pick();
+  /** Gives a channel of `balancer` to `then`: at once, as soon as there is one, or null and why there is none in time. */
+  acquire(
+    deadlineMs: number,
+    then: (channel: GrpcChannel | null, reason: string) => void,
+    balancer = this.balancer,
+  ): Cancelable {
+    const channel = balancer.pick();
     if (channel !== null) {
       then(channel, '');
       return NOTHING_TO_CANCEL;
     }
-    const waiting = new Acquisition(this, then);
+    const waiting = new Acquisition(this.clock, balancer, then);
     waiting.start(Math.min(deadlineMs, this.clock.now() + MAX_WAIT_MS));
     return waiting;
   }
 
   close(): void {
     this.balancer.close();
+    this.lanes.close();
   }
 }
 
 const NOTHING_TO_CANCEL: Cancelable = { cancel: () => {} };
 
 class Acquisition implements ChannelWaiter {
-  readonly #upstream: Upstream;
+  readonly #clock: Clock;
+  readonly #balancer: Balancer;
   readonly #then: (channel: GrpcChannel | null, reason: string) => void;
   #timer: Timer | null = null;
 
-  constructor(upstream: Upstream, then: (channel: GrpcChannel | null, reason: string) => void) {
-    this.#upstream = upstream;
+  constructor(clock: Clock, balancer: Balancer, then: (channel: GrpcChannel | null, reason: string) => void) {
+    this.#clock = clock;
+    this.#balancer = balancer;
     this.#then = then;
   }
 
   start(deadlineMs: number): void {
-    const { clock, balancer } = this.#upstream;
+    const clock = this.#clock;
+    const balancer = this.#balancer;
     this.#timer = clock.setTimer(Math.max(0, deadlineMs - clock.now()), () => {
       balancer.forget(this);
       this.#then(null, balancer.lastError === '' ? 'no member answers' : balancer.lastError);
@@ -88,7 +105,7 @@ class Acquisition implements ChannelWaiter {
 
   cancel(): void {
     this.#timer?.cancel();
-    this.#upstream.balancer.forget(this);
+    this.#balancer.forget(this);
   }
 }
 

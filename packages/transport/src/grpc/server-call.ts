@@ -40,7 +40,10 @@ export interface CallReceiver {
   onHalfClose?(call: ServerCall): void;
   /** There is room again after a write returned false. */
   onWritable?(call: ServerCall): void;
-  /** The call is over without an answer of ours: cancelled, its deadline passed, or its connection lost. */
+  /**
+   * The call is over without an answer of ours: cancelled, its deadline passed, its connection lost; or, from inside a write, because too
+   * much waits for the client already.
+   */
   onCancel?(call: ServerCall): void;
 }
 
@@ -135,6 +138,11 @@ export class ServerCall extends GrpcStream implements Expiring {
   /** Whether an answer would still be sent. */
   get isAlive(): boolean {
     return !this.#isAnswered && !this.isClosed;
+  }
+
+  /** Whether the answer has been given and waits to be sent: {@link trace} is told when it is, or can't be. */
+  get isHeldBack(): boolean {
+    return this.#isAnswered && this.queue !== null && !this.isClosed;
   }
 
   /** The first value of the client's metadata `name` (lower case), or null. */
@@ -528,10 +536,12 @@ export class ServerCall extends GrpcStream implements Expiring {
     this.#isAnswered = true;
     if (this.#hasSentHeaders) {
       this.connection.resetStream(this, ErrorCode.ENHANCE_YOUR_CALM);
-      return;
+    } else {
+      const text = `transport: more than ${this.connection.limits.maxQueuedBytes} bytes wait to be read`;
+      this.#endWhenSent(GrpcCode.ResourceExhausted, text, NO_METADATA);
     }
-    const text = `transport: more than ${this.connection.limits.maxQueuedBytes} bytes wait to be read`;
-    this.#endWhenSent(GrpcCode.ResourceExhausted, text, NO_METADATA);
+    // The handler holds things for the call, and has not ended it.
+    this.receiver?.onCancel?.(this);
   }
 
   #endWhenSent(code: number, message: string, metadata: Metadata): void {
