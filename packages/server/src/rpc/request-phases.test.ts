@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { INTERNAL_ERRORS } from '@etcd/api';
 import { SILENT_LOGGER } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
-import type { ServerCall } from '@etcd/transport';
+import type { CallTrace, ServerCall } from '@etcd/transport';
 import type { EntryMoments } from '../consensus/index.ts';
 import { createHandles } from '../metrics/index.ts';
 import { RequestTimes, type RequestType } from './request-times.ts';
@@ -97,6 +97,28 @@ test('a slow range has waited for its agreement, or was long to read', () => {
     assert.equal(lines[0]!['phase'], slow);
     assert.deepEqual([lines[0]!['agreement'], lines[0]!['read']], [`${agreementMs}ms`, `${readMs}ms`]);
   }
+});
+
+test('an answer that is held back is told of when it is sent, or when its client is gone', () => {
+  for (const code of [0, 1]) {
+    const { clock, lines, times } = setUp({ savingMs: 1, savedMs: 2, committedMs: 400 });
+    const codes: number[] = [];
+    const call = { ...CALL, isHeldBack: true, trace: { onEnd: (ended: number) => void codes.push(ended) } };
+    const startMs = times.begin();
+    clock.advance(401);
+    times.answered(call as unknown as ServerCall, 'Put', startMs, true, null);
+    assert.deepEqual(lines, []);
+    clock.advance(1000);
+    (call.trace as CallTrace).onEnd(code, '');
+    assert.deepEqual(
+      [lines[0]!['phase'], lines[0]!['send'], lines[0]!['time spent']],
+      ['send', '1s', '401ms'],
+    );
+    assert.deepEqual(codes, [code], 'who followed the call before goes on doing so');
+  }
+  const unheld = setUp({ savingMs: 1, savedMs: 2, committedMs: 400 });
+  unheld.answer('Put', 401);
+  assert.equal(unheld.lines[0]!['send'], '0s');
 });
 
 test('nothing is said of phases that nobody knows, and nothing at all of what was fast', () => {

@@ -131,38 +131,41 @@ export class RequestTimes {
         success,
       });
     }
-    if (durationMs <= warningMs) return;
-    logger.warn('request stats', {
-      'time spent': formatGoDuration(durationMs),
+    if (durationMs > warningMs) this.#tellOfSlow(call, type, startMs, success, request);
+  }
+
+  /** At once, or when the answer has been sent. */
+  #tellOfSlow(
+    call: ServerCall,
+    type: RequestType,
+    startMs: number,
+    success: boolean,
+    request: object | null,
+  ): void {
+    const { clock, logger } = this.#options;
+    const fields = {
+      'time spent': formatGoDuration(this.#lastMs - startMs),
       remote: call.info.remoteAddress,
       'response type': call.head.path,
       'request content': describe(request),
       success,
-      ...this.#phases(type, startMs, success),
-    });
+    };
+    const ends = this.#phaseEnds(type, success);
+    const tell = (sentMs: number): void => {
+      const phases = ends === null ? {} : phaseFields(startMs, [...ends, ['send', sentMs]]);
+      logger.warn('request stats', { ...fields, ...phases });
+    };
+    if (call.isHeldBack) whenSent(call, () => tell(clock.now()));
+    else tell(this.#lastMs);
   }
 
-  /** Where a slow request was: for how long in which phase, and which was the longest. */
-  #phases(type: RequestType, startMs: number, success: boolean): Record<string, string> {
-    const isRead = READ_PREFIXES.has(type);
-    const isApplying = success && type !== MEASURED_ELSEWHERE;
-    const ends = isRead ? this.#readPhases() : isApplying ? this.#writePhases() : null;
-    if (ends === null) return {};
-    const fields: Record<string, string> = {};
-    let longest = { phase: '', durationMs: -1 };
-    let fromMs = startMs;
-    for (const [phase, endMs] of ends) {
-      // An entry may be known to be committed before it is durable here.
-      const untilMs = Math.max(fromMs, endMs);
-      const durationMs = untilMs - fromMs;
-      fields[phase] = formatGoDuration(durationMs);
-      if (durationMs > longest.durationMs) longest = { phase, durationMs };
-      fromMs = untilMs;
-    }
-    return { phase: longest.phase, ...fields };
+  /** When a request that has just been answered came through which phase; null where nobody knows. */
+  #phaseEnds(type: RequestType, success: boolean): PhaseEnd[] | null {
+    if (READ_PREFIXES.has(type)) return this.#readPhases();
+    return success && type !== MEASURED_ELSEWHERE ? this.#writePhases() : null;
   }
 
-  #readPhases(): [phase: string, endMs: number][] | null {
+  #readPhases(): PhaseEnd[] | null {
     if (this.#readMs === null) return null;
     return [
       ['agreement', this.#readMs],
@@ -170,7 +173,7 @@ export class RequestTimes {
     ];
   }
 
-  #writePhases(): [phase: string, endMs: number][] | null {
+  #writePhases(): PhaseEnd[] | null {
     const moments = this.#options.momentsOfApplying();
     if (moments === null) return null;
     return [
@@ -182,10 +185,40 @@ export class RequestTimes {
   }
 }
 
+type PhaseEnd = readonly [phase: string, endMs: number];
+
 const READ_PREFIXES: ReadonlyMap<RequestType, string> = new Map([
   ['Range', 'read-only range '],
   ['ReadonlyTxn', 'read-only txn '],
 ]);
+
+/** For how long a request was in which phase, and which was the longest. */
+function phaseFields(startMs: number, ends: readonly PhaseEnd[]): Record<string, string> {
+  const fields: Record<string, string> = {};
+  let longest = { phase: '', durationMs: -1 };
+  let fromMs = startMs;
+  for (const [phase, endMs] of ends) {
+    // An entry may be known to be committed before it is durable here.
+    const untilMs = Math.max(fromMs, endMs);
+    const durationMs = untilMs - fromMs;
+    fields[phase] = formatGoDuration(durationMs);
+    if (durationMs > longest.durationMs) longest = { phase, durationMs };
+    fromMs = untilMs;
+  }
+  return { phase: longest.phase, ...fields };
+}
+
+/** Calls `then` when the last of the answer is with the socket, or when the client is gone. */
+function whenSent(call: ServerCall, then: () => void): void {
+  const { trace } = call;
+  call.trace = {
+    parts: trace?.parts,
+    onEnd: (code, message) => {
+      trace?.onEnd(code, message);
+      then();
+    },
+  };
+}
 
 function describe(request: object | null): string {
   return (request === null ? null : requestText(request)) ?? '';

@@ -242,6 +242,32 @@ test('an answer before the end of the request is complete, and tells the client 
   assert.equal(sim.server.streamCount, 0);
 });
 
+test('an answer is held back until its client takes it, or is gone, and whoever follows the call is told', () => {
+  for (const [frame, code] of [
+    ['update', GrpcCode.OK],
+    ['reset', GrpcCode.Canceled],
+  ] as const) {
+    const sim = new SimServer(new SimClock());
+    const peer = sim.connect({ noPreface: true });
+    peer.preface([[Setting.INITIAL_WINDOW_SIZE, 0]]);
+    peer.call(1, '/test.S/Later');
+    sim.clock.settle();
+    const call = sim.pending[0]!;
+    const codes: number[] = [];
+    call.trace = { onEnd: (ended) => void codes.push(ended) };
+    assert.equal(call.isHeldBack, false, 'there is no answer yet');
+    call.respond(Buffer.alloc(100));
+    sim.clock.settle();
+    assert.equal(call.isHeldBack, true);
+    assert.deepEqual(codes, []);
+    if (frame === 'update') peer.windowUpdate(1, 1000);
+    else peer.reset(1, ErrorCode.CANCEL);
+    sim.clock.settle();
+    assert.equal(call.isHeldBack, false);
+    assert.deepEqual(codes, [code]);
+  }
+});
+
 test('writers are told when to wait and when to go on', () => {
   const sim = new SimServer(new SimClock());
   sim.echoStreams = false;
