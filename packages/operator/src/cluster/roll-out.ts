@@ -27,7 +27,11 @@ export function rollOut(view: ClusterView, template: string): Decision | null {
     );
   }
   const old = view.seen.pods.filter((pod) => pod.template !== template);
-  if (old.length === 0) return null;
+  if (old.length === 0) {
+    // A member that is about to end may still answer when its pod is gone already.
+    if (view.seen.pods.length >= workload.replicas) return null;
+    return wait('Progressing', 'RollingOut', 'a pod is being made');
+  }
   if (!isSettled(view)) return wait('Progressing', 'RollingOut', 'the members are given time to settle');
   return restartOne(view, old);
 }
