@@ -107,6 +107,9 @@ function stage(name: string, modules: string): string {
   return target;
 }
 
+/** What a bundle goes without: large, and of no use to who tests an application. */
+const ABSENT: readonly string[] = ['@aws-sdk/client-s3', '@aws-sdk/lib-storage'];
+
 /** {@link stage} of a package that is one file, with the types of what it exports. */
 async function stageBundle(
   name: string,
@@ -125,7 +128,8 @@ async function stageBundle(
       target: 'node24',
       format: 'esm',
       legalComments: 'eof',
-      external: ['koffi', '@aws-sdk/*'],
+      external: ['koffi'],
+      alias: Object.fromEntries(ABSENT.map((each) => [each, `${root}tools/absent.cjs`])),
       logLevel: 'warning',
       // CommonJS dependencies inside an ES module bundle still call require().
       banner: {

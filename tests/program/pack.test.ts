@@ -45,7 +45,7 @@ seen.push(String(lock.revision > 0));
 console.log(JSON.stringify([succeeded, ...seen]));
 `;
 
-test('packages for npm are installed, compile, and run without this repository', async () => {
+test('packages for npm are installed, compile, and run without this repository', async (t) => {
   const packed = temporaryDirectory();
   const pack = await run(process.execPath, [`${ROOT}tools/pack.ts`, packed], { timeoutMs: TIMEOUT_MS });
   assert.equal(pack.code, 0, pack.stderr);
@@ -96,6 +96,7 @@ test('packages for npm are installed, compile, and run without this repository',
 
   // Against the server that is packed too, and against the program.
   const server = await EtcdServer.start({ flags: FAST_ELECTION });
+  t.after(() => server.stop());
   for (const addresses of [[], [server.address]]) {
     const { code, stdout, stderr } = await run(process.execPath, ['application.js', ...addresses], {
       cwd: home,
@@ -109,7 +110,6 @@ test('packages for npm are installed, compile, and run without this repository',
       'true',
     ]);
   }
-  await server.stop();
   for (const name of ['base', 'api', 'raft', 'bbolt', 'transport', 'client', 'test-server']) {
     const manifest = JSON.parse(
       readFileSync(join(home, 'node_modules/@etcd', name, 'package.json'), 'utf8'),
