@@ -16,7 +16,7 @@ const ABSENT =
   /^(etcd_debugging_server_watch_send_loop_|etcd_debugging_mvcc_range_total$|go_gc_go|go_memstats_(alloc_bytes_total|buck_|frees|gc_sys|heap_objects|heap_released|mallocs|mcache|mspan|next_gc|other_sys|stack))/;
 /** What this program has and etcd has not. */
 const OWN =
-  /^(nodejs_|process_(cpu_(user|system)_seconds_total|heap_bytes)$|etcd_server_(auth_refusals_total|integrity_|cluster_version_kept)|etcd_network_(rejected_connections_total|certificate_expires))/;
+  /^(nodejs_|process_(cpu_(user|system)_seconds_total|heap_bytes)$|etcd_server_(auth_refusals_total|auto_defrag|backup|integrity_|cluster_version_kept)|etcd_network_(rejected_connections_total|certificate_expires))/;
 /** Whose series depend on when things happen: on an election, a connection that broke, a snapshot, the runtime. */
 const BY_CHANCE =
   /^(etcd_debugging_store_|etcd_network_peer_received_bytes_total\{From="0"|etcd_network_(disconnected|peer_sent_failures|peer_received_failures|snapshot)|etcd_server_(go_version|version|id)\{|etcd_cluster_version|etcd_server_request_duration_seconds.*(ClusterVersionSet|ClusterMemberAttrSet)|etcd_server_apply_duration_seconds.*(v2|ClusterVersionSet|ClusterMemberAttrSet)|go_info)/;
