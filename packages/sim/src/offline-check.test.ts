@@ -1,7 +1,7 @@
 /** Disks that are looked at without a member: what is right passes, what is not is told. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Database } from '@etcd/bbolt';
+import { Database, type WritableBucket } from '@etcd/bbolt';
 import { backendPath } from '@etcd/storage/data';
 import type { SimDisk } from '@etcd/testing';
 import { offlineProblem } from './offline-check.ts';
@@ -40,7 +40,8 @@ test('a disk is judged by its pages, and by what the log says at the entry that 
   assert.match(problemOf(damaged)!, /page/);
 });
 
-test('a database that has less than the log says is found', async () => {
+/** What is found on the disk of a member with one pair, after a change of that pair in its database. */
+async function problemAfter(change: (bucket: WritableBucket, key: Buffer) => void): Promise<string | null> {
   const cluster = await QuietCluster.start({ size: 1 });
   await cluster.put(cluster.leader, 'only');
   await cluster.world.run(1000);
@@ -51,27 +52,18 @@ test('a database that has less than the log says is found', async () => {
   const bucket = write.bucket(KEY_BUCKET)!;
   const cursor = bucket.cursor();
   assert.ok(cursor.first());
-  bucket.delete(Buffer.from(cursor.key()));
+  change(bucket, Buffer.from(cursor.key()));
   write.commit();
   database.close();
-  const problem = offlineProblem({ world: cluster.world, config: config!, disk: image });
+  return offlineProblem({ world: cluster.world, config: config!, disk: image });
+}
+
+test('a database that has less than the log says is found', async () => {
+  const problem = await problemAfter((bucket, key) => bucket.delete(key));
   assert.match(problem!, /does not have .*only/);
 });
 
 test('a value that is no pair is found', async () => {
-  const cluster = await QuietCluster.start({ size: 1 });
-  await cluster.put(cluster.leader, 'only');
-  await cluster.world.run(1000);
-  const { disk, config } = cluster.leader;
-  const image = disk.killImage();
-  const database = Database.open({ disk: image, path: backendPath(config!) });
-  const write = database.beginWrite();
-  const bucket = write.bucket(KEY_BUCKET)!;
-  const cursor = bucket.cursor();
-  assert.ok(cursor.first());
-  bucket.put(Buffer.from(cursor.key()), Buffer.alloc(8));
-  write.commit();
-  database.close();
-  const problem = offlineProblem({ world: cluster.world, config: config!, disk: image });
+  const problem = await problemAfter((bucket, key) => bucket.put(key, Buffer.alloc(8)));
   assert.match(problem!, /mvccpb\.KeyValue/);
 });
