@@ -333,9 +333,8 @@ function patched(before: FakeObject, operations: readonly Operation[]): FakeObje
       .slice(1)
       .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
     const last = keys.pop()!;
-    // biome-ignore lint/suspicious/noExplicitAny: any object
-    let at: any = next;
-    for (const key of keys) at = at[key] ??= {};
+    let at: Record<string, unknown> = next;
+    for (const key of keys) at = (at[key] ??= {}) as Record<string, unknown>;
     if (op === 'test' && at[last] !== value)
       throw new Refusal(409, 'Conflict', `${path} is ${String(at[last])}, not ${String(value)}`);
     if (op !== 'test') at[last] = value;
