@@ -1,6 +1,7 @@
 /** All commands of etcdadm. */
 import { type Command, completionCommand } from '@etcd/host/cli';
-import { BACKUP, RESTORE } from './backup/commands.ts';
+import { BACKUP } from './backup/commands.ts';
+import { RESTORE } from './backup/restore.ts';
 import { CERTS } from './certs/commands.ts';
 import { CLUSTER_COMMANDS } from './cluster/commands.ts';
 import { DOCTOR } from './doctor/commands.ts';

@@ -152,8 +152,8 @@ export async function restore(invocation: Invocation, takesFile: boolean): Promi
   }
 }
 
-/** The cluster that the flags describe, of which this member must be one. */
-async function foundedCluster({ flags }: Invocation): Promise<Membership> {
+/** The cluster that the flags describe, of which this member must be one; {@link ExitError} where it is none. */
+export async function foundedCluster({ flags }: Invocation): Promise<Membership> {
   const advertised = parseUrls(flags.text('initial-advertise-peer-urls').split(','));
   if (advertised.error !== undefined) throw new ExitError(EXIT.ERROR, advertised.error);
   const parsed = parseInitialCluster(flags.text('initial-cluster'));

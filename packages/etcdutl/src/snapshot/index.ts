@@ -1,17 +1,17 @@
 /**
  * What is done with snapshots, for other programs: the commands `snapshot status` and `snapshot restore` as etcd's tools up to 3.5 had
  * them, which print what those print and end with an {@link ExitError} that says what is wrong with a file; and
- * {@link verifySnapshotFile} and {@link restoreAlone}, which print nothing.
+ * what prints nothing.
  */
 import { SILENT_LOGGER } from '@etcd/base';
 import { NodeClock, NodeDisk } from '@etcd/base/node';
 import { ExitError, type Invocation } from '@etcd/host/cli';
 import { newCluster } from '@etcd/storage/membership';
-import { printOldStatus, restore } from '../commands/snapshot.ts';
+import { foundedCluster, printOldStatus, restore } from '../commands/snapshot.ts';
 import { describeError } from '../describe-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import { runSteps } from '../tool.ts';
-import { restoreSnapshot } from './restore.ts';
+import { checkTargets, restoreSnapshot } from './restore.ts';
 import type { Verified } from './verify.ts';
 import { verifyFile } from './verify-file.ts';
 
@@ -35,12 +35,28 @@ export function runRestoreOfOwn(invocation: Invocation): Promise<void> {
   return withDescribedErrors((one) => restore(one, true), invocation);
 }
 
-async function withDescribedErrors(
-  run: (invocation: Invocation) => Promise<void>,
+/** One of those that a restore founds a cluster of. */
+export interface RestoredMember {
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+}
+
+/** The members that {@link runRestore} would found; an {@link ExitError} where its flags do not go together. */
+export async function restoredMembers(invocation: Invocation): Promise<readonly RestoredMember[]> {
+  return (await withDescribedErrors(foundedCluster, invocation)).members();
+}
+
+/** Throws what is in the way of a restore there. */
+export function checkRestorePlaces(dataDir: string, walDir: string): void {
+  checkTargets({ disk: new NodeDisk() }, { dataDir, walDir });
+}
+
+async function withDescribedErrors<T>(
+  run: (invocation: Invocation) => Promise<T>,
   invocation: Invocation,
-): Promise<void> {
+): Promise<T> {
   try {
-    await run(invocation);
+    return await run(invocation);
   } catch (error) {
     if (error instanceof ExitError) throw error;
     throw new ExitError(EXIT.ERROR, describeError(error));
@@ -63,8 +79,13 @@ export async function restoreAlone(snapshotPath: string, dataDir: string, name: 
  * Reads every record of a snapshot, as a member would that starts with it; throws what is wrong with it.
  *
  * @param hashRevision at which the keys are hashed; 0: the newest.
+ * @param skipsDigest of a file that was copied from a data directory, and has none.
  */
-export function verifySnapshotFile(path: string, hashRevision: number): Promise<Verified> {
+export function verifySnapshotFile(
+  path: string,
+  hashRevision: number,
+  skipsDigest = false,
+): Promise<Verified> {
   const tool = { disk: new NodeDisk(), clock: new NodeClock(), logger: SILENT_LOGGER };
-  return verifyFile(tool, path, { skipsDigest: false, timeoutMs: LOCK_TIMEOUT_MS, hashRevision });
+  return verifyFile(tool, path, { skipsDigest, timeoutMs: LOCK_TIMEOUT_MS, hashRevision });
 }

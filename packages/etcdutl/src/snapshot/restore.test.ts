@@ -4,38 +4,15 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { PutRequest } from '@etcd/api/etcdserverpb';
 import { DiskError, SILENT_LOGGER } from '@etcd/base';
 import { NodeClock, NodeDisk } from '@etcd/base/node';
-import { Backend } from '@etcd/storage/backend';
-import { Lessor } from '@etcd/storage/lease';
 import { newCluster } from '@etcd/storage/membership';
-import { put, Store } from '@etcd/storage/mvcc';
+import { snapshotOf } from '../testing/snapshot.ts';
 import { runSteps } from '../tool.ts';
 import { restoreSnapshot } from './restore.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'restore-'));
 after(() => rmSync(root, { recursive: true }));
-
-/** A snapshot as a member sends it, with its digest. */
-async function snapshotOf(keyCount: number): Promise<Buffer> {
-  const clock = new NodeClock();
-  const path = join(root, 'source.db');
-  const onFatal = (error: Error): void => {
-    throw error;
-  };
-  const backend = new Backend({ disk: new NodeDisk(), path, clock, onFatal });
-  const lessor = new Lessor({ backend, clock, minTtl: 1 });
-  const store = new Store({ backend, clock, leases: lessor });
-  await new Promise<void>((resolve) => store.restoreThen(() => resolve()));
-  for (let i = 0; i < keyCount; i++)
-    put(store, new PutRequest({ key: Buffer.from(`key${i}`), value: Buffer.alloc(500, i) }));
-  lessor.stop();
-  store.close();
-  await new Promise<void>((resolve) => backend.closeThen(() => resolve()));
-  const database = readFileSync(path);
-  return Buffer.concat([database, createHash('sha256').update(database).digest()]);
-}
 
 /** What becomes of the data directory. */
 async function restored(
@@ -63,7 +40,7 @@ class TwoFileSystems extends NodeDisk {
 }
 
 test('a snapshot that may be taken is moved, and makes the same database as a copy of it', async () => {
-  const content = await snapshotOf(200);
+  const content = await snapshotOf(join(root, 'source.db'), 200);
   const copied = await restored('copied', content, false);
   assert.ok(existsSync(copied.snapshotPath), 'what is copied stays');
   const moved = await restored('moved', content, true);

@@ -92,7 +92,11 @@ function checkReadable({ disk }: Tool, path: string): void {
   disk.openFile(path, { access: 'read' }).close();
 }
 
-function checkTargets({ disk }: Tool, { dataDir, walDir }: RestoreOptions): void {
+/** Throws what is in the way of a restore there. */
+export function checkTargets(
+  { disk }: Pick<Tool, 'disk'>,
+  { dataDir, walDir }: Pick<RestoreOptions, 'dataDir' | 'walDir'>,
+): void {
   if (!isEmptyPlace(disk, dataDir)) {
     throw new Error(`data-dir ${JSON.stringify(dataDir)} not empty or could not be read`);
   }
