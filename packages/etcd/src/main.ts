@@ -19,6 +19,7 @@ import {
   descriptorLimit,
   findLockHolder,
   handedSockets,
+  holdProcess,
   InitSystem,
   ignoreSignals,
   Lifecycle,
@@ -110,7 +111,7 @@ async function run(args: readonly string[], request: StartRequest & { kind: 'run
   const logger = root.child({ caller: 'server/main' });
   const shutdownLimitMs = requestTimeoutMs(config) + SHUTDOWN_SLACK_MS;
   const failureOf = (error: unknown): string | null => (isStorageFailure(error) ? MEMBER_FAILED : null);
-  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs, failureOf });
+  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs, hold: holdProcess, failureOf });
   lifecycle.install();
   const wrongUmask = repairUmask();
   if (wrongUmask !== null) logger.warn('umask took our own files away; corrected it', { umask: wrongUmask });

@@ -5,6 +5,7 @@ import { createLogger, defaultLogSink, type EtcdLogger } from '@etcd/host/loggin
 import {
   connectionLimit,
   descriptorLimit,
+  holdProcess,
   Lifecycle,
   notifySystemd,
   repairUmask,
@@ -30,6 +31,7 @@ export class ProxyProcess {
       logger: this.logger,
       clock,
       shutdownLimitMs: SHUTDOWN_LIMIT_MS,
+      hold: holdProcess,
     });
     this.lifecycle.install();
   }

@@ -283,7 +283,7 @@ export class Machine {
   stop(): void {
     const { run } = this;
     if (run === null) return;
-    if (!run.isServing) return this.kill('not serving yet');
+    if (run.server === null) return this.kill('not started yet');
     this.#world.note(`${this.name} is asked to stop`);
     const timer = this.#world.clock.setTimer(STOP_LIMIT_MS, () => {
       if (this.run === run) this.kill('does not stop');

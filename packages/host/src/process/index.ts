@@ -17,7 +17,7 @@ export {
   prepareDataDirectory,
 } from './data-directory.ts';
 export { type HandedSocket, handedSockets, InitSystem } from './init-system.ts';
-export { ignoreSignals, Lifecycle, type LifecycleOptions } from './lifecycle.ts';
+export { holdProcess, ignoreSignals, Lifecycle, type LifecycleOptions } from './lifecycle.ts';
 export { findLockHolder } from './lock-holder.ts';
 export { sendUnixDatagram } from './node-libc.ts';
 export { notifySystemd } from './notify-systemd.ts';

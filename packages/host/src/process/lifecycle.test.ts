@@ -43,7 +43,14 @@ function setUp(more: Pick<LifecycleOptions, 'failureOf'> = {}) {
   const sink = new MemorySink();
   const world = new FakeProcess();
   const logger = createLogger({ level: 'info', sink, clock });
-  const lifecycle = new Lifecycle({ process: world, logger, clock, shutdownLimitMs: 10_000, ...more });
+  const lifecycle = new Lifecycle({
+    process: world,
+    logger,
+    clock,
+    shutdownLimitMs: 10_000,
+    hold: () => {},
+    ...more,
+  });
   lifecycle.install();
   return { clock, sink, world, lifecycle };
 }
@@ -199,14 +206,17 @@ test('warnings of Node become lines of the log', () => {
 const PROGRAM = `
   import { NodeClock } from '@etcd/base/node';
   import { createLogger, openLogSink } from '${new URL('../logging/index.ts', import.meta.url)}';
-  import { Lifecycle } from '${new URL('./lifecycle.ts', import.meta.url)}';
+  import { holdProcess, Lifecycle } from '${new URL('./lifecycle.ts', import.meta.url)}';
   const clock = new NodeClock();
   const logger = createLogger({ level: 'info', clock, sink: openLogSink({ outputs: ['stderr'], format: 'json', clock }) });
-  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs: 5000 });
+  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs: 5000, hold: holdProcess });
   lifecycle.install();
-  const alive = setInterval(() => {}, 1000);
-  lifecycle.onShutdown(() => { clearInterval(alive); logger.info('stopped'); });
+  // As a member does when its ports are closed and nobody is connected any more: only a timer, which counts for nothing, is left.
+  lifecycle.onShutdown(() => process.stdin.destroy());
+  lifecycle.onShutdown(() => new Promise((resolve) => clock.setTimer(20, resolve)));
+  lifecycle.onShutdown(() => logger.info('stopped'));
   process.stdin.on('data', (what) => {
+    if (String(what) === 'end') return lifecycle.end();
     if (String(what) === 'throw') throw new Error('thrown');
     Promise.reject(new Error('rejected'));
   });
@@ -231,13 +241,15 @@ async function run(
   return await new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, log })));
 }
 
-test('a real process dies of the signal that stopped it', async () => {
-  const [terminated, interrupted] = await Promise.all([
+test('a real process goes through all steps of a stop, though nothing keeps it busy, and dies of the signal', async () => {
+  const [ended, terminated, interrupted] = await Promise.all([
+    run((child) => child.stdin!.write('end')),
     run((child) => child.kill('SIGTERM')),
     run((child) => child.kill('SIGINT')),
   ]);
   assert.equal(terminated.signal, 'SIGTERM');
-  assert.match(terminated.log, /"msg":"stopped"/);
+  assert.equal(ended.code, 0);
+  for (const { log } of [ended, terminated, interrupted]) assert.match(log, /"msg":"stopped"/);
   assert.equal(interrupted.signal, 'SIGINT');
 });
 

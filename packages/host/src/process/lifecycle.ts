@@ -12,7 +12,8 @@
  *  - {@link Lifecycle.die} is for the failures that are expected: one fatal line, code 1. So end those, too, that nobody caught
  *    and that are the machine's: a disk that can't be read, a page that is damaged.
  *
- * Every way out writes the log first.
+ * Every way out writes the log first. There is no other: a process that waits for nothing but timers does not count as busy for Node, which
+ * would end it without a word, with code 0, in the middle of a start or of an orderly stop.
  */
 import type { Clock, Timer } from '@etcd/base';
 import { InvariantError } from '@etcd/base';
@@ -37,6 +38,8 @@ export interface LifecycleOptions {
   readonly clock: Clock;
   /** How long the handlers may take together. */
   readonly shutdownLimitMs: number;
+  /** Keeps Node from ending the process when nothing but timers is pending: {@link holdProcess}. */
+  readonly hold: () => void;
   /** The line for an error that is the machine's and not the program's; null: it is the program's. */
   readonly failureOf?: ((error: unknown) => string | null) | undefined;
 }
@@ -69,11 +72,20 @@ export function ignoreSignals(on: Pick<ProcessLike, 'on'>, options: readonly str
 
 const INIT_PID = 1;
 
+/** The longest that Node's timers know, 24 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** From now on the process ends when it is told to, whatever it waits for. */
+export function holdProcess(): void {
+  setInterval(() => {}, MAX_TIMER_MS);
+}
+
 export class Lifecycle {
   readonly #process: ProcessLike;
   readonly #logger: EtcdLogger;
   readonly #clock: Clock;
   readonly #shutdownLimitMs: number;
+  readonly #hold: () => void;
   readonly #failureOf: (error: unknown) => string | null;
   readonly #handlers: (() => Promise<void> | void)[] = [];
   #stopping: StopSignal | 'end' | null = null;
@@ -83,11 +95,13 @@ export class Lifecycle {
     this.#logger = options.logger;
     this.#clock = options.clock;
     this.#shutdownLimitMs = options.shutdownLimitMs;
+    this.#hold = options.hold;
     this.#failureOf = options.failureOf ?? (() => null);
   }
 
   /** Takes over signals, uncaught exceptions and Node's own warnings. Once, early. */
   install(): void {
+    this.#hold();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       this.#process.on(signal, () => this.#onStopSignal(signal));
     }

@@ -4,7 +4,7 @@
  */
 import type { ClusterId, LogIndex, MemberId } from '@etcd/api';
 import { decodeMetadata } from '@etcd/api/etcdserverpb';
-import { type ConfState, type Entry, type HardState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import { type ConfState, type Entry, HardState, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import type { Snapshot as WalSnapshot } from '@etcd/api/walpb';
 import { urlTexts } from '@etcd/base';
 import { MemoryStorage } from '@etcd/raft';
@@ -55,6 +55,8 @@ export function openLog(
   });
   const { lastIndex } = opened;
   checkApplied(options, { lastIndex, consistentIndex: consistentIndex.index, state, memberId });
+  const known = knownCommit(opened, entries.entries, consistentIndex);
+  if (known !== opened.hardState) opened.wal.save(known, []);
   const membership = new Membership({ clusterId, state, maxLearners: config.maxLearners });
   const confState = confStateOf(state);
   const raftStorage = new MemoryStorage();
@@ -65,7 +67,7 @@ export function openLog(
         options,
         opened,
         {
-          hardState: opened.hardState,
+          hardState: known,
           entries: entries.entries,
           snapshotIndex: record.index,
           consistentIndex: consistentIndex.index,
@@ -75,7 +77,7 @@ export function openLog(
         },
         raftStorage,
       )
-    : opened.hardState;
+    : known;
   if (!config.forceNewCluster) raftStorage.append(entries.entries);
   raftStorage.setHardState(hardState);
   checkCommit(options, hardState, raftStorage);
@@ -116,6 +118,22 @@ function forceNewCluster(
   raftStorage.append(kept);
   raftStorage.append(added);
   return hardState;
+}
+
+/**
+ * The hard state, with what the database tells of it. A commit index alone is written with the next entries, or at an orderly end, so a kill
+ * may leave a database that has applied more than its log calls committed. What was applied was committed: to forget that would have
+ * the member answer from before it, until a leader says so again.
+ */
+function knownCommit(
+  { hardState }: ReturnType<typeof openWal>,
+  entries: readonly Entry[],
+  { index, term }: ConsistentIndex,
+): HardState {
+  if (index <= hardState.commit) return hardState;
+  // A database of etcd 3.4 does not tell the term; of another term, the log's entry is not the one that was applied.
+  const isApplied = entries.some((entry) => entry.index === index && entry.term === term);
+  return isApplied ? new HardState({ term: hardState.term, vote: hardState.vote, commit: index }) : hardState;
 }
 
 interface LoggedState {

@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DiskError, InvariantError, SeededRandom } from '@etcd/base';
 import { Backend } from '@etcd/storage/backend';
-import { backendPath, membershipReader, membershipWriter, walDirectory } from '@etcd/storage/data';
+import {
+  backendPath,
+  leftDataProblem,
+  membershipReader,
+  membershipWriter,
+  walDirectory,
+} from '@etcd/storage/data';
 import {
   addMemberChange,
   Membership,
@@ -11,6 +17,7 @@ import {
   parseVersion,
   readMembership,
 } from '@etcd/storage/membership';
+import { writeConsistentIndex } from '@etcd/storage/schema';
 import { type SimDisk, SimulatedCrash } from '@etcd/testing';
 import { MemberStartError } from '../config/index.ts';
 import { BootWorld, closeParts } from './testing/boot-world.ts';
@@ -81,6 +88,26 @@ test('a member goes on with the log and the database that it has left, behind it
     [[memberId, 'm1']],
   );
   closeParts(parts);
+});
+
+test('what the database has applied is committed, though the log, cut off by a kill, does not say so', async () => {
+  for (const [term, committed] of [
+    [1, 4],
+    // By another leader than the one whose entry the log has there.
+    [2, 2],
+  ] as const) {
+    const world = await BootWorld.create();
+    (await run(world)).change(other(false)).log(3, 2).apply(4).end();
+    if (term !== 1) change(world, (backend) => writeConsistentIndex(backend, { index: 4, term }));
+    const place = world.config;
+    assert.match(leftDataProblem({ disk: world.disk, place })!, /index 4 .* is beyond what is committed, 2$/);
+    const next = await restart(world.disk);
+    const parts = await next.boot();
+    assert.deepEqual([parts.node.committed, parts.raftStorage.lastIndex()], [committed, 5]);
+    closeParts(parts);
+    const problem = leftDataProblem({ disk: next.disk, place });
+    assert.equal(problem === null, term === 1, String(problem));
+  }
 });
 
 /** Disks on which a start has something else to do each time. */

@@ -66,10 +66,10 @@ class World {
   readonly connected = new Map<bigint, number>();
   ticks = 0;
 
-  constructor(members: readonly Member[], config: object = {}) {
+  constructor(members: readonly Member[], config: object = {}, removedIds: readonly bigint[] = []) {
     const state = {
       members,
-      removedIds: [],
+      removedIds,
       version: null,
       downgrade: { enabled: false, targetVersion: '' },
     };
@@ -236,6 +236,15 @@ test('a leader that stops hands over to the voter that has been connected longes
   assert.deepEqual([world.raft.did, stopped], [['transfer to 3'], 2]);
   world.setLeader(THIRD);
   assert.equal(stopped, 3);
+});
+
+test('a leader that was removed stops without waiting for a successor, who would not hear it', () => {
+  const world = new World([voter(OTHER), voter(THIRD)], {}, [SELF]);
+  world.connected.set(OTHER, 20).set(THIRD, 10);
+  world.setLeader(SELF);
+  let stopped = 0;
+  world.leadership.handOver(() => stopped++);
+  assert.deepEqual([world.raft.did, stopped], [[], 1]);
 });
 
 test('a leader with a slow disk hands over to one that was faster, but not before it has led for a while', () => {

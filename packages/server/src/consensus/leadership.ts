@@ -187,7 +187,9 @@ export class Leadership {
 
   /** If this member leads, lets another one lead, the one that has been connected longest; calls `done` in any case. */
   handOver(done: () => void): void {
-    const { link, membership } = this.#options;
+    const { link, membership, memberId } = this.#options;
+    // The others have closed their doors to it: to wait for a successor would be to wait for nobody.
+    if (membership.isRemoved(memberId)) return done();
     const voters = membership.votingMembers().map(({ id }) => id);
     const successor = this.isLeader ? link.longestConnected(voters) : null;
     if (successor === null) return done();
