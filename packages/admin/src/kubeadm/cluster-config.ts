@@ -27,6 +27,8 @@ export interface ClusterConfig {
   readonly validityMs: number;
   readonly authorityValidityMs: number;
   readonly etcd: LocalEtcd;
+  /** With patches for what is made; empty for none. */
+  readonly patchesDir: string;
   /** Whether the etcd is somebody else's: then nothing is made for it. */
   readonly isExternal: boolean;
 }
@@ -134,6 +136,7 @@ export function clusterConfig(
     validityMs: durationOf(cluster, 'certificateValidityPeriod', VALIDITY_MS),
     authorityValidityMs: durationOf(cluster, 'caCertificateValidityPeriod', AUTHORITY_VALIDITY_MS),
     etcd: localEtcd(local ?? {}, imageRepository, release),
+    patchesDir: textOf(fieldsOf(init['patches']) ?? {}, 'directory'),
     isExternal: external !== null,
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -8,6 +8,7 @@ import { runProgram } from '@etcd/host/cli';
 import { NotingIo } from '@etcd/host/cli/testing';
 import { parse } from 'yaml';
 import { KUBEADM } from '../root.ts';
+import { pullImages } from './pull-images.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'kubeadm-'));
 after(() => rmSync(root, { recursive: true }));
@@ -242,6 +243,47 @@ async function containerOf(config: string): Promise<Container> {
   return (parse(manifest) as { spec: { containers: Container[] } }).spec.containers[0]!;
 }
 
+test('patches of a directory, by flag or by configuration, are in the static pod; one that does not apply leaves nothing', async () => {
+  const patches = join(root, 'patches');
+  mkdirSync(patches);
+  writeFileSync(
+    join(patches, 'etcd.yaml'),
+    'spec: {containers: [{name: etcd, resources: {requests: {cpu: 2}}, command: [etcd, --name=patched]}]}',
+  );
+  const local = ['init', 'phase', 'etcd', 'local', '--rootfs', join(root, 'patched')];
+  const manifest = join(root, 'patched/etc/kubernetes/manifests/etcd.yaml');
+  const byFlag = await kubeadm(...local, '--config', fullConfig(LOCAL), '--patches', patches);
+  assert.equal(
+    byFlag.text,
+    `[etcd] Creating static Pod manifest for local etcd in "/etc/kubernetes/manifests"
+[patches] Reading patches from path "${patches}"
+[patches] Found the following patch files: [etcd.yaml]
+[patches] Applied patch of type "application/strategic-merge-patch+json" to target "etcd"
+`,
+  );
+  const written = readFileSync(manifest, 'utf8');
+  const { spec } = parse(written) as { spec: { containers: object[]; volumes: object[] } };
+  const [container] = spec.containers as [{ command: string[]; resources: object; image: string }];
+  assert.deepEqual(container.command, ['etcd', '--name=patched']);
+  assert.deepEqual(container.resources, { requests: { cpu: 2, memory: '100Mi' } });
+  assert.match(container.image, /^registry\.k8s\.io\/etcd:/);
+  assert.equal(spec.volumes.length, 2);
+  const text = readFileSync(fullConfig(LOCAL), 'utf8');
+  const config = configFile(text.replace('\n---\n', `\npatches:\n  directory: ${patches}\n---\n`));
+  const byFile = await kubeadm(...local, '--config', config);
+  assert.equal(byFile.text, byFlag.text);
+  assert.equal(readFileSync(manifest, 'utf8'), written);
+  writeFileSync(join(patches, 'etcd+json.json'), '[{"op": "remove", "path": "/spec/nothing"}]');
+  const fresh = ['init', 'phase', 'etcd', 'local', '--rootfs', join(root, 'unpatched')];
+  const refused = await kubeadm(...fresh, '--config', config);
+  assert.equal(refused.code, 1);
+  assert.match(
+    refused.errors,
+    /^Error: failed to patch static Pod manifest file for "etcd": could not apply/,
+  );
+  assert.ok(!existsSync(join(root, 'unpatched')));
+});
+
 test('the static pod is that of its release', async () => {
   for (const [version, image, liveness, startup, flags] of [
     ['v1.17.0', 'k8s.gcr.io/etcd:3.4.3-0', '/health', undefined, []],
@@ -377,6 +419,28 @@ test('images are listed for a release, from a registry of one’s own too', asyn
   const own = await kubeadm('config', 'images', 'list', '--image-repository', 'images.example.org');
   assert.match(own.text, /^images\.example\.org\/etcd:3\.6\.9-0$/m);
   assert.match(own.text, /^images\.example\.org\/coredns:/m);
+});
+
+test('images are pulled one after the other, and the first that can not be had ends it with its name', async () => {
+  const crictl = join(root, 'crictl');
+  writeFileSync(
+    crictl,
+    '#!/bin/sh\n[ "$4" != bad ] || { echo "pull of $4 at $2: not found" >&2; exit 1; }\n',
+    {
+      mode: 0o755,
+    },
+  );
+  const lines: string[] = [];
+  const pull = (images: readonly string[], program: string): Promise<void> =>
+    pullImages(images, 'unix:///cri.sock', (text) => lines.push(text), program);
+  await assert.rejects(pull(['good', 'bad', 'other'], crictl), {
+    message: 'failed to pull image "bad": pull of bad at unix:///cri.sock: not found',
+  });
+  assert.deepEqual(lines, ['[config/images] Pulled good']);
+  await assert.rejects(
+    pull(['good'], join(root, 'absent')),
+    /failed to pull image "good": .*absent: no such program/,
+  );
 });
 
 test('certificates are looked at, and made anew with the same names and another key', async () => {

@@ -3,6 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Command, ExitError, type FlagDefinition, type Invocation } from '@etcd/host/cli';
+import { applyPatches } from '../patches/apply-patches.ts';
+import { PatchError } from '../patches/patch-error.ts';
 import { PairError } from '../pki/pair-files.ts';
 import { type CertificateSpec, ETCD_AUTHORITY, LEAVES } from './certificates.ts';
 import {
@@ -14,8 +16,9 @@ import {
 } from './cluster-config.ts';
 import { ConfigError } from './config-error.ts';
 import { expirationTable } from './expiration.ts';
-import { etcdManifest } from './manifest.ts';
+import { etcdPod, manifestText } from './manifest.ts';
 import { nodeFacts } from './node-facts.ts';
+import { DEFAULT_CRI_SOCKET, pullImages } from './pull-images.ts';
 import { imagesOf } from './release.ts';
 import { renewCertificate } from './renew.ts';
 import { CertificatePhases } from './run-certs.ts';
@@ -43,6 +46,20 @@ const ROOTFS: FlagDefinition = {
   name: 'rootfs',
   type: 'string',
   usage: 'directory that stands for the root of the file system',
+};
+
+const PATCHES: FlagDefinition = {
+  name: 'patches',
+  type: 'string',
+  usage:
+    'directory with patches, in files called target[suffix][+patchtype].extension, as etcd.json or etcd0+merge.yaml',
+};
+
+const CRI_SOCKET: FlagDefinition = {
+  name: 'cri-socket',
+  type: 'string',
+  default: DEFAULT_CRI_SOCKET,
+  usage: 'of the container runtime',
 };
 
 const PHASE_FLAGS = [CONFIG, CERT_DIR, VERSION, DRY_RUN, ROOTFS];
@@ -73,7 +90,7 @@ export const KUBEADM_COMMANDS: readonly Command[] = [
                 name: 'local',
                 usage: '',
                 summary: 'Writes the static pod manifest of a member',
-                flags: [...PHASE_FLAGS, REPOSITORY],
+                flags: [...PHASE_FLAGS, REPOSITORY, PATCHES],
                 run: (invocation) => guarded(() => writeManifest(invocation)),
               },
             ],
@@ -126,6 +143,13 @@ export const KUBEADM_COMMANDS: readonly Command[] = [
             flags: [CONFIG, VERSION, REPOSITORY],
             run: (invocation) => guarded(() => listImages(invocation)),
           },
+          {
+            name: 'pull',
+            usage: '',
+            summary: 'Brings them onto this host, by way of crictl',
+            flags: [CONFIG, VERSION, REPOSITORY, CRI_SOCKET],
+            run: (invocation) => guarded(() => pull(invocation)),
+          },
         ],
       },
     ],
@@ -166,7 +190,8 @@ async function guarded(work: () => void | Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof PairError) throw new ExitError(1, error.message);
+    if (error instanceof ConfigError || error instanceof PairError || error instanceof PatchError)
+      throw new ExitError(1, error.message);
     throw error;
   }
 }
@@ -220,22 +245,34 @@ function writeManifest(invocation: Invocation): void {
   const { config, root } = configOf(invocation);
   if (config.isExternal)
     return io.line('[etcd] External etcd mode. Skipping the creation of a manifest for local etcd');
-  const manifest = etcdManifest(config);
   const path = join(root, MANIFESTS_DIR, 'etcd.yaml');
-  if (flags.bool('dry-run')) {
+  const isDryRun = flags.bool('dry-run');
+  if (isDryRun)
     io.line(`[etcd] Would ensure that ${JSON.stringify(config.etcd.dataDir)} directory is present`);
+  else io.line(`[etcd] Creating static Pod manifest for local etcd in ${JSON.stringify(MANIFESTS_DIR)}`);
+  const patches = flags.text('patches') || config.patchesDir;
+  const pod = etcdPod(config);
+  const line = (text: string): void => io.line(text);
+  const manifest = manifestText(patches === '' ? pod : applyPatches(pod, 'etcd', patches, line));
+  if (isDryRun) {
     io.line(`[dryrun] Would write file ${JSON.stringify(path)} with content:`);
     return io.out(manifest);
   }
   mkdirSync(join(root, config.etcd.dataDir), { recursive: true, mode: 0o700 });
-  io.line(`[etcd] Creating static Pod manifest for local etcd in ${JSON.stringify(MANIFESTS_DIR)}`);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   writeFileSync(path, manifest, { mode: 0o600 });
 }
 
-function listImages(invocation: Invocation): void {
+function imagesFor(invocation: Invocation): string[] {
   const { config } = configOf(invocation);
-  for (const image of imagesOf(config.release, config.imageRepository, etcdImageOf(config))) {
-    invocation.io.line(image);
-  }
+  return imagesOf(config.release, config.imageRepository, etcdImageOf(config));
+}
+
+function listImages(invocation: Invocation): void {
+  for (const image of imagesFor(invocation)) invocation.io.line(image);
+}
+
+async function pull(invocation: Invocation): Promise<void> {
+  const { flags, io } = invocation;
+  await pullImages(imagesFor(invocation), flags.text('cri-socket'), (text) => io.line(text));
 }

@@ -13,11 +13,12 @@ interface ProbeTarget {
   readonly scheme: 'HTTP' | 'HTTPS';
 }
 
-export function etcdManifest(config: ClusterConfig): string {
-  return stringify(etcdPod(config), { sortMapEntries: true, lineWidth: 0, indentSeq: false });
+/** As the kubelet reads it, with fields in the order of their names. */
+export function manifestText(pod: object): string {
+  return stringify(pod, { sortMapEntries: true, lineWidth: 0, indentSeq: false });
 }
 
-function etcdPod(config: ClusterConfig): object {
+export function etcdPod(config: ClusterConfig): object {
   const { release } = config;
   const hasEmpty = release.minor < OMITS_EMPTY_FROM;
   const { dataDir } = config.etcd;
