@@ -1,10 +1,10 @@
 /** `etcdadm certs`. */
 import { resolve } from 'node:path';
 import type { Command, Invocation } from '@etcd/host/cli';
+import { isKeyKind, KEY_ALGORITHMS } from '@etcd/host/pki';
 import { ClusterError } from '../cluster/cluster-error.ts';
 import { CERTS_DIR } from '../cluster/commands.ts';
 import { guarded } from '../cluster/guarded.ts';
-import { isKeyKind, KEY_ALGORITHMS } from '../pki/key-algorithm.ts';
 import { certificateAges, RENEWABLE, renewHostCertificate } from './host-certificates.ts';
 import { makeSampleCertificates } from './sample-certificates.ts';
 

@@ -1,8 +1,8 @@
 /** The certificates that `init` and `join` have made on a host: how long they are good for, and new ones in their place. */
 import type { X509Certificate } from 'node:crypto';
+import { issueLeaf } from '@etcd/host/pki';
 import { ClusterError } from '../cluster/cluster-error.ts';
 import { authorityOf, LOCAL_CERTIFICATES } from '../cluster/local-certificates.ts';
-import { issueLeaf } from '../pki/issue.ts';
 import { PairFiles } from '../pki/pair-files.ts';
 
 const DAY_MS = 86_400_000;
@@ -43,8 +43,8 @@ export async function renewHostCertificate(
   const old = files.certificate(baseName);
   const authority = authorityOf(files, baseName);
   const issued = await issueLeaf(authority, {
-    commonName: field(old, 'CN') ?? '',
-    organization: field(old, 'O'),
+    commonName: fields(old, 'CN')[0] ?? '',
+    organizations: fields(old, 'O'),
     usages: kind.usages,
     hosts: hostsOf(old),
     validityMs: LEAF_DAYS * DAY_MS,
@@ -54,8 +54,8 @@ export async function renewHostCertificate(
   files.write(baseName, issued.certificatePem, issued.key);
 }
 
-function field({ subject }: X509Certificate, name: string): string | null {
-  return new RegExp(`^${name}=(.*)$`, 'm').exec(subject)?.[1] ?? null;
+function fields({ subject }: X509Certificate, name: string): string[] {
+  return [...subject.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value]) => value!);
 }
 
 function hostsOf({ subjectAltName }: X509Certificate): string[] {

@@ -5,10 +5,9 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Authority, type Issued, issueAuthority, issueLeaf, type KeyKind } from '@etcd/host/pki';
 import { ClusterError } from '../cluster/cluster-error.ts';
 import { writeWhole } from '../cluster/files.ts';
-import { type Authority, type Issued, issueAuthority, issueLeaf } from '../pki/issue.ts';
-import type { KeyKind } from '../pki/key-algorithm.ts';
 
 export interface SampleOptions {
   readonly directory: string;
@@ -68,7 +67,7 @@ async function makeLeaf(
     const isClient = hosts.length === 0;
     const issued = await issueLeaf(authority, {
       commonName,
-      organization: ORGANIZATION,
+      organizations: [ORGANIZATION],
       usages: isClient ? ['client'] : ['server', 'client'],
       hosts,
       validityMs,

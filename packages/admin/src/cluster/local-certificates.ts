@@ -1,7 +1,7 @@
 /** The certificates of a host: made where they are missing, by an authority that is made once and taken everywhere. */
 import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { type Authority, issueAuthority, issueLeaf } from '../pki/issue.ts';
+import { type Authority, issueAuthority, issueLeaf } from '@etcd/host/pki';
 import { PairFiles } from '../pki/pair-files.ts';
 import { ClusterError } from './cluster-error.ts';
 import { placed, type Settings } from './settings.ts';
@@ -100,7 +100,7 @@ async function ensureLeaf(
   const authority = authorityOf(files, baseName);
   const issued = await issueLeaf(authority, {
     commonName: certificate.commonName(settings.name),
-    organization: certificate.isServing ? null : CLIENTS_ORGANIZATION,
+    organizations: certificate.isServing ? [] : [CLIENTS_ORGANIZATION],
     usages: certificate.usages,
     hosts,
     validityMs: LEAF_DAYS * DAY_MS,

@@ -76,8 +76,8 @@ export const LEAVES: readonly CertificateSpec[] = [
 ];
 
 /** Clients of etcd have no rights by their organization; releases up to 1.28 gave them one all the same. */
-export function organizationOf(spec: CertificateSpec, { release }: ClusterConfig): string | null {
-  return spec.namesField === null && release.minor <= 28 ? 'system:masters' : null;
+export function organizationsOf(spec: CertificateSpec, { release }: ClusterConfig): string[] {
+  return spec.namesField === null && release.minor <= 28 ? ['system:masters'] : [];
 }
 
 export interface ServedNames {

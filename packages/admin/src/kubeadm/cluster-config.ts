@@ -5,8 +5,8 @@
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { parseGoDuration } from '@etcd/host/args';
+import { isKeyKind, type KeyKind } from '@etcd/host/pki';
 import { LineCounter, parseAllDocuments } from 'yaml';
-import { isKeyKind, type KeyKind } from '../pki/key-algorithm.ts';
 import { ConfigError } from './config-error.ts';
 import type { NodeFacts } from './node-facts.ts';
 import { defaultRepository, type Release, releaseOf } from './release.ts';

@@ -1,6 +1,6 @@
 /** New certificates in the place of old ones: the same names and rights, a new key, a new time. */
 import type { X509Certificate } from 'node:crypto';
-import { issueLeaf } from '../pki/issue.ts';
+import { issueLeaf } from '@etcd/host/pki';
 import { PairFiles } from '../pki/pair-files.ts';
 import { type CertificateSpec, ETCD_AUTHORITY } from './certificates.ts';
 import type { ClusterConfig } from './cluster-config.ts';
@@ -17,8 +17,8 @@ export async function renewCertificate(
   const { baseName } = ETCD_AUTHORITY;
   const authority = { certificate: files.certificate(baseName), key: files.key(baseName) };
   const issued = await issueLeaf(authority, {
-    commonName: subjectField(old, 'CN') ?? spec.commonName(config),
-    organization: subjectField(old, 'O'),
+    commonName: subjectFields(old, 'CN')[0] ?? spec.commonName(config),
+    organizations: subjectFields(old, 'O'),
     usages: spec.usages,
     hosts: hostsOf(old),
     validityMs: config.validityMs,
@@ -28,8 +28,8 @@ export async function renewCertificate(
   files.write(spec.baseName, issued.certificatePem, issued.key);
 }
 
-function subjectField({ subject }: X509Certificate, field: string): string | null {
-  return new RegExp(`^${field}=(.*)$`, 'm').exec(subject)?.[1] ?? null;
+function subjectFields({ subject }: X509Certificate, field: string): string[] {
+  return [...subject.matchAll(new RegExp(`^${field}=(.*)$`, 'gm'))].map(([, value]) => value!);
 }
 
 function hostsOf({ subjectAltName }: X509Certificate): string[] {

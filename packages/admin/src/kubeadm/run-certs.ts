@@ -3,9 +3,9 @@
  * replaced, also when the names in it are no longer those of the configuration.
  */
 import type { X509Certificate } from 'node:crypto';
-import { issueAuthority, issueLeaf } from '../pki/issue.ts';
+import { issueAuthority, issueLeaf } from '@etcd/host/pki';
 import { PairError, PairFiles } from '../pki/pair-files.ts';
-import { type CertificateSpec, ETCD_AUTHORITY, organizationOf, servedNames } from './certificates.ts';
+import { type CertificateSpec, ETCD_AUTHORITY, organizationsOf, servedNames } from './certificates.ts';
 import type { ClusterConfig } from './cluster-config.ts';
 import { ConfigError } from './config-error.ts';
 
@@ -109,7 +109,7 @@ export class CertificatePhases {
     const { validityMs, keyKind } = this.#config;
     const issued = await issueLeaf(authority, {
       commonName: spec.commonName(this.#config),
-      organization: organizationOf(spec, this.#config),
+      organizations: organizationsOf(spec, this.#config),
       usages: spec.usages,
       hosts: [...names.dns, ...names.ips],
       validityMs,

@@ -21,8 +21,7 @@ export interface Authority {
 
 export interface LeafOptions {
   readonly commonName: string;
-  /** Null for none. */
-  readonly organization: string | null;
+  readonly organizations: readonly string[];
   readonly usages: readonly ('client' | 'server')[];
   /** Names and addresses. */
   readonly hosts: readonly string[];
@@ -42,7 +41,7 @@ export async function issueAuthority(options: {
   const { KeyUsageFlags } = x509;
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: newSerial(),
-    name: nameOf(options.commonName, null),
+    name: nameOf(options.commonName, []),
     notBefore: new Date(options.nowMs - BACKDATED_MS),
     notAfter: new Date(options.nowMs + options.validityMs),
     keys,
@@ -67,7 +66,7 @@ export async function issueLeaf(authority: Authority, options: LeafOptions): Pro
   const signingAlgorithm = algorithmOf(authority.key);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: newSerial(),
-    subject: nameOf(options.commonName, options.organization),
+    subject: nameOf(options.commonName, options.organizations),
     issuer: issuer.subjectName,
     notBefore: new Date(options.nowMs - BACKDATED_MS),
     notAfter: new Date(options.nowMs + options.validityMs),
@@ -107,8 +106,8 @@ async function authorityIdentifier(issuer: x509.X509Certificate): Promise<x509.E
   return await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey);
 }
 
-function nameOf(commonName: string, organization: string | null): x509.JsonName {
-  return [...(organization === null ? [] : [{ O: [organization] }]), { CN: [commonName] }];
+function nameOf(commonName: string, organizations: readonly string[]): x509.JsonName {
+  return [...organizations.map((organization) => ({ O: [organization] })), { CN: [commonName] }];
 }
 
 function makeKeys(algorithm: KeyAlgorithm): Promise<webcrypto.CryptoKeyPair> {
