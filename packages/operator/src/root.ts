@@ -32,7 +32,7 @@ const DEFINITIONS: Command = {
 
 /** What stands in `deploy/operator/definitions.yaml`. */
 export function definitionsText(): string {
-  return stringify(CLUSTER_DEFINITION, { lineWidth: 0 });
+  return stringify(CLUSTER_DEFINITION, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
 export const ROOT: Command = {

@@ -1,10 +1,12 @@
 /** The operator with real members in network namespaces, before an API server that keeps whatever it is given. */
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { SILENT_LOGGER } from '@etcd/base';
+import type { EtcdClient } from '@etcd/client';
 import { connect } from '@etcd/client/node';
 import { Controller } from '@etcd/operator/controller';
-import { kubernetesApi } from '@etcd/operator/kubernetes';
+import { KubernetesApi } from '@etcd/operator/kubernetes';
 import { KubeConfig } from '@kubernetes/client-node';
 import { FakeApiServer, type FakeObject } from '../../support/kubernetes/fake-api-server.ts';
 import { Kubelet, WORKLOADS, writeHosts } from '../../support/kubernetes/kubelet.ts';
@@ -14,6 +16,7 @@ import { eventually } from '../../support/run.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
 
 const CLUSTERS = '/apis/operator.etcd.io/v1alpha1/etcdclusters';
+const SECRETS = '/api/v1/secrets';
 const SIZE = 5;
 
 class World {
@@ -40,7 +43,7 @@ class World {
     const config = new KubeConfig();
     config.loadFromClusterAndUser({ name: 'fake', server: url, skipTLSVerify: true }, { name: 'operator' });
     this.#controller = new Controller({
-      api: kubernetesApi(config),
+      api: new KubernetesApi(config),
       namespace: 'n',
       gateImage: 'operator:1',
       logger: SILENT_LOGGER,
@@ -59,7 +62,35 @@ class World {
   }
 
   endpoint(ordinal: number): string {
-    return `http://${this.#places[ordinal]!.host}:2379`;
+    return `https://${this.#places[ordinal]!.host}:2379`;
+  }
+
+  /** As users connect who have the secret that is made for them. */
+  client(ordinals: readonly number[]): EtcdClient {
+    const text = (key: string): string => this.secret('client', key);
+    return connect({
+      endpoints: ordinals.map((ordinal) => this.endpoint(ordinal)),
+      tls: { ca: text('ca.crt'), cert: text('tls.crt'), key: text('tls.key') },
+    });
+  }
+
+  /** Empty: there is none. */
+  secret(role: string, key: string): string {
+    const secret = this.server.get(SECRETS, 'n', `c-${role}-tls`);
+    return Buffer.from(secret?.['data'][key] ?? '', 'base64').toString();
+  }
+
+  /** Whether all certificates are signed by an authority that is not `former`. */
+  isSignedAnew(former: string): boolean {
+    const pem = this.secret('ca', 'tls.crt');
+    if (pem === '' || pem === former) return false;
+    const { publicKey } = new X509Certificate(pem);
+    const roles = ['server', 'peer', 'client', 'operator'];
+    return roles.every((role) => new X509Certificate(this.secret(role, 'tls.crt')).verify(publicKey));
+  }
+
+  get addresses(): string[] {
+    return this.#places.map(({ host }) => host!);
   }
 
   declare(spec: object): void {
@@ -93,10 +124,11 @@ test('a cluster of Go etcd is made from its declaration, repaired, taken to this
   try {
     await world.start();
     const storageSpec = { volumeSizeRequest: '1Gi' };
-    world.declare({ size: 3, version: 'v3.6.4', storageSpec, volumeReclaimPolicy: 'Delete' });
+    const tls = { providerCfg: { autoCfg: { altNames: { ipAddresses: world.addresses } } } };
+    world.declare({ size: 3, version: 'v3.6.4', storageSpec, tls, volumeReclaimPolicy: 'Delete' });
     await world.available('three members');
     assert.equal(world.cluster['status'].memberCount, 3);
-    await using client = connect({ endpoints: [0, 1, 2].map((i) => world.endpoint(i)) });
+    await using client = world.client([0, 1, 2]);
     await client.kv.put('a', '1');
     const before = await client.cluster.memberList();
 
@@ -114,18 +146,25 @@ test('a cluster of Go etcd is made from its declaration, repaired, taken to this
       'c-2 false',
     ]);
 
+    // Another authority: members are restarted to trust it, and then show what it signs.
+    const former = world.secret('ca', 'tls.crt');
+    world.server.delete(SECRETS, 'n', 'c-ca-tls');
+    await eventually('certificates by another authority', () => world.isSignedAnew(former));
+    await world.available('with them');
+
     world.change({ imageRegistry: 'ours', version: 'v3.7.3' });
     await world.available('the next release');
     for (let i = 0; i < 3; i++) {
-      await using member = connect({ endpoints: [world.endpoint(i)] });
+      await using member = world.client([i]);
       assert.match((await member.maintenance.status()).version, /^3\.7\./);
     }
     world.change({ version: 'v3.9.0' });
     await eventually('refused', () => world.cluster['status'].conditions[2].reason === 'UpgradeRefused');
     world.change({ version: 'v3.7.3', size: 1 });
     await world.available('one member');
-    assert.equal((await client.cluster.memberList()).members.length, 1);
-    assert.equal((await client.kv.get('a')).kvs.length, 1);
+    await using last = world.client([0]);
+    assert.equal((await last.cluster.memberList()).members.length, 1);
+    assert.equal((await last.kv.get('a')).kvs.length, 1);
 
     world.server.delete(CLUSTERS, 'n', 'c');
     await eventually('gone', () => world.server.list(CLUSTERS).length === 0);

@@ -3,7 +3,7 @@
  * the network namespace of its ordinal, where the names of all pods are known.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { judgeStart } from '@etcd/operator/gate';
 import type { Place } from '../cluster.ts';
@@ -12,6 +12,7 @@ import type { FakeApiServer, FakeObject } from './fake-api-server.ts';
 const PODS = '/api/v1/pods';
 const CLAIMS = '/api/v1/persistentvolumeclaims';
 const RECORDS = '/api/v1/configmaps';
+const SECRETS = '/api/v1/secrets';
 export const WORKLOADS = '/apis/apps/v1/statefulsets';
 
 const TURN_MS = 100;
@@ -36,6 +37,12 @@ interface Container {
   readonly command: readonly string[];
   readonly image: string;
   readonly env?: readonly EnvVar[];
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
+}
+
+interface Volume {
+  readonly name: string;
+  readonly secret?: { readonly secretName: string };
 }
 
 interface EnvVar {
@@ -52,6 +59,8 @@ export class Kubelet {
   /** By pod name. */
   readonly #running = new Map<string, Running>();
   readonly #notBefore = new Map<string, number>();
+  /** By directory: the version of the secret that is in it. */
+  readonly #written = new Map<string, string>();
   #turn: NodeJS.Timeout;
   #isStopped = false;
 
@@ -88,7 +97,10 @@ export class Kubelet {
   #step(): void {
     const { server } = this.#options;
     for (const set of server.list(WORKLOADS)) this.#control(set);
-    for (const pod of server.list(PODS)) this.#run(pod);
+    for (const pod of server.list(PODS)) {
+      this.#writeSecrets(pod);
+      this.#run(pod);
+    }
     for (const [name, { process, uid }] of this.#running) {
       const isWanted = server.list(PODS).some(({ metadata }) => metadata.uid === uid);
       if (!isWanted && !process.killed) process.kill('SIGTERM');
@@ -155,7 +167,12 @@ export class Kubelet {
     const { name } = pod.metadata;
     mkdirSync(disk, { recursive: true });
     const [, ...flags] = container.command.map((word) =>
-      word.replaceAll('$(POD_NAME)', name).replaceAll(MOUNT, disk),
+      (container.volumeMounts ?? [])
+        .reduce(
+          (text, mount) => text.replaceAll(`${mount.mountPath}/`, `${this.#secretsOf(pod, mount.name)}/`),
+          word.replaceAll(MOUNT, disk),
+        )
+        .replaceAll('$(POD_NAME)', name),
     );
     const place = this.#options.places[Number(/\d+$/.exec(name)![0])]!;
     const [launcher, ...launched] = [...place.launcher!, this.#options.programOf(container.image), ...flags];
@@ -166,6 +183,29 @@ export class Kubelet {
     // Where the program is missing the container ends, as everywhere.
     process.on('error', () => {});
     return process;
+  }
+
+  #secretsOf({ metadata }: FakeObject, volume: string): string {
+    return join(this.#options.directory, `${metadata.uid}-${volume}`);
+  }
+
+  /** A secret that changes changes in its pods, too: each file at once. */
+  #writeSecrets(pod: FakeObject): void {
+    const { server } = this.#options;
+    for (const volume of (pod['spec'].volumes ?? []) as readonly Volume[]) {
+      if (volume.secret === undefined) continue;
+      const secret = server.get(SECRETS, pod.metadata.namespace!, volume.secret.secretName);
+      if (secret === undefined) continue;
+      const directory = this.#secretsOf(pod, volume.name);
+      const { resourceVersion = '' } = secret.metadata;
+      if (this.#written.get(directory) === resourceVersion) continue;
+      mkdirSync(directory, { recursive: true });
+      for (const [name, content] of Object.entries(secret['data'] as Record<string, string>)) {
+        writeFileSync(join(directory, `${name}.new`), Buffer.from(content, 'base64'));
+        renameSync(join(directory, `${name}.new`), join(directory, name));
+      }
+      this.#written.set(directory, resourceVersion);
+    }
   }
 
   #environment(container: Container, pod: FakeObject): Record<string, string> {

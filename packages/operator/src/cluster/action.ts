@@ -1,11 +1,21 @@
 /** What the operator may do, one at a time. Each names the state that it was decided for, so that a late one does no harm. */
 import type { MemberId } from '@etcd/api';
+import type { Role } from './certificates.ts';
 import type { Alarm, ClusterRecord } from './observed.ts';
 
 export type Action =
   | { readonly kind: 'add-finalizer' }
   | { readonly kind: 'remove-finalizer' }
   | { readonly kind: 'apply-services' }
+  /** A new one in the place of that with this version; those from before are trusted on until they expire. */
+  | { readonly kind: 'make-authority'; readonly resourceVersion: string | null }
+  /** Authorities that have expired are trusted no longer. */
+  | { readonly kind: 'retire-authorities'; readonly resourceVersion: string }
+  | { readonly kind: 'issue-certificate'; readonly role: Role; readonly resourceVersion: string | null }
+  /** The certificate stays; those who have it are told whom to trust. */
+  | { readonly kind: 'spread-trust'; readonly role: Role; readonly resourceVersion: string }
+  /** Of cert-manager. */
+  | { readonly kind: 'request-certificates' }
   | { readonly kind: 'write-record'; readonly record: ClusterRecord }
   | { readonly kind: 'create-workload'; readonly replicas: number }
   | { readonly kind: 'scale-workload'; readonly replicas: number; readonly resourceVersion: string }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { SeededRandom } from '@etcd/base';
 import { ModelCluster } from '../testing/model-cluster.ts';
 import { ModelOperator, NO_FAULTS, type OperatorFaults } from '../testing/model-operator.ts';
+import { ROLES } from './certificates.ts';
 
 const STORAGE = { volumeSizeRequest: '1Gi' };
 
@@ -80,7 +81,7 @@ for (const storage of ['volumes', 'no volumes']) {
     const leader = it.cluster.leaderId;
     const wasLast = it.cluster.pods.find(({ disk }) => disk.memberId === leader)!;
     it.cluster.rawSpec['version'] = 'v3.7.0';
-    it.cluster.template = 't-v3.7.0';
+    it.cluster.declared = 't-v3.7.0';
     it.operator.step();
     until(
       it,
@@ -92,6 +93,46 @@ for (const storage of ['volumes', 'no volumes']) {
     assertAsDeclared(it);
   });
 }
+
+test('a cluster with TLS is made, and goes through another authority without a member that does not believe the others', () => {
+  const it = world({ tls: { provider: 'auto' } });
+  const { cluster } = it;
+  until(it, 'three members', isAvailable(it));
+  assertAsDeclared(it);
+  const first = cluster.certificates.authority!.id;
+  assert(cluster.members.every(({ peerUrls }) => peerUrls[0]!.startsWith('https:')));
+  const pods = cluster.pods.map(({ uid }) => uid);
+  const serverUntil = cluster.certificates.certificates.get('server')!.notAfterMs;
+  until(
+    it,
+    'a new certificate',
+    () => cluster.certificates.certificates.get('server')!.notAfterMs > serverUntil,
+    1000,
+  );
+  assert.deepEqual(
+    cluster.pods.map(({ uid }) => uid),
+    pods,
+    'nobody was restarted for it',
+  );
+  until(it, 'another authority', () => cluster.certificates.authority!.id !== first, 1000);
+  until(it, 'that all certificates are signed by', () =>
+    cluster.certificates
+      .observe()
+      .certificates.every(({ issuerId }) => issuerId === cluster.certificates.authority!.id),
+  );
+  until(it, 'rolled out', isAvailable(it));
+  until(it, 'the first forgotten', () => !cluster.certificates.trust.includes(first), 1000);
+  until(it, 'rolled out', isAvailable(it));
+  assertAsDeclared(it);
+});
+
+test('a cluster does not begin or cease to speak with TLS', () => {
+  const it = world();
+  until(it, 'three members', isAvailable(it));
+  it.cluster.rawSpec['tls'] = { provider: 'auto' };
+  until(it, 'named', () => it.operator.last?.reason === 'TlsChanged');
+  assert.equal(it.cluster.pods.length, 3);
+});
 
 test('a member that only restarts is waited for', () => {
   const it = world();
@@ -164,7 +205,7 @@ test('releases are not skipped, nor gone back to; the cluster goes on as it is',
     const it = world();
     until(it, 'three members', isAvailable(it));
     it.cluster.rawSpec['version'] = version;
-    it.cluster.template = `t-${version}`;
+    it.cluster.declared = `t-${version}`;
     until(it, 'refused', () => it.operator.last?.reason === 'UpgradeRefused');
     assert.equal(it.cluster.workload?.template, 't-v3.6.4');
     assert.equal(it.cluster.pods.length, 3);
@@ -250,7 +291,16 @@ function disturb({ cluster }: World, random: SeededRandom): void {
   } else if (dice === 8 && cluster.voters.length > 2) {
     const clean = cluster.members.every(({ alarms }) => alarms.length === 0);
     if (clean) random.pick(cluster.members).alarms.push(random.pick(['NOSPACE', 'CORRUPT'] as const));
-  }
+  } else if (dice === 9 && cluster.isSecure) loseSecret(cluster, random);
+}
+
+/** Somebody deletes a secret: the authority, or a certificate while all would believe a new one. */
+function loseSecret({ certificates, pods }: ModelCluster, random: SeededRandom): void {
+  const { authority } = certificates;
+  const isTrusted = pods.every(({ trustedIds }) => trustedIds.includes(authority?.id ?? ''));
+  const isWhole = certificates.certificates.size === ROLES.length;
+  if (random.chance(0.3) && isWhole) certificates.authority = null;
+  else if (isTrusted) certificates.certificates.delete(random.pick(ROLES));
 }
 
 /** A life of faults and of a declaration that changes, then peace: what was declared comes about. */
@@ -258,14 +308,15 @@ function live(seed: number): void {
   const random = new SeededRandom(seed);
   const storageSpec = random.chance(0.7) ? STORAGE : undefined;
   const faults = { fails: 0.1, isLost: 0.1, ends: 0.1, isStale: 0.2 };
-  const it = world({ storageSpec, size: random.pick([1, 3, 3, 5]) }, seed, faults);
+  const tls = random.chance(0.4) ? { provider: 'auto' } : undefined;
+  const it = world({ storageSpec, tls, size: random.pick([1, 3, 3, 5]) }, seed, faults);
   const { cluster, operator } = it;
   for (let step = 0; step < 600; step++) {
     if (random.chance(0.05)) disturb(it, random);
     if (random.chance(0.01)) cluster.rawSpec['size'] = random.pick([3, 4, 5, 7]);
     if (random.chance(0.005)) {
       cluster.rawSpec['version'] = random.pick(['v3.6.4', 'v3.6.5', 'v3.7.0']);
-      cluster.template = `t-${String(cluster.rawSpec['version'])}`;
+      cluster.declared = `t-${String(cluster.rawSpec['version'])}`;
     }
     operator.step();
     assert.deepEqual(cluster.violations, [], `step ${step}`);
@@ -273,7 +324,7 @@ function live(seed: number): void {
   operator.faults = NO_FAULTS;
   cluster.rawSpec['size'] = 3;
   cluster.rawSpec['version'] = cluster.workload?.version ?? 'v3.6.4';
-  cluster.template = cluster.workload?.template ?? cluster.template;
+  cluster.declared = cluster.workload?.template.split(' ')[0] ?? cluster.declared;
   for (let i = 0; i < 100; i++) operator.step();
   until(it, 'as declared', isAvailable(it), 2000);
   assertAsDeclared(it);

@@ -1,6 +1,7 @@
 /** From a declaration to a first member at work. */
 import type { EtcdClusterSpec } from '../resources/etcd-cluster.ts';
 import { act, type Decision, wait } from './action.ts';
+import { certify } from './certify.ts';
 import { memberName, ordinalOf, peerUrl } from './names.ts';
 import type { ClusterRecord, Observed } from './observed.ts';
 import { diskOf } from './view.ts';
@@ -15,6 +16,13 @@ export function found(seen: Observed, spec: EtcdClusterSpec): Decision | null {
     return wait('Degraded', 'ForeignWorkload', `the stateful set ${seen.name} belongs to somebody else`);
   }
   if (!seen.hasServices) return act({ kind: 'apply-services' }, 'Creating', 'names for the members');
+  const scheme = spec.tls === null ? '=http:' : '=https:';
+  if (record?.initialCluster.split(',').every((entry) => entry.includes(scheme)) === false) {
+    const problem = 'members that speak with each other can not begin, or cease, to do so with TLS';
+    return wait('Degraded', 'TlsChanged', problem);
+  }
+  const certifying = certify(seen, spec);
+  if (certifying !== null) return certifying;
   if (record === null) {
     if (workload !== null) {
       return wait(
@@ -24,7 +32,7 @@ export function found(seen: Observed, spec: EtcdClusterSpec): Decision | null {
       );
     }
     return act(
-      { kind: 'write-record', record: firstRecord(seen) },
+      { kind: 'write-record', record: firstRecord(seen, spec) },
       'Creating',
       'what the first member starts with',
     );
@@ -56,11 +64,11 @@ function awaitFirstMember(seen: Observed, spec: EtcdClusterSpec, record: Cluster
   return act({ kind: 'write-record', record: next }, 'Creating', 'the first member serves');
 }
 
-function firstRecord(seen: Observed): ClusterRecord {
+function firstRecord(seen: Observed, spec: EtcdClusterSpec): ClusterRecord {
   const name = memberName(seen.name, 0);
   return {
     resourceVersion: null,
-    initialCluster: `${name}=${peerUrl(seen.name, seen.namespace, 0)}`,
+    initialCluster: `${name}=${peerUrl(seen.name, seen.namespace, 0, spec.tls !== null)}`,
     initialClusterState: 'new',
     mayStartEmpty: name,
     disks: {},

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type {
+  V1Affinity,
   V1ConfigMap,
   V1Container,
   V1EnvVar,
@@ -15,13 +16,19 @@ import type {
   V1PodTemplateSpec,
   V1Service,
   V1StatefulSet,
+  V1Volume,
 } from '@kubernetes/client-node';
-import { API_VERSION, type EtcdClusterSpec } from '../resources/etcd-cluster.ts';
+import type { EtcdClusterSpec } from '../resources/etcd-cluster.ts';
+import { API_VERSION } from '../resources/group.ts';
+import type { TlsSpec } from '../resources/tls-spec.ts';
+import { secretName } from './certificates.ts';
 import { clientUrl, peerUrl } from './names.ts';
 import type { ClusterRecord } from './observed.ts';
 
 export const CLUSTER_LABEL = 'operator.etcd.io/cluster';
 export const TEMPLATE_ANNOTATION = 'operator.etcd.io/template';
+/** The authorities that a pod was made to trust. */
+export const TRUST_ANNOTATION = 'operator.etcd.io/trust';
 export const VERSION_ANNOTATION = 'operator.etcd.io/version';
 /** Keys of the record's config map: what a member reads, what its gate reads, and what only the operator reads. */
 export const RECORD_KEYS = {
@@ -37,6 +44,9 @@ const METRICS_PORT = 2381;
 const DATA_MOUNT = '/var/lib/etcd';
 /** Below the mount: a file system's root may hold a `lost+found`. */
 const DATA_DIR = `${DATA_MOUNT}/data`;
+const TLS_MOUNT = '/etc/etcd/tls';
+/** For the member's user alone, who is not the owner but in the group. */
+const SECRET_MODE = 0o440;
 const USER_ID = 65_532;
 
 /** Whom the parts belong to. */
@@ -45,13 +55,15 @@ export interface Owner {
   readonly namespace: string;
   readonly uid: string;
   readonly spec: EtcdClusterSpec;
+  /** Whom members trust who are started now. */
+  readonly trustedIds: readonly string[];
   /** The image with this operator, of which the gate is a part. */
   readonly gateImage: string;
 }
 
 export const recordName = (cluster: string): string => `${cluster}-state`;
 
-function metadata({ name: cluster, namespace, uid }: Owner, name: string): V1ObjectMeta {
+export function metadataOf({ name: cluster, namespace, uid }: Owner, name: string): V1ObjectMeta {
   return {
     name,
     namespace,
@@ -87,14 +99,14 @@ export function servicesOf(owner: Owner): readonly V1Service[] {
     {
       apiVersion: 'v1',
       kind: 'Service',
-      metadata: metadata(owner, owner.name),
+      metadata: metadataOf(owner, owner.name),
       // Members find each other before any of them is ready.
       spec: { clusterIP: 'None', publishNotReadyAddresses: true, selector, ports },
     },
     {
       apiVersion: 'v1',
       kind: 'Service',
-      metadata: metadata(owner, `${owner.name}-client`),
+      metadata: metadataOf(owner, `${owner.name}-client`),
       spec: { selector, ports: ports.slice(0, 1) },
     },
   ];
@@ -105,7 +117,7 @@ export function budgetOf(owner: Owner): V1PodDisruptionBudget {
   return {
     apiVersion: 'policy/v1',
     kind: 'PodDisruptionBudget',
-    metadata: metadata(owner, owner.name),
+    metadata: metadataOf(owner, owner.name),
     spec: { maxUnavailable: 1, selector: { matchLabels: { [CLUSTER_LABEL]: owner.name } } },
   };
 }
@@ -116,7 +128,7 @@ export function recordMap(owner: Owner, record: ClusterRecord): V1ConfigMap {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: {
-      ...metadata(owner, recordName(owner.name)),
+      ...metadataOf(owner, recordName(owner.name)),
       ...(record.resourceVersion === null ? {} : { resourceVersion: record.resourceVersion }),
     },
     data: {
@@ -138,8 +150,11 @@ export function templateOf(owner: Owner): string {
 
 export function workloadOf(owner: Owner, replicas: number): V1StatefulSet {
   const template = podTemplate(owner);
-  template.metadata!.annotations = { [TEMPLATE_ANNOTATION]: templateOf(owner) };
-  const meta = metadata(owner, owner.name);
+  template.metadata!.annotations = {
+    ...template.metadata!.annotations,
+    [TEMPLATE_ANNOTATION]: templateOf(owner),
+  };
+  const meta = metadataOf(owner, owner.name);
   meta.annotations = { [VERSION_ANNOTATION]: owner.spec.version, [TEMPLATE_ANNOTATION]: templateOf(owner) };
   const { storage } = owner.spec;
   return {
@@ -176,8 +191,13 @@ function claimOf({ name, spec }: Owner): V1PersistentVolumeClaim {
 
 function podTemplate(owner: Owner): V1PodTemplateSpec {
   const { name, spec } = owner;
+  const { podTemplate } = spec;
+  const annotations = {
+    ...podTemplate.annotations,
+    ...(spec.tls === null ? {} : { [TRUST_ANNOTATION]: owner.trustedIds.join('.') }),
+  };
   return {
-    metadata: { labels: labels(name) },
+    metadata: { labels: { ...podTemplate.labels, ...labels(name) }, annotations },
     spec: {
       automountServiceAccountToken: false,
       // One that is asked to stop hands its leadership over first.
@@ -189,24 +209,38 @@ function podTemplate(owner: Owner): V1PodTemplateSpec {
         fsGroup: USER_ID,
         seccompProfile: { type: 'RuntimeDefault' },
       },
-      affinity: {
-        podAntiAffinity: {
-          preferredDuringSchedulingIgnoredDuringExecution: [
-            {
-              weight: 100,
-              podAffinityTerm: {
-                topologyKey: 'kubernetes.io/hostname',
-                labelSelector: { matchLabels: { [CLUSTER_LABEL]: name } },
-              },
-            },
-          ],
-        },
-      },
+      affinity: podTemplate.affinity ?? apart(name),
+      nodeSelector: { ...podTemplate.nodeSelector },
+      tolerations: [...podTemplate.tolerations],
+      ...(podTemplate.priorityClassName === null ? {} : { priorityClassName: podTemplate.priorityClassName }),
       initContainers: [gate(owner)],
       containers: [member(owner)],
-      ...(spec.storage === null ? { volumes: [{ name: 'data', emptyDir: {} }] } : {}),
+      volumes: [...(spec.storage === null ? [{ name: 'data', emptyDir: {} }] : []), ...tlsVolumes(owner)],
     },
   };
+}
+
+/** On machines of their own, where there are enough. */
+function apart(cluster: string): V1Affinity {
+  const labelSelector = { matchLabels: { [CLUSTER_LABEL]: cluster } };
+  const podAffinityTerm = { topologyKey: 'kubernetes.io/hostname', labelSelector };
+  return {
+    podAntiAffinity: {
+      preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm }],
+    },
+  };
+}
+
+function tlsVolumes({ name, spec: { tls } }: Owner): V1Volume[] {
+  if (tls === null) return [];
+  const of = (role: 'server' | 'peer'): V1Volume => ({
+    name: `${role}-tls`,
+    secret: { secretName: secretName(name, role), defaultMode: SECRET_MODE },
+  });
+  const { caBundleSecret } = tls;
+  if (caBundleSecret === null) return [of('server'), of('peer')];
+  const bundle = { name: 'trusted', secret: { secretName: caBundleSecret, defaultMode: SECRET_MODE } };
+  return [of('server'), of('peer'), bundle];
 }
 
 const RESTRICTED = {
@@ -231,12 +265,13 @@ function fromRecord(cluster: string, name: string, key: string): V1EnvVar {
   return { name, valueFrom: { configMapKeyRef: { name: recordName(cluster), key } } };
 }
 
-function member({ name, namespace, spec }: Owner): V1Container {
+function member(owner: Owner): V1Container {
+  const { name, spec } = owner;
   const probe = (path: string) => ({ httpGet: { path, port: METRICS_PORT }, timeoutSeconds: 15 });
   return {
     name: 'etcd',
     image: `${spec.imageRegistry}:${spec.version}`,
-    command: ['etcd', ...memberFlags(name, namespace), ...spec.etcdOptions],
+    command: ['etcd', ...memberFlags(owner), ...tlsFlags(spec.tls), ...spec.etcdOptions],
     env: [
       POD_NAME,
       fromRecord(name, 'ETCD_INITIAL_CLUSTER', RECORD_KEYS.initialCluster),
@@ -251,23 +286,50 @@ function member({ name, namespace, spec }: Owner): V1Container {
     readinessProbe: { ...probe('/health'), periodSeconds: 2, failureThreshold: 3 },
     livenessProbe: { ...probe('/health?serializable=true'), periodSeconds: 10, failureThreshold: 8 },
     startupProbe: { ...probe('/health?serializable=true'), periodSeconds: 2, failureThreshold: 300 },
-    resources: { requests: { cpu: '100m', memory: '100Mi' } },
+    resources: spec.podTemplate.resources ?? { requests: { cpu: '100m', memory: '100Mi' } },
     securityContext: RESTRICTED,
-    volumeMounts: [{ name: 'data', mountPath: DATA_MOUNT }],
+    volumeMounts: [
+      { name: 'data', mountPath: DATA_MOUNT },
+      ...tlsVolumes(owner).map((volume) => ({
+        name: volume.name,
+        mountPath: `${TLS_MOUNT}/${volume.name}`,
+        readOnly: true,
+      })),
+    ],
   };
 }
 
-function memberFlags(cluster: string, namespace: string): string[] {
+/** Files are read again at each handshake: a certificate that is made anew restarts nobody. */
+function tlsFlags(tls: TlsSpec | null): string[] {
+  if (tls === null) return [];
+  const file = (role: 'server' | 'peer', name: string): string => `${TLS_MOUNT}/${role}-tls/${name}`;
+  const trusted = (role: 'server' | 'peer'): string =>
+    tls.caBundleSecret === null ? file(role, 'ca.crt') : `${TLS_MOUNT}/trusted/ca.crt`;
+  return [
+    `--cert-file=${file('server', 'tls.crt')}`,
+    `--key-file=${file('server', 'tls.key')}`,
+    `--trusted-ca-file=${trusted('server')}`,
+    '--client-cert-auth=true',
+    `--peer-cert-file=${file('peer', 'tls.crt')}`,
+    `--peer-key-file=${file('peer', 'tls.key')}`,
+    `--peer-trusted-ca-file=${trusted('peer')}`,
+    '--peer-client-cert-auth=true',
+  ];
+}
+
+function memberFlags({ name: cluster, namespace, spec }: Owner): string[] {
+  const isSecure = spec.tls !== null;
+  const scheme = isSecure ? 'https' : 'http';
   // Kubernetes puts the pod's own name in.
   const own = (url: string): string => url.replace(`${cluster}-0.`, '$(POD_NAME).');
   return [
     '--name=$(POD_NAME)',
     `--data-dir=${DATA_DIR}`,
-    `--listen-peer-urls=http://0.0.0.0:${PEER_PORT}`,
-    `--listen-client-urls=http://0.0.0.0:${CLIENT_PORT}`,
+    `--listen-peer-urls=${scheme}://0.0.0.0:${PEER_PORT}`,
+    `--listen-client-urls=${scheme}://0.0.0.0:${CLIENT_PORT}`,
     `--listen-metrics-urls=http://0.0.0.0:${METRICS_PORT}`,
-    `--initial-advertise-peer-urls=${own(peerUrl(cluster, namespace, 0))}`,
-    `--advertise-client-urls=${own(clientUrl(cluster, namespace, 0))}`,
+    `--initial-advertise-peer-urls=${own(peerUrl(cluster, namespace, 0, isSecure))}`,
+    `--advertise-client-urls=${own(clientUrl(cluster, namespace, 0, isSecure))}`,
     `--initial-cluster-token=${namespace}-${cluster}`,
   ];
 }

@@ -2,17 +2,20 @@
 export const memberName = (cluster: string, ordinal: number): string => `${cluster}-${ordinal}`;
 
 /** The host name of a member's pod, inside of the Kubernetes cluster. */
-function memberHost(cluster: string, namespace: string, ordinal: number): string {
+export function memberHost(cluster: string, namespace: string, ordinal: number): string {
   return `${memberName(cluster, ordinal)}.${cluster}.${namespace}.svc`;
 }
 
-export function peerUrl(cluster: string, namespace: string, ordinal: number): string {
-  return `http://${memberHost(cluster, namespace, ordinal)}:2380`;
+/** @param isSecure whether members speak with TLS. */
+export function peerUrl(cluster: string, namespace: string, ordinal: number, isSecure: boolean): string {
+  return `${scheme(isSecure)}://${memberHost(cluster, namespace, ordinal)}:2380`;
 }
 
-export function clientUrl(cluster: string, namespace: string, ordinal: number): string {
-  return `http://${memberHost(cluster, namespace, ordinal)}:2379`;
+export function clientUrl(cluster: string, namespace: string, ordinal: number, isSecure: boolean): string {
+  return `${scheme(isSecure)}://${memberHost(cluster, namespace, ordinal)}:2379`;
 }
+
+const scheme = (isSecure: boolean): string => (isSecure ? 'https' : 'http');
 
 export const volumeName = (cluster: string, ordinal: number): string =>
   `data-${memberName(cluster, ordinal)}`;

@@ -1,6 +1,7 @@
 /** What was seen of one cluster at one moment: all that a decision may rest on. */
 import type { MemberId } from '@etcd/api';
 import type { ParsedSpec } from '../resources/etcd-cluster.ts';
+import type { SeenCertificates } from './certificates.ts';
 
 export interface Observed {
   readonly nowMs: number;
@@ -16,6 +17,8 @@ export interface Observed {
   readonly workload: Workload | null;
   readonly record: ClusterRecord | null;
   readonly pods: readonly SeenPod[];
+  /** null: members speak in the clear. */
+  readonly certificates: SeenCertificates | null;
   /** Empty where members have no volumes. */
   readonly volumes: readonly SeenVolume[];
   /** null: no member answered. */
@@ -60,6 +63,8 @@ export interface SeenPod {
   readonly ordinal: number;
   readonly uid: string;
   readonly template: string;
+  /** The authorities that it was started with. */
+  readonly trustedIds: readonly string[];
   readonly createdMs: number;
   readonly isTerminating: boolean;
   /** Whether its containers run, ready or not. */

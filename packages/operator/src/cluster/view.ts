@@ -58,7 +58,7 @@ export class ClusterView {
   }
 
   peerUrl(ordinal: number): string {
-    return peerUrl(this.seen.name, this.seen.namespace, ordinal);
+    return peerUrl(this.seen.name, this.seen.namespace, ordinal, this.spec.tls !== null);
   }
 
   pod(ordinal: number): SeenPod | null {

@@ -2,7 +2,7 @@
 import type { MemberId } from '@etcd/api';
 import { type AlarmMember, AlarmType, type Member, type StatusResponse } from '@etcd/api/etcdserverpb';
 import type { EtcdClient } from '@etcd/client';
-import { connect } from '@etcd/client/node';
+import { connect, type TlsOptions } from '@etcd/client/node';
 import type { Action } from '../cluster/action.ts';
 import type { Alarm, SeenEtcd, SeenMember } from '../cluster/observed.ts';
 import { optionName } from '../resources/etcd-cluster.ts';
@@ -19,6 +19,15 @@ const ALARMS: ReadonlyMap<number, Alarm> = new Map([
   [AlarmType.CORRUPT, 'CORRUPT'],
 ]);
 
+/** How the members of a cluster are reached. */
+export interface Access {
+  /** Empty: they can't be. */
+  readonly endpoints: readonly string[];
+  /** null: in the clear. */
+  readonly tls: TlsOptions | null;
+  readonly isSecure: boolean;
+}
+
 interface Answer {
   readonly status: StatusResponse;
   readonly isHealthy: boolean;
@@ -29,25 +38,25 @@ export class Members {
   readonly #since = new Map<MemberId, { readonly isHealthy: boolean; readonly sinceMs: number }>();
 
   /**
-   * What the cluster says of itself, confirmed by a quorum; null: no member of those at `endpoints` answers with that.
+   * What the cluster says of itself, confirmed by a quorum; null: no member answers with that.
    * @param options the members' flags, for their quota where they don't tell it.
    * @param endpointOf where a member that has started is reached; null: it is none of this cluster.
    */
   async observe(
-    endpoints: readonly string[],
+    access: Access,
     options: readonly string[],
     nowMs: number,
     endpointOf: (name: string) => string | null,
   ): Promise<SeenEtcd | null> {
-    if (endpoints.length === 0) return null;
-    const listed = await ask(endpoints, async (client) => {
+    if (access.endpoints.length === 0) return null;
+    const listed = await ask(access, async (client) => {
       const { members, header } = await client.cluster.memberList({ timeoutMs: ANSWER_TIMEOUT_MS });
       const { alarms } = await client.maintenance.alarmList({ timeoutMs: ANSWER_TIMEOUT_MS });
       return { members, alarms, revision: header?.revision ?? 0 };
     });
     if (listed === null) return null;
     const answers = await Promise.all(
-      listed.members.map(({ name }) => askMember(name === '' ? null : endpointOf(name))),
+      listed.members.map(({ name }) => askMember(access, name === '' ? null : endpointOf(name))),
     );
     const quota = quotaOf(options);
     const members = listed.members.map((member, i) =>
@@ -92,12 +101,13 @@ export class Members {
 /** Does what an action asks of members. Rejects with the client's error, also where it is not known whether it was done. */
 export async function changeMembers(
   action: Action,
-  endpoints: readonly string[],
+  access: Access,
   endpointOf: (id: MemberId) => string,
 ): Promise<void> {
   const timeoutMs = CHANGE_TIMEOUT_MS;
+  const { endpoints } = access;
   const through = <T>(at: readonly string[], work: (client: EtcdClient) => Promise<T>): Promise<T> =>
-    use(at, work);
+    use({ ...access, endpoints: at }, work);
   switch (action.kind) {
     case 'add-learner':
       await through(endpoints, (client) =>
@@ -134,9 +144,9 @@ export async function changeMembers(
   }
 }
 
-async function askMember(endpoint: string | null): Promise<Answer | null> {
+async function askMember(access: Access, endpoint: string | null): Promise<Answer | null> {
   if (endpoint === null) return null;
-  return await ask([endpoint], async (client) => {
+  return await ask({ ...access, endpoints: [endpoint] }, async (client) => {
     const status = await client.maintenance.status({ timeoutMs: ANSWER_TIMEOUT_MS });
     // A learner serves no linearizable reads; of a voter one shows that it has a leader and a quorum.
     if (!status.isLearner) await client.kv.get('health', { timeoutMs: ANSWER_TIMEOUT_MS });
@@ -145,20 +155,17 @@ async function askMember(endpoint: string | null): Promise<Answer | null> {
 }
 
 /** null: it failed. */
-async function ask<T>(
-  endpoints: readonly string[],
-  work: (client: EtcdClient) => Promise<T>,
-): Promise<T | null> {
+async function ask<T>(access: Access, work: (client: EtcdClient) => Promise<T>): Promise<T | null> {
   try {
-    return await use(endpoints, work);
+    return await use(access, work);
   } catch {
     // That nobody answers is an observation, too.
     return null;
   }
 }
 
-async function use<T>(endpoints: readonly string[], work: (client: EtcdClient) => Promise<T>): Promise<T> {
-  await using client = connect({ endpoints });
+async function use<T>({ endpoints, tls }: Access, work: (client: EtcdClient) => Promise<T>): Promise<T> {
+  await using client = connect({ endpoints, ...(tls === null ? {} : { tls }) });
   return await work(client);
 }
 

@@ -6,15 +6,18 @@ import type {
   V1PersistentVolumeClaim,
   V1Pod,
   V1PodDisruptionBudget,
+  V1Secret,
   V1Service,
   V1StatefulSet,
 } from '@kubernetes/client-node';
+import { trustOf } from '../cluster/certificates.ts';
 import {
   budgetOf,
   type Owner,
   RECORD_KEYS,
   servicesOf,
   TEMPLATE_ANNOTATION,
+  TRUST_ANNOTATION,
   VERSION_ANNOTATION,
 } from '../cluster/manifests.ts';
 import { ordinalOf } from '../cluster/names.ts';
@@ -27,6 +30,7 @@ import type {
   Workload,
 } from '../cluster/observed.ts';
 import { type EtcdClusterSpec, parseClusterSpec } from '../resources/etcd-cluster.ts';
+import { seenCertificates } from './seen-certificates.ts';
 
 export const FINALIZER = 'operator.etcd.io/etcdcluster';
 
@@ -44,6 +48,9 @@ export interface Parts {
   readonly record: V1ConfigMap | null;
   readonly pods: readonly V1Pod[];
   readonly volumes: readonly V1PersistentVolumeClaim[];
+  readonly secrets: readonly V1Secret[];
+  /** Of cert-manager, where it is there. */
+  readonly certificates: readonly KubernetesObject[];
 }
 
 /** @param gateImage the image with this operator. */
@@ -57,7 +64,7 @@ export function observedFrom(
   const meta = cluster.metadata ?? {};
   const name = meta.name ?? '';
   const parsed = parseClusterSpec(cluster.spec);
-  const owner = parsed.ok ? ownerOf(cluster, parsed.spec, gateImage) : null;
+  const owner = parsed.ok ? ownerOf(parts, parsed.spec, gateImage) : null;
   return {
     nowMs,
     name,
@@ -69,15 +76,17 @@ export function observedFrom(
     hasServices: owner !== null && hasServices(parts, owner),
     workload: parts.workload === null ? null : workloadFrom(parts.workload),
     record: parts.record === null ? null : recordFrom(parts.record),
+    certificates: owner === null ? null : seenCertificates(parts.secrets, parts.certificates, owner),
     pods: parts.pods.flatMap((pod) => podFrom(name, pod) ?? []),
     volumes: parts.volumes.flatMap((claim) => volumeFrom(name, claim) ?? []),
     etcd,
   };
 }
 
-export function ownerOf(cluster: EtcdClusterObject, spec: EtcdClusterSpec, gateImage: string): Owner {
-  const { name = '', namespace = '', uid = '' } = cluster.metadata ?? {};
-  return { name, namespace, uid, spec, gateImage };
+export function ownerOf(parts: Parts, spec: EtcdClusterSpec, gateImage: string): Owner {
+  const { name = '', namespace = '', uid = '' } = parts.cluster.metadata ?? {};
+  const owner = { name, namespace, uid, spec, gateImage, trustedIds: [] };
+  return { ...owner, trustedIds: trustOf(seenCertificates(parts.secrets, parts.certificates, owner)) };
 }
 
 /** Whether what the operator asks of services and budget is so; what others add to them is theirs. */
@@ -156,14 +165,15 @@ function podFrom(cluster: string, { metadata, status }: V1Pod): SeenPod | null {
     ordinal,
     uid: metadata?.uid ?? '',
     template: metadata?.annotations?.[TEMPLATE_ANNOTATION] ?? '',
+    trustedIds: (metadata?.annotations?.[TRUST_ANNOTATION] ?? '').split('.').filter((id) => id !== ''),
     createdMs: timeOf(metadata?.creationTimestamp),
     isTerminating: metadata?.deletionTimestamp !== undefined,
     isRunning: member?.state?.running !== undefined,
   };
 }
 
-/** A time from a list is a date; one from a watch is the text it was sent as. */
-function timeOf(time: Date | string | undefined): number {
+/** Times are texts, whatever the types of the client say. */
+export function timeOf(time: Date | string | undefined): number {
   return time === undefined ? 0 : new Date(time).getTime();
 }
 

@@ -1,6 +1,7 @@
 /** Looks at the parts of a cluster, and changes them. */
-import { type KubernetesObject, PatchStrategy } from '@kubernetes/client-node';
+import type { KubernetesObject, V1Secret } from '@kubernetes/client-node';
 import type { Action } from '../cluster/action.ts';
+import { secretName } from '../cluster/certificates.ts';
 import {
   budgetOf,
   CLUSTER_LABEL,
@@ -11,10 +12,22 @@ import {
   workloadOf,
 } from '../cluster/manifests.ts';
 import { memberName } from '../cluster/names.ts';
-import { clusterAt, type KubernetesApi, orNull } from './api.ts';
+import { ApiError, type JsonPatchOperation, type KubernetesApi } from './api.ts';
+import { certificateRequests } from './certificate-requests.ts';
+import {
+  BUDGETS,
+  CERTIFICATES,
+  CLUSTERS,
+  type Collection,
+  PODS,
+  RECORDS,
+  SECRETS,
+  SERVICES,
+  VOLUMES,
+  WORKLOADS,
+} from './collections.ts';
+import { authoritySecret, certificateSecret, withoutExpired, withTrust } from './issue-secrets.ts';
 import { type EtcdClusterObject, FINALIZER, type Parts } from './parts.ts';
-
-const FIELD_MANAGER = 'etcd-operator';
 
 export class Platform {
   readonly #api: KubernetesApi;
@@ -25,35 +38,30 @@ export class Platform {
 
   /** How things are now, not as a cache has them; null: there is no such resource. */
   async read(namespace: string, name: string): Promise<Parts | null> {
-    const { core, apps, policy, custom } = this.#api;
-    const selected = { namespace, labelSelector: `${CLUSTER_LABEL}=${name}` };
-    const cluster = (await orNull(
-      custom.getNamespacedCustomObject(clusterAt(namespace, name)),
-    )) as EtcdClusterObject | null;
+    const api = this.#api;
+    const cluster = await api.read<EtcdClusterObject>(CLUSTERS, namespace, name);
     if (cluster === null) return null;
-    const [services, budget, workload, record, pods, volumes] = await Promise.all([
-      core.listNamespacedService(selected),
-      orNull(policy.readNamespacedPodDisruptionBudget({ namespace, name })),
-      orNull(apps.readNamespacedStatefulSet({ namespace, name })),
-      orNull(core.readNamespacedConfigMap({ namespace, name: recordName(name) })),
-      core.listNamespacedPod(selected),
-      core.listNamespacedPersistentVolumeClaim(selected),
+    const selector = `${CLUSTER_LABEL}=${name}`;
+    const listed = async <T extends KubernetesObject>(collection: Collection): Promise<T[]> =>
+      (await api.list<T>(collection, namespace, selector)).items;
+    const [services, budget, workload, record, pods, volumes, secrets, certificates] = await Promise.all([
+      listed<NonNullable<Parts['services'][number]>>(SERVICES),
+      api.read<NonNullable<Parts['budget']>>(BUDGETS, namespace, name),
+      api.read<NonNullable<Parts['workload']>>(WORKLOADS, namespace, name),
+      api.read<NonNullable<Parts['record']>>(RECORDS, namespace, recordName(name)),
+      listed<Parts['pods'][number]>(PODS),
+      listed<Parts['volumes'][number]>(VOLUMES),
+      listed<V1Secret>(SECRETS),
+      asksManager(cluster) ? this.#requests(namespace, selector) : [],
     ]);
-    return {
-      cluster,
-      services: services.items,
-      budget,
-      workload,
-      record,
-      pods: pods.items,
-      volumes: volumes.items,
-    };
+    return { cluster, services, budget, workload, record, pods, volumes, secrets, certificates };
   }
 
   /** Does what an action asks of Kubernetes; false: it is not for Kubernetes. Rejects where the API server refuses. */
-  async perform(action: Action, cluster: EtcdClusterObject, owner: Owner): Promise<boolean> {
+  async perform(action: Action, parts: Parts, owner: Owner, nowMs: number): Promise<boolean> {
+    const { cluster } = parts;
     const { namespace, name } = owner;
-    const { core, apps } = this.#api;
+    const api = this.#api;
     switch (action.kind) {
       case 'add-finalizer':
         await this.#writeFinalizers(cluster, (finalizers) => [...finalizers, FINALIZER]);
@@ -62,18 +70,18 @@ export class Platform {
         await this.#writeFinalizers(cluster, (finalizers) => finalizers.filter((each) => each !== FINALIZER));
         return true;
       case 'apply-services':
-        for (const service of servicesOf(owner)) await this.#apply(service);
-        await this.#apply(budgetOf(owner));
+        for (const service of servicesOf(owner)) await api.apply(SERVICES, namespace, service);
+        await api.apply(BUDGETS, namespace, budgetOf(owner));
         return true;
       case 'write-record':
       case 'compact': {
         const body = recordMap(owner, action.record);
-        if (action.record.resourceVersion === null) await core.createNamespacedConfigMap({ namespace, body });
-        else await core.replaceNamespacedConfigMap({ namespace, name: recordName(name), body });
+        if (action.record.resourceVersion === null) await api.create(RECORDS, namespace, body);
+        else await api.replace(RECORDS, namespace, recordName(name), body);
         return true;
       }
       case 'create-workload':
-        await apps.createNamespacedStatefulSet({ namespace, body: workloadOf(owner, action.replicas) });
+        await api.create(WORKLOADS, namespace, workloadOf(owner, action.replicas));
         return true;
       case 'scale-workload':
         await this.#patchWorkload(owner, action.resourceVersion, [
@@ -89,59 +97,94 @@ export class Platform {
         return true;
       }
       default:
-        return await this.#remove(action, owner);
+        return (await this.#certify(action, parts, owner, nowMs)) || (await this.#remove(action, owner));
     }
   }
 
   /** Replaces the whole status. */
   async writeStatus({ namespace, name }: Owner, status: object): Promise<void> {
-    const body = [{ op: 'add', path: '/status', value: status }];
-    await this.#api.custom.patchNamespacedCustomObjectStatus({ ...clusterAt(namespace, name), body });
+    await this.#api.patch(
+      CLUSTERS,
+      namespace,
+      name,
+      [{ op: 'add', path: '/status', value: status }],
+      'status',
+    );
   }
 
-  async #remove(action: Action, { namespace, name }: Owner): Promise<boolean> {
-    const { core, apps } = this.#api;
+  /** Whoever has no cert-manager has no such kind. */
+  async #requests(namespace: string, selector: string): Promise<readonly KubernetesObject[]> {
+    try {
+      return (await this.#api.list(CERTIFICATES, namespace, selector)).items;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 404) return [];
+      throw error;
+    }
+  }
+
+  async #certify(action: Action, { secrets }: Parts, owner: Owner, nowMs: number): Promise<boolean> {
+    const { namespace, name } = owner;
+    const find = (role: Parameters<typeof secretName>[1]): V1Secret => {
+      const found = secrets.find(({ metadata }) => metadata?.name === secretName(name, role));
+      if (found === undefined) throw new Error(`the secret ${secretName(name, role)} is gone`);
+      return found;
+    };
     switch (action.kind) {
-      case 'delete-workload': {
-        const body = { preconditions: { uid: action.uid }, propagationPolicy: 'Foreground' };
-        await orNull(apps.deleteNamespacedStatefulSet({ namespace, name, body }));
+      case 'make-authority': {
+        const secret = await authoritySecret(owner, secrets, action.resourceVersion, nowMs);
+        await this.#writeSecret(namespace, secret);
         return true;
       }
-      case 'delete-pod': {
-        const body = { preconditions: { uid: action.uid } };
-        await orNull(core.deleteNamespacedPod({ namespace, name: memberName(name, action.ordinal), body }));
+      case 'retire-authorities':
+        await this.#writeSecret(namespace, withoutExpired(owner, find('ca'), nowMs));
+        return true;
+      case 'issue-certificate': {
+        const { role, resourceVersion } = action;
+        const secret = await certificateSecret(owner, role, find('ca'), resourceVersion, nowMs);
+        await this.#writeSecret(namespace, secret);
         return true;
       }
-      case 'evict-pod': {
-        const pod = memberName(name, action.ordinal);
-        const body = {
-          apiVersion: 'policy/v1',
-          kind: 'Eviction',
-          metadata: { namespace, name: pod },
-          deleteOptions: { preconditions: { uid: action.uid } },
-        };
-        await core.createNamespacedPodEviction({ namespace, name: pod, body });
+      case 'spread-trust':
+        await this.#writeSecret(namespace, withTrust(owner, action.role, find(action.role), find('ca')));
         return true;
-      }
-      case 'delete-volume': {
-        const body = { preconditions: { uid: action.uid } };
-        await orNull(core.deleteNamespacedPersistentVolumeClaim({ namespace, name: action.name, body }));
+      case 'request-certificates':
+        for (const request of certificateRequests(owner))
+          await this.#api.apply(CERTIFICATES, namespace, request);
         return true;
-      }
       default:
         return false;
     }
   }
 
-  async #apply(object: KubernetesObject): Promise<void> {
-    await this.#api.objects.patch(
-      object,
-      undefined,
-      undefined,
-      FIELD_MANAGER,
-      true,
-      PatchStrategy.ServerSideApply,
-    );
+  async #writeSecret(namespace: string, secret: V1Secret): Promise<void> {
+    const { name = '', resourceVersion } = secret.metadata ?? {};
+    if (resourceVersion === undefined) await this.#api.create(SECRETS, namespace, secret);
+    else await this.#api.replace(SECRETS, namespace, name, secret);
+  }
+
+  async #remove(action: Action, { namespace, name }: Owner): Promise<boolean> {
+    const api = this.#api;
+    switch (action.kind) {
+      case 'delete-workload':
+        await api.delete(WORKLOADS, namespace, name, {
+          preconditions: { uid: action.uid },
+          propagationPolicy: 'Foreground',
+        });
+        return true;
+      case 'delete-pod': {
+        const preconditions = { uid: action.uid };
+        await api.delete(PODS, namespace, memberName(name, action.ordinal), { preconditions });
+        return true;
+      }
+      case 'evict-pod':
+        await api.evict(PODS, namespace, memberName(name, action.ordinal), action.uid);
+        return true;
+      case 'delete-volume':
+        await api.delete(VOLUMES, namespace, action.name, { preconditions: { uid: action.uid } });
+        return true;
+      default:
+        return false;
+    }
   }
 
   /** Refused where the resource has changed since it was read: another's finalizers are not written over. */
@@ -150,19 +193,26 @@ export class Platform {
     change: (before: readonly string[]) => string[],
   ): Promise<void> {
     const { name = '', namespace = '', resourceVersion, finalizers = [] } = cluster.metadata ?? {};
-    const body = [
+    await this.#api.patch(CLUSTERS, namespace, name, [
       { op: 'test', path: '/metadata/resourceVersion', value: resourceVersion },
       { op: 'add', path: '/metadata/finalizers', value: change(finalizers) },
-    ];
-    await this.#api.custom.patchNamespacedCustomObject({ ...clusterAt(namespace, name), body });
+    ]);
   }
 
   async #patchWorkload(
     { namespace, name }: Owner,
     resourceVersion: string,
-    changes: readonly object[],
+    changes: readonly JsonPatchOperation[],
   ): Promise<void> {
-    const body = [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...changes];
-    await this.#api.apps.patchNamespacedStatefulSet({ namespace, name, body });
+    await this.#api.patch(WORKLOADS, namespace, name, [
+      { op: 'test', path: '/metadata/resourceVersion', value: resourceVersion },
+      ...changes,
+    ]);
   }
+}
+
+/** Whether the declaration names an issuer of cert-manager. */
+function asksManager({ spec }: EtcdClusterObject): boolean {
+  const tls = (spec as { readonly tls?: { readonly provider?: unknown } } | undefined)?.tls;
+  return tls?.provider === 'cert-manager';
 }

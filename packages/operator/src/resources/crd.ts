@@ -1,7 +1,76 @@
 /** The definition of the resource, for Kubernetes: what it refuses by itself, and what `kubectl get` shows. */
-import { DEFAULT_REGISTRY, GROUP, MAX_SIZE, VERSION } from './etcd-cluster.ts';
+import { DEFAULT_REGISTRY, MAX_SIZE } from './etcd-cluster.ts';
+import { GROUP, VERSION } from './group.ts';
 
 const QUANTITY = { type: 'string', pattern: '^[0-9]+(\\.[0-9]+)?([KMGTPE]i?)?$' };
+
+const TEXTS = { type: 'array', maxItems: 64, items: { type: 'string', maxLength: 253 } };
+const TEXT_MAP = { type: 'object', additionalProperties: { type: 'string' } };
+/** What Kubernetes checks itself, where it is used. */
+const ANYTHING = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+
+const CERTIFICATE_FIELDS = {
+  commonName: { type: 'string', minLength: 1, maxLength: 64 },
+  organizations: TEXTS,
+  altNames: { type: 'object', properties: { dnsNames: TEXTS, ipAddresses: TEXTS } },
+  validityDuration: { type: 'string', pattern: '^([0-9]+[dhms])+$', description: 'As 365d or 100d12h.' },
+};
+
+const TLS = {
+  type: 'object',
+  description: 'Members and clients prove who they are, and what they say is encrypted.',
+  properties: {
+    provider: { type: 'string', enum: ['auto', 'cert-manager'], default: 'auto' },
+    providerCfg: {
+      type: 'object',
+      properties: {
+        autoCfg: {
+          type: 'object',
+          description: 'Certificates by an authority that the operator keeps for this cluster.',
+          properties: CERTIFICATE_FIELDS,
+        },
+        certManagerCfg: {
+          type: 'object',
+          required: ['issuerName'],
+          properties: {
+            ...CERTIFICATE_FIELDS,
+            issuerKind: { type: 'string', enum: ['Issuer', 'ClusterIssuer'], default: 'Issuer' },
+            issuerName: { type: 'string', minLength: 1, maxLength: 253 },
+            caBundleSecret: {
+              type: 'string',
+              minLength: 1,
+              maxLength: 253,
+              description: 'A secret whose ca.crt members trust, in place of that beside each certificate.',
+            },
+          },
+        },
+      },
+    },
+  },
+  'x-kubernetes-validations': [
+    {
+      rule: "self.provider != 'cert-manager' || (has(self.providerCfg) && has(self.providerCfg.certManagerCfg))",
+      message: 'cert-manager needs providerCfg.certManagerCfg with an issuerName',
+    },
+  ],
+};
+
+const POD_TEMPLATE = {
+  type: 'object',
+  properties: {
+    metadata: { type: 'object', properties: { labels: TEXT_MAP, annotations: TEXT_MAP } },
+    spec: {
+      type: 'object',
+      properties: {
+        affinity: ANYTHING,
+        nodeSelector: TEXT_MAP,
+        tolerations: { type: 'array', maxItems: 64, items: ANYTHING },
+        priorityClassName: { type: 'string', minLength: 1 },
+        resources: ANYTHING,
+      },
+    },
+  },
+};
 
 const SPEC = {
   type: 'object',
@@ -27,6 +96,8 @@ const SPEC = {
       },
       'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: 'storageSpec can not be changed' }],
     },
+    tls: TLS,
+    podTemplate: POD_TEMPLATE,
     etcdOptions: {
       type: 'array',
       maxItems: 64,
@@ -57,6 +128,10 @@ const SPEC = {
   },
   'x-kubernetes-validations': [
     {
+      rule: 'has(self.tls) == has(oldSelf.tls)',
+      message: 'tls can not be added or taken away',
+    },
+    {
       rule: 'has(self.storageSpec) == has(oldSelf.storageSpec)',
       message: 'storageSpec can not be added or taken away',
     },
@@ -84,6 +159,13 @@ const STATUS = {
           isLearner: { type: 'boolean' },
           isLeader: { type: 'boolean' },
         },
+      },
+    },
+    certificates: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: { role: { type: 'string' }, notAfter: { type: 'string', format: 'date-time' } },
       },
     },
     conditions: {

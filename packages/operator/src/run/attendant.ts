@@ -10,11 +10,14 @@ import { decide } from '../cluster/decide.ts';
 import { templateOf } from '../cluster/manifests.ts';
 import { clientUrl, ordinalOf } from '../cluster/names.ts';
 import type { Observed } from '../cluster/observed.ts';
-import { changeMembers, Members } from '../etcd/members.ts';
+import { type Access, changeMembers, Members } from '../etcd/members.ts';
 import { describeError } from '../kubernetes/api.ts';
+import { operatorTls } from '../kubernetes/operator-tls.ts';
 import { observedFrom, ownerOf, type Parts } from '../kubernetes/parts.ts';
 import type { Platform } from '../kubernetes/platform.ts';
-import { parseClusterSpec } from '../resources/etcd-cluster.ts';
+import { type EtcdClusterSpec, parseClusterSpec } from '../resources/etcd-cluster.ts';
+import { FieldReader } from '../resources/fields.ts';
+import { readPodTemplate } from '../resources/pod-template.ts';
 import { statusOf } from './status.ts';
 
 const AFTER_ACTION_MS = 500;
@@ -71,25 +74,29 @@ export class Attendant {
     const now = nowMs();
     const parsed = parseClusterSpec(parts.cluster.spec);
     const options = parsed.ok ? parsed.spec.etcdOptions : [];
-    const etcd = await this.#members.observe(this.#endpoints(parts), options, now, (name) => {
+    const access = this.#access(parts);
+    const etcd = await this.#members.observe(access, options, now, (name) => {
       const ordinal = ordinalOf(this.#options.name, name);
-      return ordinal === null ? null : this.#endpoint(ordinal);
+      return ordinal === null ? null : this.#endpoint(ordinal, access.isSecure);
     });
     const seen = observedFrom(parts, etcd, now, gateImage);
-    const template = parsed.ok ? templateOf(ownerOf(parts.cluster, parsed.spec, gateImage)) : '';
+    const template = parsed.ok ? templateOf(ownerOf(parts, parsed.spec, gateImage)) : '';
     return { seen, decision: decide(seen, template) };
   }
 
-  #endpoints(parts: Parts): string[] {
-    const endpoints: string[] = [];
-    for (let ordinal = 0; ordinal < (parts.workload?.spec?.replicas ?? 0); ordinal++)
-      endpoints.push(this.#endpoint(ordinal));
-    return endpoints;
+  #access(parts: Parts): Access {
+    const parsed = parseClusterSpec(parts.cluster.spec);
+    const isSecure = parsed.ok && parsed.spec.tls !== null;
+    const tls = isSecure ? operatorTls(this.#options.name, parts) : null;
+    // Without a certificate of its own it would be turned away.
+    const count = isSecure && tls === null ? 0 : (parts.workload?.spec?.replicas ?? 0);
+    const endpoints = Array.from({ length: count }, (_, ordinal) => this.#endpoint(ordinal, isSecure));
+    return { endpoints, tls, isSecure };
   }
 
-  #endpoint(ordinal: number): string {
+  #endpoint(ordinal: number, isSecure: boolean): string {
     const { name, namespace, endpointOf } = this.#options;
-    return endpointOf === undefined ? clientUrl(name, namespace, ordinal) : endpointOf(ordinal);
+    return endpointOf === undefined ? clientUrl(name, namespace, ordinal, isSecure) : endpointOf(ordinal);
   }
 
   async #act(parts: Parts, seen: Observed, decision: Decision, action: Action): Promise<number> {
@@ -98,9 +105,10 @@ export class Attendant {
     const fields = { action: action.kind, reason: decision.reason, message: decision.message };
     try {
       const spec = parsed.ok ? parsed.spec : UNREADABLE;
-      const owner = ownerOf(parts.cluster, spec, gateImage);
-      await changeMembers(action, this.#endpoints(parts), (id) => this.#endpointById(seen, id));
-      await platform.perform(action, parts.cluster, owner);
+      const owner = ownerOf(parts, spec, gateImage);
+      const access = this.#access(parts);
+      await changeMembers(action, access, (id) => this.#endpointById(seen, id, access.isSecure));
+      await platform.perform(action, parts, owner, this.#options.nowMs());
       this.#failures = 0;
       onAction?.(action);
       logger.info('acted', fields);
@@ -116,11 +124,11 @@ export class Attendant {
     }
   }
 
-  #endpointById(seen: Observed, id: MemberId): string {
+  #endpointById(seen: Observed, id: MemberId, isSecure: boolean): string {
     const member = seen.etcd?.members.find((each) => each.id === id);
     const ordinal = ordinalOf(this.#options.name, member?.name ?? '');
     if (ordinal === null) throw new Error(`member ${id.toString(16)} is not known any more`);
-    return this.#endpoint(ordinal);
+    return this.#endpoint(ordinal, isSecure);
   }
 
   /** Writes the status where it says something new. */
@@ -131,7 +139,7 @@ export class Attendant {
     const status = statusOf(seen, decision, generation, this.#lastStatus ?? before);
     if (isDeepStrictEqual(status, this.#lastStatus)) return;
     try {
-      await platform.writeStatus(ownerOf(parts.cluster, UNREADABLE, gateImage), status);
+      await platform.writeStatus(ownerOf(parts, UNREADABLE, gateImage), status);
       this.#lastStatus = status;
     } catch (error) {
       logger.warn('could not write the status', { error: describeError(error) });
@@ -140,21 +148,28 @@ export class Attendant {
 }
 
 /** In place of a declaration that can't be read, for what needs only a name. */
-const UNREADABLE = {
+const UNREADABLE: EtcdClusterSpec = {
   size: 1,
   version: '',
   imageRegistry: '',
   storage: null,
+  tls: null,
   etcdOptions: [],
+  podTemplate: readPodTemplate(new FieldReader(), undefined),
   paused: false,
   repair: { replaceSilentAfterSeconds: null },
   deletesVolumes: false,
-} as const;
+};
+
+const UNAVAILABLE = 14;
+/** Of what etcd calls unavailable, this is a no that it has thought about. */
+const REFUSALS = /^etcdserver: (?:unhealthy cluster|too many learner members in cluster)/;
 
 /** Whether somebody has said no, rather than nothing. */
 function hasAnswer(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false;
-  const code = (error as { readonly code?: unknown }).code;
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  if (code === UNAVAILABLE && typeof message === 'string' && REFUSALS.test(message)) return true;
   // The API server's statuses; or the codes of gRPC, of which two say that nobody knows.
-  return typeof code === 'number' && code < 500 && code !== 408 && code !== 4 && code !== 14;
+  return typeof code === 'number' && code < 500 && code !== 408 && code !== 4 && code !== UNAVAILABLE;
 }

@@ -2,14 +2,25 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@etcd/base';
-import { type V1Lease, V1MicroTime } from '@kubernetes/client-node';
-import { describeError, type KubernetesApi, orNull } from '../kubernetes/api.ts';
+import type { KubernetesObject } from '@kubernetes/client-node';
+import { describeError, type KubernetesApi } from '../kubernetes/api.ts';
+import { LEASES } from '../kubernetes/collections.ts';
 
 const LEASE_NAME = 'etcd-operator';
 const LEASE_SECONDS = 30;
 const RENEW_MS = 5_000;
 /** Whoever has not renewed for so long has lost it: sooner than others take it to be free. */
 const GIVE_UP_MS = 20_000;
+
+interface Lease extends KubernetesObject {
+  readonly spec?: {
+    readonly holderIdentity?: string;
+    readonly leaseDurationSeconds?: number;
+    readonly acquireTime?: string;
+    readonly renewTime?: string;
+    readonly leaseTransitions?: number;
+  };
+}
 
 export interface LeadershipOptions {
   readonly api: KubernetesApi;
@@ -61,18 +72,18 @@ export class Leadership {
   /** Takes or renews the lease; false: another has it. Rejects where the API server refuses, as for one who was late. */
   async #take(): Promise<boolean> {
     const { api, namespace } = this.#options;
-    const lease = await orNull(api.leases.readNamespacedLease({ namespace, name: LEASE_NAME }));
+    const lease = await api.read<Lease>(LEASES, namespace, LEASE_NAME);
     if (lease === null) {
-      await api.leases.createNamespacedLease({ namespace, body: this.#mine(null) });
+      await api.create(LEASES, namespace, this.#mine(null));
       return true;
     }
     if (lease.spec?.holderIdentity !== this.identity && !this.#isFree(lease)) return false;
-    await api.leases.replaceNamespacedLease({ namespace, name: LEASE_NAME, body: this.#mine(lease) });
+    await api.replace(LEASES, namespace, LEASE_NAME, this.#mine(lease));
     return true;
   }
 
   /** Clocks of machines differ: a lease is free when it has stood still for its time by this one's. */
-  #isFree({ spec }: V1Lease): boolean {
+  #isFree({ spec }: Lease): boolean {
     if (!spec?.holderIdentity) return true;
     const renewTime = `${spec.holderIdentity} ${String(spec.renewTime)}`;
     if (this.#seen?.renewTime !== renewTime) {
@@ -82,8 +93,9 @@ export class Leadership {
     return performance.now() - this.#seen.atMs > (spec.leaseDurationSeconds ?? LEASE_SECONDS) * 1000;
   }
 
-  #mine(before: V1Lease | null): V1Lease {
-    const now = new V1MicroTime();
+  #mine(before: Lease | null): Lease {
+    // In microseconds, as leases have their times.
+    const now = new Date().toISOString().replace('Z', '000Z');
     const isNew = before?.spec?.holderIdentity !== this.identity;
     return {
       apiVersion: 'coordination.k8s.io/v1',
@@ -102,10 +114,10 @@ export class Leadership {
   async #giveBack(): Promise<void> {
     const { api, namespace, logger } = this.#options;
     try {
-      const lease = await orNull(api.leases.readNamespacedLease({ namespace, name: LEASE_NAME }));
+      const lease = await api.read<Lease>(LEASES, namespace, LEASE_NAME);
       if (lease === null || lease.spec?.holderIdentity !== this.identity) return;
       const body = { ...lease, spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1 } };
-      await api.leases.replaceNamespacedLease({ namespace, name: LEASE_NAME, body });
+      await api.replace(LEASES, namespace, LEASE_NAME, body);
     } catch (error) {
       logger.warn('could not give leadership back', { error: describeError(error) });
     }

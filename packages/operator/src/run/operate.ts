@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@etcd/base';
 import { KubeConfig } from '@kubernetes/client-node';
-import { kubernetesApi } from '../kubernetes/api.ts';
+import { KubernetesApi } from '../kubernetes/api.ts';
 import { UNSURE_MS } from './attendant.ts';
 import { Controller } from './controller.ts';
 import { Leadership } from './leadership.ts';
@@ -24,7 +24,7 @@ export async function operate(options: OperateOptions, signal: AbortSignal): Pro
   const config = new KubeConfig();
   if (options.kubeconfig === null) config.loadFromDefault();
   else config.loadFromFile(options.kubeconfig);
-  const api = kubernetesApi(config);
+  const api = new KubernetesApi(config);
   const leadership =
     leaseNamespace === null ? null : new Leadership({ api, namespace: leaseNamespace, logger });
   if (leadership !== null) {

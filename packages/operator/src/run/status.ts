@@ -1,5 +1,13 @@
 /** What the resource says about its cluster: for people, for `kubectl wait`, and for whoever comes after an operator that ended. */
 import type { Decision, Phase } from '../cluster/action.ts';
+import {
+  isExpired,
+  isNearExpiry,
+  ROLES,
+  type Role,
+  type SeenCertificate,
+  type SeenCertificates,
+} from '../cluster/certificates.ts';
 import type { Observed } from '../cluster/observed.ts';
 
 interface Condition {
@@ -26,6 +34,7 @@ export interface ClusterStatus {
     readonly isLearner: boolean;
     readonly isLeader: boolean;
   }[];
+  readonly certificates: readonly { readonly role: Role; readonly notAfter: string }[];
   readonly conditions: readonly Condition[];
 }
 
@@ -55,12 +64,40 @@ export function statusOf(
       isLearner,
       isLeader: id === etcd?.leaderId,
     })),
+    certificates: (seen.certificates?.certificates ?? []).map(({ role, notAfterMs }) => ({
+      role,
+      notAfter: new Date(notAfterMs).toISOString(),
+    })),
     conditions: [
       conditions.make('Available', etcd === null ? 'Unknown' : serves),
       conditions.make('Progressing', decision.phase === 'Progressing' || decision.phase === 'Creating'),
       conditions.make('Degraded', decision.phase === 'Degraded'),
+      ...(seen.certificates === null ? [] : [conditions.tell(certificatesOf(seen, seen.certificates))]),
     ],
   };
+}
+
+/** What one condition says by itself. */
+export interface Told {
+  readonly type: string;
+  readonly status: Condition['status'];
+  readonly reason: string;
+  readonly message: string;
+}
+
+function certificatesOf(seen: Observed, { certificates }: SeenCertificates): Told {
+  const type = 'CertificatesValid';
+  const missing = ROLES.filter((role) => !certificates.some((one) => one.role === role));
+  const expired = certificates.filter((one) => isExpired(one, seen.nowMs));
+  const near = certificates.filter((one) => isNearExpiry(one, seen.nowMs));
+  const listed = (some: readonly SeenCertificate[]): string =>
+    some.map(({ role, notAfterMs }) => `${role} ${new Date(notAfterMs).toISOString()}`).join(', ');
+  const no = (reason: string, message: string): Told => ({ type, status: 'False', reason, message });
+  if (missing.length > 0) return no('CertificateMissing', `there is none yet for ${missing.join(', ')}`);
+  if (expired.length > 0) return no('CertificateExpired', `expired: ${listed(expired)}`);
+  if (near.length > 0) return no('CertificateExpiring', `not renewed, and soon to expire: ${listed(near)}`);
+  const first = certificates.reduce((a, b) => (a.notAfterMs < b.notAfterMs ? a : b));
+  return { type, status: 'True', reason: 'Valid', message: `the first to expire is ${listed([first])}` };
 }
 
 class Conditions {
@@ -79,8 +116,12 @@ class Conditions {
 
   make(type: string, value: boolean | 'Unknown'): Condition {
     const status = value === 'Unknown' ? value : value ? 'True' : 'False';
-    const before = this.#before.find((condition) => condition.type === type);
     const { reason, message } = this.#decision;
+    return this.tell({ type, status, reason, message });
+  }
+
+  tell({ type, status, reason, message }: Told): Condition {
+    const before = this.#before.find((condition) => condition.type === type);
     const lastTransitionTime =
       before?.status === status ? (before.lastTransitionTime ?? this.#now) : this.#now;
     return { type, status, reason, message, lastTransitionTime, observedGeneration: this.#generation };

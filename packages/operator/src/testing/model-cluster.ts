@@ -9,13 +9,14 @@ import { memberName, peerUrl, volumeName } from '../cluster/names.ts';
 import type { Alarm, ClusterRecord, Observed, SeenEtcd, Workload } from '../cluster/observed.ts';
 import { quorumOf } from '../cluster/view.ts';
 import { type ParsedSpec, parseClusterSpec } from '../resources/etcd-cluster.ts';
+import { ModelCertificates } from './model-certificates.ts';
+import { Refused } from './refused.ts';
+
+export { Refused } from './refused.ts';
 
 export const STEP_MS = 1000;
 const NAME = 'c';
 const NAMESPACE = 'n';
-
-/** Thrown for a call that the API server, or a member, refuses. */
-export class Refused extends Error {}
 
 interface Disk {
   readonly uid: string;
@@ -27,6 +28,7 @@ interface Pod {
   readonly ordinal: number;
   readonly uid: string;
   readonly template: string;
+  readonly trustedIds: readonly string[];
   readonly createdMs: number;
   readonly disk: Disk;
   terminatesAtMs: number | null;
@@ -60,7 +62,9 @@ interface Member {
 export class ModelCluster {
   nowMs = 0;
   rawSpec: Record<string, unknown>;
-  template: string;
+  /** What is declared, but for whom members trust. */
+  declared: string;
+  readonly certificates = new ModelCertificates();
   isDeleted = false;
   hasFinalizer = false;
   isGone = false;
@@ -80,11 +84,19 @@ export class ModelCluster {
   constructor(random: SeededRandom, rawSpec: Record<string, unknown>) {
     this.#random = random;
     this.rawSpec = rawSpec;
-    this.template = `t-${String(rawSpec['version'])}`;
+    this.declared = `t-${String(rawSpec['version'])}`;
   }
 
   get spec(): ParsedSpec {
     return parseClusterSpec(this.rawSpec);
+  }
+
+  get isSecure(): boolean {
+    return this.rawSpec['tls'] !== undefined;
+  }
+
+  get template(): string {
+    return this.isSecure ? `${this.declared} ${this.certificates.trust.join('.')}` : this.declared;
   }
 
   get hasVolumes(): boolean {
@@ -104,6 +116,7 @@ export class ModelCluster {
     this.nowMs += STEP_MS;
     this.#controlPods();
     for (const pod of this.pods) this.#runPod(pod);
+    this.#checkTrust();
     this.#elect();
     for (const member of this.members) {
       const healthy = this.#runs(member) && this.leaderId !== null;
@@ -130,10 +143,12 @@ export class ModelCluster {
         ordinal: pod.ordinal,
         uid: pod.uid,
         template: pod.template,
+        trustedIds: pod.trustedIds,
         createdMs: pod.createdMs,
         isTerminating: pod.terminatesAtMs !== null,
         isRunning: pod.isRunning,
       })),
+      certificates: this.isSecure ? this.certificates.observe() : null,
       volumes: this.volumes.map(({ ordinal, name, disk, isTerminating }) => ({
         ordinal,
         name,
@@ -147,6 +162,7 @@ export class ModelCluster {
 
   /** Does what the operator asks for. Throws {@link Refused}. */
   perform(action: Action): void {
+    if (this.certificates.perform(action, this.nowMs)) return;
     switch (action.kind) {
       case 'add-finalizer':
         if (this.isGone) throw new Refused('no such resource');
@@ -236,6 +252,18 @@ export class ModelCluster {
     return pod.isRunning && pod.downUntilMs <= this.nowMs;
   }
 
+  /** What members show each other is believed by all that run. */
+  #checkTrust(): void {
+    if (!this.isSecure || this.isDeleted) return;
+    for (const pod of this.pods.filter((each) => this.#isUp(each))) {
+      for (const { role, issuerId, notAfterMs } of this.certificates.certificates.values()) {
+        if (notAfterMs <= this.nowMs) this.violations.push(`the certificate ${role} has expired`);
+        if (issuerId !== null && !pod.trustedIds.includes(issuerId))
+          this.violations.push(`the pod ${pod.ordinal} does not trust who signed ${role}`);
+      }
+    }
+  }
+
   #isReady(pod: Pod): boolean {
     return this.#isUp(pod) && pod.terminatesAtMs === null && this.leaderId !== null;
   }
@@ -261,6 +289,7 @@ export class ModelCluster {
         ordinal,
         uid,
         template: this.workload!.template,
+        trustedIds: this.isSecure ? this.certificates.trust : [],
         createdMs: this.nowMs,
         disk: this.hasVolumes ? disk : { uid, memberId: null },
         terminatesAtMs: null,
@@ -297,12 +326,13 @@ export class ModelCluster {
   /** A member's start, behind the gate that keeps empty disks out. */
   #startMember(pod: Pod): boolean {
     const { record } = this;
+    if (this.isSecure && !this.certificates.isUsable(this.nowMs)) return false;
     const name = memberName(NAME, pod.ordinal);
     const { disk } = pod;
     if (disk.memberId !== null) return this.members.some(({ id }) => id === disk.memberId);
     if (record?.mayStartEmpty !== name) return false;
     if (record.initialClusterState === 'new') return this.#foundEtcd(pod, name);
-    const url = peerUrl(NAME, NAMESPACE, pod.ordinal);
+    const url = peerUrl(NAME, NAMESPACE, pod.ordinal, this.isSecure);
     const member = this.members.find(({ peerUrls }) => peerUrls.includes(url));
     if (member === undefined) return false;
     if (!member.isLearner) this.violations.push(`voter ${name} started on an empty disk`);
@@ -316,7 +346,7 @@ export class ModelCluster {
     if (this.#wasFounded && this.members.length > 1) this.violations.push('a second cluster was founded');
     this.#wasFounded = true;
     this.members = [];
-    const member = this.#newMember([peerUrl(NAME, NAMESPACE, pod.ordinal)], false);
+    const member = this.#newMember([peerUrl(NAME, NAMESPACE, pod.ordinal, this.isSecure)], false);
     member.name = name;
     pod.disk.memberId = member.id;
     return true;
