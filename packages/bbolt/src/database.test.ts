@@ -54,6 +54,32 @@ test('a file that is no database is refused, and left as it is', () => {
   }
 });
 
+test('values that need more than a page share their pages, few at a time', () => {
+  for (const [valueBytes, mostPagesEach] of [
+    [2_200, 0.7],
+    [4_180, 1.4],
+    [5_200, 1.6],
+    [70_000, 18.1],
+  ] as const) {
+    const disk = new SimDisk();
+    const database = open(disk);
+    let pages = 0;
+    for (let from = 0; from < 900; from += 300) {
+      const write = database.beginWrite();
+      putMany(write, from, from + 300, valueBytes);
+      write.bucket(NAME)!.fillPercent = 0.9;
+      write.commit();
+      pages += database.statistics().lastCommit.pagesWritten;
+    }
+    assert.ok(pages < 900 * mostPagesEach, `${valueBytes}: ${pages / 900} pages each`);
+    const write = database.beginWrite();
+    for (let i = 0; i < 900; i += 3) write.bucket(NAME)!.delete(key(i));
+    write.commit();
+    assert.equal(count(database), 600);
+    database.close();
+  }
+});
+
 test('an absent file is created for writing, not for reading; an empty one is made a database', () => {
   const disk = new SimDisk();
   assert.throws(() => open(disk, { readOnly: true }), { code: 'io' });

@@ -4,6 +4,7 @@
  */
 import { assert } from '@etcd/base';
 import { ELEMENT_BYTES, MIN_KEYS_PER_PAGE, PAGE_HEADER_BYTES } from './format.ts';
+import { usesItsPages } from './leaf-fill.ts';
 import type { PageWriter } from './page-writer.ts';
 import type { Steps } from './steps.ts';
 import type { Tree } from './tree.ts';
@@ -124,7 +125,7 @@ function endsPage(
 ): boolean {
   // A branch with a single child is damage in the eyes of bbolt.
   if (!isLeaf) return count >= MIN_KEYS_PER_PAGE && rest >= MIN_KEYS_PER_PAGE;
-  if (count >= MIN_KEYS_PER_PAGE) return true;
+  if (count >= MIN_KEYS_PER_PAGE) return usesItsPages(sizeBytes, pageSizeBytes);
   const large = LARGE_ELEMENT_PAGES * pageSizeBytes;
   return count === 1 && (sizeBytes > large || nextBytes > large);
 }

@@ -9,6 +9,7 @@ import { assert, compareRange } from '@etcd/base';
 import { BoltError } from './bolt-error.ts';
 import { MAX_DEPTH } from './cursor.ts';
 import { ELEMENT_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, MIN_KEYS_PER_PAGE } from './format.ts';
+import { usesItsPages } from './leaf-fill.ts';
 import { childIndex } from './page.ts';
 import type { PageBuffer } from './page-buffer.ts';
 import { TreeRoot } from './tree-root.ts';
@@ -224,10 +225,12 @@ export class Tree extends TreeRoot {
 
   /** Whether the node at the right edge makes a full page of a bucket that is appended to. */
   #isFilled(node: TreeNode, addedBytes: number): boolean {
+    const { pageSizeBytes } = this.pager;
     return (
       this.fillPercent >= APPEND_FILL_PERCENT &&
       node.count >= MIN_KEYS_PER_PAGE &&
-      node.sizeBytes + addedBytes > this.pager.pageSizeBytes * this.fillShare
+      node.sizeBytes + addedBytes > pageSizeBytes * this.fillShare &&
+      (!node.isLeaf || usesItsPages(node.sizeBytes, pageSizeBytes))
     );
   }
 

@@ -54,7 +54,7 @@ export const SIZES: readonly SizeRow[] = [
     CHUNK_BYTES: [1, 512, 5000],
     TAIL_CHECK_BYTES: [4096, 65_536],
   }),
-  ...rows('storage/src/wal/segment-pipeline.ts', { BATCH_BYTES: BYTES }),
+  ...rows('storage/src/wal/segment-pipeline.ts', { SMALL_BATCH_BYTES: BYTES }),
   ...rows('server/src/consensus/held-proposals.ts', { MAX_HELD_BYTES: [1000, 20_000] }),
   ...rows('server/src/consensus/log-keeper.ts', {
     COMPACT_STEP_BYTES: [1, 1000, 50_000],

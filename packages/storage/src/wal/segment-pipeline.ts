@@ -1,9 +1,9 @@
 /**
  * Prepares the next segment while the current one fills: `0.tmp` or `1.tmp`, locked, its space reserved, and filled with
- * zeros in the background. A block that was only reserved costs its first durable write a change of the file's block
- * map as well; one that holds zeros does not (docs/formats/wal.md has the measurement). Zeros come at the pace of the
- * log, twice as fast, but only so many for each batch: large batches spread that cost themselves, and a log that fills
- * the disk's bandwidth must not share it.
+ * zeros in the background where batches are small. A block that was only reserved costs its first durable write a change of the
+ * file's block map as well, which is 12 KiB of the file system's journal and a flush; one that holds zeros does not
+ * (docs/formats/wal.md has the measurement). Zeros come at the pace of the log, twice as fast. Large batches get none: the zeros
+ * would be more than the journal.
  */
 import { assert, type Disk, DiskError, type DiskFile, type Logger } from '@etcd/base';
 
@@ -26,8 +26,8 @@ const CHUNK_BYTES = 256 * 1024;
 const ZEROS = new Uint8Array(CHUNK_BYTES);
 /** Bytes of zeros per byte of log. */
 const PACE = 2;
-/** Bytes of zeros per batch, at most. */
-const BATCH_BYTES = 32 * 1024;
+/** A batch that is larger writes more zeros than it spares the file system's journal. */
+const SMALL_BATCH_BYTES = 16 * 1024;
 
 export class SegmentPipeline {
   readonly #options: PipelineOptions;
@@ -50,8 +50,10 @@ export class SegmentPipeline {
 
   /** A batch of that size was written. Hot: almost always no more than this. */
   advance(batchBytes: number): void {
-    this.#creditBytes += Math.min(PACE * batchBytes, BATCH_BYTES);
-    if (this.#creditBytes >= this.#chunkBytes) this.#work();
+    if (batchBytes <= SMALL_BATCH_BYTES) {
+      this.#creditBytes += PACE * batchBytes;
+      if (this.#creditBytes >= this.#chunkBytes) this.#work();
+    } else if (this.#next === null && this.#creditBytes >= 0) this.#reserve();
   }
 
   /** The next segment, ready to be written and renamed: the caller's from now on. Made on the spot if need be. */
@@ -73,6 +75,13 @@ export class SegmentPipeline {
     if (this.#isBusy) this.#abandoned = this.#next ?? this.#abandoned;
     else if (this.#next !== null) this.#discard(this.#next);
     this.#next = null;
+  }
+
+  /** Makes the file, so that a cut need not; whether it gets zeros as well is seen later. */
+  #reserve(): void {
+    if (this.#isClosed || this.#isBusy) return;
+    this.#next = this.#tryCreate();
+    if (this.#next === null) this.#rest();
   }
 
   #work(): void {

@@ -342,6 +342,25 @@ test('the next segment is prepared in the background: locked, full of zeros, rem
   assert.equal(list.entries.length, index - 1);
 });
 
+test('for large batches the next segment is reserved, and gets no zeros', () => {
+  const pending: (() => void)[] = [];
+  const disk = new SimDisk({ schedule: (_operation, complete) => pending.push(complete) });
+  const segmentSizeBytes = 256 * 1024;
+  const wal = createWal(options(disk, { segmentSizeBytes }), METADATA);
+  for (let index = 1; index <= 40; index++) {
+    wal.save(state(1, 1n, 0), entries(index, 1, 1, 17_000));
+    if (index === 1) assert.equal(disk.stat(`${DIRECTORY}/0.tmp`)?.sizeBytes, segmentSizeBytes);
+  }
+  assert.equal(pending.length, 0);
+  assert.equal(listSegments(disk, DIRECTORY, SILENT_LOGGER).length, 3);
+  for (let index = 41; index <= 45; index++) wal.save(null, entries(index, 1, 1, 10_000));
+  assert.equal(pending.length, 1, 'small ones follow: zeros are being written');
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) next();
+  wal.close();
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) next();
+  assert.equal(plain(reopen(disk).list.entries).length, 45);
+});
+
 test('a segment that is needed while zeros are on their way to it is given up for another', () => {
   const pending: (() => void)[] = [];
   const disk = new SimDisk({ schedule: (_operation, complete) => pending.push(complete) });
