@@ -34,6 +34,8 @@ export interface BenchCase {
   readonly isFresh?: boolean;
   /** If the other program can't do it, only ours is measured. */
   readonly isOursOnly?: boolean;
+  /** The same, decided by the program. */
+  otherCan?(program: string): boolean;
   /** Starts what is measured and brings it to the state in which the rounds find it. */
   open(stage: Stage): Promise<RunningCase>;
 }

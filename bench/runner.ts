@@ -25,7 +25,8 @@ export async function runCase(one: BenchCase, options: Options): Promise<CaseRes
   });
   const ours = contender(true);
   const other = contender(false);
-  const contenders = one.isOursOnly === true ? [ours] : [ours, other];
+  const isAlone = one.isOursOnly === true || one.otherCan?.(options.against) === false;
+  const contenders = isAlone ? [ours] : [ours, other];
   if (one.isFresh === true) await runFresh(contenders, options.rounds);
   else await runShared(contenders, options.rounds, options.isQuick);
   return { name: one.name, ours: ours.samples, other: other.samples };

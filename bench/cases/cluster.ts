@@ -1,9 +1,17 @@
 /** Three members on one machine: cost of puts, failover, and a member that has missed a lot. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodePutRequest, PutRequest } from '@etcd/api/etcdserverpb';
-import { type BenchCase, GENERATOR_ROW, generatorShare, perSecond, type Row, type Stage } from '../case.ts';
+import {
+  type BenchCase,
+  GENERATOR_ROW,
+  type Goal,
+  generatorShare,
+  perSecond,
+  type Row,
+  type Stage,
+} from '../case.ts';
 import { callOnce, openChannel } from '../load/connect.ts';
-import type { Job, JobResult, KeySpace } from '../load/job.ts';
+import type { Job, JobResult, KeySpace, Work } from '../load/job.ts';
 import { LoadGenerator } from '../load/load-generator.ts';
 import { PUT } from '../load/request-source.ts';
 import { benchCertificates } from '../subject/certificates.ts';
@@ -14,32 +22,69 @@ const MEMBERS = 3;
 const SPACE: KeySpace = { prefix: '/bench/', count: 100_000 };
 const VALUE_BYTES = 256;
 
-const PUT_ROWS: readonly Row[] = [
-  { figure: 'cpu', label: 'CPU of all members per put', unit: 'us', goal: { ratioAtMost: 1 / 3 } },
-  { figure: 'rate', label: 'puts per second', unit: 'per s', goal: { ratioAtLeast: 2 } },
-  { figure: 'p50', label: 'median latency', unit: 'ms' },
-  { figure: 'p99', label: 'p99 latency', unit: 'ms' },
-  GENERATOR_ROW,
-];
+interface ClusterLoad {
+  readonly name: string;
+  readonly about: string;
+  readonly work: Work;
+  readonly connections: number;
+  readonly inFlight: number;
+  readonly requests: number;
+  /** Through all members instead of the leader. */
+  readonly isSpread?: boolean;
+  readonly isSecure?: boolean;
+  readonly goals: { readonly cpu: Goal; readonly rate?: Goal };
+}
 
-function clusterPut(name: string, about: string, isSpread: boolean, isSecure = false): BenchCase {
+const PUT_LOAD = {
+  work: { kind: 'put', space: SPACE, valueBytes: VALUE_BYTES },
+  connections: 100,
+  inFlight: 10,
+  requests: 100_000,
+  goals: { cpu: { ratioAtMost: 1 / 3 }, rate: { ratioAtLeast: 2 } },
+} as const;
+
+const UPDATE_LOAD = {
+  work: {
+    kind: 'compare-and-put',
+    space: { prefix: '/registry/pods/default/', count: 10_000 },
+    valueBytes: 4_096,
+  },
+  connections: 10,
+  inFlight: 5,
+  requests: 20_000,
+  goals: { cpu: { ratioAtMost: 0.3 } },
+} as const;
+
+function rowsOf({ goals }: ClusterLoad): readonly Row[] {
+  const rate: Row = { figure: 'rate', label: 'requests per second', unit: 'per s' };
+  return [
+    { figure: 'cpu', label: 'CPU of all members per request', unit: 'us', goal: goals.cpu },
+    goals.rate === undefined ? rate : { ...rate, goal: goals.rate },
+    { figure: 'p50', label: 'median latency', unit: 'ms' },
+    { figure: 'p99', label: 'p99 latency', unit: 'ms' },
+    GENERATOR_ROW,
+  ];
+}
+
+function clusterLoad(load: ClusterLoad): BenchCase {
   return {
-    name,
-    about,
+    name: load.name,
+    about: load.about,
     isLong: true,
-    rows: PUT_ROWS,
+    rows: rowsOf(load),
     open: async ({ program, isQuick }) => {
-      const cluster = await Cluster.start(program, MEMBERS, isSecure ? await benchCertificates() : null);
+      const cluster = await Cluster.start(program, MEMBERS, load.isSecure ? await benchCertificates() : null);
       const generator = new LoadGenerator();
+      const { connections, inFlight, work } = load;
       return {
         round: async () => {
-          const targets = isSpread ? cluster.targets : [(await cluster.leader()).target];
+          const targets = load.isSpread ? cluster.targets : [(await cluster.leader()).target];
           const result = await generator.run({
             targets,
             serverPids: cluster.pids,
-            connections: 100,
-            work: { kind: 'put', space: SPACE, valueBytes: VALUE_BYTES },
-            pace: { inFlight: 10, requests: isQuick ? 5_000 : 100_000 },
+            connections,
+            work,
+            pace: { inFlight, requests: isQuick ? load.requests / 20 : load.requests },
           });
           return {
             cpu: result.serverCpuUs / result.operations,
@@ -57,6 +102,37 @@ function clusterPut(name: string, about: string, isSpread: boolean, isSecure = f
     },
   };
 }
+
+const LOADS: readonly ClusterLoad[] = [
+  {
+    ...PUT_LOAD,
+    name: 'cluster-put-leader',
+    about: 'three members: puts of 256 bytes, 100 × 10, through the leader',
+  },
+  {
+    ...PUT_LOAD,
+    name: 'cluster-put-spread',
+    about: 'three members: puts of 256 bytes, 100 × 10, spread over all',
+    isSpread: true,
+  },
+  {
+    ...PUT_LOAD,
+    name: 'tls-cluster-put-leader',
+    about: 'cluster-put-leader with TLS everywhere',
+    isSecure: true,
+  },
+  {
+    ...UPDATE_LOAD,
+    name: 'cluster-k8s-update',
+    about: 'three members: k8s-update through the leader',
+  },
+  {
+    ...UPDATE_LOAD,
+    name: 'tls-cluster-k8s-update',
+    about: 'cluster-k8s-update with TLS everywhere',
+    isSecure: true,
+  },
+];
 
 /** Over three rounds, more than twenty. */
 const KILLS_PER_ROUND = 7;
@@ -211,10 +287,4 @@ const catchUp: BenchCase = {
   },
 };
 
-export const clusterCases: readonly BenchCase[] = [
-  clusterPut('cluster-put-leader', 'three members: puts of 256 bytes, 100 × 10, through the leader', false),
-  clusterPut('cluster-put-spread', 'three members: puts of 256 bytes, 100 × 10, spread over all', true),
-  clusterPut('tls-cluster-put-leader', 'the first of these with TLS everywhere', false, true),
-  failover,
-  catchUp,
-];
+export const clusterCases: readonly BenchCase[] = [...LOADS.map(clusterLoad), failover, catchUp];

@@ -2,6 +2,7 @@
 import type { BenchCase } from '../case.ts';
 import { authLogin, authPut } from './auth.ts';
 import { clusterCases } from './cluster.ts';
+import { manyConnections } from './connections.ts';
 import { costModels } from './cost-model.ts';
 import { gatewayCases } from './gateway.ts';
 import { tlsHandshakes } from './handshakes.ts';
@@ -16,8 +17,9 @@ import { start } from './start.ts';
 import { steadyMemory } from './steady-memory.ts';
 import { shortCommands, snapshotTools } from './tools.ts';
 import { tracingCase } from './tracing.ts';
-import { kubernetesDay, watch200 } from './watch.ts';
+import { kubernetesDays, watch200 } from './watch.ts';
 import { watchIdle } from './watch-idle.ts';
+import { syncFloor, writtenBytesCase } from './written.ts';
 
 export const CASES: readonly BenchCase[] = [
   ...requestCases,
@@ -28,7 +30,7 @@ export const CASES: readonly BenchCase[] = [
   tlsHandshakes,
   watch200,
   watchIdle,
-  kubernetesDay,
+  ...kubernetesDays,
   proxyWatch1000,
   range10k,
   rangeStream10k,
@@ -39,6 +41,9 @@ export const CASES: readonly BenchCase[] = [
   memory1m,
   stall5m,
   ...clusterCases,
+  manyConnections,
+  writtenBytesCase,
+  syncFloor,
   killStorm,
   ...costModels,
   shortCommands,

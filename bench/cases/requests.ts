@@ -1,4 +1,5 @@
 /** Requests in a closed loop, one case a kind: what each costs the server, and how many it can take. */
+import { execFileSync } from 'node:child_process';
 import {
   type BenchCase,
   GENERATOR_ROW,
@@ -29,6 +30,8 @@ interface ClosedLoop {
   readonly fill?: { readonly space: KeySpace; readonly valueBytes: number };
   /** Over TLS, with certificates of both sides. */
   readonly isSecure?: boolean;
+  /** Only if it is named. */
+  readonly isLong?: boolean;
   readonly goals: {
     readonly cpu?: Goal;
     readonly rate?: Goal;
@@ -144,6 +147,28 @@ const LOOPS: readonly ClosedLoop[] = [
     goals: LIST_GOALS,
   },
   {
+    name: 'k8s-stream-500',
+    about: 'as k8s-list-500, each page a RangeStream; etcd 3.5 does not have it',
+    work: { kind: 'list', space: OBJECTS, pageKeys: 500, isStreamed: true },
+    connections: 4,
+    inFlight: 1,
+    requests: 400,
+    fill: ALL_OBJECTS,
+    isLong: true,
+    goals: LIST_GOALS,
+  },
+  {
+    name: 'k8s-stream-10000',
+    about: 'as k8s-list-10000, as a RangeStream; etcd 3.5 does not have it',
+    work: { kind: 'list', space: OBJECTS, pageKeys: 10_000, isStreamed: true },
+    connections: 1,
+    inFlight: 1,
+    requests: 20,
+    fill: ALL_OBJECTS,
+    isLong: true,
+    goals: LIST_GOALS,
+  },
+  {
     name: 'k8s-count',
     about: 'counts 10,000 objects',
     work: { kind: 'count', space: OBJECTS },
@@ -162,6 +187,12 @@ const LOOPS: readonly ClosedLoop[] = [
     goals: {},
   },
 ];
+
+/** What an API server does it does over TLS. */
+const SECURE_TOO: ReadonlySet<string> = new Set([
+  ...['put-1', 'put-4x1', 'txn-100x10', 'k8s-update', 'k8s-create-delete', 'k8s-conflict'],
+  ...['k8s-list-500', 'k8s-list-10000', 'k8s-stream-500', 'k8s-stream-10000'],
+]);
 
 const SECURE_LOOPS: readonly ClosedLoop[] = [
   {
@@ -193,6 +224,13 @@ const SECURE_LOOPS: readonly ClosedLoop[] = [
     isSecure: true,
     goals: { cpu: { ratioAtMost: 1 / 2 } },
   },
+  ...LOOPS.filter((loop) => SECURE_TOO.has(loop.name)).map((loop) => ({
+    ...loop,
+    name: `tls-${loop.name}`,
+    about: `${loop.name} over TLS`,
+    isSecure: true,
+    isLong: true,
+  })),
 ];
 
 function rowsOf({ goals }: ClosedLoop): readonly Row[] {
@@ -207,10 +245,19 @@ function rowsOf({ goals }: ClosedLoop): readonly Row[] {
   ];
 }
 
+/** Etcd has it since 3.7. */
+function hasRangeStream(program: string): boolean {
+  const text = execFileSync(program, ['--version'], { encoding: 'utf8' });
+  const [, major, minor] = /^etcd Version: (\d+)\.(\d+)/m.exec(text) ?? [];
+  return Number(major) > 3 || Number(minor) >= 7;
+}
+
 function closedLoopCase(loop: ClosedLoop): BenchCase {
   return {
     name: loop.name,
     about: loop.about,
+    isLong: loop.isLong === true,
+    otherCan: (program) => !(loop.work.kind === 'list' && loop.work.isStreamed) || hasRangeStream(program),
     rows: rowsOf(loop),
     open: async ({ program, isQuick }) => {
       const subject = await SingleServer.start(program, loop.isSecure ? await benchCertificates() : null);

@@ -1,6 +1,16 @@
 /** Watch fan-out. */
-import { type BenchCase, GENERATOR_ROW, generatorShare, perSecond, SingleServer } from '../case.ts';
+import {
+  type BenchCase,
+  GENERATOR_ROW,
+  generatorShare,
+  perSecond,
+  type RunningCase,
+  SingleServer,
+  type Stage,
+} from '../case.ts';
+import type { ClientFiles } from '../load/connect.ts';
 import { endOf } from '../load/template.ts';
+import { benchCertificates } from '../subject/certificates.ts';
 
 const ONE_KEY = { prefix: '/watched/', count: 1 };
 const OBJECTS = { prefix: '/registry/leases/', count: 5_000 };
@@ -46,7 +56,7 @@ export const watch200: BenchCase = {
 /** How much an API server of a middling cluster asks for. */
 const REQUESTS_PER_SECOND = 1_000;
 
-export const kubernetesDay: BenchCase = {
+const DAY: Omit<BenchCase, 'open'> = {
   name: 'k8s-mixed',
   about:
     '1,000 requests a second as an API server mixes them (updates, gets, lists, counts, leases, compactions), ' +
@@ -58,34 +68,46 @@ export const kubernetesDay: BenchCase = {
     { figure: 'p999', label: 'p99.9 latency', unit: 'ms' },
     GENERATOR_ROW,
   ],
-  open: async ({ program, isQuick }) => {
-    const subject = await SingleServer.start(program);
-    const seconds = isQuick ? 2 : 10;
-    return {
-      round: async () => {
-        const result = await subject.run({
-          connections: 10,
-          work: { kind: 'kubernetes', space: OBJECTS, valueBytes: 1_024 },
-          pace: { perSecond: REQUESTS_PER_SECOND, seconds },
-          watch: {
-            connections: 50,
-            watchersPerConnection: 1,
-            key: OBJECTS.prefix,
-            rangeEnd: endOf(OBJECTS).toString(),
-            isKubernetes: true,
-            progressEveryMs: 100,
-            eventsEach: 0,
-          },
-        });
-        return {
-          cpu: result.serverCpuUs / result.elapsedMs,
-          p50: result.latency.p50,
-          p99: result.latency.p99,
-          p999: result.latency.p999,
-          generator: generatorShare(result),
-        };
-      },
-      close: () => subject.close(),
-    };
-  },
 };
+
+async function openDay({ program, isQuick }: Stage, tls: ClientFiles | null): Promise<RunningCase> {
+  const subject = await SingleServer.start(program, tls);
+  const seconds = isQuick ? 2 : 10;
+  return {
+    round: async () => {
+      const result = await subject.run({
+        connections: 10,
+        work: { kind: 'kubernetes', space: OBJECTS, valueBytes: 1_024 },
+        pace: { perSecond: REQUESTS_PER_SECOND, seconds },
+        watch: {
+          connections: 50,
+          watchersPerConnection: 1,
+          key: OBJECTS.prefix,
+          rangeEnd: endOf(OBJECTS).toString(),
+          isKubernetes: true,
+          progressEveryMs: 100,
+          eventsEach: 0,
+        },
+      });
+      return {
+        cpu: result.serverCpuUs / result.elapsedMs,
+        p50: result.latency.p50,
+        p99: result.latency.p99,
+        p999: result.latency.p999,
+        generator: generatorShare(result),
+      };
+    },
+    close: () => subject.close(),
+  };
+}
+
+export const kubernetesDays: readonly BenchCase[] = [
+  { ...DAY, open: (stage) => openDay(stage, null) },
+  {
+    ...DAY,
+    name: 'tls-k8s-mixed',
+    about: 'k8s-mixed over TLS',
+    isLong: true,
+    open: async (stage) => openDay(stage, await benchCertificates()),
+  },
+];

@@ -32,6 +32,17 @@ export function answerRevision(bytes: Uint8Array, start: number): number {
   return decodeResponseHeader(bytes, headerStart, cursor.position).revision;
 }
 
+/** The revision in the header of a message of a RangeStream; 0 if this one has none. */
+export function streamedRevision(bytes: Uint8Array, start: number, end: number): number {
+  cursor.position = start + 1;
+  readVarint(bytes);
+  // The message holds a RangeResponse and nothing else.
+  const responseStart = cursor.position;
+  return responseStart < end && bytes[responseStart] === HEADER_TAG
+    ? answerRevision(bytes, responseStart)
+    : 0;
+}
+
 export function hasSucceeded(bytes: Uint8Array, start: number, end: number): boolean {
   passHeader(bytes, start);
   return cursor.position + 1 < end && bytes[cursor.position] === TXN_SUCCEEDED_TAG;

@@ -66,9 +66,19 @@ function contextOf(certFile: string, keyFile: string, caFile: string): SecureCon
   return context;
 }
 
+/** So many are made at a time: more than a server has room for in its backlog would be tried again a second later. */
+const CONNECTING_AT_A_TIME = 256;
+
 /** Connections spread over the targets, in turn. */
-export function openChannels(targets: readonly string[], count: number): Promise<GrpcChannel[]> {
-  return Promise.all(Array.from({ length: count }, (_, i) => openChannel(targets[i % targets.length]!)));
+export async function openChannels(targets: readonly string[], count: number): Promise<GrpcChannel[]> {
+  const channels: GrpcChannel[] = [];
+  while (channels.length < count) {
+    const length = Math.min(CONNECTING_AT_A_TIME, count - channels.length);
+    const from = channels.length;
+    const opening = Array.from({ length }, (_, i) => openChannel(targets[(from + i) % targets.length]!));
+    channels.push(...(await Promise.all(opening)));
+  }
+  return channels;
 }
 
 /** A unary call as a promise of the answer's bytes. */

@@ -140,3 +140,48 @@ export function driveOpen(
 export function openSlots(channels: number, perSecond: number): number {
   return Math.min(perSecond, channels * MAX_OPEN_PER_CHANNEL, MAX_OPEN);
 }
+
+/**
+ * Sends `eachPerSecond` requests a second on every channel for `seconds`, the channels in turn. One whose answer is still out sends
+ * its next request behind that, late.
+ */
+export function driveEach(
+  channels: readonly GrpcChannel[],
+  eachPerSecond: number,
+  seconds: number,
+  source: RequestSource,
+  tally: Tally,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const perSecond = channels.length * eachPerSecond;
+    const total = perSecond * seconds;
+    const startMs = performance.now();
+    let sent = 0;
+    let answered = 0;
+    /** By slot: when the requests should have left that wait for its answer; null while none is out. */
+    const waiting: (number[] | null)[] = channels.map(() => null);
+    const onAnswered = (slot: Slot): void => {
+      const dueMs = waiting[slot.index]!.shift();
+      if (dueMs === undefined) waiting[slot.index] = null;
+      else slot.send(dueMs);
+      if (++answered === total) resolve();
+    };
+    const slots = channels.map((channel, i) => new Slot(i, channel, source, tally, onAnswered, reject));
+    const tick = (): void => {
+      const due = Math.min(total, Math.floor(((performance.now() - startMs) * perSecond) / 1000));
+      for (; sent < due; sent++) {
+        const dueMs = startMs + (sent * 1000) / perSecond;
+        const index = sent % slots.length;
+        const queue = waiting[index];
+        if (queue !== null) {
+          queue!.push(dueMs);
+          continue;
+        }
+        waiting[index] = [];
+        slots[index]!.send(dueMs);
+      }
+      if (sent < total) setTimeout(tick, TICK_MS);
+    };
+    tick();
+  });
+}

@@ -15,8 +15,13 @@ export type Work =
   | { readonly kind: 'create-and-delete'; readonly space: KeySpace; readonly valueBytes: number }
   /** Compares with a revision that has passed: every transaction fails and answers with the key. */
   | { readonly kind: 'conflict'; readonly space: KeySpace; readonly valueBytes: number }
-  /** Lists page by page, later pages at the revision of the first. */
-  | { readonly kind: 'list'; readonly space: KeySpace; readonly pageKeys: number }
+  /** Lists page by page, later pages at the revision of the first; with `isStreamed` each by a RangeStream. */
+  | {
+      readonly kind: 'list';
+      readonly space: KeySpace;
+      readonly pageKeys: number;
+      readonly isStreamed?: boolean;
+    }
   | { readonly kind: 'count'; readonly space: KeySpace }
   | { readonly kind: 'grant'; readonly ttlSeconds: number }
   /** Logs in, again and again. */
@@ -40,7 +45,9 @@ export type Pace =
   /** Each connection keeps so many requests in flight, until `requests` in all are answered. */
   | { readonly inFlight: number; readonly requests: number }
   /** Requests leave at a fixed rate whether or not earlier ones are answered; lateness counts as latency. */
-  | { readonly perSecond: number; readonly seconds: number };
+  | { readonly perSecond: number; readonly seconds: number }
+  /** The same, and each connection's at that: so many a second on each, in turn. */
+  | { readonly eachPerSecond: number; readonly seconds: number };
 
 /** Watchers that are open, and synchronized, before the first request leaves. */
 export interface WatchSpec {

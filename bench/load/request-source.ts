@@ -19,7 +19,7 @@ import {
   TxnRequest,
 } from '@etcd/api/etcdserverpb';
 import type { CallOptions } from '@etcd/transport';
-import { answerRevision, hasSucceeded } from './answers.ts';
+import { answerRevision, hasSucceeded, streamedRevision } from './answers.ts';
 import type { KeySpace, Work } from './job.ts';
 import { endOf, keyOf, placeholderKey, Template } from './template.ts';
 
@@ -60,7 +60,7 @@ export function requestSource(work: Work, slots: number): RequestSource {
     case 'conflict':
       return conflictSource(work.space, work.valueBytes);
     case 'list':
-      return new ListSource(work.space, work.pageKeys, slots);
+      return new ListSource(work.space, work.pageKeys, slots, work.isStreamed === true);
     case 'count':
       return countSource(work.space);
     case 'grant':
@@ -314,36 +314,45 @@ class ListSource implements RequestSource {
   readonly #request: RangeRequest;
   readonly #space: KeySpace;
   readonly #pageKeys: number;
+  readonly #isStreamed: boolean;
+  /** By slot: the first key of the page that is asked for next. */
   readonly #firstKeys: Int32Array;
+  /** That of the list's first page; 0 while it is not known. */
   readonly #revisions: Float64Array;
 
-  constructor(space: KeySpace, pageKeys: number, slots: number) {
+  constructor(space: KeySpace, pageKeys: number, slots: number, isStreamed: boolean) {
     this.#space = space;
     this.#pageKeys = pageKeys;
+    this.#isStreamed = isStreamed;
     this.#request = new RangeRequest({ rangeEnd: endOf(space), limit: pageKeys });
     this.#firstKeys = new Int32Array(slots);
     this.#revisions = new Float64Array(slots);
   }
 
   path(): string {
-    return RANGE;
+    return this.#isStreamed ? RANGE_STREAM : RANGE;
   }
 
   next(slot: number): Uint8Array {
     const firstKey = this.#firstKeys[slot]!;
+    if (firstKey === 0) this.#revisions[slot] = 0;
     // A list goes on behind the last key that it got, where a key could still be.
     this.#request.key =
       firstKey === 0
         ? keyOf(this.#space, 0)
         : Buffer.concat([keyOf(this.#space, firstKey - 1), Buffer.alloc(1)]);
-    this.#request.revision = firstKey === 0 ? 0 : this.#revisions[slot]!;
+    this.#request.revision = this.#revisions[slot]!;
+    const next = firstKey + this.#pageKeys;
+    this.#firstKeys[slot] = next < this.#space.count ? next : 0;
     return encodeRangeRequest(this.#request);
   }
 
-  answered(slot: number, bytes: Uint8Array, start: number): void {
-    if (this.#firstKeys[slot] === 0) this.#revisions[slot] = answerRevision(bytes, start);
-    const next = this.#firstKeys[slot]! + this.#pageKeys;
-    this.#firstKeys[slot] = next < this.#space.count ? next : 0;
+  /** Once for each message of a stream: the header is in the last one at the latest. */
+  answered(slot: number, bytes: Uint8Array, start: number, end: number): void {
+    if (this.#revisions[slot] !== 0) return;
+    this.#revisions[slot] = this.#isStreamed
+      ? streamedRevision(bytes, start, end)
+      : answerRevision(bytes, start);
   }
 }
 
@@ -371,7 +380,7 @@ class KubernetesSource implements RequestSource {
       update: new CompareAndPutSource(space, valueBytes, slots),
       get: getSource(space, false),
       // First pages only: the compactions do not wait for a list to end.
-      list: new ListSource({ ...space, count: LIST_PAGE_KEYS }, LIST_PAGE_KEYS, slots),
+      list: new ListSource({ ...space, count: LIST_PAGE_KEYS }, LIST_PAGE_KEYS, slots, false),
       count: countSource(space),
       grant: requestSource({ kind: 'grant', ttlSeconds: EVENT_TTL_SECONDS }, slots),
     };

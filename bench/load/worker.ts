@@ -4,7 +4,7 @@
  */
 import { cpuTimeUs } from '../subject/process-usage.ts';
 import { openChannels } from './connect.ts';
-import { driveClosed, driveOpen, openSlots, Tally } from './drivers.ts';
+import { driveClosed, driveEach, driveOpen, openSlots, Tally } from './drivers.ts';
 import { driveGateway } from './gateway-driver.ts';
 import type { Job, JobResult } from './job.ts';
 import { requestSource } from './request-source.ts';
@@ -14,13 +14,17 @@ function totalCpuUs(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + cpuTimeUs(pid), 0);
 }
 
+/** How many requests can be in flight. */
+function slotsOf({ connections, pace }: Job): number {
+  if ('inFlight' in pace) return connections * pace.inFlight;
+  return 'eachPerSecond' in pace ? connections : openSlots(connections, pace.perSecond);
+}
+
 async function perform(job: Job): Promise<JobResult> {
   const { pace, work, serverPids } = job;
   const channels = await openChannels(job.targets, job.isOverGateway === true ? 0 : job.connections);
   const watchers = job.watch === undefined ? null : await Watchers.open(job.watch, job.targets);
-  const slots =
-    'inFlight' in pace ? job.connections * pace.inFlight : openSlots(job.connections, pace.perSecond);
-  const source = requestSource(work, slots);
+  const source = requestSource(work, slotsOf(job));
   if (job.token !== undefined) source.callOptions = { metadata: [['token', job.token]] };
   const tally = new Tally();
   const serverBeforeUs = totalCpuUs(serverPids);
@@ -29,7 +33,9 @@ async function perform(job: Job): Promise<JobResult> {
   if (job.isOverGateway === true && 'inFlight' in pace) {
     await driveGateway(job.targets, job.connections, pace.requests, work, tally);
   } else if ('inFlight' in pace) await driveClosed(channels, pace.inFlight, pace.requests, source, tally);
-  else await driveOpen(channels, pace.perSecond, pace.seconds, source, tally);
+  else if ('eachPerSecond' in pace) {
+    await driveEach(channels, pace.eachPerSecond, pace.seconds, source, tally);
+  } else await driveOpen(channels, pace.perSecond, pace.seconds, source, tally);
   if (watchers !== null) await watchers.finished();
   const elapsedMs = performance.now() - startMs;
   const serverCpuUs = totalCpuUs(serverPids) - serverBeforeUs;

@@ -1,5 +1,5 @@
 /** What a process costs, as Linux counts it. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 
 /** Linux tells CPU time in hundredths of a second. */
 const US_PER_TICK = 10_000;
@@ -27,6 +27,33 @@ export function cpuTimeUs(pid: number): number {
 /** Bytes that a process has had written to a disk, pages that were written back included. */
 export function writtenBytes(pid: number): number {
   return Number(/^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'latin1'))![1]);
+}
+
+export interface DeviceWrites {
+  readonly operations: number;
+  readonly bytes: number;
+  readonly flushes: number;
+}
+
+const SECTOR_BYTES = 512;
+// Fields of a block device's counters.
+const WRITES_FIELD = 4;
+const WRITTEN_SECTORS_FIELD = 6;
+const FLUSHES_FIELD = 15;
+
+/** What the device on which a file lies has written since the machine was started, for whomever. */
+export function deviceWrites(path: string): DeviceWrites {
+  const { dev } = statSync(path);
+  // Linux keeps the number of a device in 12 and 20 bits, the latter in two parts.
+  const major = (dev >>> 8) & 0xfff;
+  const minor = (dev & 0xff) | ((dev >>> 12) & 0xf_ff00);
+  const fields = readFileSync(`/sys/dev/block/${major}:${minor}/stat`, 'latin1').trim().split(/\s+/);
+  const field = (index: number): number => Number(fields[index]);
+  return {
+    operations: field(WRITES_FIELD),
+    bytes: field(WRITTEN_SECTORS_FIELD) * SECTOR_BYTES,
+    flushes: field(FLUSHES_FIELD),
+  };
 }
 
 export interface ResidentMemory {
