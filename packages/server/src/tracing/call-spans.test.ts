@@ -12,13 +12,10 @@ import {
   type ServerCall,
 } from '@etcd/transport';
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
-import {
-  InMemorySpanExporter,
-  type ReadableSpan,
-  SimpleSpanProcessor,
-  TracerProvider,
-} from '@opentelemetry/sdk-trace';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace';
 import { CallSpans } from './call-spans.ts';
+import { SpanRecorder } from './recorded-span.ts';
 
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
 const SPAN_ID = 'b7ad6b7169203331';
@@ -31,6 +28,16 @@ const INFO: ConnectionInfo = {
   commonName: '',
 };
 
+function recorderTo(exporter: InMemorySpanExporter, clock = new SimClock()): SpanRecorder {
+  return new SpanRecorder({
+    clock,
+    random: new SeededRandom(3),
+    resource: resourceFromAttributes({}),
+    scope: { name: 'test' },
+    processor: new SimpleSpanProcessor({ exporter }),
+  });
+}
+
 /** A server whose calls are followed; `/test.S/Fail` answers with the code in its first byte. */
 class Followed {
   readonly clock = new SimClock();
@@ -39,10 +46,7 @@ class Followed {
 
   constructor(samplesPerMillion: number, info = INFO) {
     const { clock } = this;
-    const provider = new TracerProvider({
-      spanProcessors: [new SimpleSpanProcessor({ exporter: this.#exporter })],
-    });
-    const tracer = provider.getTracer('test');
+    const recorder = recorderTo(this.#exporter, clock);
     const server = new GrpcServer({ clock });
     server.unary('/test.S/Echo', (call, bytes, start, end) => call.respond(bytes, start, end));
     server.unary('/test.S/Fail', (call, bytes, start) => call.fail(bytes[start]!, 'so it is'));
@@ -54,7 +58,7 @@ class Followed {
     server.bidi('/test.S/Bidi', (call) => {
       call.receiver = { onHalfClose: () => call.end() };
     });
-    const observer = new CallSpans({ tracer, random: new SeededRandom(7), samplesPerMillion });
+    const observer = new CallSpans({ recorder, random: new SeededRandom(7), samplesPerMillion });
     for (const method of server.methods) method.observer = observer;
     const [theirs, ours] = memoryDuplexPair({ clock });
     server.accept(ours, info);
@@ -147,10 +151,10 @@ test('parts of a call are spans below its own, and end with it at the latest', (
 
 test('a part has its events and ends once', () => {
   const exporter = new InMemorySpanExporter();
-  const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
   const random = new SeededRandom(1);
-  const spans = new CallSpans({ tracer: provider.getTracer('test'), random, samplesPerMillion: 1_000_000 });
-  const call = { metadata: () => null, method: { path: '/s/m' }, info: INFO } as unknown as ServerCall;
+  const spans = new CallSpans({ recorder: recorderTo(exporter), random, samplesPerMillion: 1_000_000 });
+  const head = { value: () => null };
+  const call = { head, method: { path: '/s/m' }, info: INFO } as unknown as ServerCall;
   const { parts } = spans.begin(call)!;
   const part = parts!.begin('part', {})!;
   part.addEvent('one');
@@ -206,6 +210,16 @@ test('a rate between is about that part of the calls', () => {
   const followed = new Followed(250_000);
   for (let i = 0; i < 2000; i++) followed.call('Echo');
   // The numbers come from a seed.
+  const { length } = followed.spans;
+  assert.ok(length > 400 && length < 600, `${length}`);
+});
+
+test('with a decision of the caller’s in between, the others are drawn for as before', () => {
+  const followed = new Followed(500_000);
+  for (let i = 0; i < 1000; i++) {
+    followed.call('Echo', UNSAMPLED);
+    followed.call('Echo');
+  }
   const { length } = followed.spans;
   assert.ok(length > 400 && length < 600, `${length}`);
 });

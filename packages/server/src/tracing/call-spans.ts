@@ -8,32 +8,34 @@ import type {
   CallObserver,
   CallParts,
   CallTrace,
+  ConnectionInfo,
+  Head,
   PartTrace,
   ServerCall,
   TraceAttributes,
 } from '@etcd/transport';
 import {
   type Attributes,
-  type Context,
   ROOT_CONTEXT,
-  type Span,
-  SpanKind,
+  type SpanContext,
   SpanStatusCode,
   type TextMapGetter,
   TraceFlags,
-  type Tracer,
   trace,
 } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import type { RecordedSpan, SpanRecorder } from './recorded-span.ts';
 
 export interface CallSpansOptions {
-  readonly tracer: Tracer;
+  readonly recorder: SpanRecorder;
   readonly random: Random;
   /** Of a million calls that come without a decision of the caller's. */
   readonly samplesPerMillion: number;
 }
 
 const MILLION = 1_000_000;
+const WORDS = 2 ** 32;
+const PARENT_HEADER = 'traceparent';
 
 /** Parts of a call that go on at once and are followed; a stream may have any number of watchers. */
 const MAX_OPEN_PARTS = 1024;
@@ -54,53 +56,87 @@ const METADATA: TextMapGetter<ServerCall> = {
 };
 
 /**
- * Whoever calls decides with his `traceparent` whether the call is followed; of the others every so-many-th is. The draw comes before the
- * SDK is asked for a span, because a span that is not sampled would cost a good part of what the call itself does.
+ * Whoever calls decides with his `traceparent` whether the call is followed; of the others every so-many-th is. Not each of them is drawn
+ * for, but how many go by until the next that is followed: so that a call that is not costs a decrement.
  */
 export class CallSpans implements CallObserver {
-  readonly #tracer: Tracer;
+  readonly #recorder: SpanRecorder;
   readonly #random: Random;
   readonly #samplesPerMillion: number;
   readonly #propagator = new W3CTraceContextPropagator();
+  /** Calls without a decision that go by before the next is followed. */
+  #goBy: number;
+  /** The head that was seen last to have no decision: clients repeat themselves. */
+  #undecided: Head | null = null;
+  /** Of the connection that had a call followed last. */
+  #info: ConnectionInfo | null = null;
+  #address: Attributes = {};
 
-  constructor({ tracer, random, samplesPerMillion }: CallSpansOptions) {
-    this.#tracer = tracer;
+  constructor({ recorder, random, samplesPerMillion }: CallSpansOptions) {
+    this.#recorder = recorder;
     this.#random = random;
     this.#samplesPerMillion = samplesPerMillion;
+    this.#goBy = this.#drawGap();
   }
 
   begin(call: ServerCall): CallTrace | null {
-    const parent = this.#propagator.extract(ROOT_CONTEXT, call, METADATA);
-    if (!this.#isSampled(parent)) return null;
-    const { method } = call;
+    const { head } = call;
+    if (head !== this.#undecided) {
+      if (head.value(PARENT_HEADER) !== null) return this.#beginBelow(call);
+      this.#undecided = head;
+    }
+    return this.#draw(call);
+  }
+
+  #draw(call: ServerCall): CallTrace | null {
+    if (this.#goBy > 0) {
+      this.#goBy--;
+      return null;
+    }
+    this.#goBy = this.#drawGap();
+    return this.#follow(call, null);
+  }
+
+  #beginBelow(call: ServerCall): CallTrace | null {
+    const parent = trace.getSpanContext(this.#propagator.extract(ROOT_CONTEXT, call, METADATA));
+    if (parent === undefined) return this.#draw(call);
+    return (parent.traceFlags & TraceFlags.SAMPLED) === 0 ? null : this.#follow(call, parent);
+  }
+
+  #follow(call: ServerCall, parent: SpanContext | null): CallTrace | null {
+    const { method, info } = call;
     if (method === null) return null;
+    if (info !== this.#info) {
+      this.#info = info;
+      this.#address = serverAddress(info.localAddress);
+    }
     const name = method.path.slice(1);
     const attributes: Attributes = {
       'rpc.method': name,
       'rpc.system.name': 'grpc',
-      ...serverAddress(call.info.localAddress),
+      ...this.#address,
     };
-    return new CallSpan(
-      this.#tracer,
-      this.#tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent),
-    );
+    return new CallSpan(this.#recorder, this.#recorder.call(name, attributes, parent));
   }
 
-  #isSampled(parent: Context): boolean {
-    const decision = trace.getSpanContext(parent);
-    if (decision !== undefined) return (decision.traceFlags & TraceFlags.SAMPLED) !== 0;
-    return this.#samplesPerMillion > 0 && this.#random.below(MILLION) < this.#samplesPerMillion;
+  /** As many as go by where each is followed with the same chance, whatever became of the others. */
+  #drawGap(): number {
+    const perMillion = this.#samplesPerMillion;
+    if (perMillion <= 0) return Number.POSITIVE_INFINITY;
+    if (perMillion >= MILLION) return 0;
+    const uniform = (this.#random.uint32() + 0.5) / WORDS;
+    return Math.floor(Math.log(uniform) / Math.log1p(-perMillion / MILLION));
   }
 }
 
 class CallSpan implements CallTrace, CallParts {
-  readonly #tracer: Tracer;
-  readonly #span: Span;
+  readonly #recorder: SpanRecorder;
+  readonly #span: RecordedSpan;
   /** Those that go on. */
   readonly #open = new Set<PartSpan>();
 
-  constructor(tracer: Tracer, span: Span) {
-    this.#tracer = tracer;
+  constructor(recorder: SpanRecorder, span: RecordedSpan) {
+    this.#recorder = recorder;
     this.#span = span;
   }
 
@@ -114,8 +150,7 @@ class CallSpan implements CallTrace, CallParts {
 
   begin(name: string, attributes: TraceAttributes): PartTrace | null {
     if (this.#open.size >= MAX_OPEN_PARTS) return null;
-    const parent = trace.setSpan(ROOT_CONTEXT, this.#span);
-    const part = new PartSpan(this.#tracer.startSpan(name, { attributes }, parent), this.#open);
+    const part = new PartSpan(this.#recorder.part(name, attributes, this.#span), this.#open);
     this.#open.add(part);
     return part;
   }
@@ -127,17 +162,17 @@ class CallSpan implements CallTrace, CallParts {
   onEnd(code: number, message: string): void {
     this.endAll();
     const span = this.#span;
-    span.setAttribute('rpc.response.status_code', statusText(code));
-    if (FAULTS.has(code)) span.setStatus({ code: SpanStatusCode.ERROR, message });
+    span.attributes['rpc.response.status_code'] = statusText(code);
+    if (FAULTS.has(code)) span.status = { code: SpanStatusCode.ERROR, message };
     span.end();
   }
 }
 
 class PartSpan implements PartTrace {
-  readonly #span: Span;
+  readonly #span: RecordedSpan;
   readonly #open: Set<PartSpan>;
 
-  constructor(span: Span, open: Set<PartSpan>) {
+  constructor(span: RecordedSpan, open: Set<PartSpan>) {
     this.#span = span;
     this.#open = open;
   }
@@ -153,6 +188,7 @@ class PartSpan implements PartTrace {
 
 /** `INVALID_ARGUMENT`; of what is no code `CODE(42)`. */
 function statusText(code: number): string {
+  if (code === GrpcCode.OK) return 'OK';
   if (code === GrpcCode.Canceled) return 'CANCELLED';
   const name = GRPC_CODE_NAMES[code];
   if (name === undefined) return `CODE(${code})`;

@@ -10,11 +10,12 @@ import {
 } from '@etcd/transport';
 import type { Attributes } from '@opentelemetry/api';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
-import { AlwaysOnSampler, BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
+import { BatchSpanProcessor } from '@opentelemetry/sdk-trace';
 import { type Config, ETCD_VERSION, MemberStartError } from '../config/index.ts';
 import { CallSpans } from './call-spans.ts';
 import { parseCollectorAddress } from './collector-address.ts';
 import { OtlpExporter } from './otlp-exporter.ts';
+import { SpanRecorder } from './recorded-span.ts';
 
 export interface TracingOptions {
   readonly config: NonNullable<Config['tracing']>;
@@ -34,7 +35,8 @@ export interface Tracing {
 const SCOPE = 'etcd-typescript';
 /** Spans that wait; more are lost. */
 const MAX_QUEUED_SPANS = 2048;
-const MAX_BATCH_SPANS = 512;
+/** They are encoded in one go, in which the member does nothing else. */
+const MAX_BATCH_SPANS = 256;
 const BATCH_DELAY_MS = 5000;
 /** Beyond what the attempts of a batch may take. */
 const BATCH_TIMEOUT_MS = 60_000;
@@ -64,14 +66,14 @@ export function startTracing({ config, clock, logger, random }: TracingOptions):
   });
   const attributes: Attributes = { 'service.name': serviceName };
   if (instanceId !== '') attributes['service.instance.id'] = instanceId;
-  const provider = new TracerProvider({
-    // What is asked for is sampled: the decision falls before.
-    sampler: new AlwaysOnSampler(),
+  const recorder = new SpanRecorder({
+    clock,
+    random,
     resource: detectResources({ detectors: [envDetector] }).merge(resourceFromAttributes(attributes)),
-    spanProcessors: [processor],
+    scope: { name: SCOPE, version: ETCD_VERSION },
+    processor,
   });
-  const tracer = provider.getTracer(SCOPE, ETCD_VERSION);
-  const spans = new CallSpans({ tracer, random, samplesPerMillion });
+  const spans = new CallSpans({ recorder, random, samplesPerMillion });
   logger.info('distributed tracing is enabled', {
     address,
     'service-name': serviceName,
@@ -80,7 +82,7 @@ export function startTracing({ config, clock, logger, random }: TracingOptions):
   });
   return {
     observe: (grpc) => observe(grpc, spans),
-    stop: () => stop(provider, exporter, clock),
+    stop: () => stop(processor, exporter, clock),
   };
 }
 
@@ -90,12 +92,12 @@ function observe(grpc: GrpcServer, spans: CallSpans): void {
   }
 }
 
-async function stop(provider: TracerProvider, exporter: OtlpExporter, clock: Clock): Promise<void> {
+async function stop(processor: BatchSpanProcessor, exporter: OtlpExporter, clock: Clock): Promise<void> {
   exporter.hurry();
   const timeout = Promise.withResolvers<void>();
   const timer = clock.setTimer(STOP_TIMEOUT_MS, timeout.resolve);
   // What can't be sent is told by the exporter.
-  const flushed = provider.shutdown().catch(() => {});
+  const flushed = processor.shutdown().catch(() => {});
   await Promise.race([flushed, timeout.promise]);
   timer.cancel();
   exporter.close();
