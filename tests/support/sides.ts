@@ -21,11 +21,12 @@ export const SIDES: readonly (readonly [SideName, string])[] = [
 /** A server of each side for all tests of a file, by name: there from before the first of them until after the last. */
 export function serveEachSide(
   prepare: (server: EtcdServer) => Promise<void> = async () => {},
+  flags: readonly string[] = [],
 ): ReadonlyMap<SideName, EtcdServer> {
   const servers = new Map<SideName, EtcdServer>();
   before(async () => {
     for (const [name, program] of SIDES) {
-      const server = await EtcdServer.start({ program, flags: FAST_ELECTION });
+      const server = await EtcdServer.start({ program, flags: [...FAST_ELECTION, ...flags] });
       servers.set(name, server);
       await prepare(server);
     }

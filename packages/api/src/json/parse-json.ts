@@ -56,13 +56,16 @@ export function jsonValueEnd(text: string, from: number): number {
 
 /** What stands at `at`, for an error: Go quotes control characters and quotes. */
 function quoteCharacter(text: string, at: number): string {
-  const character = String.fromCodePoint(text.codePointAt(at)!);
+  const sent = String.fromCodePoint(text.codePointAt(at)!);
+  // Go has read bytes, and shows the one that it stopped at.
+  const character = sent < DELETE ? sent : String.fromCharCode(new TextEncoder().encode(sent)[0]!);
   if (character === "'") return "'\\''";
   if (character === '"') return `'"'`;
   return character < ' ' ? `'${JSON.stringify(character).slice(1, -1)}'` : `'${character}'`;
 }
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+const DELETE = '\x7f';
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const SPACE = 0x20;

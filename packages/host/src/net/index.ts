@@ -26,6 +26,7 @@ export {
   type ListenerSecurity,
   type ListenerServices,
 } from './listener.ts';
+export { type RequestTarget, readTarget, redirectTo } from './request-target.ts';
 export {
   type LookUpSrv,
   lookUpAddress,

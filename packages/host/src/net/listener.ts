@@ -7,7 +7,7 @@ import {
   createServer as createHttpServer,
   type Server as HttpServer,
   type IncomingMessage,
-  type ServerResponse,
+  ServerResponse,
 } from 'node:http';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -17,6 +17,7 @@ import { type GrpcServer, sniffProtocol, socketDuplex, socketInfo } from '@etcd/
 import { RefusalLog } from '../logging/index.ts';
 import { type HandedSocket, systemErrorText } from '../process/index.ts';
 import { TlsAcceptor, type TlsAcceptorOptions } from '../tls/index.ts';
+import { answerUnreadable, refusalOf, refusalText } from './http1-rules.ts';
 import { ListenError } from './listen-error.ts';
 import { type WholeRequest, WholeRequests } from './whole-requests.ts';
 
@@ -67,6 +68,9 @@ const HTTP_HEADERS_TIMEOUT_MS = 10_000;
 const HTTP_REQUEST_TIMEOUT_MS = 30_000;
 /** How often those are looked for that have taken too long. */
 const HTTP_CHECK_MS = 2000;
+/** Of a request's head; as much as HTTP/2 has for one. */
+const MAX_HEADER_BYTES = 64 * 1024;
+const EXPECTATION_FAILED = 417;
 const BACKLOG = 4096;
 /** After so long without a byte a client is probed: one that has vanished would otherwise keep its streams for ever. */
 const PROBE_AFTER_MS = 120_000;
@@ -95,14 +99,18 @@ export class Listener {
     const { http } = options.services;
     const { headersTimeoutMs = HTTP_HEADERS_TIMEOUT_MS } = options;
     this.#http = createHttpServer({
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // Whether there is one is our question.
+      requireHostHeader: false,
       headersTimeout: headersTimeoutMs,
       requestTimeout: options.limitsRequestTime ? HTTP_REQUEST_TIMEOUT_MS : 0,
       connectionsCheckingInterval: Math.min(headersTimeoutMs, HTTP_CHECK_MS),
       shouldUpgradeCallback: (request) => http?.takesUpgrade?.(request) ?? false,
     });
-    this.#http.on('upgrade', (request, socket, head) => http?.onUpgrade?.(request, socket, head));
-    this.#http.on('clientError', answerBadRequest);
-    this.#http.on('request', (request, response) => http?.onHttp1(request, response));
+    // Those of a request are bounded by their bytes; what is beyond a number would be lost without a word.
+    this.#http.maxHeadersCount = 0;
+    this.#http.on('clientError', answerUnreadable);
+    if (http !== null) this.#serveHttp(http);
     this.#whole = http?.onWhole === undefined ? null : this.#newWholeRequests(http);
     this.#acceptor = this.#newAcceptor();
     this.#refusals = new RefusalLog(options.clock, options.logger);
@@ -244,6 +252,34 @@ export class Listener {
     refusals.onRejected();
   }
 
+  #serveHttp(http: HttpRequestHandler): void {
+    const serve = (request: IncomingMessage, response: ServerResponse): void => {
+      if (!refuses(request, request.socket)) http.onHttp1(request, response);
+    };
+    this.#http.on('request', serve);
+    this.#http.on('checkContinue', (request, response) => {
+      if (refuses(request, request.socket)) return;
+      if (hasBody(request)) response.writeContinue();
+      http.onHttp1(request, response);
+    });
+    this.#http.on('checkExpectation', (request, response) => {
+      request.resume();
+      response.writeHead(EXPECTATION_FAILED, { connection: 'close', 'content-length': 0 }).end();
+    });
+    // There are no tunnels here: it is answered as any other request for its target is, and nothing follows.
+    this.#http.on('connect', (request, socket) => {
+      if (refuses(request, socket)) return;
+      const response = new ServerResponse(request);
+      response.shouldKeepAlive = false;
+      response.assignSocket(socket as net.Socket);
+      response.on('finish', () => socket.end());
+      http.onHttp1(request, response);
+    });
+    this.#http.on('upgrade', (request, socket, head) => {
+      if (!refuses(request, socket)) http.onUpgrade?.(request, socket, head);
+    });
+  }
+
   #newWholeRequests(http: HttpRequestHandler): WholeRequests {
     return new WholeRequests({
       clock: this.#options.clock,
@@ -274,24 +310,21 @@ function placeOf(url: EtcdUrl): string {
   return isUnixUrl(url) ? `unix ${unixSocketPath(url)}` : `tcp ${url.host}`;
 }
 
-/** What does not begin as HTTP/1 is nobody's: it may be a broken HTTP/2 client, and is hung up on as etcd does. */
-const NO_HTTP_ERRORS: ReadonlySet<string> = new Set([
-  'HPE_INVALID_METHOD',
-  'HPE_INVALID_URL',
-  'HPE_INVALID_CONSTANT',
-  'HPE_INVALID_VERSION',
-]);
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
 
-function answerBadRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-  const code = error.code ?? '';
-  if (NO_HTTP_ERRORS.has(code) || !socket.writable) return void socket.destroy();
-  const status =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout'
-        : '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
+/** Whether a request breaks a rule; then it has its answer, and the connection ends. */
+function refuses(request: IncomingMessage, socket: Duplex): boolean {
+  if (request.httpVersionMajor !== 1) {
+    socket.destroy();
+    return true;
+  }
+  const refusal = refusalOf(request);
+  if (refusal === null) return false;
+  socket.on('error', () => {});
+  socket.end(refusalText(refusal), 'latin1', () => socket.destroy());
+  return true;
 }
 
 /** A socket file that a process which was killed has left: nobody listens on it. Another file is not ours to remove. */

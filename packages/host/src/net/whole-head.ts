@@ -1,4 +1,5 @@
 /** The head of a request that can be answered from what stands in it and its body alone. */
+import { isHost } from './http1-rules.ts';
 
 /** Heads that are equal, on one connection, are one object: what is concluded from it can be kept with it. */
 export class WholeHead {
@@ -50,6 +51,8 @@ export function parseWholeHead(text: string): WholeHead | null {
   }
   const length = headers.get('content-length') ?? '0';
   const connection = headers.get('connection') ?? 'keep-alive';
-  if (!LENGTH.test(length) || connection.toLowerCase() !== 'keep-alive' || !headers.has('host')) return null;
+  const host = headers.get('host');
+  if (!LENGTH.test(length) || connection.toLowerCase() !== 'keep-alive') return null;
+  if (host === undefined || !isHost(host)) return null;
   return new WholeHead(target, Number(length), headers);
 }

@@ -7,7 +7,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DecodeError, type MemberId } from '@etcd/api';
 import { decodeMessage, type Message } from '@etcd/api/raftpb';
 import type { Clock } from '@etcd/base';
-import { type HttpAnswer, httpError, methodNotAllowed, NOT_FOUND } from '@etcd/host/net';
+import {
+  type HttpAnswer,
+  httpError,
+  methodNotAllowed,
+  NOT_FOUND,
+  readTarget,
+  redirectTo,
+} from '@etcd/host/net';
 import { formatId, parseId } from '@etcd/storage/membership';
 import { ETCD_VERSION } from '../config/index.ts';
 import type { Peer } from './peer.ts';
@@ -58,9 +65,11 @@ export class PeerHttp {
     request.on('error', () => {});
     const environment = this.#options.environment();
     if (environment === null) return answer(request, response, httpError(503, 'member is not ready'));
-    const target = request.url ?? '/';
-    const mark = target.indexOf('?');
-    const path = mark < 0 ? target : target.slice(0, mark);
+    const { method = 'GET', url = '/' } = request;
+    const place = readTarget(method, url);
+    if (place === null) return answer(request, response, httpError(400, 'Bad Request'));
+    const { route: path, query, location } = place;
+    if (location !== null) return answer(request, response, redirectTo(method, location));
     switch (path) {
       case PIPELINE_PATH:
         return this.#onMessage(environment, request, response);
@@ -73,7 +82,7 @@ export class PeerHttp {
     }
     if (path.startsWith(`${STREAM_PREFIX}/`)) return this.#onStream(environment, path, request, response);
     if (path.startsWith(`${PIPELINE_PATH}/`)) return answer(request, response, NOT_FOUND);
-    onHostRequest(environment, target, request, response);
+    onHostRequest(environment, query === '' ? path : `${path}?${query}`, request, response);
   }
 
   #onStream(
@@ -244,6 +253,9 @@ function refusalOf({ self }: PeerEnvironment, { to }: Message): HttpAnswer {
   };
 }
 
+/** Of errors in words. */
+const NO_SNIFFING = { 'x-content-type-options': 'nosniff' } as const;
+
 function onHostRequest(
   { host, clock }: PeerEnvironment,
   target: string,
@@ -267,7 +279,8 @@ function onHostRequest(
     };
     host.onRequest(asked, ({ status, contentType: type, body: answered, headers }) => {
       const typed = type === undefined ? {} : { 'content-type': type };
-      response.writeHead(status, { ...headers, ...typed, 'content-length': answered.length });
+      const plain = status >= 400 && type?.startsWith('text/plain') ? NO_SNIFFING : {};
+      response.writeHead(status, { ...headers, ...typed, ...plain, 'content-length': answered.length });
       response.end(answered);
     });
   });

@@ -96,10 +96,14 @@ const TEXT_HEADERS: AnswerHeaders = [
   ['x-content-type-options', 'nosniff'],
 ];
 
-/** A Host header without its port. */
+/** A Host header without its port, as Go takes it apart: one that is not of the form `host:port` is a host as it stands. */
 function hostOf(header: string): string {
-  const bracketed = /^\[([^\]]*)\](?::\d*)?$/.exec(header);
-  return bracketed?.[1] ?? header.replace(/:\d*$/, '');
+  const colon = header.lastIndexOf(':');
+  if (colon < 0) return header;
+  const isBracketed = header.startsWith('[') && header[colon - 1] === ']';
+  const host = isBracketed ? header.slice(1, colon - 1) : header.slice(0, colon);
+  const isBroken = /[[\]]/.test(host) || (!isBracketed && host.includes(':'));
+  return isBroken ? header : host;
 }
 
 /** Says what to do, as etcd does. */

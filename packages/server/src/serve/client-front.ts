@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { WholeRequest } from '@etcd/host/net';
+import { type HttpAnswer, readTarget, redirectTo, type WholeRequest } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
 import type { AccessControl } from './access-control.ts';
 import type { ClientHttp } from './client-http.ts';
@@ -26,6 +26,8 @@ export interface FrontFacts {
 }
 
 const OLD_PREFIX = '/v3beta/';
+const EMPTY = new Uint8Array(0);
+const CLOSING: AnswerHeaders = [['connection', 'close']];
 const TEXT: AnswerHeaders = [['content-type', 'text/plain; charset=utf-8']];
 const REFUSED_CERTIFICATE =
   'CommonName of client sending a request against gateway will be ignored and not used as expected';
@@ -78,7 +80,9 @@ export class ClientFront {
   /** Whether a request for another protocol is answered with it: WebSockets of the gateway. Others are ordinary requests. */
   takesUpgrade({ method, url = '', headers }: IncomingMessage): boolean {
     const isWebSocket = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
-    return isWebSocket && this.#loadGateway !== null && pathOf(url).startsWith(GATEWAY_PREFIX);
+    if (!isWebSocket || this.#loadGateway === null) return false;
+    const { route, location } = placeOf('GET', url);
+    return location === null && route.startsWith(GATEWAY_PREFIX);
   }
 
   onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -88,16 +92,23 @@ export class ClientFront {
     this.#access.admit(call, () => {
       if (!this.#access.admitsWebSocket(call))
         return call.respond(403, TEXT, Buffer.from('origin not allowed\n'));
-      this.#withGateway(call, (gateway) => gateway.openSocket(pathOf(call.target), request, socket, head));
+      this.#withGateway(call, (gateway) =>
+        gateway.openSocket(placeOf('GET', call.target).path, request, socket, head),
+      );
     });
   }
 
   #onCall(call: HttpCall, passOn: (headers: AnswerHeaders) => void): void {
+    // The server as a whole is asked, not anything in it.
+    if (call.method === 'OPTIONS' && call.target === '*') return call.respond(200, [], EMPTY);
     this.#access.admit(call, (headers) => {
-      const path = pathOf(call.target);
-      const isOfGateway = path.startsWith(GATEWAY_PREFIX) || path === OPEN_API_PATH;
-      if (this.#loadGateway !== null && path === GATEWAY_ROOT) return redirect(call, headers);
-      if (this.#loadGateway === null || !isOfGateway) return passOn(headers);
+      if (call.target === '*') return call.respond(400, [...CLOSING, ...headers], EMPTY);
+      const { path, route, location } = placeOf(call.method, call.target);
+      const hasGateway = this.#loadGateway !== null;
+      if (hasGateway && route === GATEWAY_ROOT) return send(call, redirectToRoot(call), headers);
+      if (location !== null) return send(call, redirectTo(call.method, location), headers);
+      if (!hasGateway) return passOn(headers);
+      if (!route.startsWith(GATEWAY_PREFIX) && path !== OPEN_API_PATH) return passOn(headers);
       const answering = withHeaders(call, headers);
       this.#withGateway(answering, (gateway) => gateway.answer(path, answering));
     });
@@ -116,27 +127,36 @@ export class ClientFront {
   }
 }
 
+function send(call: HttpCall, { status, headers, body }: HttpAnswer, more: AnswerHeaders): void {
+  call.respond(status, [...headers, ...more], body);
+}
+
 /** As Go sends whoever leaves out the slash of a folder. */
-function redirect(call: HttpCall, more: AnswerHeaders): void {
-  const isShown = call.method === 'GET' || call.method === 'HEAD';
-  const query = call.target.slice(GATEWAY_ROOT.length);
-  const headers: AnswerHeaders = [
-    ...(isShown ? [['content-type', 'text/html; charset=utf-8'] as const] : []),
-    ['location', `${GATEWAY_PREFIX}${query}`],
-    ...more,
-  ];
-  const text = `<a href="${GATEWAY_PREFIX}${escaped(query)}">Temporary Redirect</a>.\n\n`;
-  call.respond(307, headers, call.method === 'GET' ? text : '');
-}
-
-function escaped(text: string): string {
-  return text.replace(/[<>&"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}
-
-/** Without the query; paths of before 3.4 are those of today. */
-function pathOf(target: string): string {
+function redirectToRoot({ method, target }: HttpCall): HttpAnswer {
   const mark = target.indexOf('?');
-  const path = mark < 0 ? target : target.slice(0, mark);
+  return redirectTo(method, `${GATEWAY_PREFIX}${mark < 0 ? '' : target.slice(mark)}`);
+}
+
+interface Place {
+  readonly path: string;
+  readonly route: string;
+  readonly location: string | null;
+}
+
+const NOWHERE: Place = { path: '', route: '', location: null };
+
+/** Where a request goes; paths of before 3.4 are those of today. What is no target is refused before it comes here, or leads nowhere. */
+function placeOf(method: string, target: string): Place {
+  const place = readTarget(method, target) ?? NOWHERE;
+  if (!place.path.startsWith(OLD_PREFIX)) return place;
+  return {
+    path: renewed(place.path),
+    route: renewed(place.route),
+    location: place.location === null ? null : renewed(place.location),
+  };
+}
+
+function renewed(path: string): string {
   return path.startsWith(OLD_PREFIX) ? `${GATEWAY_PREFIX}${path.slice(OLD_PREFIX.length)}` : path;
 }
 

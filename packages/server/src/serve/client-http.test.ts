@@ -200,9 +200,26 @@ test('health is asked for with GET, of paths that there are', () => {
     assert.equal(status, 405, path);
     assert.deepEqual(headers[0], ['allow', 'GET'], path);
   }
-  for (const path of ['/', '/nothing', '/healthz', '/Health', '//health', '/health/']) {
+  for (const path of ['/', '/nothing', '/healthz', '/Health', '/health/', '/health%2F', '/%2e/health']) {
     assert.equal(member.get(path).status, 404, path);
   }
+  for (const path of ['/%68ealth', 'http://any/health', '/health?']) {
+    assert.equal(member.get(path).status, 200, path);
+  }
+  assert.equal(member.get('/health%').status, 400);
+});
+
+test('whoever asks for a path with empty parts or dots is sent to the one that he means', () => {
+  const member = new FakeMember();
+  const { status, headers, body } = member.get('//livez/../health?exclude=NOSPACE&a=<b>');
+  assert.equal(status, 307);
+  assert.deepEqual(headers, [
+    ['content-type', 'text/html; charset=utf-8'],
+    ['location', '/health?exclude=NOSPACE&a=<b>'],
+  ]);
+  assert.equal(body, '<a href="/health?exclude=NOSPACE&amp;a=&lt;b&gt;">Temporary Redirect</a>.\n\n');
+  const posted = member.get('//health', 'POST');
+  assert.deepEqual([posted.headers, posted.body], [[['location', '/health']], '']);
 });
 
 test('the version is that of the program, of its cluster and of its database', () => {

@@ -10,6 +10,8 @@ import {
   httpJson,
   methodNotAllowed,
   NOT_FOUND,
+  readTarget,
+  redirectTo,
 } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
 import { versionJson } from '../member/index.ts';
@@ -19,6 +21,8 @@ import type { HealthFacts } from './health-facts.ts';
 
 /** The fastest: nine tenths of what there is to be saved, in a third of the time. */
 const GZIP_LEVEL = 1;
+
+const BAD_TARGET = httpError(400, 'Bad Request');
 
 interface ClientQuestion extends HttpQuestion {
   readonly acceptsGzip: boolean;
@@ -52,7 +56,11 @@ export class ClientHttp {
 
   answer(question: ClientQuestion, done: ClientAnswering): void {
     const { method, target, acceptsGzip } = question;
-    const { path, query } = splitTarget(target);
+    const place = readTarget(method, target);
+    if (place === null) return done(BAD_TARGET);
+    if (place.location !== null) return done(redirectTo(method, place.location));
+    const { route: path } = place;
+    const query = new URLSearchParams(place.query);
     if (path === '/health') return answerHealth(this.#member, method, query, done);
     if (path === '/metrics') return this.#metrics(acceptsGzip, done);
     if (answerChecks(this.#member, method, path, query, done)) return;
@@ -129,10 +137,4 @@ export class ClientHttp {
 /** Whether the client takes gzip, by the header `accept-encoding`. */
 function allowsGzip(accepted: string | readonly string[] | null | undefined): boolean {
   return /(?:^|,)\s*gzip\s*(?:$|,|;\s*q\s*=\s*(?:1|0?\.\d*[1-9]))/.test(String(accepted ?? ''));
-}
-
-function splitTarget(target: string): { path: string; query: URLSearchParams } {
-  const mark = target.indexOf('?');
-  const path = mark < 0 ? target : target.slice(0, mark);
-  return { path, query: new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1)) };
 }

@@ -162,6 +162,49 @@ test('a client that leaves takes its stream along', () => {
   assert.equal(fixture.member.watches.watcherCount, 0);
 });
 
+test('a call lasts as long as its client waits; what is no time is refused', () => {
+  const clock = new SimClock();
+  const grpc = new GrpcServer({ clock });
+  let begun = 0;
+  grpc.unary(KvService.methods.range.path, () => void begun++);
+  const gateway = new Gateway({ grpc, clock, version: '3.7.0', maxBodyBytes: 1000 });
+  const ask = (timeout: string): FakeCall => {
+    const call = new FakeCall({ headers: { 'grpc-timeout': timeout } });
+    gateway.answer('/v3/kv/range', call);
+    call.finish();
+    clock.settle();
+    return call;
+  };
+  const patient = ask('2S');
+  assert.equal(begun, 1);
+  clock.advance(1999);
+  assert.equal(patient.status, 0);
+  clock.advance(2);
+  assert.equal(patient.status, 504);
+  assert.deepEqual(JSON.parse(patient.body), { code: 4, message: 'context deadline exceeded' });
+  const wrong = ask('x');
+  assert.equal(wrong.status, 400);
+  assert.deepEqual(JSON.parse(wrong.body), { code: 3, message: 'invalid grpc-timeout: x' });
+  assert.equal(begun, 1);
+});
+
+test('a form may be another method in truth', () => {
+  const clock = new SimClock();
+  const grpc = new GrpcServer({ clock });
+  grpc.unary(KvService.methods.range.path, (call) => call.respond(new Uint8Array(0)));
+  const gateway = new Gateway({ grpc, clock, version: '3.7.0', maxBodyBytes: 1000 });
+  for (const [type, status] of [
+    ['application/x-www-form-urlencoded', 501],
+    ['application/json', 200],
+  ] as const) {
+    const call = new FakeCall({ headers: { 'content-type': type, 'x-http-method-override': 'get' } });
+    gateway.answer('/v3/kv/range', call);
+    call.finish();
+    clock.settle();
+    assert.equal(call.status, status, type);
+  }
+});
+
 test('S07 a call has the token of its client, is marked as coming from here, and has nothing else of its headers', () => {
   const clock = new SimClock();
   const grpc = new GrpcServer({ clock });
@@ -193,6 +236,7 @@ test('S07 a call has the token of its client, is marked as coming from here, and
       [
         ['grpcgateway-accept', ''],
         ['x-forwarded-for', '10.0.0.9:1234'],
+        ['hasleader', 'true'],
       ],
     ],
   );

@@ -23,6 +23,7 @@ import {
 import { EventStream, wantsEventStream, watchRequestOf } from './event-stream.ts';
 import { type AnyMethod, refuse, StreamAnswer, UnaryAnswer } from './gateway-answers.ts';
 import { OPEN_API_PATH } from './gateway-paths.ts';
+import { gatewayTimeout, NO_TIMEOUT, TIMEOUT_HEADER } from './gateway-timeout.ts';
 import type { HttpCall } from './http-call.ts';
 import { JsonValues } from './json-values.ts';
 import { openApiDocument } from './open-api.ts';
@@ -47,6 +48,9 @@ const STREAM_LIMITS = { streamWindowBytes: 256 * KIB, maxStreamWindowBytes: 1024
 const CLIENT_ADDRESS = 'x-forwarded-for';
 /** The token under its name as metadata. */
 const TOKEN_HEADER = 'grpc-metadata-token';
+/** Whether the call is to end where the member sees no leader. */
+const LEADER_HEADER = 'grpc-metadata-hasleader';
+const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 const ROUTES: ReadonlyMap<string, AnyMethod> = new Map(
   SERVICES.flatMap(({ methods }) => Object.values(methods)).flatMap((method): [string, AnyMethod][] =>
@@ -71,7 +75,12 @@ export class Gateway {
     if (path === OPEN_API_PATH) return this.#describe(call);
     if (method === undefined) return refuse(call, GrpcCode.NotFound, 'Not Found');
     if (wantsEventStream(call, method.path)) return this.#streamEvents(call);
-    if (call.method !== 'POST') return refuse(call, GrpcCode.Unimplemented, 'Method Not Allowed');
+    if (methodOf(call) !== 'POST') return refuse(call, GrpcCode.Unimplemented, 'Method Not Allowed');
+    const timeoutMs = gatewayTimeout(call.header(TIMEOUT_HEADER) ?? '');
+    if (timeoutMs === null) {
+      const text = `invalid grpc-timeout: ${call.header(TIMEOUT_HEADER)}`;
+      return refuse(call, GrpcCode.InvalidArgument, text);
+    }
     if (method.kind === 'bidi-stream') this.#converse(method, call);
     else if (call.isOfMessages) this.#askOnce(method, call);
     else this.#ask(method, call);
@@ -202,7 +211,10 @@ export class Gateway {
 
   #open(method: AnyMethod, call: HttpCall, receiver: ClientReceiver): ClientCall {
     const channel = method.kind === 'unary' ? this.#forAnswers() : this.#forStreams();
-    const upstream = channel.call(method.path, receiver, { metadata: metadataOf(call) });
+    const timeoutMs = gatewayTimeout(call.header(TIMEOUT_HEADER) ?? '') ?? NO_TIMEOUT;
+    const metadata = metadataOf(call);
+    const options = timeoutMs === NO_TIMEOUT ? { metadata } : { metadata, timeoutMs };
+    const upstream = channel.call(method.path, receiver, options);
     call.onCancel(() => upstream.cancel());
     return upstream;
   }
@@ -300,6 +312,12 @@ function metadataOf(call: HttpCall): Metadata {
   return metadata;
 }
 
+/** A form may say that another method is meant, for senders that have no other. */
+function methodOf(call: HttpCall): string {
+  if (call.method !== 'POST' || call.header('content-type') !== FORM_TYPE) return call.method;
+  return call.header('x-http-method-override')?.toUpperCase() || call.method;
+}
+
 /** The token, where the call comes from, and the mark by which a call from here is known. */
 function newMetadata(call: HttpCall): Metadata {
   const metadata: [string, string][] = [
@@ -310,5 +328,7 @@ function newMetadata(call: HttpCall): Metadata {
   if (token !== null) metadata.push(['authorization', token]);
   const direct = call.header(TOKEN_HEADER);
   if (direct !== null) metadata.push(['token', direct]);
+  const hasLeader = call.header(LEADER_HEADER);
+  if (hasLeader !== null) metadata.push(['hasleader', hasLeader]);
   return metadata;
 }

@@ -6,7 +6,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { utf8ToBytes } from '@etcd/base';
-import type { WholeRequest } from '@etcd/host/net';
+import { readTarget, type WholeRequest } from '@etcd/host/net';
 import { type ConnectionInfo, type HttpExchange, socketInfo } from '@etcd/transport';
 
 export interface HttpFacts {
@@ -73,7 +73,8 @@ export function http1Facts(request: IncomingMessage): HttpFacts {
     commonName,
     remoteAddress,
     header: (name) => {
-      const value = headers[name];
+      const named = name === 'host' && !target.startsWith('/') ? readTarget(method, target)?.host : null;
+      const value = named ?? headers[name];
       return value === undefined ? null : String(value);
     },
   };
