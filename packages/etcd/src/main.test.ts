@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { swapGuard } from '@etcd/host/process';
 
 const MAIN = new URL('./main.ts', import.meta.url).pathname;
 
@@ -129,6 +130,19 @@ test('lines can go to a file', () => {
   const { stderr } = etcd([`--log-outputs=${file}`, '--data-dir=/proc/nothing']);
   assert.equal(stderr, '');
   assert.equal(lines(fs.readFileSync(file, 'utf8')).at(-1)!['msg'], 'failed to start etcd');
+});
+
+test('who wants no page swapped out is told why none is, or does not start', () => {
+  const { stderr } = etcd(['--memory-mlock', '--data-dir=/proc/nothing']);
+  const told = lines(stderr);
+  const guard = swapGuard();
+  if (guard === null) {
+    assert.equal(told.at(-1)!['msg'], 'the memory of etcd process can be swapped out');
+    assert.match(String(told.at(-1)!['error']), /^--memory-mlock: .* MemorySwapMax=0 /);
+    return;
+  }
+  const line = told.find(({ msg }) => msg === 'no page of this process can be swapped out');
+  assert.equal(line?.['reason'], guard);
 });
 
 test('a configuration that is only to be checked starts nothing, and says all that is wrong', () => {

@@ -29,6 +29,7 @@ import {
   runtimeFields,
   sendUnixDatagram,
   setProcessName,
+  swapGuard,
 } from '@etcd/host/process';
 import {
   type Config,
@@ -126,12 +127,22 @@ async function run(args: readonly string[], request: StartRequest & { kind: 'run
   }
 }
 
+/** What is done about memory that can be swapped out, for which `--memory-mlock` does not want to run. */
+const MEMORY_HINT =
+  '--memory-mlock: start it where memory.swap.max of its control group is 0 (MemorySwapMax=0 in a unit of systemd), or where there is no swap';
+
 async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle): Promise<void> {
   const logger = root.child({ caller: 'server/main' });
   const limit = descriptorLimit();
   if (limit !== null && limit <= RESERVED_DESCRIPTORS) {
     const message = 'file descriptor limit of etcd process is too low; please set higher';
     lifecycle.die(message, { limit, 'recommended-limit': RESERVED_DESCRIPTORS });
+  }
+  if (config.memoryMlock) {
+    const guard = swapGuard();
+    if (guard === null)
+      lifecycle.die('the memory of etcd process can be swapped out', { error: MEMORY_HINT });
+    logger.info('no page of this process can be swapped out', { reason: guard });
   }
   const disk = new NodeDisk();
   const ownPaths = [config.walDir, ...config.logOutputs].filter((path) => path !== '');

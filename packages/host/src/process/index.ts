@@ -22,6 +22,7 @@ export { findLockHolder } from './lock-holder.ts';
 export { sendUnixDatagram } from './node-libc.ts';
 export { notifySystemd } from './notify-systemd.ts';
 export { repairUmask, setProcessName } from './process-setup.ts';
+export { type ReadKernelFile, swapGuard } from './swap-guard.ts';
 export { systemErrorText } from './system-error.ts';
 export {
   addressSpaceLimit,

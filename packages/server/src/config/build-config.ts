@@ -112,6 +112,7 @@ export function buildConfig(
     maxSnapshots: flags.number('max-snapshots'),
     maxWals: flags.number('max-wals'),
     unsafeNoFsync: flags.bool('unsafe-no-fsync'),
+    memoryMlock: flags.bool('memory-mlock'),
 
     quotaBackendBytes: flags.number('quota-backend-bytes') || DEFAULT_QUOTA_BYTES,
     backendBatchIntervalMs: flags.number('backend-batch-interval') || DEFAULT_BATCH_INTERVAL_MS,

@@ -67,6 +67,8 @@ export interface Config {
   /** 0: keep all. */
   readonly maxWals: number;
   readonly unsafeNoFsync: boolean;
+  /** Whether the member may only run where its memory can't be swapped out. */
+  readonly memoryMlock: boolean;
 
   /** Negative: no quota. Never 0. */
   readonly quotaBackendBytes: number;

@@ -182,6 +182,7 @@ const SAMPLES: readonly Sample[] = [
 
   ['force-new-cluster', 'true', 'forceNewCluster', true],
   ['unsafe-no-fsync', 'true', 'unsafeNoFsync', true],
+  ['memory-mlock', 'true', 'memoryMlock', true],
 ];
 
 /** `--logger` has one value only; the others are asked for before there is a configuration. */
@@ -241,20 +242,6 @@ for (const source of ['argument', 'environment', 'file'] as const) {
     assert.equal(count, SAMPLES.length - withoutKey);
   });
 }
-
-test('what is not supported is refused under its name, wherever it is said', async () => {
-  const refused = flagsThat('refused');
-  assert.ok(refused.length > 0);
-  for (const spec of refused) {
-    const support = flagSupport(spec);
-    assert.ok(support.status === 'refused');
-    for (const { source, args, overrides } of startsWith({ [spec.name]: otherValue(spec) })) {
-      const error = await refusal(args, overrides);
-      assert.equal(error.message, `--${spec.name} is refused: ${support.reason}`, source);
-      assert.equal(error.exitCode, 1);
-    }
-  }
-});
 
 test('what has no effect is named in a warning, with the reason, wherever it is said', async () => {
   const idle = flagsThat('no-effect');

@@ -13,7 +13,6 @@ import { assert } from '@etcd/base';
 import { ConfigError } from './config-error.ts';
 import type { FeatureGates } from './feature-gates.ts';
 import { type FlagSpec, mayStandAlone } from './flag-spec.ts';
-import { flagSupport } from './flag-support.ts';
 import { FLAG_TABLE, settingSpec } from './flag-table.ts';
 import { type FlagValue, parseFlagValue } from './flag-value.ts';
 import { LEGACY_FLAGS, type LegacyFlag, legacyReplacement } from './legacy-flags.ts';
@@ -89,7 +88,6 @@ export class FlagSet {
     } else {
       const target = flag.means === 'gate' ? 'feature-gates' : flag.target;
       if (this.#given.has(target)) return `--${target} is given`;
-      if (flagSupport(spec).status === 'refused') return `--${target} is not supported yet`;
     }
     const { error } = parseFlagValue(spec, text);
     if (error !== undefined) return error;

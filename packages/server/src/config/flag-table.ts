@@ -52,7 +52,7 @@ const MEMBER: readonly Row[] = [
   ],
   ['max-snapshots', 'uint', '5', 'Raft snapshot files to keep (0: all). Deprecated by etcd 3.6.'],
   ['max-wals', 'uint', '5', 'Log segments to keep (0: all).'],
-  ['memory-mlock', 'bool', 'false', 'Lock the pages of the database in memory.'],
+  ['memory-mlock', 'bool', 'false', 'Run only where no page of the member can be swapped out.'],
   [
     'quota-backend-bytes',
     'int64',

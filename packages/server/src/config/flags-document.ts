@@ -15,7 +15,7 @@ export function flagsDocument(): string {
 }
 
 function introduction(): string[] {
-  const counts = { acts: 0, 'no-effect': 0, refused: 0, ignored: 0 };
+  const counts = { acts: 0, 'no-effect': 0, ignored: 0 };
   for (const spec of FLAG_TABLE.values()) counts[flagSupport(spec).status]++;
   return [
     '# Flags',
@@ -24,9 +24,7 @@ function introduction(): string[] {
     '',
     `All flags of etcd 3.7 are known. Of ${FLAG_TABLE.size}, ${counts.acts} act; ${counts['no-effect']} are accepted ` +
       'without effect, because',
-    `doing nothing is harmless (a warning says so); ${counts.refused} end the start when they are set to anything but ` +
-      `their default; ${counts.ignored} are`,
-    'relics that etcd itself accepts and ignores.',
+    `doing nothing is harmless (a warning says so); ${counts.ignored} are relics that etcd itself accepts and ignores.`,
     '',
     '- A flag is written `--name value`, `--name=value` or with one dash; a boolean may stand alone.',
     '- Every flag has an environment variable: `ETCD_` and its name in capitals, dashes as underscores. Giving a flag',
@@ -42,6 +40,11 @@ function introduction(): string[] {
     '  of a file with path and line. `--check-config` does that, looks at the certificates too, and starts nothing.',
     '- Numbers that etcd accepts and then trips over are refused: negative intervals and limits, a negative retention, a',
     '  `--max-request-bytes` of 0 or above 1 GiB, ports above 65535.',
+    '',
+    '- `--memory-mlock` is a promise that no page of the member is swapped out. The runtime does not live with locked pages (it gives parts of',
+    '  them back, which the kernel refuses for locked ones), so the promise is kept in another way, or the start ends with a line that says what',
+    '  to do: the machine has no swap, or a control group above the member has `memory.swap.max` 0, as `MemorySwapMax=0` in a unit of systemd',
+    '  and every Kubernetes pod without swap have. It is looked at once, at the start, and the log says what was found.',
     '',
     '## Finding the members of a new cluster',
     '',
@@ -100,7 +103,7 @@ function flagSections(): string[] {
 function row(spec: FlagSpec): string[] {
   const support = flagSupport(spec);
   const notes = [spec.help];
-  if (support.status === 'refused' || support.status === 'no-effect') notes.push(`(${support.reason})`);
+  if (support.status === 'no-effect') notes.push(`(${support.reason})`);
   if (spec.configKey === null) notes.push('Not in a file.');
   else if (spec.configKey !== spec.name) notes.push(`File: ${code(spec.configKey)}.`);
   const defaultText = spec.defaultText === '' ? 'empty' : code(spec.defaultText);

@@ -42,7 +42,6 @@ export function helpText(): string {
 function describe(spec: FlagSpec): string[] {
   const lines = [`  --${spec.name} '${spec.defaultText}'`, ...wrap(spec.help, INDENT)];
   const support = flagSupport(spec);
-  if (support.status === 'refused') lines.push(`${INDENT}Refused: ${support.reason}.`);
   if (support.status === 'no-effect') lines.push(`${INDENT}No effect: ${support.reason}.`);
   return lines;
 }

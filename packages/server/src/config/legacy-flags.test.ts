@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { environmentName } from './flag-spec.ts';
-import { flagSupport } from './flag-support.ts';
-import { FLAG_TABLE } from './flag-table.ts';
 import { LEGACY_FLAGS, legacyReplacement } from './legacy-flags.ts';
 import { loadConfig, type StartRequest } from './load-config.ts';
 import { config, fromFile, refusal, world } from './testing/starts.ts';
@@ -39,25 +37,14 @@ function run(request: StartRequest): Extract<StartRequest, { kind: 'run' }> {
 const RENAMED = [...LEGACY_FLAGS].flatMap(([name, flag]) =>
   flag.means === 'flag' ? [{ name, target: flag.target, text: SAMPLES[flag.target]! }] : [],
 );
-const isRefused = (target: string): boolean => flagSupport(FLAG_TABLE.get(target)!).status === 'refused';
 
 test('every old spelling of a flag does what the flag does, as argument, variable and key of a file', async () => {
-  for (const { name, target, text } of RENAMED.filter((row) => !isRefused(row.target))) {
+  for (const { name, target, text } of RENAMED) {
     assert.ok(text !== undefined, name);
     const wanted = await config([`--${target}=${text}`]);
     assert.deepEqual(await config([`--${name}=${text}`]), wanted, name);
     assert.deepEqual(await config([], { environment: { [environmentName(name)]: text } }), wanted, name);
     assert.deepEqual(await config([], fromFile(JSON.stringify({ [name]: text }))), wanted, name);
-  }
-});
-
-test('an old spelling of what is not supported is refused as an argument, and only named as a variable', async () => {
-  for (const { name, target, text } of RENAMED.filter((row) => isRefused(row.target))) {
-    assert.match((await refusal([`--${name}=${text}`])).message, new RegExp(`^--${target} is refused`));
-    const variable = environmentName(name);
-    const { notices } = run(await loadConfig([], world({ environment: { [variable]: text } })));
-    const warning = notices.find(({ fields }) => fields?.['environment-variable'] === variable);
-    assert.equal(warning?.fields?.['reason'], `--${target} is not supported yet`);
   }
 });
 
@@ -113,7 +100,6 @@ test('old and new spelling together are refused as arguments, and the variable g
       (await refusal([`--${name}=${text}`, `--${target}=${text}`])).message,
       `cannot set both --${name} and its replacement --${target}`,
     );
-    if (isRefused(target)) continue;
     const environment = { [environmentName(name)]: text };
     const { config: found, notices } = run(await loadConfig([`--${target}=${text}`], world({ environment })));
     assert.deepEqual(found, await config([`--${target}=${text}`]), name);

@@ -180,7 +180,7 @@ function finish(
     const advice = replacement === null ? 'it has no effect any more' : `use ${replacement}`;
     notices.push({ level: 'warn', message: `--${name} is deprecated: ${advice}` });
   }
-  applySupport(flags, notices, problems);
+  tellOfNoEffect(flags, notices);
   const urls = deriveUrls(flags, world, notices, noAdvertised);
   const config = { ...buildConfig(flags, urls, notices, problems), verify: isVerifying(world) };
   addConfigNotices(flags, config, notices);
@@ -280,14 +280,11 @@ function readRelics(
   }
 }
 
-/** Refuses what is not supported and names what has no effect. */
-function applySupport(flags: FlagSet, notices: Notice[], problems: Problems): void {
+/** Names what has no effect. */
+function tellOfNoEffect(flags: FlagSet, notices: Notice[]): void {
   for (const spec of [...FLAG_TABLE.values(), ...FILE_SETTINGS.values()]) {
     const support = flagSupport(spec);
     if (support.status === 'acts' || flags.isDefault(spec.name)) continue;
-    if (support.status === 'refused') {
-      problems.add(new ConfigError('invalid', `--${spec.name} is refused: ${support.reason}`));
-    }
     if (support.status === 'no-effect') {
       notices.push({
         level: 'warn',
