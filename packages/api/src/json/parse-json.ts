@@ -54,18 +54,22 @@ export function jsonValueEnd(text: string, from: number): number {
   }
 }
 
+/** Of a code point in UTF-8: Go has read bytes, and shows the one that it stopped at. */
+function firstByte(codePoint: number): number {
+  if (codePoint < 0x80) return codePoint;
+  if (codePoint < 0x800) return 0xc0 | (codePoint >> 6);
+  return codePoint < 0x10000 ? 0xe0 | (codePoint >> 12) : 0xf0 | (codePoint >> 18);
+}
+
 /** What stands at `at`, for an error: Go quotes control characters and quotes. */
 function quoteCharacter(text: string, at: number): string {
-  const sent = String.fromCodePoint(text.codePointAt(at)!);
-  // Go has read bytes, and shows the one that it stopped at.
-  const character = sent < DELETE ? sent : String.fromCharCode(new TextEncoder().encode(sent)[0]!);
+  const character = String.fromCharCode(firstByte(text.codePointAt(at)!));
   if (character === "'") return "'\\''";
   if (character === '"') return `'"'`;
   return character < ' ' ? `'${JSON.stringify(character).slice(1, -1)}'` : `'${character}'`;
 }
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const DELETE = '\x7f';
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const SPACE = 0x20;

@@ -55,7 +55,7 @@ export function redirectTo(method: string, location: string): HttpAnswer {
 }
 
 /** With what is no part of a path escaped, as bytes of UTF-8. */
-export function escapePath(path: string): string {
+function escapePath(path: string): string {
   return encodeURIComponent(path.toWellFormed()).replace(
     /%(2F|24|26|2B|2C|3A|3B|3D|40)|[!'()*]/g,
     (text, code: string | undefined) =>
@@ -66,7 +66,7 @@ export function escapePath(path: string): string {
 }
 
 /** Without empty parts, `.` and `..`; a slash at its end stays. */
-export function cleanPath(path: string): string {
+function cleanPath(path: string): string {
   const parts: string[] = [];
   for (const part of path.split('/')) {
     if (part === '..') parts.pop();
