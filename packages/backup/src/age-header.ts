@@ -2,7 +2,6 @@
  * Headers of the age format: who may open a file. They are made and read by a package; what follows is sealed here, with the cipher of the
  * runtime, which is twenty times as fast.
  */
-import { Decrypter, Encrypter } from 'age-encryption';
 import { passphraseRecipient } from './age-passphrase.ts';
 import { BackupError } from './backup-error.ts';
 
@@ -26,6 +25,7 @@ const NEWLINE = 0x0a;
 
 /** Throws {@link BackupError} for a recipient that is none. */
 export async function makeHeader(sealing: Sealing): Promise<SealedHeader> {
+  const { Encrypter } = await agePackage();
   const encrypter = new Encrypter();
   let fileKey: Uint8Array | null = null;
   if ('passphrase' in sealing) encrypter.addRecipient(passphraseRecipient(sealing.passphrase));
@@ -50,6 +50,7 @@ export async function makeHeader(sealing: Sealing): Promise<SealedHeader> {
 
 /** The key of the payload. Throws {@link BackupError} when nothing fits. */
 export async function openHeader(header: Uint8Array, secrets: Secrets): Promise<Uint8Array> {
+  const { Decrypter } = await agePackage();
   const decrypter = new Decrypter();
   try {
     for (const identity of secrets.identities) decrypter.addIdentity(identity);
@@ -62,6 +63,11 @@ export async function openHeader(header: Uint8Array, secrets: Secrets): Promise<
   } catch (error) {
     throw new BackupError(`the backup can not be opened with this key: ${(error as Error).message}`);
   }
+}
+
+/** With all its curves it is twenty megabytes, which those who neither seal nor open do not need. */
+function agePackage(): Promise<typeof import('age-encryption')> {
+  return import('age-encryption');
 }
 
 /** Where a header ends in the beginning of a file, or -1. */

@@ -4,7 +4,7 @@
  */
 import { createCipheriv, randomBytes, scrypt } from 'node:crypto';
 import { promisify } from 'node:util';
-import { type Recipient, Stanza } from 'age-encryption';
+import type { Recipient } from 'age-encryption';
 
 const LABEL = 'age-encryption.org/v1/scrypt';
 const SALT_BYTES = 16;
@@ -23,6 +23,7 @@ const deriveKey = promisify<string, Buffer, number, object, Buffer>(scrypt);
 export function passphraseRecipient(passphrase: string): Recipient {
   return {
     async wrapFileKey(fileKey) {
+      const { Stanza } = await import('age-encryption');
       const salt = randomBytes(SALT_BYTES);
       const cost = { N: 2 ** WORK_FACTOR, r: BLOCK_SIZE, p: 1, maxmem: MAX_MEMORY_BYTES };
       const key = await deriveKey(passphrase, Buffer.concat([Buffer.from(LABEL), salt]), KEY_BYTES, cost);

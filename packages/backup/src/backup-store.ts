@@ -1,16 +1,16 @@
 /** The backups of a store: those that have metadata, which come last. A file without is one that was never finished. */
-
 import { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import type { Revision } from '@etcd/api';
 import { BackupError } from './backup-error.ts';
+import { type Content, collect } from './content.ts';
 import { type BackupMetadata, inOrder, metadataName, parseBackupName, parseMetadata } from './metadata.ts';
-import type { ObjectStore, Part } from './object-store.ts';
+import type { ObjectStore } from './object-store.ts';
 
 const METADATA = /^(etcd-.*\.db(?:\.gz|\.zst)?(?:\.age)?)\.json$/;
 const CHANGES = 'changes';
 /** Metadata that are read at once. */
 const CONCURRENT_READS = 8;
+const MAX_METADATA_BYTES = 1 << 20;
 
 export interface StoredBackup extends BackupMetadata {
   /** False: the file is not as long as it was when it was written. */
@@ -76,17 +76,17 @@ export class BackupStore {
     return newest;
   }
 
-  read(name: string): Promise<Readable> {
+  read(name: string): Promise<Content> {
     return this.objects.read(name);
   }
 
-  write(name: string, parts: readonly Part[], signal?: AbortSignal): Promise<void> {
-    return this.objects.write(name, parts, signal);
+  write(name: string, content: Content, signal?: AbortSignal): Promise<void> {
+    return this.objects.write(name, content, signal);
   }
 
   async writeMetadata(metadata: BackupMetadata): Promise<void> {
     const content = Buffer.from(`${JSON.stringify(metadata, null, 2)}\n`);
-    await this.objects.write(metadataName(metadata.name), [Readable.from([content])]);
+    await this.objects.write(metadataName(metadata.name), Readable.from([content]));
   }
 
   /** The metadata first: what is left when that is all there was time for is no backup. */
@@ -124,7 +124,7 @@ export class BackupStore {
   /** The file's own name counts, not what its metadata say: who copies a backup has two of them. */
   async #metadataOf(name: string): Promise<BackupMetadata> {
     const path = metadataName(name);
-    const content = await text(await this.objects.read(path));
-    return { ...parseMetadata(content, `${this.address}/${path}`), name };
+    const content = await collect(await this.objects.read(path), MAX_METADATA_BYTES);
+    return { ...parseMetadata(content.toString(), `${this.address}/${path}`), name };
   }
 }

@@ -15,14 +15,14 @@ import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { after, test } from 'node:test';
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import fc from 'fast-check';
-import { makeHeader, type Secrets } from './age-header.ts';
-import { AgeOpener, AgeSealer } from './age-payload.ts';
+import { makeHeader, type SealedHeader, type Secrets } from './age-header.ts';
+import { opened, sealed } from './age-payload.ts';
 import { BackupError } from './backup-error.ts';
 import { BackupStore, type StoredBackup } from './backup-store.ts';
+import { type Content, collect } from './content.ts';
 import { DirectoryStore } from './directory-store.ts';
 import { type BackupMetadata, backupName, parseMetadata } from './metadata.ts';
 import { SnapshotMeter } from './meter.ts';
@@ -36,24 +36,22 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }
 
-async function through(content: Buffer, ...parts: NodeJS.ReadWriteStream[]): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  // In pieces of odd sizes, as they come from a network.
-  const source = Readable.from(
-    (function* () {
-      for (let at = 0; at < content.length; at += 10_007) yield content.subarray(at, at + 10_007);
-    })(),
-    { objectMode: false },
-  );
-  await pipeline([
-    source,
-    ...parts,
-    async (stream: AsyncIterable<Buffer>) => {
-      for await (const piece of stream) pieces.push(piece);
-    },
-  ] as never);
-  return Buffer.concat(pieces);
+/** In pieces of odd sizes, as they come from a network, and lent. */
+async function* pieces(content: Buffer): AsyncGenerator<Uint8Array, void, void> {
+  const piece = Buffer.alloc(10_007);
+  for (let at = 0; at < content.length; at += piece.length) {
+    yield piece.subarray(0, content.copy(piece, 0, at, at + piece.length));
+    piece.fill(0);
+  }
 }
+
+function through(content: Buffer, part: (content: Content) => Content): Promise<Buffer> {
+  return collect(part(pieces(content)), 1 << 30);
+}
+
+const opening = (secrets: Secrets) => (content: Content) => opened(content, secrets);
+const sealing = (header: SealedHeader) => (content: Content) => sealed(content, header);
+const checking = (content: Content): Content => new SnapshotMeter().measure(content);
 
 const CHUNK = 64 * 1024;
 const SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 5];
@@ -71,14 +69,14 @@ test('what is sealed here is opened by the package, and the other way round, wha
   const { secrets, recipient, identity } = await keyPair();
   for (const size of SIZES) {
     const content = randomBytes(size);
-    const sealed = await through(content, new AgeSealer(await makeHeader({ recipients: [recipient] })));
+    const sealed = await through(content, sealing(await makeHeader({ recipients: [recipient] })));
     const decrypter = new Decrypter();
     decrypter.addIdentity(identity);
     assert.deepEqual(Buffer.from(await decrypter.decrypt(sealed)), content, `${size}`);
     const encrypter = new Encrypter();
     encrypter.addRecipient(recipient);
     const other = Buffer.from(await encrypter.encrypt(content));
-    assert.deepEqual(await through(other, new AgeOpener(secrets)), content, `${size}`);
+    assert.deepEqual(await through(other, opening(secrets)), content, `${size}`);
   }
 });
 
@@ -86,19 +84,16 @@ test('several may open a file, or whoever has the passphrase, and nobody else', 
   const [first, second, stranger] = [await keyPair(), await keyPair(), await keyPair()];
   const content = randomBytes(1000);
   const header = await makeHeader({ recipients: [first.recipient, second.recipient] });
-  const sealed = await through(content, new AgeSealer(header));
+  const sealed = await through(content, sealing(header));
   for (const { secrets } of [first, second]) {
-    assert.deepEqual(await through(sealed, new AgeOpener(secrets)), content);
+    assert.deepEqual(await through(sealed, opening(secrets)), content);
   }
   const refusal = /can not be opened with this key/;
-  await assert.rejects(through(sealed, new AgeOpener(stranger.secrets)), refusal);
-  await assert.rejects(through(sealed, new AgeOpener({ identities: [], passphrase: null })), refusal);
-  const worded = await through(content, new AgeSealer(await makeHeader({ passphrase: 'open sesame' })));
-  assert.deepEqual(
-    await through(worded, new AgeOpener({ identities: [], passphrase: 'open sesame' })),
-    content,
-  );
-  await assert.rejects(through(worded, new AgeOpener({ identities: [], passphrase: 'sesame' })), refusal);
+  await assert.rejects(through(sealed, opening(stranger.secrets)), refusal);
+  await assert.rejects(through(sealed, opening({ identities: [], passphrase: null })), refusal);
+  const worded = await through(content, sealing(await makeHeader({ passphrase: 'open sesame' })));
+  assert.deepEqual(await through(worded, opening({ identities: [], passphrase: 'open sesame' })), content);
+  await assert.rejects(through(worded, opening({ identities: [], passphrase: 'sesame' })), refusal);
   const packaged = new Decrypter();
   packaged.addPassphrase('open sesame');
   assert.deepEqual(Buffer.from(await packaged.decrypt(worded)), content);
@@ -109,7 +104,7 @@ test('a byte changed, a chunk cut off, moved or added: nothing of the kind is ta
   const { secrets, recipient } = await keyPair();
   const content = randomBytes(2 * CHUNK + 100);
   const header = await makeHeader({ recipients: [recipient] });
-  const sealed = await through(content, new AgeSealer(header));
+  const sealed = await through(content, sealing(header));
   const payload = header.header.length + 16;
   const piece = CHUNK + 16;
   const first = sealed.subarray(payload, payload + piece);
@@ -126,13 +121,13 @@ test('a byte changed, a chunk cut off, moved or added: nothing of the kind is ta
     sealed.subarray(0, 20),
     Buffer.alloc(0),
   ]) {
-    await assert.rejects(through(damaged, new AgeOpener(secrets)), BackupError);
+    await assert.rejects(through(damaged, opening(secrets)), BackupError);
   }
   await fc.assert(
     fc.asyncProperty(fc.nat(sealed.length - 1), fc.integer({ min: 1, max: 255 }), async (at, by) => {
       const damaged = Buffer.from(sealed);
       damaged[at]! ^= by;
-      await assert.rejects(through(damaged, new AgeOpener(secrets)), BackupError);
+      await assert.rejects(through(damaged, opening(secrets)), BackupError);
     }),
     { numRuns: 30 },
   );
@@ -153,23 +148,23 @@ test('an empty last chunk is taken of an empty file alone', async () => {
   const full = randomBytes(CHUNK);
   const beginning = [header.header, nonce];
   const whole = Buffer.concat([...beginning, seal(full, 0, true)]);
-  assert.deepEqual(await through(whole, new AgeOpener(secrets)), full);
+  assert.deepEqual(await through(whole, opening(secrets)), full);
   const empty = Buffer.concat([...beginning, seal(nothing, 0, true)]);
-  assert.deepEqual(await through(empty, new AgeOpener(secrets)), nothing);
+  assert.deepEqual(await through(empty, opening(secrets)), nothing);
   const twice = Buffer.concat([...beginning, seal(full, 0, false), seal(nothing, 1, true)]);
-  await assert.rejects(through(twice, new AgeOpener(secrets)), /its last chunk is empty/);
+  await assert.rejects(through(twice, opening(secrets)), /its last chunk is empty/);
 });
 
 test('a snapshot that is cut or changed on the way is noticed, however it is cut into pieces', async () => {
   const { createHash } = await import('node:crypto');
   const body = randomBytes(512 * 90);
   const whole = Buffer.concat([body, createHash('sha256').update(body).digest()]);
-  assert.deepEqual(await through(whole, new SnapshotMeter()), whole);
-  await assert.rejects(through(whole.subarray(0, -1), new SnapshotMeter()), /cut off/);
-  await assert.rejects(through(whole.subarray(0, -512), new SnapshotMeter()), /damaged/);
+  assert.deepEqual(await through(whole, checking), whole);
+  await assert.rejects(through(whole.subarray(0, -1), checking), /cut off/);
+  await assert.rejects(through(whole.subarray(0, -512), checking), /damaged/);
   const changed = Buffer.from(whole);
   changed[12_345]! ^= 1;
-  await assert.rejects(through(changed, new SnapshotMeter()), /damaged/);
+  await assert.rejects(through(changed, checking), /damaged/);
 });
 
 function metadataAt(createdAt: string, revision = 1): BackupMetadata {
@@ -251,7 +246,7 @@ test('a store has whole backups only, and leaves nothing of those that failed', 
   const older = metadataAt('2026-11-01T00:00:00.000Z', 9);
   const newer = metadataAt('2026-11-01T00:00:00.000Z', 10);
   for (const metadata of [newer, older]) {
-    await store.write(metadata.name, [Readable.from([Buffer.from('content')])]);
+    await store.write(metadata.name, Readable.from([Buffer.from('content')]));
     assert.equal(statSync(join(store.address, metadata.name)).mode & 0o777, 0o600);
     assert.ok(!(await store.list()).some(({ name }) => name === metadata.name));
     await store.writeMetadata(metadata);
@@ -268,13 +263,13 @@ test('a store has whole backups only, and leaves nothing of those that failed', 
       throw new Error('the member has gone');
     })(),
   );
-  await assert.rejects(store.write('etcd-x.db', [failing]), /the member has gone/);
+  await assert.rejects(store.write('etcd-x.db', failing), /the member has gone/);
   await store.remove(older);
   assert.deepEqual(readdirSync(store.address).sort(), [newer.name, `${newer.name}.json`]);
 });
 
 async function stored(store: BackupStore, metadata: BackupMetadata): Promise<void> {
-  await store.write(metadata.name, [Readable.from([Buffer.from('content')])]);
+  await store.write(metadata.name, Readable.from([Buffer.from('content')]));
   await store.writeMetadata(metadata);
 }
 
@@ -283,15 +278,15 @@ test("two who back up in the same second do not take each other's files", async 
   await store.prepare();
   const metadata = metadataAt('2026-11-01T00:00:00.000Z');
   const content = new PassThrough();
-  const first = store.write(metadata.name, [content]);
+  const first = store.write(metadata.name, content);
   content.write('the whole ');
   await until(() => readdirSync(store.address).length > 0);
-  await assert.rejects(store.write(metadata.name, [Readable.from([Buffer.from('b')])]), BackupError);
+  await assert.rejects(store.write(metadata.name, Readable.from([Buffer.from('b')])), BackupError);
   content.end('backup');
   await first;
   // It is not written over either, be it that its metadata are not there yet.
   await assert.rejects(
-    store.write(metadata.name, [Readable.from([Buffer.from('b')])]),
+    store.write(metadata.name, Readable.from([Buffer.from('b')])),
     /there is a etcd-abc-.* already/,
   );
   await store.writeMetadata(metadata);

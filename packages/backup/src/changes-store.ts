@@ -1,14 +1,13 @@
 /** Segments of the change log in a store: how they get there, and how what they tell comes back in one piece. */
 import { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
 import type { Revision } from '@etcd/api';
 import { makeHeader, type SealedHeader, type Sealing, type Secrets } from './age-header.ts';
-import { AgeOpener, AgeSealer } from './age-payload.ts';
+import { opened, sealed } from './age-payload.ts';
 import { BackupError } from './backup-error.ts';
 import { type ChangeRecord, parseChanges, revisionOf } from './changes-format.ts';
 import { type ChangesSegment, changesName, segmentsOf } from './changes-name.ts';
-import { compressors, decompressors } from './compression.ts';
+import { compressed, decompressed } from './compression.ts';
+import { collect } from './content.ts';
 import type { BackupMetadata, Compression } from './metadata.ts';
 import type { ObjectStore } from './object-store.ts';
 
@@ -49,11 +48,8 @@ export class ChangesSink {
     const { clusterId, compression } = this.#options;
     const header = this.#header;
     const name = changesName({ ...stretch, clusterId, compression, isSealed: header !== null });
-    await this.#objects.write(name, [
-      Readable.from(pieces, { objectMode: false }),
-      ...compressors(compression),
-      ...(header === null ? [] : [new AgeSealer(header)]),
-    ]);
+    const content = compressed(Readable.from(pieces, { objectMode: false }), compression);
+    await this.#objects.write(name, header === null ? content : sealed(content, header));
   }
 }
 
@@ -131,26 +127,10 @@ async function readSegment(
 ): Promise<ChangeRecord[]> {
   const { name, isSealed, compression } = segment;
   try {
-    let bytes = Buffer.alloc(0);
-    await pipeline([
-      await objects.read(name),
-      ...(isSealed ? [new AgeOpener(secrets)] : []),
-      ...decompressors(compression),
-      async (content: AsyncIterable<Buffer>) => {
-        bytes = await buffer(limited(content));
-      },
-    ] as never);
-    return parseChanges(bytes);
+    const stored = await objects.read(name);
+    const content = decompressed(isSealed ? opened(stored, secrets) : stored, compression);
+    return parseChanges(await collect(content, MAX_SEGMENT_BYTES));
   } catch (error) {
     throw new BackupError(`${name}: ${(error as Error).message}`);
-  }
-}
-
-async function* limited(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
-  let length = 0;
-  for await (const piece of content) {
-    length += piece.length;
-    if (length > MAX_SEGMENT_BYTES) throw new BackupError('larger than a segment may be');
-    yield piece;
   }
 }

@@ -1,13 +1,13 @@
 /** Backups in a directory. */
-import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { BackupError } from './backup-error.ts';
+import { abortable, type Content } from './content.ts';
+import { fileContent } from './file-content.ts';
+import { fillFile } from './fill-file.ts';
 import { PART, writeNewFile } from './new-file.ts';
-import type { ObjectStore, Part } from './object-store.ts';
-import { PIECE_BYTES, QUEUE_BYTES } from './stream-sizes.ts';
+import type { ObjectStore } from './object-store.ts';
 
 export class DirectoryStore implements ObjectStore {
   readonly address: string;
@@ -36,20 +36,12 @@ export class DirectoryStore implements ObjectStore {
     return files;
   }
 
-  async read(name: string): Promise<Readable> {
-    const path = join(this.address, name);
-    // So that one that is not there is no stream.
-    const file = await open(path).catch((error: Error) => {
-      throw new BackupError(error.message);
-    });
-    return createReadStream('', { fd: file, highWaterMark: PIECE_BYTES });
+  async read(name: string): Promise<Content> {
+    return fileContent(join(this.address, name));
   }
 
-  async write(name: string, parts: readonly Part[], signal?: AbortSignal): Promise<void> {
-    await writeNewFile(join(this.address, name), async (file) => {
-      const all = [...parts, file.createWriteStream({ flush: true, highWaterMark: QUEUE_BYTES })];
-      await pipeline(all as never, { signal } as never);
-    });
+  async write(name: string, content: Content, signal?: AbortSignal): Promise<void> {
+    await writeNewFile(join(this.address, name), (file) => fillFile(file, abortable(content, signal)));
   }
 
   async remove(name: string): Promise<void> {

@@ -1,25 +1,22 @@
 /** What goes through on the way: its length and its SHA-256, and whether it is a snapshot that came whole. */
 import { createHash } from 'node:crypto';
-import { Transform, type TransformCallback } from 'node:stream';
 import { BackupError } from './backup-error.ts';
+import type { Content } from './content.ts';
 import { SnapshotDigest } from './snapshot-digest.ts';
-import { QUEUE_BYTES } from './stream-sizes.ts';
 
 /** So many more bytes have passed; whoever looks after memory wants to know. */
 export type OnPassed = (byteCount: number) => void;
 
-export class Meter extends Transform {
+export class Meter {
   byteCount = 0;
   readonly #hash = createHash('sha256');
 
-  constructor() {
-    super({ highWaterMark: QUEUE_BYTES });
-  }
-
-  override _transform(bytes: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    this.byteCount += bytes.length;
-    this.#hash.update(bytes);
-    done(null, bytes);
+  async *measure(content: Content): AsyncGenerator<Uint8Array, void, void> {
+    for await (const piece of content) {
+      this.byteCount += piece.length;
+      this.#hash.update(piece);
+      yield piece;
+    }
   }
 
   /** To be asked once, at the end. */
@@ -29,12 +26,11 @@ export class Meter extends Transform {
 }
 
 /** Passes a snapshot on, and fails at its end if it is not what its own digest says. */
-export class SnapshotMeter extends Transform {
+export class SnapshotMeter {
   readonly #digest = new SnapshotDigest();
   readonly #onPassed: OnPassed;
 
   constructor(onPassed: OnPassed = () => {}) {
-    super({ highWaterMark: QUEUE_BYTES });
     this.#onPassed = onPassed;
   }
 
@@ -42,20 +38,16 @@ export class SnapshotMeter extends Transform {
     return this.#digest.byteCount;
   }
 
-  override _transform(bytes: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    this.#digest.update(bytes);
-    this.#onPassed(bytes.length);
-    done(null, bytes);
-  }
-
-  override _flush(done: TransformCallback): void {
+  async *measure(content: Content): AsyncGenerator<Uint8Array, void, void> {
+    for await (const piece of content) {
+      this.#digest.update(piece);
+      yield piece;
+      this.#onPassed(piece.length);
+    }
     const verdict = this.#digest.verdict();
-    if (verdict === 'good') return done();
-    const problem =
-      verdict === 'missing'
-        ? `the snapshot is cut off: it has no digest [bytes: ${this.byteCount}]`
-        : 'the snapshot is damaged: it is not what its digest says';
-    done(new BackupError(problem));
+    if (verdict === 'missing')
+      throw new BackupError(`the snapshot is cut off: it has no digest [bytes: ${this.byteCount}]`);
+    if (verdict === 'wrong') throw new BackupError('the snapshot is damaged: it is not what its digest says');
   }
 
   /** To be asked once, at the end. */

@@ -1,14 +1,14 @@
 /** A backup from a store as the snapshot that it was, checked against what is known of it. */
-import { pipeline } from 'node:stream/promises';
 import type { Secrets } from './age-header.ts';
-import { AgeOpener } from './age-payload.ts';
+import { opened } from './age-payload.ts';
 import { BackupError } from './backup-error.ts';
 import type { BackupStore } from './backup-store.ts';
-import { decompressors } from './compression.ts';
+import { decompressed } from './compression.ts';
+import { abortable } from './content.ts';
+import { fillFile } from './fill-file.ts';
 import type { BackupMetadata } from './metadata.ts';
 import { Meter, type OnPassed, SnapshotMeter } from './meter.ts';
 import { writeNewFile } from './new-file.ts';
-import { QUEUE_BYTES } from './stream-sizes.ts';
 
 /** Writes the snapshot to a new file, which is whole or not there. Throws {@link BackupError}, or the signal's reason. */
 export async function readBackup(
@@ -23,15 +23,10 @@ export async function readBackup(
   const plain = new SnapshotMeter(onPassed);
   try {
     await writeNewFile(path, async (file) => {
-      const parts = [
-        await store.read(metadata.name),
-        stored,
-        ...(metadata.encryption === 'age' ? [new AgeOpener(secrets)] : []),
-        ...decompressors(metadata.compression),
-        plain,
-        file.createWriteStream({ flush: true, highWaterMark: QUEUE_BYTES }),
-      ];
-      await pipeline(parts as never, { signal } as never);
+      const read = stored.measure(await store.read(metadata.name));
+      const readable = metadata.encryption === 'age' ? opened(read, secrets) : read;
+      const content = plain.measure(decompressed(readable, metadata.compression));
+      await fillFile(file, abortable(content, signal));
       compare('stored bytes', metadata.storedSha256, stored.sha256());
       compare('snapshot', metadata.sha256, plain.sha256());
     });

@@ -76,7 +76,7 @@ test('a backup of several parts comes back as it was, and is listed, found and r
   );
   const { readFileSync } = await import('node:fs');
   assert.ok(readFileSync(path).equals(snapshot));
-  await assert.rejects(store.write(made.name, [Readable.from([Buffer.from('x')])]), /is there already/);
+  await assert.rejects(store.write(made.name, Readable.from([Buffer.from('x')])), /is there already/);
   // Another prefix of the same bucket is another store.
   assert.deepEqual(await (await openStore(addressOf('cluster'))).list(), []);
   await store.remove(made);
@@ -113,7 +113,7 @@ test('a backup whose bytes were changed, or are not all there, is not taken', as
     [whole.subarray(0, 1024), false],
   ] as const) {
     await store.objects.remove(made.name);
-    await store.write(made.name, [Readable.from([bytes])]);
+    await store.write(made.name, Readable.from([bytes]));
     assert.deepEqual(
       (await store.list()).map((one) => one.isWhole),
       [isWhole],

@@ -17,8 +17,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { BackupError } from './backup-error.ts';
+import { abortable, type Content } from './content.ts';
 import { Meter } from './meter.ts';
-import type { ObjectStore, Part } from './object-store.ts';
+import type { ObjectStore } from './object-store.ts';
 import type { S3Address } from './store-address.ts';
 
 /** A file has at most 10,000 parts: 78 GiB, where a database has its limit at 8. */
@@ -60,7 +61,7 @@ export class S3Store implements ObjectStore {
     });
   }
 
-  async read(name: string): Promise<Readable> {
+  async read(name: string): Promise<Content> {
     return await this.#told(name, async () => {
       const { Body } = await this.#client.send(new GetObjectCommand(this.#key(name)));
       if (!(Body instanceof Readable)) throw new BackupError('the store answers without a content');
@@ -68,12 +69,12 @@ export class S3Store implements ObjectStore {
     });
   }
 
-  async write(name: string, parts: readonly Part[], signal?: AbortSignal): Promise<void> {
+  async write(name: string, content: Content, signal?: AbortSignal): Promise<void> {
     await this.#told(name, async () => {
       if ((await this.#length(name)) !== null) throw new BackupError('is there already');
     });
     const meter = new Meter();
-    await this.#upload(name, [...parts, meter], signal);
+    await this.#upload(name, copies(meter.measure(content)), signal);
     await this.#told(name, async () => {
       const length = await this.#length(name);
       if (length === meter.byteCount) return;
@@ -86,7 +87,7 @@ export class S3Store implements ObjectStore {
 
   /** Throws what is wrong with the content as it is. */
 
-  async #upload(name: string, parts: readonly Part[], signal: AbortSignal | undefined): Promise<void> {
+  async #upload(name: string, content: Content, signal: AbortSignal | undefined): Promise<void> {
     const { serverSideEncryption, storageClass } = this.#settings;
     const body = new PassThrough({ highWaterMark: 1 << 20 });
     const upload = new Upload({
@@ -107,13 +108,12 @@ export class S3Store implements ObjectStore {
       cause ??= error;
       throw error;
     };
-    const sent = (pipeline([...parts, body] as never, { signal } as never) as Promise<void>).catch(
-      (error: Error) => {
-        // A body that ends early would be taken for a whole one.
-        body.destroy(error);
-        return failed(error);
-      },
-    );
+    const source = Readable.from(abortable(content, signal), { objectMode: false });
+    const sent = pipeline(source, body).catch((error: Error) => {
+      // A body that ends early would be taken for a whole one.
+      body.destroy(error);
+      return failed(error);
+    });
     const taken = this.#told(name, () => upload.done()).catch((error: Error) => {
       body.destroy(error);
       return failed(error);
@@ -175,6 +175,11 @@ export class S3Store implements ObjectStore {
       throw new BackupError(`${what}: ${wordsOf(error as Error)}`);
     }
   }
+}
+
+/** The SDK holds what it is given until it is sent. */
+async function* copies(content: Content): AsyncGenerator<Buffer, void, void> {
+  for await (const piece of content) yield Buffer.from(piece);
 }
 
 function newClient(settings: S3Address): S3Client {

@@ -1,9 +1,9 @@
 /** A backup from a member to a store: compressed and sealed as it comes, so that what is on the disk never was in the clear. */
-import { Readable } from 'node:stream';
 import { makeHeader, type Sealing } from './age-header.ts';
-import { AgeSealer } from './age-payload.ts';
+import { sealed } from './age-payload.ts';
 import type { BackupStore } from './backup-store.ts';
-import { compressors } from './compression.ts';
+import { compressed } from './compression.ts';
+import type { Content } from './content.ts';
 import { type BackupMetadata, backupName, type Compression } from './metadata.ts';
 import { Meter, type OnPassed, SnapshotMeter } from './meter.ts';
 
@@ -30,7 +30,7 @@ export interface SnapshotSource {
   facts(): Promise<SourceFacts>;
   /** Of the keys at the revision that {@link facts} said; asked for while the snapshot is under way. */
   hash(revision: number, signal: AbortSignal): Promise<SourceHash>;
-  /** The pieces of a snapshot that is not older than what {@link facts} said before, its digest last. */
+  /** The pieces, lent, of a snapshot that is not older than what {@link facts} said before, its digest last. */
   snapshot(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
@@ -57,21 +57,14 @@ export async function takeBackup(
   const name = backupName(facts.clusterId, now, facts.revision, compression, encryption);
   const plain = new SnapshotMeter(onPassed);
   const stored = new Meter();
+  const contentOf = (both: AbortSignal): Content => {
+    const content = compressed(plain.measure(source.snapshot(both)), compression);
+    return header === null ? content : sealed(content, header);
+  };
   const hashed = await togetherWith(
     signal,
     (both) => source.hash(facts.revision, both),
-    (both) =>
-      store.write(
-        name,
-        [
-          Readable.from(source.snapshot(both), { objectMode: false }),
-          plain,
-          ...compressors(compression),
-          ...(header === null ? [] : [new AgeSealer(header)]),
-          stored,
-        ],
-        both,
-      ),
+    (both) => store.write(name, stored.measure(contentOf(both)), both),
     () => store.discard(name),
   );
   const metadata: BackupMetadata = {

@@ -39,6 +39,11 @@ export interface ClientOptions {
   readonly keepaliveWithoutStream?: boolean | undefined;
   readonly maxSendMessageBytes?: number | undefined;
   readonly maxReceiveMessageBytes?: number | undefined;
+  /**
+   * So much of an answer may be under way on a connection, and wait for its reader: memory for bandwidth over long distances. At least 64 KiB; 16 MiB
+   * unless told, of which 4 wait.
+   */
+  readonly maxReceiveWindowBytes?: number | undefined;
   /** Whether members that call themselves not serving (`grpc.health.v1`) are passed over. */
   readonly healthChecks?: boolean | undefined;
   /** Hears of what is worth a line in a log: connections lost and made, calls that are tried again. */
@@ -78,4 +83,5 @@ export const DEFAULT_KEEPALIVE_INTERVAL_MS = 10_000;
 export const DEFAULT_KEEPALIVE_TIMEOUT_MS = 10_000;
 /** As Go etcd's client: a little more than what a server takes. */
 export const DEFAULT_MAX_SEND_BYTES = 2 * 1024 * 1024;
+export const DEFAULT_RECEIVE_WINDOW_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_MAX_RECEIVE_BYTES = 2 ** 31 - 1;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
+  createWriteStream,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -9,7 +10,6 @@ import {
   rmSync,
   statSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,7 +80,8 @@ async function stopped(command: string, signal: NodeJS.Signals): Promise<Stopped
   const pipe = join(store, METADATA.name);
   assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
   const writer = openSync(pipe, 'r+');
-  writeSync(writer, Buffer.alloc(512));
+  // More than is gathered before it is written, and no more than a pipe holds beyond that.
+  createWriteStream('', { fd: writer, autoClose: false }).write(Buffer.alloc(512 * 1024 + 512));
   const rest = {
     verify: ['--scratch', scratch],
     restore: ['--data-dir', join(scratch, 'not', 'yet', 'there')],

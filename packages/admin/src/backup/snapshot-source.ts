@@ -5,6 +5,8 @@ import type { EtcdClient } from '@etcd/client';
 import { type ConnectOptions, connect } from '@etcd/client/node';
 
 const PIECE_BYTES = 256 * 1024;
+/** So much of a snapshot is under way at once, and in memory. */
+const WINDOW_BYTES = 1 << 20;
 
 interface Candidate {
   readonly endpoint: string;
@@ -69,7 +71,7 @@ export class RemoteSource implements SnapshotSource {
   }
 
   static async connect(endpoint: string, connection: ConnectOptions): Promise<RemoteSource> {
-    const client = connect({ ...connection, endpoints: [endpoint] });
+    const client = connect({ ...connection, endpoints: [endpoint], maxReceiveWindowBytes: WINDOW_BYTES });
     try {
       await client.authenticate();
     } catch (error) {
@@ -100,9 +102,9 @@ export class RemoteSource implements SnapshotSource {
     return { hash, hashCompactRevision: compactRevision, keys: count };
   }
 
-  /** In pieces larger than those in which it comes: each has its price at each step that follows. */
+  /** In pieces larger than those in which it comes: each has its price at each step that follows. All are in one buffer. */
   async *snapshot(signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
-    let piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
     let filled = 0;
     for await (const { blob } of this.#client.maintenance.snapshot({ timeoutMs: 0, signal })) {
       for (let at = 0; at < blob.length; ) {
@@ -112,7 +114,6 @@ export class RemoteSource implements SnapshotSource {
         at += part.length;
         if (filled < PIECE_BYTES) continue;
         yield piece;
-        piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
         filled = 0;
       }
     }

@@ -7,7 +7,7 @@
  * A connection that the server drains is replaced at once, while its open calls go on.
  */
 import type { Clock, Random, Timer } from '@etcd/base';
-import { GrpcChannel } from '@etcd/transport';
+import { CLIENT_LIMITS, GrpcChannel, type Http2Limits } from '@etcd/transport';
 import type { Endpoint } from '../endpoint.ts';
 import {
   type ClientOptions,
@@ -109,6 +109,7 @@ export class Connection {
         keepaliveIntervalMs: keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_INTERVAL_MS,
         keepaliveTimeoutMs: keepaliveTimeoutMs ?? DEFAULT_KEEPALIVE_TIMEOUT_MS,
         keepaliveWithoutStream: this.#options.keepaliveWithoutStream ?? false,
+        ...windowLimits(this.#options.maxReceiveWindowBytes),
       },
       maxSendMessageBytes: this.#options.maxSendMessageBytes ?? DEFAULT_MAX_SEND_BYTES,
       maxReceiveMessageBytes: this.#options.maxReceiveMessageBytes ?? DEFAULT_MAX_RECEIVE_BYTES,
@@ -186,4 +187,10 @@ export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     if (signal?.aborted === true) done();
     else signal?.addEventListener('abort', done);
   });
+}
+
+function windowLimits(maxBytes: number | undefined): Partial<Http2Limits> {
+  if (maxBytes === undefined) return {};
+  const streamWindowBytes = Math.min(CLIENT_LIMITS.streamWindowBytes, maxBytes);
+  return { streamWindowBytes, maxStreamWindowBytes: maxBytes, connectionWindowBytes: maxBytes };
 }

@@ -1,19 +1,19 @@
 /**
  * A call with one message there and many back, as an async iterable. What arrives before it is asked for is held, up to
- * {@link MAX_HELD_BYTES}; then the stream is paused, and with it, through flow control, the server. It is tried again only
+ * a quarter of the connection's window; then the stream is paused, and with it, through flow control, the server. It is tried again only
  * before the first message: what has been delivered can't be taken back.
  */
 import { type Codec, EtcdError } from '@etcd/api';
 import { GrpcCode, RingBuffer } from '@etcd/base';
 import type { ClientCall, ClientReceiver } from '@etcd/transport';
-import type { CallOptions } from '../options.ts';
+import { type CallOptions, DEFAULT_RECEIVE_WINDOW_BYTES } from '../options.ts';
 import type { Caller } from './caller.ts';
 import { pause } from './connection.ts';
 import { MAX_ATTEMPTS, RETRY_PAUSE_MS, Verdict, verdictOf } from './retry.ts';
 import { copyMessage } from './unary-call.ts';
 
-/** Bytes of messages that wait for their reader. */
-const MAX_HELD_BYTES = 4 * 1024 * 1024;
+/** Of the window of a connection, what may wait for its reader. */
+const HELD_SHARE = 1 / 4;
 
 interface Waiting<Response> {
   readonly resolve: (result: IteratorResult<Response, undefined>) => void;
@@ -37,6 +37,7 @@ export class ServerStream<Response> implements AsyncIterableIterator<Response, u
   readonly #held = new RingBuffer<Held<Response>>();
   readonly #waiting = new RingBuffer<Waiting<Response>>();
   readonly #onAbort = (): void => this.#end(this.#options.signal?.reason);
+  readonly #maxHeldBytes: number;
   #heldBytes = 0;
   #call: ClientCall | null = null;
   #attempt = 0;
@@ -59,6 +60,7 @@ export class ServerStream<Response> implements AsyncIterableIterator<Response, u
     this.#request = request;
     this.#codec = codec;
     this.#options = options;
+    this.#maxHeldBytes = (caller.options.maxReceiveWindowBytes ?? DEFAULT_RECEIVE_WINDOW_BYTES) * HELD_SHARE;
     this.#deadlineMs = deadlineMs;
   }
 
@@ -71,7 +73,7 @@ export class ServerStream<Response> implements AsyncIterableIterator<Response, u
     const held = this.#held.take();
     if (held !== undefined) {
       this.#heldBytes -= held.byteCount;
-      if (this.#heldBytes < MAX_HELD_BYTES / 2) this.#call?.resume();
+      if (this.#heldBytes < this.#maxHeldBytes / 2) this.#call?.resume();
       return Promise.resolve({ done: false, value: held.message });
     }
     if (this.#isOver) {
@@ -112,7 +114,7 @@ export class ServerStream<Response> implements AsyncIterableIterator<Response, u
     }
     this.#held.push({ message, byteCount: end - start });
     this.#heldBytes += end - start;
-    if (this.#heldBytes >= MAX_HELD_BYTES) call.pause();
+    if (this.#heldBytes >= this.#maxHeldBytes) call.pause();
   }
 
   onEnd(call: ClientCall, code: number, message: string): void {

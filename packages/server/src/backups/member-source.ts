@@ -44,9 +44,10 @@ export class MemberSource implements SnapshotSource {
     const snapshot = await this.#open();
     try {
       const hash = createHash('sha256');
+      const room = Buffer.allocUnsafeSlow(PIECE_BYTES);
       for (let remaining = snapshot.sizeBytes; remaining > 0; ) {
         if (!this.#member.isLeader) throw new BackupError('another member leads now');
-        const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, remaining));
+        const piece = room.subarray(0, Math.min(PIECE_BYTES, remaining));
         const length = await read(snapshot, piece);
         if (length !== piece.length) throw new BackupError('the database is shorter than it should be');
         hash.update(piece);
