@@ -1,6 +1,7 @@
 /** The program `etcdadm`, and what it is when it is called `kubeadm`. */
 import { type Command, Io, runProgram } from '@etcd/host/cli';
-import { BACKUP, RESTORE } from './backup/commands.ts';
+import { BACKUP } from './backup/commands.ts';
+import { RESTORE } from './backup/restore.ts';
 
 /** Set by the script that starts this: the name under which it was called. */
 const CALLED_AS = 'ETCDADM_CALLED_AS';
