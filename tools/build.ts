@@ -27,12 +27,6 @@ const OTHERS: Readonly<Record<string, string>> = {
   'bcrypt-worker': 'packages/server/src/auth/bcrypt-worker.ts',
 };
 
-/**
- * V8 takes code back only under the flags of its heap under which it was made. This is the one that the launcher of etcd gives
- * where there is memory enough, so that there are two files of code.
- */
-const LARGE_HEAP = '--initial-old-space-size=64';
-
 const HASH_LENGTH = 16;
 const CACHE_TIMEOUT_MS = 60_000;
 
@@ -57,7 +51,6 @@ const COMMON = {
 interface ProgramFiles {
   readonly program: string;
   readonly code: string;
-  readonly largeHeapCode: string | null;
 }
 
 /** The bundle as a function of what a module gets from Node. Only ASCII, so that reading it is copying it. */
@@ -79,7 +72,6 @@ async function buildProgram(name: string, entry: string): Promise<void> {
   const files: ProgramFiles = {
     program: `${name}-${hash}.js`,
     code: `${name}-${hash}.code`,
-    largeHeapCode: name === 'etcd' ? `${name}-${hash}.large.code` : null,
   };
   for (const file of readdirSync(dist)) {
     // One program's name may begin with another's.
@@ -88,34 +80,27 @@ async function buildProgram(name: string, entry: string): Promise<void> {
   }
   writeFileSync(`${dist}/${files.program}`, bundle!.contents);
   writeFileSync(`${dist}/${files.program}.map`, map!.contents);
-  if (!existsSync(`${dist}/${files.code}`)) makeCode(name, [], files.program, files.code);
-  if (files.largeHeapCode !== null && !existsSync(`${dist}/${files.largeHeapCode}`))
-    makeCode(name, [LARGE_HEAP], files.program, files.largeHeapCode);
+  if (!existsSync(`${dist}/${files.code}`)) makeCode(name, files.program, files.code);
   writeFileSync(`${dist}/${name}.cjs`, starter(files));
 }
 
 /** Without it the program starts all the same, only slower. */
-function makeCode(name: string, flags: readonly string[], program: string, code: string): void {
+function makeCode(name: string, program: string, code: string): void {
   const run = `${root}tools/code-cache/${name}.ts`;
   if (!existsSync(run)) return;
-  const args = [...flags, run, `${dist}/${program}`, `${dist}/${code}`];
+  const args = [run, `${dist}/${program}`, `${dist}/${code}`];
   const made = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: CACHE_TIMEOUT_MS });
   if (made.status !== 0) console.warn(`${program}: no code was made for it: ${made.stderr || made.error}`);
 }
 
-function starter({ program, code, largeHeapCode }: ProgramFiles): string {
-  const name =
-    largeHeapCode === null
-      ? `'${code}'`
-      : `process.execArgv.includes('${LARGE_HEAP}') ? '${largeHeapCode}' : '${code}'`;
+function starter({ program, code }: ProgramFiles): string {
   return `'use strict';
 const fs = require('node:fs');
 const vm = require('node:vm');
 const filename = \`\${__dirname}/${program}\`;
-const code = ${name};
 let cachedData;
 try {
-  cachedData = fs.readFileSync(\`\${__dirname}/\${code}\`);
+  cachedData = fs.readFileSync(\`\${__dirname}/${code}\`);
 } catch {}
 const script = new vm.Script(fs.readFileSync(filename, 'latin1'), { filename, cachedData });
 script.runInThisContext()(require, require('node:url').pathToFileURL(filename).href, module, exports);

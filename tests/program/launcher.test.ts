@@ -210,6 +210,12 @@ test('V8 takes the code that the build made, under the flags of large and of sma
     const { options } = told(run(checkout({ files })));
     const { stdout } = spawnSync(process.execPath, [...options, file], { encoding: 'utf8' });
     assert.equal(stdout, 'false', options.join(' '));
+    // Nor is the code refused that Node has of its own modules.
+    const asked = ['-p', 'v8.cachedDataVersionTag()'];
+    const [ours, none] = [options, []].map((flags) =>
+      spawnSync(process.execPath, [...flags, ...asked], { encoding: 'utf8' }),
+    );
+    assert.deepEqual([ours!.stdout, ours!.status], [none!.stdout, 0], options.join(' '));
   }
 });
 

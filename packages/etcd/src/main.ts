@@ -23,6 +23,7 @@ import {
   InitSystem,
   ignoreSignals,
   Lifecycle,
+  letSmallHeapGrow,
   prepareDataDirectory,
   RESERVED_DESCRIPTORS,
   repairUmask,
@@ -182,6 +183,7 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
   });
   const failure = await Promise.race([member.ready, member.failed]);
   if (failure instanceof Error) lifecycle.die(MEMBER_FAILED, { error: failure });
+  letSmallHeapGrow(clock);
   init.ready();
   const error = await member.failed;
   lifecycle.die(MEMBER_FAILED, { error });
