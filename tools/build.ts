@@ -11,6 +11,8 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { type BuildOptions, build } from 'esbuild';
+import { type LateModules, lateModules } from './build/late-modules.ts';
+import { buildPart, type Parts, withoutParts } from './build/parts.ts';
 
 /** Those whose start counts have a run at build time, in `code-cache/`. */
 const PROGRAMS: Readonly<Record<string, string>> = {
@@ -25,6 +27,44 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 const OTHERS: Readonly<Record<string, string>> = {
   // A thread of etcd.
   'bcrypt-worker': 'packages/server/src/auth/bcrypt-worker.ts',
+};
+
+/** What etcd has for flags that few give, for its other commands, and for secure members. */
+const PARTS: Readonly<Record<string, Parts>> = {
+  etcd: {
+    yaml: ['yaml'],
+    x509: ['reflect-metadata', '@peculiar/x509', '@peculiar/asn1-schema', '@peculiar/asn1-x509'],
+    ws: ['ws'],
+    tracing: [
+      '@opentelemetry/api',
+      '@opentelemetry/core',
+      '@opentelemetry/otlp-transformer',
+      '@opentelemetry/resources',
+      '@opentelemetry/sdk-trace',
+    ],
+    age: ['age-encryption'],
+    croner: ['croner'],
+    jose: ['jose'],
+    'pprof-format': ['pprof-format'],
+    'cli-progress': ['cli-progress'],
+    'prom-client': ['prom-client'],
+  },
+};
+/** What etcd uses of Node, and of packages in the bundle, and not at every start. */
+const LATE: Readonly<Record<string, LateModules>> = {
+  etcd: [
+    'crypto',
+    'http',
+    'https',
+    'tls',
+    'zlib',
+    'perf_hooks',
+    'worker_threads',
+    'dns',
+    'dns/promises',
+    'bcryptjs',
+    'jose',
+  ],
 };
 
 const HASH_LENGTH = 16;
@@ -51,12 +91,16 @@ const COMMON = {
 interface ProgramFiles {
   readonly program: string;
   readonly code: string;
+  /** By package: the file of the part that has it. */
+  readonly parts: Readonly<Record<string, string>>;
 }
 
 /** The bundle as a function of what a module gets from Node. Only ASCII, so that reading it is copying it. */
 async function buildProgram(name: string, entry: string): Promise<void> {
+  const parts = PARTS[name] ?? {};
   const result = await build({
     ...COMMON,
+    plugins: [lateModules(LATE[name] ?? [], root), withoutParts(parts)],
     entryPoints: [entry],
     outfile: `dist/${name}.cjs`,
     write: false,
@@ -68,16 +112,25 @@ async function buildProgram(name: string, entry: string): Promise<void> {
     footer: { js: '})' },
   });
   const [map, bundle] = result.outputFiles;
-  const hash = createHash('sha256').update(bundle!.contents).digest('hex').slice(0, HASH_LENGTH);
+  const texts = new Map<string, Uint8Array>();
+  for (const [part, packages] of Object.entries(parts)) texts.set(part, await buildPart(packages, COMMON));
+  const digest = createHash('sha256').update(bundle!.contents);
+  for (const text of texts.values()) digest.update(text);
+  const hash = digest.digest('hex').slice(0, HASH_LENGTH);
+  const partFile = (part: string): string => `${name}-${hash}.${part}.cjs`;
   const files: ProgramFiles = {
     program: `${name}-${hash}.js`,
     code: `${name}-${hash}.code`,
+    parts: Object.fromEntries(
+      Object.entries(parts).flatMap(([part, packages]) => packages.map((each) => [each, partFile(part)])),
+    ),
   };
   for (const file of readdirSync(dist)) {
     // One program's name may begin with another's.
     const [, owner, fileHash] = /^(.*)-([0-9a-f]{16})\./.exec(file) ?? [];
     if (owner === name && fileHash !== hash) rmSync(`${dist}/${file}`);
   }
+  for (const [part, text] of texts) writeFileSync(`${dist}/${partFile(part)}`, text);
   writeFileSync(`${dist}/${files.program}`, bundle!.contents);
   writeFileSync(`${dist}/${files.program}.map`, map!.contents);
   if (!existsSync(`${dist}/${files.code}`)) makeCode(name, files.program, files.code);
@@ -93,7 +146,7 @@ function makeCode(name: string, program: string, code: string): void {
   if (made.status !== 0) console.warn(`${program}: no code was made for it: ${made.stderr || made.error}`);
 }
 
-function starter({ program, code }: ProgramFiles): string {
+function starter({ program, code, parts }: ProgramFiles): string {
   return `'use strict';
 const fs = require('node:fs');
 const vm = require('node:vm');
@@ -103,7 +156,11 @@ try {
   cachedData = fs.readFileSync(\`\${__dirname}/${code}\`);
 } catch {}
 const script = new vm.Script(fs.readFileSync(filename, 'latin1'), { filename, cachedData });
-script.runInThisContext()(require, require('node:url').pathToFileURL(filename).href, module, exports);
+// V8 has a copy; as much memory as this lies otherwise there until something is collected.
+cachedData?.buffer.transfer(0);
+const parts = ${JSON.stringify(parts)};
+const load = (name) => (Object.hasOwn(parts, name) ? require(\`\${__dirname}/\${parts[name]}\`)[name] : require(name));
+script.runInThisContext()(load, require('node:url').pathToFileURL(filename).href, module, exports);
 `;
 }
 

@@ -1,5 +1,5 @@
 /** The operating system's random numbers as a {@link Random}. */
-import { randomFillSync } from 'node:crypto';
+import fs from 'node:fs';
 import { assert } from '../assert.ts';
 import type { Random } from '../random.ts';
 
@@ -11,7 +11,7 @@ export class NodeRandom implements Random {
 
   uint32(): number {
     if (this.#next === POOL_WORDS) {
-      randomFillSync(this.#pool);
+      fill(this.#pool);
       this.#next = 0;
     }
     return this.#pool[this.#next++]!;
@@ -20,5 +20,28 @@ export class NodeRandom implements Random {
   below(limit: number): number {
     assert(limit > 0 && limit <= 0x1_0000_0000, 'below: limit out of range');
     return Math.floor((this.uint32() / 0x1_0000_0000) * limit);
+  }
+}
+
+/** From the device where there is one: `node:crypto` takes ten milliseconds to load, and nothing else at a start needs it. */
+function fill(words: Uint32Array): void {
+  const device = openDevice();
+  if (device === null) {
+    globalThis.crypto.getRandomValues(words);
+    return;
+  }
+  try {
+    const count = fs.readSync(device, words);
+    assert(count === words.byteLength, 'random: the device gave less than was asked for');
+  } finally {
+    fs.closeSync(device);
+  }
+}
+
+function openDevice(): number | null {
+  try {
+    return fs.openSync('/dev/urandom', 'r');
+  } catch {
+    return null;
   }
 }

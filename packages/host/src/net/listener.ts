@@ -85,7 +85,8 @@ const MAX_PORT = 65_535;
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: net.Server;
-  readonly #http: HttpServer;
+  /** Made for the first connection that needs it: a start does without `node:http`, and many members never load it. */
+  #http: HttpServer | null = null;
   /** null: `node:http` reads all. */
   readonly #whole: WholeRequests | null;
   readonly #acceptor: TlsAcceptor | null;
@@ -97,20 +98,6 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     const { http } = options.services;
-    const { headersTimeoutMs = HTTP_HEADERS_TIMEOUT_MS } = options;
-    this.#http = createHttpServer({
-      maxHeaderSize: MAX_HEADER_BYTES,
-      // Whether there is one is our question.
-      requireHostHeader: false,
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: options.limitsRequestTime ? HTTP_REQUEST_TIMEOUT_MS : 0,
-      connectionsCheckingInterval: Math.min(headersTimeoutMs, HTTP_CHECK_MS),
-      shouldUpgradeCallback: (request) => http?.takesUpgrade?.(request) ?? false,
-    });
-    // Those of a request are bounded by their bytes; what is beyond a number would be lost without a word.
-    this.#http.maxHeadersCount = 0;
-    this.#http.on('clientError', answerUnreadable);
-    if (http !== null) this.#serveHttp(http);
     this.#whole = http?.onWhole === undefined ? null : this.#newWholeRequests(http);
     this.#acceptor = this.#newAcceptor();
     this.#refusals = new RefusalLog(options.clock, options.logger);
@@ -146,8 +133,6 @@ export class Listener {
         this.#server.on('error', (error) =>
           this.#options.logger.error('listener failed', { error: error.message }),
         );
-        // It listens for nobody itself, and would look at no connection's time.
-        this.#http.emit('listening');
         resolve();
       };
       if (handed !== undefined) {
@@ -195,8 +180,8 @@ export class Listener {
   /** Ends the connections that are still open. */
   close(): void {
     this.#server.close();
-    this.#http.close();
-    this.#http.closeAllConnections();
+    this.#http?.close();
+    this.#http?.closeAllConnections();
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -234,7 +219,7 @@ export class Listener {
       onHttp1: () => {
         if (http === null) socket.destroy();
         else if (this.#whole !== null) this.#whole.serve(socket);
-        else this.#http.emit('connection', socket);
+        else this.#serveHttp(socket);
       },
       onTls: this.#acceptor === null ? (each) => this.#refuseTls(each) : undefined,
     });
@@ -252,32 +237,30 @@ export class Listener {
     refusals.onRejected();
   }
 
-  #serveHttp(http: HttpRequestHandler): void {
-    const serve = (request: IncomingMessage, response: ServerResponse): void => {
-      if (!refuses(request, request.socket)) http.onHttp1(request, response);
-    };
-    this.#http.on('request', serve);
-    this.#http.on('checkContinue', (request, response) => {
-      if (refuses(request, request.socket)) return;
-      if (hasBody(request)) response.writeContinue();
-      http.onHttp1(request, response);
+  #serveHttp(socket: net.Socket): void {
+    this.#http ??= this.#newHttpServer();
+    this.#http.emit('connection', socket);
+  }
+
+  #newHttpServer(): HttpServer {
+    const { services, limitsRequestTime, headersTimeoutMs = HTTP_HEADERS_TIMEOUT_MS } = this.#options;
+    const { http } = services;
+    const server = createHttpServer({
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // Whether there is one is our question.
+      requireHostHeader: false,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: limitsRequestTime ? HTTP_REQUEST_TIMEOUT_MS : 0,
+      connectionsCheckingInterval: Math.min(headersTimeoutMs, HTTP_CHECK_MS),
+      shouldUpgradeCallback: (request) => http?.takesUpgrade?.(request) ?? false,
     });
-    this.#http.on('checkExpectation', (request, response) => {
-      request.resume();
-      response.writeHead(EXPECTATION_FAILED, { connection: 'close', 'content-length': 0 }).end();
-    });
-    // There are no tunnels here: it is answered as any other request for its target is, and nothing follows.
-    this.#http.on('connect', (request, socket) => {
-      if (refuses(request, socket)) return;
-      const response = new ServerResponse(request);
-      response.shouldKeepAlive = false;
-      response.assignSocket(socket as net.Socket);
-      response.on('finish', () => socket.end());
-      http.onHttp1(request, response);
-    });
-    this.#http.on('upgrade', (request, socket, head) => {
-      if (!refuses(request, socket)) http.onUpgrade?.(request, socket, head);
-    });
+    // Those of a request are bounded by their bytes; what is beyond a number would be lost without a word.
+    server.maxHeadersCount = 0;
+    server.on('clientError', answerUnreadable);
+    if (http !== null) answerBy(server, http);
+    // It listens for nobody itself, and would look at no connection's time.
+    server.emit('listening');
+    return server;
   }
 
   #newWholeRequests(http: HttpRequestHandler): WholeRequests {
@@ -285,7 +268,7 @@ export class Listener {
       clock: this.#options.clock,
       takes: (target) => http.takesWhole?.(target) ?? false,
       onRequest: (request) => http.onWhole?.(request),
-      onOther: (socket) => this.#http.emit('connection', socket),
+      onOther: (socket) => this.#serveHttp(socket),
     });
   }
 
@@ -304,6 +287,34 @@ export class Listener {
       onSecure: (socket) => this.#serveSecure(socket),
     });
   }
+}
+
+function answerBy(server: HttpServer, http: HttpRequestHandler): void {
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    if (!refuses(request, request.socket)) http.onHttp1(request, response);
+  };
+  server.on('request', serve);
+  server.on('checkContinue', (request, response) => {
+    if (refuses(request, request.socket)) return;
+    if (hasBody(request)) response.writeContinue();
+    http.onHttp1(request, response);
+  });
+  server.on('checkExpectation', (request, response) => {
+    request.resume();
+    response.writeHead(EXPECTATION_FAILED, { connection: 'close', 'content-length': 0 }).end();
+  });
+  // There are no tunnels here: it is answered as any other request for its target is, and nothing follows.
+  server.on('connect', (request, socket) => {
+    if (refuses(request, socket)) return;
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as net.Socket);
+    response.on('finish', () => socket.end());
+    http.onHttp1(request, response);
+  });
+  server.on('upgrade', (request, socket, head) => {
+    if (!refuses(request, socket)) http.onUpgrade?.(request, socket, head);
+  });
 }
 
 function placeOf(url: EtcdUrl): string {

@@ -34,13 +34,15 @@ const DEFAULT_COST = 10;
 
 export class Passwords {
   readonly #bcrypt: Bcrypt;
-  readonly #key: Uint8Array;
+  readonly #secret: PasswordsOptions['secret'];
+  /** Drawn when the first password is to be remembered. */
+  #key: Uint8Array | null = null;
   readonly #verified = new Map<string, Uint8Array>();
   readonly cost: number;
 
   constructor({ bcrypt, cost, secret }: PasswordsOptions) {
     this.#bcrypt = bcrypt;
-    this.#key = secret(KEY_BYTES);
+    this.#secret = secret;
     // As etcd does: a cost that can't be is not refused.
     this.cost = cost < MIN_COST || cost > MAX_COST ? DEFAULT_COST : cost;
   }
@@ -82,6 +84,7 @@ export class Passwords {
   }
 
   #digest(name: string, password: string, hash: string): Uint8Array {
+    this.#key ??= this.#secret(KEY_BYTES);
     return createHmac('sha256', this.#key)
       .update(JSON.stringify([name, hash, password]))
       .digest();

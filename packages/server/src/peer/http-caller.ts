@@ -1,12 +1,12 @@
 /** Requests to other members with an answer that ends: everything but the streams. Bounded in time and size. */
 import {
   Agent,
+  type AgentOptions,
   type ClientRequest,
   request as httpRequest,
   type IncomingMessage,
   type RequestOptions,
 } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { domainToASCII } from 'node:url';
 import type { Clock } from '@etcd/base';
 import { type EtcdUrl, isUnixUrl, unixSocketPath } from '@etcd/base';
@@ -41,17 +41,14 @@ const MAX_IDLE_CONNECTIONS_PER_MEMBER = 4;
 
 export class HttpCaller {
   readonly #clock: Clock;
-  readonly #reusing: Agent;
-  readonly #single: Agent;
+  readonly #dialer: Dialer;
+  /** Made for the first calls: a member that is alone makes none, and never loads `node:http` for them. */
+  #reusing: Agent | null = null;
+  #single: Agent | null = null;
 
   constructor(clock: Clock, dialer: Dialer) {
     this.#clock = clock;
-    this.#reusing = new PeerAgent(dialer, {
-      keepAlive: true,
-      maxSockets: MAX_CONNECTIONS_PER_MEMBER,
-      maxFreeSockets: MAX_IDLE_CONNECTIONS_PER_MEMBER,
-    });
-    this.#single = new PeerAgent(dialer, { keepAlive: false, maxSockets: MAX_CONNECTIONS_PER_MEMBER });
+    this.#dialer = dialer;
   }
 
   /** Begins a call; one with a body of its own is sent. `done` is called once, in a later turn. */
@@ -78,15 +75,29 @@ export class HttpCaller {
 
   /** Closes the connections that are kept; calls under way fail. */
   close(): void {
-    this.#reusing.destroy();
-    this.#single.destroy();
+    this.#reusing?.destroy();
+    this.#single?.destroy();
+  }
+
+  #reusingAgent(): Agent {
+    this.#reusing ??= newAgent(this.#dialer, {
+      keepAlive: true,
+      maxSockets: MAX_CONNECTIONS_PER_MEMBER,
+      maxFreeSockets: MAX_IDLE_CONNECTIONS_PER_MEMBER,
+    });
+    return this.#reusing;
+  }
+
+  #singleAgent(): Agent {
+    this.#single ??= newAgent(this.#dialer, { keepAlive: false, maxSockets: MAX_CONNECTIONS_PER_MEMBER });
+    return this.#single;
   }
 
   #requestOptions({ url, method, path, headers, body, reuse }: HttpCall): PeerRequestOptions {
     const length = body === null ? {} : { 'Content-Length': String(body.length) };
     return {
       etcdUrl: url,
-      agent: reuse ? this.#reusing : this.#single,
+      agent: reuse ? this.#reusingAgent() : this.#singleAgent(),
       ...(isUnixUrl(url)
         ? { socketPath: unixSocketPath(url) }
         : { host: url.hostname, port: Number(url.port) }),
@@ -103,21 +114,14 @@ function hostHeader({ hostname, host }: EtcdUrl): string {
   return domainToASCII(hostname) || 'localhost';
 }
 
-/** What Node's client hands on to {@link PeerAgent.createConnection}, the URL included. */
+/** What Node's client hands on to an agent's `createConnection`, the URL included. */
 type PeerRequestOptions = RequestOptions & { readonly etcdUrl: EtcdUrl };
 
 /** Connects as the dialer says. */
-class PeerAgent extends Agent {
-  readonly #dialer: Dialer;
-
-  constructor(dialer: Dialer, options: ConstructorParameters<typeof Agent>[0]) {
-    super(options);
-    this.#dialer = dialer;
-  }
-
-  override createConnection(options: object): Duplex {
-    return this.#dialer.connect((options as PeerRequestOptions).etcdUrl);
-  }
+function newAgent(dialer: Dialer, options: AgentOptions): Agent {
+  const agent = new Agent(options);
+  agent.createConnection = (given) => dialer.connect((given as unknown as PeerRequestOptions).etcdUrl);
+  return agent;
 }
 
 function readAnswer(response: IncomingMessage, maxBytes: number, finish: HttpCallDone): void {

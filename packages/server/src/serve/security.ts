@@ -35,7 +35,7 @@ export interface SecurityOptions {
 export type Endpoint = 'client' | 'peer' | 'metrics';
 
 const NODE_HOSTS: HostLookup = {
-  reverse,
+  reverse: (address) => reverse(address),
   lookup: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
 };
 
