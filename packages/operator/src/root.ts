@@ -4,8 +4,10 @@ import { type Command, ExitError, type Invocation } from '@etcd/host/cli';
 import { createLogger, defaultLogSink } from '@etcd/host/logging';
 import { stringify } from 'yaml';
 import { judgeStart } from './gate/gate.ts';
+import { BACKUP_DEFINITION, SCHEDULE_DEFINITION } from './resources/backup-crd.ts';
 import { CLUSTER_DEFINITION } from './resources/crd.ts';
 import { operate } from './run/operate.ts';
+import { runWork } from './work/run-work.ts';
 
 const GATE: Command = {
   name: 'gate',
@@ -23,6 +25,20 @@ const GATE: Command = {
   },
 };
 
+const WORK: Command = {
+  name: 'work',
+  usage: '',
+  summary: 'Do the backup or restore that the environment describes: what a worker pod runs',
+  flags: [],
+  run: async ({ io }) => {
+    try {
+      await runWork(process.env, (line) => io.error(line));
+    } catch (error) {
+      throw new ExitError(1, `Error: ${(error as Error).message}`);
+    }
+  },
+};
+
 const DEFINITIONS: Command = {
   name: 'definitions',
   usage: '',
@@ -32,14 +48,15 @@ const DEFINITIONS: Command = {
 
 /** What stands in `deploy/operator/definitions.yaml`. */
 export function definitionsText(): string {
-  return stringify(CLUSTER_DEFINITION, { lineWidth: 0, aliasDuplicateObjects: false });
+  const all = [CLUSTER_DEFINITION, BACKUP_DEFINITION, SCHEDULE_DEFINITION];
+  return all.map((one) => stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })).join('---\n');
 }
 
 export const ROOT: Command = {
   name: 'etcd-operator',
   usage: '',
   summary: 'Makes and keeps clusters of etcd in Kubernetes',
-  commands: [GATE, DEFINITIONS],
+  commands: [GATE, WORK, DEFINITIONS],
   flags: [
     {
       name: 'namespace',

@@ -65,6 +65,7 @@ export const BACKUP: Command = {
       usage: `how it is compressed: ${COMPRESSIONS.join(', ')}`,
       values: COMPRESSIONS,
     },
+    { name: 'json', type: 'bool', usage: 'print all that is known of it, as JSON' },
     ...CONNECTION_FLAGS,
   ],
   run: (invocation) => guarded((signal) => take(invocation, signal)),
@@ -140,6 +141,7 @@ async function take({ flags, io }: Invocation, signal: AbortSignal): Promise<voi
   } finally {
     source.close();
   }
+  if (flags.bool('json')) return io.line(JSON.stringify(made));
   io.line(`Backup ${made.name} of ${endpoint}: revision ${made.revision}, ${sizesOf(made)}`);
 }
 

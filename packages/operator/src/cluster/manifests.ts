@@ -41,13 +41,13 @@ export const RECORD_KEYS = {
 const CLIENT_PORT = 2379;
 const PEER_PORT = 2380;
 const METRICS_PORT = 2381;
-const DATA_MOUNT = '/var/lib/etcd';
+export const DATA_MOUNT = '/var/lib/etcd';
 /** Below the mount: a file system's root may hold a `lost+found`. */
 const DATA_DIR = `${DATA_MOUNT}/data`;
 const TLS_MOUNT = '/etc/etcd/tls';
 /** For the member's user alone, who is not the owner but in the group. */
-const SECRET_MODE = 0o440;
-const USER_ID = 65_532;
+export const SECRET_MODE = 0o440;
+export const USER_ID = 65_532;
 
 /** Whom the parts belong to. */
 export interface Owner {
@@ -174,7 +174,8 @@ export function workloadOf(owner: Owner, replicas: number): V1StatefulSet {
   };
 }
 
-function claimOf({ name, spec }: Owner): V1PersistentVolumeClaim {
+/** The volume of a member, as the stateful set makes it. */
+export function claimOf({ name, spec }: Owner): V1PersistentVolumeClaim {
   const storage = spec.storage!;
   return {
     metadata: { name: 'data', labels: labels(name) },
@@ -243,7 +244,7 @@ function tlsVolumes({ name, spec: { tls } }: Owner): V1Volume[] {
   return [of('server'), of('peer'), bundle];
 }
 
-const RESTRICTED = {
+export const RESTRICTED = {
   allowPrivilegeEscalation: false,
   capabilities: { drop: ['ALL'] },
   readOnlyRootFilesystem: true,

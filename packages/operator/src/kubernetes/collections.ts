@@ -11,6 +11,9 @@ const CORE = '/api/v1';
 const OWN = `/apis/${API_VERSION}`;
 
 export const CLUSTERS: Collection = { group: OWN, plural: 'etcdclusters' };
+export const BACKUPS: Collection = { group: OWN, plural: 'etcdbackups' };
+export const SCHEDULES: Collection = { group: OWN, plural: 'etcdbackupschedules' };
+export const RESTORES: Collection = { group: OWN, plural: 'etcdrestores' };
 export const SERVICES: Collection = { group: CORE, plural: 'services' };
 export const RECORDS: Collection = { group: CORE, plural: 'configmaps' };
 export const SECRETS: Collection = { group: CORE, plural: 'secrets' };

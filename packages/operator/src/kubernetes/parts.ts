@@ -31,6 +31,7 @@ import type {
 } from '../cluster/observed.ts';
 import { type EtcdClusterSpec, parseClusterSpec } from '../resources/etcd-cluster.ts';
 import { seenCertificates } from './seen-certificates.ts';
+import { timeOf } from './times.ts';
 
 export const FINALIZER = 'operator.etcd.io/etcdcluster';
 
@@ -170,11 +171,6 @@ function podFrom(cluster: string, { metadata, status }: V1Pod): SeenPod | null {
     isTerminating: metadata?.deletionTimestamp !== undefined,
     isRunning: member?.state?.running !== undefined,
   };
-}
-
-/** Times are texts, whatever the types of the client say. */
-export function timeOf(time: Date | string | undefined): number {
-  return time === undefined ? 0 : new Date(time).getTime();
 }
 
 function volumeFrom(cluster: string, { metadata, status }: V1PersistentVolumeClaim): SeenVolume | null {

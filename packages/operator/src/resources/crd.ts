@@ -1,6 +1,6 @@
 /** The definition of the resource, for Kubernetes: what it refuses by itself, and what `kubectl get` shows. */
+import { definitionOf } from './definition.ts';
 import { DEFAULT_REGISTRY, MAX_SIZE } from './etcd-cluster.ts';
-import { GROUP, VERSION } from './group.ts';
 
 const QUANTITY = { type: 'string', pattern: '^[0-9]+(\\.[0-9]+)?([KMGTPE]i?)?$' };
 
@@ -188,37 +188,15 @@ const STATUS = {
   },
 };
 
-export const CLUSTER_DEFINITION = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: `etcdclusters.${GROUP}` },
-  spec: {
-    group: GROUP,
-    scope: 'Namespaced',
-    names: {
-      kind: 'EtcdCluster',
-      listKind: 'EtcdClusterList',
-      plural: 'etcdclusters',
-      singular: 'etcdcluster',
-      shortNames: ['etcd'],
-    },
-    versions: [
-      {
-        name: VERSION,
-        served: true,
-        storage: true,
-        subresources: { status: {} },
-        additionalPrinterColumns: [
-          { name: 'Size', type: 'integer', jsonPath: '.spec.size' },
-          { name: 'Ready', type: 'integer', jsonPath: '.status.readyReplicas' },
-          { name: 'Version', type: 'string', jsonPath: '.status.currentVersion' },
-          { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
-          { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-        ],
-        schema: {
-          openAPIV3Schema: { type: 'object', required: ['spec'], properties: { spec: SPEC, status: STATUS } },
-        },
-      },
-    ],
-  },
-} as const;
+export const CLUSTER_DEFINITION = definitionOf({
+  kind: 'EtcdCluster',
+  shortNames: ['etcd'],
+  columns: [
+    { name: 'Size', type: 'integer', jsonPath: '.spec.size' },
+    { name: 'Ready', type: 'integer', jsonPath: '.status.readyReplicas' },
+    { name: 'Version', type: 'string', jsonPath: '.status.currentVersion' },
+    { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
+  ],
+  spec: SPEC,
+  status: STATUS,
+});

@@ -1,11 +1,13 @@
-/** The operator at work: caches, a queue of clusters, and an attendant for each. */
+/** The operator at work: caches, a queue of resources, and an attendant for each. */
 import type { Logger } from '@etcd/base';
 import type { Action } from '../cluster/action.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
-import { Caches } from '../kubernetes/caches.ts';
+import { Caches, type OwnKind } from '../kubernetes/caches.ts';
 import { Platform } from '../kubernetes/platform.ts';
 import { Attendant } from './attendant.ts';
+import { BackupAttendant } from './backup-attendant.ts';
 import { Queue } from './queue.ts';
+import { ScheduleAttendant } from './schedule-attendant.ts';
 
 const MAX_CONCURRENT = 8;
 /** After something unforeseen. */
@@ -27,7 +29,7 @@ export class Controller {
   readonly #caches: Caches;
   readonly #platform: Platform;
   readonly #queue: Queue;
-  readonly #attendants = new Map<string, Attendant>();
+  readonly #attendants = new Map<string, { attend(): Promise<number | null> }>();
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -37,7 +39,7 @@ export class Controller {
       api: options.api,
       namespace: options.namespace,
       logger: options.logger,
-      onChange: (namespace, name) => this.#queue.add(`${namespace}/${name}`),
+      onChange: (kind, namespace, name) => this.#queue.add(`${kind}/${namespace}/${name}`),
     });
   }
 
@@ -56,28 +58,36 @@ export class Controller {
       if (againMs === null) this.#attendants.delete(key);
       return againMs;
     } catch (error) {
-      this.#options.logger.error('could not attend to a cluster', { cluster: key, error });
+      this.#options.logger.error('could not attend', { to: key, error });
       return RETRY_MS;
     }
   }
 
-  #attendantOf(key: string): Attendant {
+  #attendantOf(key: string): { attend(): Promise<number | null> } {
     const known = this.#attendants.get(key);
     if (known !== undefined) return known;
-    const { gateImage, logger, nowMs = Date.now, endpointOf, onAction } = this.#options;
-    const [namespace, name] = key.split('/') as [string, string];
-    const attendant = new Attendant({
+    const [kind, namespace, name] = key.split('/') as [OwnKind, string, string];
+    const attendant = this.#newAttendant(kind, namespace, name);
+    this.#attendants.set(key, attendant);
+    return attendant;
+  }
+
+  #newAttendant(kind: OwnKind, namespace: string, name: string): { attend(): Promise<number | null> } {
+    const { api, gateImage, logger, nowMs = Date.now, endpointOf, onAction } = this.#options;
+    const id = `${namespace}/${name}`;
+    const own = { namespace, name, gateImage, nowMs, api, caches: this.#caches };
+    if (kind === 'backup') return new BackupAttendant({ ...own, logger: logger.child({ backup: id }) });
+    if (kind === 'schedule') return new ScheduleAttendant({ ...own, logger: logger.child({ schedule: id }) });
+    return new Attendant({
       namespace,
       name,
       platform: this.#platform,
       cached: () => this.#caches.parts(namespace, name),
       gateImage,
-      logger: logger.child({ cluster: key }),
+      logger: logger.child({ cluster: id }),
       nowMs,
       endpointOf: endpointOf === undefined ? undefined : (ordinal) => endpointOf(name, ordinal),
-      onAction: onAction === undefined ? undefined : (action) => onAction(key, action),
+      onAction: onAction === undefined ? undefined : (action) => onAction(id, action),
     });
-    this.#attendants.set(key, attendant);
-    return attendant;
   }
 }
