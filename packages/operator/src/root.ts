@@ -4,7 +4,7 @@ import { type Command, ExitError, type Invocation } from '@etcd/host/cli';
 import { createLogger, defaultLogSink } from '@etcd/host/logging';
 import { stringify } from 'yaml';
 import { judgeStart } from './gate/gate.ts';
-import { BACKUP_DEFINITION, SCHEDULE_DEFINITION } from './resources/backup-crd.ts';
+import { BACKUP_DEFINITION, RESTORE_DEFINITION, SCHEDULE_DEFINITION } from './resources/backup-crd.ts';
 import { CLUSTER_DEFINITION } from './resources/crd.ts';
 import { operate } from './run/operate.ts';
 import { runWork } from './work/run-work.ts';
@@ -48,7 +48,7 @@ const DEFINITIONS: Command = {
 
 /** What stands in `deploy/operator/definitions.yaml`. */
 export function definitionsText(): string {
-  const all = [CLUSTER_DEFINITION, BACKUP_DEFINITION, SCHEDULE_DEFINITION];
+  const all = [CLUSTER_DEFINITION, BACKUP_DEFINITION, SCHEDULE_DEFINITION, RESTORE_DEFINITION];
   return all.map((one) => stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })).join('---\n');
 }
 

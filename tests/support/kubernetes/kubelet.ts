@@ -3,7 +3,7 @@
  * the network namespace of its ordinal, where the names of all pods are known.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { judgeStart } from '@etcd/operator/gate';
 import type { Place } from '../cluster.ts';
@@ -14,6 +14,8 @@ const CLAIMS = '/api/v1/persistentvolumeclaims';
 const RECORDS = '/api/v1/configmaps';
 const SECRETS = '/api/v1/secrets';
 export const WORKLOADS = '/apis/apps/v1/statefulsets';
+
+const WORK_LABEL = 'operator.etcd.io/work';
 
 const TURN_MS = 100;
 /** Before a container that ended is tried again. */
@@ -26,6 +28,8 @@ export interface KubeletOptions {
   readonly places: readonly Place[];
   /** The program of an image. */
   readonly programOf: (image: string) => string;
+  /** The program that workers are. */
+  readonly operator: string;
 }
 
 interface Running {
@@ -43,6 +47,7 @@ interface Container {
 interface Volume {
   readonly name: string;
   readonly secret?: { readonly secretName: string };
+  readonly persistentVolumeClaim?: { readonly claimName: string };
 }
 
 interface EnvVar {
@@ -99,7 +104,8 @@ export class Kubelet {
     for (const set of server.list(WORKLOADS)) this.#control(set);
     for (const pod of server.list(PODS)) {
       this.#writeSecrets(pod);
-      this.#run(pod);
+      if (pod.metadata.labels?.[WORK_LABEL] === undefined) this.#run(pod);
+      else this.#work(pod);
     }
     for (const [name, { process, uid }] of this.#running) {
       const isWanted = server.list(PODS).some(({ metadata }) => metadata.uid === uid);
@@ -183,6 +189,54 @@ export class Kubelet {
     // Where the program is missing the container ends, as everywhere.
     process.on('error', () => {});
     return process;
+  }
+
+  /** A pod that does one thing, and ends. */
+  #work(pod: FakeObject): void {
+    const { name, namespace = '', uid } = pod.metadata;
+    if (this.#isStopped || this.#running.has(name) || pod['status']?.phase !== undefined) return;
+    const { server, directory, operator, places } = this.#options;
+    const [worker] = pod['spec'].containers as readonly Container[];
+    const scratch = join(directory, `${uid}-scratch`);
+    const result = join(directory, `${uid}-result`);
+    mkdirSync(scratch, { recursive: true });
+    const located = (text: string): string =>
+      (worker!.volumeMounts ?? []).reduce(
+        (path, mount) => path.replaceAll(mount.mountPath, this.#mounted(pod, mount.name, scratch)),
+        text.replaceAll('/dev/termination-log', result),
+      );
+    const environment = Object.fromEntries(
+      (worker!.env ?? []).map(({ name: variable, value = '' }) => [variable, located(value)]),
+    );
+    const [launcher, ...launched] = [...places[0]!.launcher!, operator, 'work'];
+    const child = spawn(launcher!, launched, {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { PATH: process.env['PATH'], ...environment },
+    });
+    this.#running.set(name, { process: child, uid: uid! });
+    child.on('error', () => {});
+    child.on('exit', (code) => {
+      if (this.#isStopped || server.get(PODS, namespace, name)?.metadata.uid !== uid) return;
+      const message = existsSync(result) ? readFileSync(result, 'utf8') : '';
+      server.change(PODS, namespace, name, (changed) => {
+        const terminated = { message, finishedAt: new Date().toISOString() };
+        changed['status'] = {
+          phase: code === 0 ? 'Succeeded' : 'Failed',
+          containerStatuses: [{ name: 'worker', state: { terminated } }],
+        };
+      });
+    });
+  }
+
+  #mounted(pod: FakeObject, name: string, scratch: string): string {
+    const volume = ((pod['spec'].volumes ?? []) as readonly Volume[]).find((each) => each.name === name);
+    if (volume?.secret !== undefined) return this.#secretsOf(pod, name);
+    const claimName = volume?.persistentVolumeClaim?.claimName;
+    if (claimName === undefined) return scratch;
+    const claim = this.#options.server.get(CLAIMS, pod.metadata.namespace!, claimName)!;
+    const disk = this.#diskOf(claim);
+    mkdirSync(disk, { recursive: true });
+    return disk;
   }
 
   #secretsOf({ metadata }: FakeObject, volume: string): string {

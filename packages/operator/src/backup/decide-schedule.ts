@@ -2,6 +2,7 @@
 import { Schedule } from '@etcd/backup';
 import type { Parsed, ScheduleSpec } from '../resources/backup-spec.ts';
 import type { BackupPhase } from './decide-backup.ts';
+import { newestGood } from './newest.ts';
 
 /** A backup as others than itself see it. */
 export interface BackupSummary {
@@ -117,17 +118,6 @@ function toForget(backups: readonly BackupSummary[], limit: number): BackupSumma
   if (finished.length <= limit) return null;
   const newest = newestGood(backups);
   return finished.find((backup) => backup !== newest) ?? null;
-}
-
-/** The one to restore from: it was verified, or nobody has asked for that. */
-export function newestGood(backups: readonly BackupSummary[]): BackupSummary | null {
-  const good = backups.filter(
-    ({ phase, isVerified, wantsVerified }) => phase === 'Succeeded' && (isVerified || !wantsVerified),
-  );
-  return good.reduce<BackupSummary | null>(
-    (best, one) => (best === null || (one.finishedMs ?? 0) >= (best.finishedMs ?? 0) ? one : best),
-    null,
-  );
 }
 
 function maximum(values: readonly (number | null)[]): number | null {

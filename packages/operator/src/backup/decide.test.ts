@@ -4,7 +4,8 @@ import { SeededRandom } from '@etcd/base';
 import { parseBackupSpec, parseScheduleSpec } from '../resources/backup-spec.ts';
 import { ModelBackups, NO_BACKUP_FAULTS } from '../testing/model-backups.ts';
 import { type BackupStatus, decideBackup, type SeenBackup } from './decide-backup.ts';
-import { decideSchedule, newestGood } from './decide-schedule.ts';
+import { decideSchedule } from './decide-schedule.ts';
+import { newestGood } from './newest.ts';
 import { MAX_ATTEMPTS, type SeenWorker } from './worker.ts';
 
 const SPEC = {
@@ -15,7 +16,16 @@ const SPEC = {
 
 function seen(fields: Partial<SeenBackup> = {}): SeenBackup {
   const spec = parseBackupSpec(SPEC);
-  return { nowMs: 0, name: 'b', isDeleted: false, spec, status: null, workers: [], hasMembers: true, ...fields };
+  return {
+    nowMs: 0,
+    name: 'b',
+    isDeleted: false,
+    spec,
+    status: null,
+    workers: [],
+    hasMembers: true,
+    ...fields,
+  };
 }
 
 function worker(fields: Partial<SeenWorker> = {}): SeenWorker {

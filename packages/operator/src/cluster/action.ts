@@ -1,7 +1,7 @@
 /** What the operator may do, one at a time. Each names the state that it was decided for, so that a late one does no harm. */
 import type { MemberId } from '@etcd/api';
 import type { Role } from './certificates.ts';
-import type { Alarm, ClusterRecord } from './observed.ts';
+import type { Alarm, ClusterRecord, RecordedRestore } from './observed.ts';
 
 export type Action =
   | { readonly kind: 'add-finalizer' }
@@ -14,6 +14,27 @@ export type Action =
   | { readonly kind: 'issue-certificate'; readonly role: Role; readonly resourceVersion: string | null }
   /** The certificate stays; those who have it are told whom to trust. */
   | { readonly kind: 'spread-trust'; readonly role: Role; readonly resourceVersion: string }
+  /** The one of the cluster's own. */
+  | { readonly kind: 'apply-schedule' }
+  | { readonly kind: 'delete-schedule'; readonly uid: string }
+  | { readonly kind: 'create-backup'; readonly name: string; readonly purpose: string }
+  /** Of a member, as the stateful set would make it. */
+  | { readonly kind: 'create-volume'; readonly ordinal: number }
+  | {
+      readonly kind: 'create-restore-worker';
+      readonly attempt: number;
+      readonly restore: RecordedRestore;
+      readonly volumeUid: string;
+    }
+  /** Says in a restore's own resource what the record says. */
+  | {
+      readonly kind: 'settle-restore';
+      readonly name: string;
+      readonly uid: string;
+      readonly isOk: boolean;
+      readonly message: string;
+    }
+  | { readonly kind: 'request-restore'; readonly name: string; readonly backup: string }
   /** Of cert-manager. */
   | { readonly kind: 'request-certificates' }
   | { readonly kind: 'write-record'; readonly record: ClusterRecord }

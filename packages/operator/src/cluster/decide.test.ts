@@ -167,7 +167,7 @@ test('a quorum that is gone is reported, and nothing is done about it', () => {
   it.cluster.loseDisk(0);
   it.cluster.loseDisk(1);
   for (let i = 0; i < 100; i++) it.operator.step();
-  assert.deepEqual([it.operator.last?.phase, it.operator.last?.reason], ['Degraded', 'NoMemberAnswers']);
+  assert.deepEqual([it.operator.last?.phase, it.operator.last?.reason], ['Degraded', 'QuorumLost']);
   assert.equal(it.operator.actions, actions);
   assert.deepEqual(it.cluster.violations, []);
 });
@@ -278,6 +278,113 @@ test('a stuck learner, a foreign member and a lost record are named, and change 
   assert.equal(it.operator.last?.reason, 'RecordMissing');
 });
 
+const BACKUP = {
+  schedule: '1h',
+  store: { persistentVolumeClaim: { claimName: 'backups' } },
+  encryption: { none: true },
+};
+
+test('a cluster is restored in place of what it has, where that was given up, and grows to its size again', () => {
+  const it = world();
+  const { cluster } = it;
+  until(it, 'three members', isAvailable(it));
+  const before = cluster.members.map(({ id }) => id);
+  const refused = cluster.restores.request(false);
+  until(it, 'refused', () => refused.isOk === false);
+  assert.deepEqual(
+    cluster.members.map(({ id }) => id),
+    before,
+  );
+  const restored = cluster.restores.request(true);
+  until(it, 'restored', () => restored.isOk === true, 1000);
+  until(it, 'three members', isAvailable(it), 1000);
+  assertAsDeclared(it);
+  assert(!cluster.members.some(({ id }) => before.includes(id)));
+});
+
+test('a new cluster is made from a backup; one whose backup can not be restored stays as it was, or waits for another', () => {
+  const it = world();
+  const { cluster } = it;
+  const asked = cluster.restores.request(false);
+  cluster.restores.failures = 1;
+  until(it, 'failed', () => asked.isOk === false, 3000);
+  until(it, 'named', () => it.operator.last?.reason === 'RestoreFailed');
+  assert.equal(cluster.members.length, 0, 'nothing was begun empty');
+  cluster.restores.failures = 0;
+  const again = cluster.restores.request(false);
+  until(it, 'restored', () => again.isOk === true, 1000);
+  until(it, 'three members', isAvailable(it), 1000);
+  const members = cluster.members.map(({ id }) => id);
+  cluster.restores.failures = 1;
+  const failing = cluster.restores.request(true);
+  until(it, 'failed', () => failing.isOk === false, 3000);
+  until(it, 'back as it was', isAvailable(it), 1000);
+  assert.deepEqual(
+    cluster.members.map(({ id }) => id),
+    members,
+  );
+  const bare = world({ storageSpec: undefined });
+  const impossible = bare.cluster.restores.request(true);
+  until(bare, 'refused', () => impossible.isOk === false);
+});
+
+test('a quorum whose disks are gone is restored where the policy says so, from a verified backup, after a while', () => {
+  const it = world({ repair: { restoreAfterQuorumLossSeconds: 300 } });
+  const { cluster } = it;
+  until(it, 'three members', isAvailable(it));
+  cluster.loseDisk(0);
+  cluster.loseDisk(1);
+  until(it, 'named', () => it.operator.last?.reason === 'QuorumLost');
+  assert.match(
+    it.operator.last!.message,
+    /2 of 3 members have lost their disks.*there is no verified backup/,
+  );
+  for (let i = 0; i < 400; i++) it.operator.step();
+  assert.equal(cluster.restores.restores.length, 0);
+  const lostMs = cluster.nowMs;
+  cluster.restores.perform({ kind: 'create-backup', name: 'b', purpose: '' }, lostMs);
+  until(it, 'asked for', () => cluster.restores.restores.length === 1);
+  until(it, 'restored', () => cluster.restores.restores[0]!.isOk === true, 1000);
+  until(it, 'three members', isAvailable(it), 1000);
+  assertAsDeclared(it);
+  cluster.takeNode(0, 600_000);
+  cluster.takeNode(1, 600_000);
+  for (let i = 0; i < 500; i++) it.operator.step();
+  assert.equal(it.operator.last?.reason, 'NoMemberAnswers', 'disks that are there are waited for');
+  assert.equal(cluster.restores.restores.length, 1);
+});
+
+test('a backup comes before members get another image, and before a cluster goes', () => {
+  const it = world({ backup: { ...BACKUP, final: true } });
+  const { cluster } = it;
+  until(it, 'three members', isAvailable(it));
+  assert(cluster.restores.hasSchedule);
+  cluster.rawSpec['version'] = 'v3.7.0';
+  cluster.declared = 't-v3.7.0';
+  cluster.restores.failures = 1;
+  until(it, 'failed', () => it.operator.last?.reason === 'BackupFailed');
+  assert.equal(cluster.workload?.version, 'v3.6.4');
+  cluster.restores.failures = 0;
+  until(it, 'an hour later', () => cluster.workload?.version === 'v3.7.0', 4000);
+  assert(cluster.restores.backups.some(({ purpose, phase }) => purpose !== '' && phase === 'Succeeded'));
+  until(it, 'rolled out', isAvailable(it));
+  cluster.isDeleted = true;
+  cluster.restores.failures = 1;
+  until(it, 'failed', () => it.operator.last?.reason === 'BackupFailed');
+  for (let i = 0; i < 50; i++) it.operator.step();
+  assert.notEqual(cluster.workload, null, 'the members stay');
+  cluster.rawSpec['backup'] = BACKUP;
+  until(it, 'gone without', () => cluster.isGone);
+  const last = world({ backup: { ...BACKUP, final: true } });
+  until(last, 'three members', isAvailable(last));
+  last.cluster.isDeleted = true;
+  until(last, 'gone', () => last.cluster.isGone);
+  assert.deepEqual(
+    last.cluster.restores.backups.map(({ name, phase }) => [name, phase]),
+    [['c-final-cluster', 'Succeeded']],
+  );
+});
+
 /** Takes a disk, a node or a process, but never so many disks that what was acknowledged is lost. */
 function disturb({ cluster }: World, random: SeededRandom): void {
   const ordinal = random.below(Math.max(1, cluster.pods.length));
@@ -311,6 +418,7 @@ function live(seed: number): void {
   const tls = random.chance(0.4) ? { provider: 'auto' } : undefined;
   const it = world({ storageSpec, tls, size: random.pick([1, 3, 3, 5]) }, seed, faults);
   const { cluster, operator } = it;
+  cluster.restores.failures = 0.2;
   for (let step = 0; step < 600; step++) {
     if (random.chance(0.05)) disturb(it, random);
     if (random.chance(0.01)) cluster.rawSpec['size'] = random.pick([3, 4, 5, 7]);
@@ -318,21 +426,26 @@ function live(seed: number): void {
       cluster.rawSpec['version'] = random.pick(['v3.6.4', 'v3.6.5', 'v3.7.0']);
       cluster.declared = `t-${String(cluster.rawSpec['version'])}`;
     }
+    if (storageSpec !== undefined && random.chance(0.004)) cluster.restores.request(random.chance(0.7));
     operator.step();
     assert.deepEqual(cluster.violations, [], `step ${step}`);
   }
   operator.faults = NO_FAULTS;
+  cluster.restores.failures = 0;
   cluster.rawSpec['size'] = 3;
   cluster.rawSpec['version'] = cluster.workload?.version ?? 'v3.6.4';
   cluster.declared = cluster.workload?.template.split(' ')[0] ?? cluster.declared;
   for (let i = 0; i < 100; i++) operator.step();
+  until(it, 'restores', () => cluster.restores.restores.every(({ isOk }) => isOk !== null), 6000);
+  // Whoever has asked for a restore that failed, of a cluster that had nothing yet, has to ask again.
+  if (operator.last?.reason === 'RestoreFailed') cluster.restores.request(true);
   until(it, 'as declared', isAvailable(it), 2000);
   assertAsDeclared(it);
 }
 
 test('whatever happens to pods, disks, calls and the operator itself, quorum and data are kept, and the declaration comes about', () => {
   const first = Number(process.env['SEED'] ?? 1);
-  const seeds = Number(process.env['SEEDS'] ?? 100);
+  const seeds = Number(process.env['SEEDS'] ?? 60);
   for (let seed = first; seed < first + seeds; seed++) {
     try {
       live(seed);

@@ -3,21 +3,24 @@
  *
  * What was begun is finished before anything else is begun, and membership changes come one at a time:
  *
- *     founded? ─> learner under way ─> disk left by a member ─> repair ─> size ─> room ─> template
+ *     certificates ─> restore ─> founded? ─> learner under way ─> disk left by a member ─> repair ─> size ─> room ─> schedule ─> template
  *
  * Invariants, which the tests check against a simulated Kubernetes:
  * - no action of the operator takes a cluster of three or more below its quorum;
  * - a voter never starts on an empty disk;
  * - what could not be observed is not acted upon.
  */
+import { assert } from '@etcd/base';
 import type { EtcdClusterSpec } from '../resources/etcd-cluster.ts';
 import { type Decision, wait } from './action.ts';
+import { keepSchedule } from './back-up.ts';
 import { clearDisks } from './clear-disks.ts';
 import { dissolve } from './dissolve.ts';
 import { found } from './found.ts';
 import { guideLearner } from './guide-learner.ts';
 import { makeRoom } from './make-room.ts';
 import type { Observed } from './observed.ts';
+import { awaitAnswer } from './quorum-loss.ts';
 import { repair } from './repair.ts';
 import { resize } from './resize.ts';
 import { rollOut } from './roll-out.ts';
@@ -40,9 +43,8 @@ export function decide(seen: Observed, template: string): Decision {
 /** A cluster that has been founded. */
 function attend(seen: Observed, spec: EtcdClusterSpec, template: string): Decision {
   const { workload, record, etcd } = seen;
-  if (workload === null || record === null || etcd === null) {
-    return wait('Degraded', 'NoMemberAnswers', 'no member answers; data is left as it is until one does');
-  }
+  assert(workload !== null && record !== null, 'operator: a cluster that is not founded');
+  if (etcd === null) return awaitAnswer(seen, spec, record);
   const view = new ClusterView(seen, spec, workload, record, etcd);
   const foreign = etcd.members.find((member) => view.ordinalOf(member) === null);
   if (foreign !== undefined) {
@@ -62,6 +64,7 @@ function attend(seen: Observed, spec: EtcdClusterSpec, template: string): Decisi
     repair(view) ??
     resize(view) ??
     makeRoom(view) ??
+    keepSchedule(view) ??
     rollOut(view, template) ??
     wait('Available', 'AsDeclared', `${view.voters.length} members serve`)
   );

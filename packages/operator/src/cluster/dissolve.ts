@@ -1,5 +1,6 @@
 /** A cluster that its owner has deleted: members first, then their volumes where these should go, too. */
 import { act, type Decision, wait } from './action.ts';
+import { backUpLast } from './back-up.ts';
 import type { Observed } from './observed.ts';
 
 export function dissolve(seen: Observed): Decision {
@@ -7,6 +8,8 @@ export function dissolve(seen: Observed): Decision {
   if (!seen.hasFinalizer) return wait('Deleting', 'Deleted', 'the rest is left to Kubernetes');
   // What belongs to somebody else stays.
   const isOurs = workload?.ownerUid === seen.uid;
+  const backingUp = backUpLast(seen);
+  if (backingUp !== null) return backingUp;
   if (workload !== null && isOurs) {
     return act({ kind: 'delete-workload', uid: workload.uid }, 'Deleting', 'the members are stopped');
   }

@@ -2,8 +2,10 @@
 import type { EtcdClusterSpec } from '../resources/etcd-cluster.ts';
 import { act, type Decision, wait } from './action.ts';
 import { certify } from './certify.ts';
-import { memberName, ordinalOf, peerUrl } from './names.ts';
+import { firstRecord } from './first-record.ts';
+import { memberName, ordinalOf } from './names.ts';
 import type { ClusterRecord, Observed } from './observed.ts';
+import { restore } from './restore.ts';
 import { diskOf } from './view.ts';
 
 /** The next step of founding the cluster; null: it is founded, and has what it stands on. */
@@ -23,6 +25,8 @@ export function found(seen: Observed, spec: EtcdClusterSpec): Decision | null {
   }
   const certifying = certify(seen, spec);
   if (certifying !== null) return certifying;
+  const restoring = restore(seen, spec);
+  if (restoring !== null) return restoring;
   if (record === null) {
     if (workload !== null) {
       return wait(
@@ -62,18 +66,4 @@ function awaitFirstMember(seen: Observed, spec: EtcdClusterSpec, record: Cluster
     isFounded: true,
   };
   return act({ kind: 'write-record', record: next }, 'Creating', 'the first member serves');
-}
-
-function firstRecord(seen: Observed, spec: EtcdClusterSpec): ClusterRecord {
-  const name = memberName(seen.name, 0);
-  return {
-    resourceVersion: null,
-    initialCluster: `${name}=${peerUrl(seen.name, seen.namespace, 0, spec.tls !== null)}`,
-    initialClusterState: 'new',
-    mayStartEmpty: name,
-    disks: {},
-    isFounded: false,
-    isCompacted: false,
-    changedMs: seen.nowMs,
-  };
 }

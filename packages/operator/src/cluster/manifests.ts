@@ -22,7 +22,7 @@ import type { EtcdClusterSpec } from '../resources/etcd-cluster.ts';
 import { API_VERSION } from '../resources/group.ts';
 import type { TlsSpec } from '../resources/tls-spec.ts';
 import { secretName } from './certificates.ts';
-import { clientUrl, peerUrl } from './names.ts';
+import { clientUrl, peerUrl, volumeName } from './names.ts';
 import type { ClusterRecord } from './observed.ts';
 
 export const CLUSTER_LABEL = 'operator.etcd.io/cluster';
@@ -123,7 +123,7 @@ export function budgetOf(owner: Owner): V1PodDisruptionBudget {
 }
 
 export function recordMap(owner: Owner, record: ClusterRecord): V1ConfigMap {
-  const { disks, isFounded, isCompacted, changedMs } = record;
+  const { disks, isFounded, isCompacted, restore, lastRestore, changedMs } = record;
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -135,7 +135,14 @@ export function recordMap(owner: Owner, record: ClusterRecord): V1ConfigMap {
       [RECORD_KEYS.initialCluster]: record.initialCluster,
       [RECORD_KEYS.initialClusterState]: record.initialClusterState,
       [RECORD_KEYS.mayStartEmpty]: record.mayStartEmpty ?? '',
-      [RECORD_KEYS.operator]: JSON.stringify({ disks, isFounded, isCompacted, changedMs }),
+      [RECORD_KEYS.operator]: JSON.stringify({
+        disks,
+        isFounded,
+        isCompacted,
+        restore,
+        lastRestore,
+        changedMs,
+      }),
     },
   };
 }
@@ -174,8 +181,19 @@ export function workloadOf(owner: Owner, replicas: number): V1StatefulSet {
   };
 }
 
-/** The volume of a member, as the stateful set makes it. */
-export function claimOf({ name, spec }: Owner): V1PersistentVolumeClaim {
+/** The volume of a member, as the stateful set makes it: no owner takes it away. */
+export function memberVolume(owner: Owner, ordinal: number): V1PersistentVolumeClaim {
+  const { metadata, spec } = claimOf(owner);
+  const name = volumeName(owner.name, ordinal);
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { ...metadata, name, namespace: owner.namespace },
+    ...(spec === undefined ? {} : { spec }),
+  };
+}
+
+function claimOf({ name, spec }: Owner): V1PersistentVolumeClaim {
   const storage = spec.storage!;
   return {
     metadata: { name: 'data', labels: labels(name) },

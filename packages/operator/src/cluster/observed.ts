@@ -1,6 +1,9 @@
 /** What was seen of one cluster at one moment: all that a decision may rest on. */
 import type { MemberId } from '@etcd/api';
+import type { BackupSummary } from '../backup/decide-schedule.ts';
+import type { SeenWorker } from '../backup/worker.ts';
 import type { ParsedSpec } from '../resources/etcd-cluster.ts';
+import type { RestoreSource } from '../resources/restore-spec.ts';
 import type { SeenCertificates } from './certificates.ts';
 
 export interface Observed {
@@ -23,6 +26,56 @@ export interface Observed {
   readonly volumes: readonly SeenVolume[];
   /** null: no member answered. */
   readonly etcd: SeenEtcd | null;
+  /** Since when no member has answered, as far as this operator has seen; null: one does. */
+  readonly silentSinceMs: number | null;
+  /** Of this cluster, whoever has asked for them. */
+  readonly backups: readonly BackupSummary[];
+  readonly schedule: SeenClusterSchedule;
+  /** How old the newest good backup may be; null: nobody has asked for backups. */
+  readonly maxBackupAgeMs: number | null;
+  /** Of those that have not come to an end, the first that was asked for. */
+  readonly restore: SeenRestore | null;
+  readonly restoreWorkers: readonly SeenRestoreWorker[];
+}
+
+/** The schedule that the operator makes for a cluster, under its name. */
+export interface SeenClusterSchedule {
+  /** null: there is none. */
+  readonly uid: string | null;
+  readonly isForeign: boolean;
+  readonly isAsDeclared: boolean;
+}
+
+export interface SeenRestore {
+  readonly uid: string;
+  readonly name: string;
+  /** null: there is a {@link problem}. */
+  readonly source: RestoreSource | null;
+  readonly problem: string;
+  readonly replacesData: boolean;
+}
+
+export interface SeenRestoreWorker extends SeenWorker {
+  readonly restoreUid: string;
+  /** The volume that it works on. */
+  readonly volumeUid: string;
+}
+
+/** A restore that was begun. */
+export interface RecordedRestore {
+  readonly uid: string;
+  readonly name: string;
+  readonly source: RestoreSource;
+  /** Whether it was given up, and there is nothing that could come back. */
+  readonly isFailed: boolean;
+}
+
+export interface SettledRestore {
+  readonly uid: string;
+  readonly isOk: boolean;
+  /** The volume with what was restored; empty where nothing was. */
+  readonly volumeUid: string;
+  readonly message: string;
 }
 
 /** The stateful set that runs the members. */
@@ -30,6 +83,8 @@ export interface Workload {
   readonly uid: string;
   readonly ownerUid: string | null;
   readonly replicas: number;
+  /** Of its members, with the tag. */
+  readonly image: string;
   /** Tells its pod template from others. */
   readonly template: string;
   /** The image's tag in that template. */
@@ -56,6 +111,10 @@ export interface ClusterRecord {
   readonly isFounded: boolean;
   /** Whether history was given up since the alarm for space was raised. */
   readonly isCompacted: boolean;
+  /** null: none is under way. */
+  readonly restore: RecordedRestore | null;
+  /** The last that came to an end: it is not done once more. */
+  readonly lastRestore: SettledRestore | null;
   readonly changedMs: number;
 }
 

@@ -1,6 +1,7 @@
 /** A new image or new options: one member after the other, the leader last, each only when all have served for a while. */
 import { upgradeProblem } from '../resources/release.ts';
 import { act, type Decision, wait } from './action.ts';
+import { backUpFirst } from './back-up.ts';
 import type { SeenPod } from './observed.ts';
 import type { ClusterView } from './view.ts';
 
@@ -19,6 +20,9 @@ export function rollOut(view: ClusterView, template: string): Decision | null {
         'members without volumes lose their data with their pods, and these are too few to lose one';
       return wait('Degraded', 'UpgradeRefused', problem);
     }
+    const isOther = workload.image !== `${spec.imageRegistry}:${spec.version}`;
+    const backingUp = isOther ? backUpFirst(view) : null;
+    if (backingUp !== null) return backingUp;
     const { resourceVersion } = workload;
     return act(
       { kind: 'update-template', resourceVersion },

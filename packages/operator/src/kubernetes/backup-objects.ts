@@ -9,7 +9,7 @@ import { timeOf, timeOrNull, timeText } from './times.ts';
 import { seenWorker } from './worker-pods.ts';
 
 /** When a backup was due that a schedule has asked for. */
-export const DUE_ANNOTATION = 'operator.etcd.io/due';
+const DUE_ANNOTATION = 'operator.etcd.io/due';
 /** Why the operator has made a backup by itself. */
 export const PURPOSE_ANNOTATION = 'operator.etcd.io/purpose';
 /** The identity of the cluster that a backup was made for by itself. */

@@ -27,6 +27,7 @@ import {
   type Collection,
   PODS,
   RECORDS,
+  RESTORES,
   SCHEDULES,
   SECRETS,
   SERVICES,
@@ -41,7 +42,7 @@ const RETRY_MS = 5_000;
 /** A kind that Kubernetes does not know may be installed one day. */
 const UNKNOWN_RETRY_MS = 120_000;
 
-export type OwnKind = 'cluster' | 'backup' | 'schedule';
+export type OwnKind = 'cluster' | 'backup' | 'schedule' | 'restore';
 
 export interface CachesOptions {
   readonly api: KubernetesApi;
@@ -66,6 +67,7 @@ export class Caches {
   readonly #certificates: ListWatch<KubernetesObject>;
   readonly #backups: ListWatch<OwnObject>;
   readonly #schedules: ListWatch<OwnObject>;
+  readonly #restores: ListWatch<OwnObject>;
   readonly #workers: ListWatch<V1Pod>;
   readonly #retries = new Set<NodeJS.Timeout>();
   #isStopped = false;
@@ -80,6 +82,7 @@ export class Caches {
     );
     this.#backups = this.#cache(BACKUPS, null, (backup) => this.#tellBackup(backup));
     this.#schedules = this.#cache(SCHEDULES, null, (schedule) => this.#tellSchedule(schedule));
+    this.#restores = this.#cache(RESTORES, null, (restore) => this.#tellRestore(restore));
     this.#workers = this.#cache(PODS, WORK_LABEL, (pod) => this.#tellWorker(pod));
     this.#services = this.#cache(SERVICES, CLUSTER_LABEL, tellCluster);
     this.#records = this.#cache(RECORDS, CLUSTER_LABEL, tellCluster);
@@ -119,6 +122,10 @@ export class Caches {
       volumes: of(this.#volumes),
       secrets: of(this.#secrets),
       certificates: of(this.#certificates),
+      backups: this.#backups.list(namespace),
+      schedules: this.#schedules.list(namespace),
+      restores: this.#restores.list(namespace),
+      workers: this.workersOf(cluster),
     };
   }
 
@@ -134,6 +141,7 @@ export class Caches {
       this.#certificates,
       this.#backups,
       this.#schedules,
+      this.#restores,
       this.#workers,
     ];
   }
@@ -145,6 +153,14 @@ export class Caches {
   /** All of a namespace. */
   backups(namespace: string): readonly OwnObject[] {
     return this.#backups.list(namespace);
+  }
+
+  restore(namespace: string, name: string): OwnObject | null {
+    return this.#restores.get(name, namespace) ?? null;
+  }
+
+  cluster(namespace: string, name: string): OwnObject | null {
+    return this.#clusters.get(name, namespace) ?? null;
   }
 
   schedule(namespace: string, name: string): OwnObject | null {
@@ -182,6 +198,11 @@ export class Caches {
 
   #tellSchedule({ metadata = {}, spec }: OwnObject): void {
     this.#tell('schedule', metadata.namespace, metadata.name);
+    this.#tell('cluster', metadata.namespace, String(fieldsOf(spec)['clusterName'] ?? ''));
+  }
+
+  #tellRestore({ metadata = {}, spec }: OwnObject): void {
+    this.#tell('restore', metadata.namespace, metadata.name);
     this.#tell('cluster', metadata.namespace, String(fieldsOf(spec)['clusterName'] ?? ''));
   }
 

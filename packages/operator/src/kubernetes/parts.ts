@@ -24,22 +24,25 @@ import { ordinalOf } from '../cluster/names.ts';
 import type {
   ClusterRecord,
   Observed,
+  RecordedRestore,
   SeenEtcd,
   SeenPod,
   SeenVolume,
+  SettledRestore,
   Workload,
 } from '../cluster/observed.ts';
 import { type EtcdClusterSpec, parseClusterSpec } from '../resources/etcd-cluster.ts';
+import { backupSummary, type OwnObject } from './backup-objects.ts';
+import { maxBackupAgeMs, seenClusterSchedule } from './cluster-backups.ts';
+import { firstRestore } from './restore-objects.ts';
 import { seenCertificates } from './seen-certificates.ts';
 import { timeOf } from './times.ts';
+import { RESTORE_ANNOTATION, seenWorker, VOLUME_ANNOTATION } from './worker-pods.ts';
 
 export const FINALIZER = 'operator.etcd.io/etcdcluster';
 
 /** As the API server hands it out: whatever a user wrote. */
-export interface EtcdClusterObject extends KubernetesObject {
-  spec?: unknown;
-  status?: unknown;
-}
+export type EtcdClusterObject = OwnObject;
 
 export interface Parts {
   readonly cluster: EtcdClusterObject;
@@ -52,12 +55,19 @@ export interface Parts {
   readonly secrets: readonly V1Secret[];
   /** Of cert-manager, where it is there. */
   readonly certificates: readonly KubernetesObject[];
+  /** Of the namespace. */
+  readonly backups: readonly OwnObject[];
+  readonly schedules: readonly OwnObject[];
+  readonly restores: readonly OwnObject[];
+  /** That restore this cluster. */
+  readonly workers: readonly V1Pod[];
 }
 
 /** @param gateImage the image with this operator. */
 export function observedFrom(
   parts: Parts,
   etcd: SeenEtcd | null,
+  silentSinceMs: number | null,
   nowMs: number,
   gateImage: string,
 ): Observed {
@@ -81,6 +91,27 @@ export function observedFrom(
     pods: parts.pods.flatMap((pod) => podFrom(name, pod) ?? []),
     volumes: parts.volumes.flatMap((claim) => volumeFrom(name, claim) ?? []),
     etcd,
+    silentSinceMs,
+    ...backupsOf(parts, parsed.ok ? parsed.spec : null, nowMs),
+  };
+}
+
+function backupsOf(
+  { cluster, backups, schedules, restores, workers }: Parts,
+  spec: EtcdClusterSpec | null,
+  nowMs: number,
+): Pick<Observed, 'backups' | 'schedule' | 'maxBackupAgeMs' | 'restore' | 'restoreWorkers'> {
+  const name = cluster.metadata?.name ?? '';
+  return {
+    backups: backups.map(backupSummary).filter(({ clusterName }) => clusterName === name),
+    schedule: seenClusterSchedule(cluster, schedules),
+    maxBackupAgeMs: maxBackupAgeMs(cluster, spec, schedules, nowMs),
+    restore: firstRestore(name, restores, backups),
+    restoreWorkers: workers.map((pod) => ({
+      ...seenWorker(pod),
+      restoreUid: pod.metadata?.annotations?.[RESTORE_ANNOTATION] ?? '',
+      volumeUid: pod.metadata?.annotations?.[VOLUME_ANNOTATION] ?? '',
+    })),
   };
 }
 
@@ -119,6 +150,7 @@ function workloadFrom({ metadata, spec }: V1StatefulSet): Workload {
     uid: metadata?.uid ?? '',
     ownerUid: owner?.uid ?? null,
     replicas: spec?.replicas ?? 1,
+    image: spec?.template?.spec?.containers.find(({ name }) => name === 'etcd')?.image ?? '',
     template: metadata?.annotations?.[TEMPLATE_ANNOTATION] ?? '',
     version: metadata?.annotations?.[VERSION_ANNOTATION] ?? '',
     resourceVersion: metadata?.resourceVersion ?? '',
@@ -140,7 +172,10 @@ function recordFrom({ metadata, data = {} }: V1ConfigMap): ClusterRecord | null 
   };
 }
 
-type Kept = Pick<ClusterRecord, 'disks' | 'isFounded' | 'isCompacted' | 'changedMs'>;
+type Kept = Pick<
+  ClusterRecord,
+  'disks' | 'isFounded' | 'isCompacted' | 'restore' | 'lastRestore' | 'changedMs'
+>;
 
 function keptFrom(text: string): Kept | null {
   let value: unknown;
@@ -150,12 +185,20 @@ function keptFrom(text: string): Kept | null {
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { disks, isFounded, isCompacted, changedMs } = value as Record<string, unknown>;
+  const { disks, isFounded, isCompacted, changedMs, restore, lastRestore } = value as Record<string, unknown>;
   const isWhole =
     typeof isFounded === 'boolean' && typeof isCompacted === 'boolean' && typeof changedMs === 'number';
   if (!isWhole || typeof disks !== 'object' || disks === null) return null;
   if (!Object.values(disks).every((disk) => typeof disk === 'string')) return null;
-  return { disks: disks as Readonly<Record<string, string>>, isFounded, isCompacted, changedMs };
+  return {
+    disks: disks as Readonly<Record<string, string>>,
+    isFounded,
+    isCompacted,
+    // Nobody but an operator writes these.
+    restore: (restore ?? null) as RecordedRestore | null,
+    lastRestore: (lastRestore ?? null) as SettledRestore | null,
+    changedMs,
+  };
 }
 
 function podFrom(cluster: string, { metadata, status }: V1Pod): SeenPod | null {

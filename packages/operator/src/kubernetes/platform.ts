@@ -5,6 +5,7 @@ import { secretName } from '../cluster/certificates.ts';
 import {
   budgetOf,
   CLUSTER_LABEL,
+  memberVolume,
   type Owner,
   recordMap,
   recordName,
@@ -14,13 +15,17 @@ import {
 import { memberName } from '../cluster/names.ts';
 import { ApiError, type JsonPatchOperation, type KubernetesApi } from './api.ts';
 import { certificateRequests } from './certificate-requests.ts';
+import { clusterBackup, clusterSchedule } from './cluster-backups.ts';
 import {
+  BACKUPS,
   BUDGETS,
   CERTIFICATES,
   CLUSTERS,
   type Collection,
   PODS,
   RECORDS,
+  RESTORES,
+  SCHEDULES,
   SECRETS,
   SERVICES,
   VOLUMES,
@@ -28,6 +33,8 @@ import {
 } from './collections.ts';
 import { authoritySecret, certificateSecret, withoutExpired, withTrust } from './issue-secrets.ts';
 import { type EtcdClusterObject, FINALIZER, type Parts } from './parts.ts';
+import { quorumRestore, restoreWorker } from './restore-objects.ts';
+import { WORK_LABEL } from './worker-pods.ts';
 
 export class Platform {
   readonly #api: KubernetesApi;
@@ -44,17 +51,20 @@ export class Platform {
     const selector = `${CLUSTER_LABEL}=${name}`;
     const listed = async <T extends KubernetesObject>(collection: Collection): Promise<T[]> =>
       (await api.list<T>(collection, namespace, selector)).items;
-    const [services, budget, workload, record, pods, volumes, secrets, certificates] = await Promise.all([
-      listed<NonNullable<Parts['services'][number]>>(SERVICES),
-      api.read<NonNullable<Parts['budget']>>(BUDGETS, namespace, name),
-      api.read<NonNullable<Parts['workload']>>(WORKLOADS, namespace, name),
-      api.read<NonNullable<Parts['record']>>(RECORDS, namespace, recordName(name)),
-      listed<Parts['pods'][number]>(PODS),
-      listed<Parts['volumes'][number]>(VOLUMES),
-      listed<V1Secret>(SECRETS),
-      asksManager(cluster) ? this.#requests(namespace, selector) : [],
-    ]);
-    return { cluster, services, budget, workload, record, pods, volumes, secrets, certificates };
+    const [services, budget, workload, record, pods, volumes, secrets, certificates, own] = await Promise.all(
+      [
+        listed<NonNullable<Parts['services'][number]>>(SERVICES),
+        api.read<NonNullable<Parts['budget']>>(BUDGETS, namespace, name),
+        api.read<NonNullable<Parts['workload']>>(WORKLOADS, namespace, name),
+        api.read<NonNullable<Parts['record']>>(RECORDS, namespace, recordName(name)),
+        listed<Parts['pods'][number]>(PODS),
+        listed<Parts['volumes'][number]>(VOLUMES),
+        listed<V1Secret>(SECRETS),
+        asksManager(cluster) ? this.#requests(namespace, selector) : [],
+        this.#readBackups(cluster),
+      ],
+    );
+    return { cluster, services, budget, workload, record, pods, volumes, secrets, certificates, ...own };
   }
 
   /** Does what an action asks of Kubernetes; false: it is not for Kubernetes. Rejects where the API server refuses. */
@@ -97,7 +107,11 @@ export class Platform {
         return true;
       }
       default:
-        return (await this.#certify(action, parts, owner, nowMs)) || (await this.#remove(action, owner));
+        return (
+          (await this.#certify(action, parts, owner, nowMs)) ||
+          (await this.#backUp(action, cluster, owner)) ||
+          (await this.#remove(action, owner))
+        );
     }
   }
 
@@ -110,6 +124,64 @@ export class Platform {
       [{ op: 'add', path: '/status', value: status }],
       'status',
     );
+  }
+
+  async #readBackups(
+    cluster: EtcdClusterObject,
+  ): Promise<Pick<Parts, 'backups' | 'schedules' | 'restores' | 'workers'>> {
+    const namespace = cluster.metadata?.namespace ?? '';
+    const [backups, schedules, restores, pods] = await Promise.all([
+      this.#api.list<EtcdClusterObject>(BACKUPS, namespace),
+      this.#api.list<EtcdClusterObject>(SCHEDULES, namespace),
+      this.#api.list<EtcdClusterObject>(RESTORES, namespace),
+      this.#api.list<Parts['workers'][number]>(PODS, namespace, `${WORK_LABEL}=restore`),
+    ]);
+    const workers = pods.items.filter(({ metadata }) =>
+      metadata?.ownerReferences?.some(({ uid }) => uid === cluster.metadata?.uid),
+    );
+    return { backups: backups.items, schedules: schedules.items, restores: restores.items, workers };
+  }
+
+  async #backUp(action: Action, cluster: EtcdClusterObject, owner: Owner): Promise<boolean> {
+    const { namespace, name } = owner;
+    const api = this.#api;
+    switch (action.kind) {
+      case 'apply-schedule':
+        await api.apply(SCHEDULES, namespace, clusterSchedule(cluster));
+        return true;
+      case 'delete-schedule':
+        await api.delete(SCHEDULES, namespace, name, { preconditions: { uid: action.uid } });
+        return true;
+      case 'create-backup':
+        await api.create(BACKUPS, namespace, clusterBackup(cluster, action.name, action.purpose));
+        return true;
+      case 'create-volume':
+        await api.create(VOLUMES, namespace, memberVolume(owner, action.ordinal));
+        return true;
+      case 'create-restore-worker':
+        await api.create(
+          PODS,
+          namespace,
+          restoreWorker(owner, action.restore, action.attempt, action.volumeUid),
+        );
+        return true;
+      case 'settle-restore': {
+        const { uid, isOk, message } = action;
+        const phase = isOk ? 'Succeeded' : 'Failed';
+        const status = { phase, message, finishedAt: new Date().toISOString() };
+        const change: readonly JsonPatchOperation[] = [
+          { op: 'test', path: '/metadata/uid', value: uid },
+          { op: 'add', path: '/status', value: status },
+        ];
+        await api.patch(RESTORES, namespace, action.name, change, 'status');
+        return true;
+      }
+      case 'request-restore':
+        await api.create(RESTORES, namespace, quorumRestore(owner, action.name, action.backup));
+        return true;
+      default:
+        return false;
+    }
   }
 
   /** Whoever has no cert-manager has no such kind. */

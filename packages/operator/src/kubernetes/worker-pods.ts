@@ -21,9 +21,11 @@ import { timeOf } from './times.ts';
 
 /** What a worker does: `backup` or `restore`. */
 export const WORK_LABEL = 'operator.etcd.io/work';
-export const ATTEMPT_ANNOTATION = 'operator.etcd.io/attempt';
+const ATTEMPT_ANNOTATION = 'operator.etcd.io/attempt';
 /** The restore that a worker works for. */
 export const RESTORE_ANNOTATION = 'operator.etcd.io/restore';
+
+export const VOLUME_ANNOTATION = 'operator.etcd.io/volume-uid';
 
 export interface WorkerOptions {
   readonly name: string;
@@ -38,7 +40,11 @@ export interface WorkerOptions {
   /** With what it shows to members; null: nothing. */
   readonly tlsSecret: string | null;
   /** A member's volume, and where it is mounted; null: none. */
-  readonly data: { readonly claimName: string; readonly mountPath: string } | null;
+  readonly data: {
+    readonly claimName: string;
+    readonly mountPath: string;
+    readonly volumeUid: string;
+  } | null;
 }
 
 interface Mounted {
@@ -61,6 +67,7 @@ export function workerPod(options: WorkerOptions): V1Pod {
       annotations: {
         [ATTEMPT_ANNOTATION]: String(attempt),
         ...(work.kind === 'restore' ? { [RESTORE_ANNOTATION]: work.restoreUid } : {}),
+        ...(options.data === null ? {} : { [VOLUME_ANNOTATION]: options.data.volumeUid }),
       },
       ownerReferences: [owner],
     },

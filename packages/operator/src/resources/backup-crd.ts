@@ -8,7 +8,7 @@ const TIME = { type: 'string', format: 'date-time' };
 const COUNT = { type: 'integer', minimum: 0, maximum: 10_000 };
 const BYTES = { type: 'integer', format: 'int64' };
 
-export const STORE = {
+const STORE = {
   type: 'object',
   description: 'Where backups lie: one of both.',
   properties: {
@@ -46,7 +46,7 @@ export const STORE = {
   ],
 };
 
-export const ENCRYPTION = {
+const ENCRYPTION = {
   type: 'object',
   description: 'Who can read backups.',
   properties: {
@@ -169,5 +169,54 @@ export const SCHEDULE_DEFINITION = definitionOf({
       lastSuccessAt: TIME,
       nextAt: TIME,
     },
+  },
+});
+
+export const RESTORE_DEFINITION = definitionOf({
+  kind: 'EtcdRestore',
+  shortNames: [],
+  columns: [
+    { name: 'Cluster', type: 'string', jsonPath: '.spec.clusterName' },
+    { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
+  ],
+  spec: {
+    type: 'object',
+    required: ['clusterName', 'source'],
+    properties: {
+      clusterName: NAME,
+      source: {
+        type: 'object',
+        description: 'A backup by its resource, or by its store.',
+        properties: {
+          backup: { ...NAME, description: 'An EtcdBackup that has succeeded.' },
+          store: STORE,
+          backupName: { type: 'string', maxLength: 253, description: 'Of the file; the newest unless told.' },
+          encryption: { type: 'object', properties: { passphraseSecret: NAME, identitySecret: NAME } },
+          toTime: {
+            type: 'string',
+            maxLength: 64,
+            description: 'With the changes up to that moment (2026-11-01T12:00:00Z), or newest.',
+          },
+        },
+        'x-kubernetes-validations': [
+          { rule: 'has(self.backup) != has(self.store)', message: 'one of backup and store' },
+        ],
+      },
+      replacesData: {
+        type: 'boolean',
+        default: false,
+        description: 'Whether a cluster that has data gives it up.',
+      },
+      clusterTemplate: {
+        type: 'object',
+        'x-kubernetes-preserve-unknown-fields': true,
+        description: 'The spec of the cluster, where there is none of that name.',
+      },
+    },
+    'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: 'a restore is done once' }],
+  },
+  status: {
+    type: 'object',
+    properties: { phase: TEXT, message: TEXT, finishedAt: TIME },
   },
 });

@@ -10,7 +10,10 @@ function problemsOf(spec: object): string[] {
 }
 
 test('a store is a directory of a volume, or a bucket with its settings', () => {
-  const volume = parseBackupSpec({ ...PLAIN, store: { persistentVolumeClaim: { claimName: 'b', path: 'a/' } } });
+  const volume = parseBackupSpec({
+    ...PLAIN,
+    store: { persistentVolumeClaim: { claimName: 'b', path: 'a/' } },
+  });
   assert(volume.ok);
   assert.deepEqual(volume.spec.store, { claimName: 'b', address: '/backup/a', credentialsSecret: null });
   const s3 = {

@@ -171,7 +171,7 @@ function readS3(reader: FieldReader, s3: Fields, field: string): StoreSpec {
 }
 
 /** Someone who wants a backup that everybody can read has to say so. */
-export function readEncryption(reader: FieldReader, value: unknown, field: string): EncryptionSpec {
+function readEncryption(reader: FieldReader, value: unknown, field: string): EncryptionSpec {
   const encryption = reader.optionalRecord(value, field) ?? {};
   const recipients = reader.texts(encryption['recipients'], `${field}.recipients`);
   for (const recipient of recipients)

@@ -1,4 +1,5 @@
 /** The definition of the resource, for Kubernetes: what it refuses by itself, and what `kubectl get` shows. */
+import { TEMPLATE } from './backup-crd.ts';
 import { definitionOf } from './definition.ts';
 import { DEFAULT_REGISTRY, MAX_SIZE } from './etcd-cluster.ts';
 
@@ -115,6 +116,34 @@ const SPEC = {
       default: false,
       description: 'Whether the operator leaves the cluster alone.',
     },
+    backup: {
+      type: 'object',
+      required: ['store', 'encryption'],
+      properties: {
+        schedule: {
+          type: 'string',
+          minLength: 1,
+          maxLength: 253,
+          description: 'An interval as 6h, or a cron expression in UTC.',
+        },
+        maxAge: {
+          type: 'string',
+          pattern: '^([0-9]+[dhms])+$',
+          description: 'How old the newest good backup may be.',
+        },
+        beforeUpgrade: {
+          type: 'boolean',
+          default: true,
+          description: 'Whether another image is given to members only after a backup.',
+        },
+        final: {
+          type: 'boolean',
+          default: false,
+          description: 'Whether a cluster that is deleted is backed up first.',
+        },
+        ...TEMPLATE,
+      },
+    },
     repair: {
       type: 'object',
       properties: {
@@ -122,6 +151,12 @@ const SPEC = {
           type: 'integer',
           minimum: 300,
           description: 'A member that does not answer for so long is replaced, although its disk is there.',
+        },
+        restoreAfterQuorumLossSeconds: {
+          type: 'integer',
+          minimum: 300,
+          description:
+            'A cluster whose quorum has lost its disks is restored from the newest verified backup after so long.',
         },
       },
     },

@@ -28,7 +28,8 @@ test('a declaration needs a size and a version; the rest has defaults', () => {
         resources: null,
       },
       paused: false,
-      repair: { replaceSilentAfterSeconds: null },
+      repair: { replaceSilentAfterSeconds: null, restoreAfterQuorumLossSeconds: null },
+      backup: null,
       deletesVolumes: false,
     },
   });

@@ -2,6 +2,7 @@
  * The resource `EtcdCluster`: what a user declares. Fields of the public group `operator.etcd.io/v1alpha1` have its names and
  * meanings; `repair`, `paused` and `volumeReclaimPolicy` are this operator's own.
  */
+import { type ClusterBackupPolicy, readClusterBackup } from './cluster-backup.ts';
 import { FieldReader, type SpecProblem } from './fields.ts';
 import { type PodTemplate, readPodTemplate } from './pod-template.ts';
 import { readTls, type TlsSpec } from './tls-spec.ts';
@@ -21,6 +22,8 @@ export interface StorageSpec {
 export interface RepairPolicy {
   /** A member whose disk is gone is replaced by itself. One that is silent for so long although its disk is there, too; null: never. */
   readonly replaceSilentAfterSeconds: number | null;
+  /** A cluster whose quorum has lost its disks is restored from the newest verified backup when nobody has answered for so long; null: never. */
+  readonly restoreAfterQuorumLossSeconds: number | null;
 }
 
 export interface EtcdClusterSpec {
@@ -36,6 +39,8 @@ export interface EtcdClusterSpec {
   readonly podTemplate: PodTemplate;
   readonly paused: boolean;
   readonly repair: RepairPolicy;
+  /** null: nobody has asked for backups here. */
+  readonly backup: ClusterBackupPolicy | null;
   /** Whether the volumes go with the cluster. */
   readonly deletesVolumes: boolean;
 }
@@ -83,6 +88,7 @@ export function parseClusterSpec(value: unknown): ParsedSpec {
     podTemplate: readPodTemplate(reader, fields['podTemplate']),
     paused: reader.flag(fields['paused'], 'spec.paused'),
     repair: readRepair(reader, fields['repair']),
+    backup: readClusterBackup(reader, fields['backup']),
     deletesVolumes:
       reader.choice(fields['volumeReclaimPolicy'], 'spec.volumeReclaimPolicy', ['Retain', 'Delete']) ===
       'Delete',
@@ -129,11 +135,12 @@ function readOptions(reader: FieldReader, value: unknown): string[] {
 }
 
 function readRepair(reader: FieldReader, value: unknown): RepairPolicy {
-  const field = 'spec.repair.replaceSilentAfterSeconds';
   const repair = reader.optionalRecord(value, 'spec.repair') ?? {};
-  const after = repair['replaceSilentAfterSeconds'];
+  const seconds = (name: string): number | null =>
+    reader.optionalInteger(repair[name], `spec.repair.${name}`, MIN_SILENCE_SECONDS, 7 * 86_400, null);
   return {
-    replaceSilentAfterSeconds: reader.optionalInteger(after, field, MIN_SILENCE_SECONDS, 7 * 86_400, null),
+    replaceSilentAfterSeconds: seconds('replaceSilentAfterSeconds'),
+    restoreAfterQuorumLossSeconds: seconds('restoreAfterQuorumLossSeconds'),
   };
 }
 

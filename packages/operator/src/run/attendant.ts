@@ -46,6 +46,7 @@ export class Attendant {
   readonly #options: AttendantOptions;
   readonly #members = new Members();
   #failures = 0;
+  #silentSinceMs: number | null = null;
   #lastStatus: object | null = null;
 
   constructor(options: AttendantOptions) {
@@ -79,7 +80,8 @@ export class Attendant {
       const ordinal = ordinalOf(this.#options.name, name);
       return ordinal === null ? null : this.#endpoint(ordinal, access.isSecure);
     });
-    const seen = observedFrom(parts, etcd, now, gateImage);
+    this.#silentSinceMs = etcd === null ? (this.#silentSinceMs ?? now) : null;
+    const seen = observedFrom(parts, etcd, this.#silentSinceMs, now, gateImage);
     const template = parsed.ok ? templateOf(ownerOf(parts, parsed.spec, gateImage)) : '';
     return { seen, decision: decide(seen, template) };
   }
@@ -157,7 +159,8 @@ const UNREADABLE: EtcdClusterSpec = {
   etcdOptions: [],
   podTemplate: readPodTemplate(new FieldReader(), undefined),
   paused: false,
-  repair: { replaceSilentAfterSeconds: null },
+  repair: { replaceSilentAfterSeconds: null, restoreAfterQuorumLossSeconds: null },
+  backup: null,
   deletesVolumes: false,
 };
 

@@ -7,6 +7,7 @@ import { Platform } from '../kubernetes/platform.ts';
 import { Attendant } from './attendant.ts';
 import { BackupAttendant } from './backup-attendant.ts';
 import { Queue } from './queue.ts';
+import { RestoreAttendant } from './restore-attendant.ts';
 import { ScheduleAttendant } from './schedule-attendant.ts';
 
 const MAX_CONCURRENT = 8;
@@ -78,6 +79,7 @@ export class Controller {
     const own = { namespace, name, gateImage, nowMs, api, caches: this.#caches };
     if (kind === 'backup') return new BackupAttendant({ ...own, logger: logger.child({ backup: id }) });
     if (kind === 'schedule') return new ScheduleAttendant({ ...own, logger: logger.child({ schedule: id }) });
+    if (kind === 'restore') return new RestoreAttendant({ ...own, logger: logger.child({ restore: id }) });
     return new Attendant({
       namespace,
       name,

@@ -22,7 +22,11 @@ export class StatusWriter {
     if (isDeepStrictEqual(status, this.#last) || isDeepStrictEqual(status, before)) return true;
     const { namespace = '', name = '' } = metadata ?? {};
     try {
-      const change = [{ op: 'add', path: '/status', value: status }] as const;
+      // What is old says nothing about a resource that has come to its end meanwhile.
+      const change = [
+        { op: 'test', path: '/metadata/resourceVersion', value: metadata?.resourceVersion },
+        { op: 'add', path: '/status', value: status },
+      ] as const;
       await this.#api.patch(this.#collection, namespace, name, change, 'status');
       this.#last = status;
       return true;

@@ -1,4 +1,6 @@
 /** What the resource says about its cluster: for people, for `kubectl wait`, and for whoever comes after an operator that ended. */
+
+import { newestGood } from '../backup/newest.ts';
 import type { Decision, Phase } from '../cluster/action.ts';
 import {
   isExpired,
@@ -72,6 +74,7 @@ export function statusOf(
       conditions.make('Available', etcd === null ? 'Unknown' : serves),
       conditions.make('Progressing', decision.phase === 'Progressing' || decision.phase === 'Creating'),
       conditions.make('Degraded', decision.phase === 'Degraded'),
+      ...(seen.maxBackupAgeMs === null ? [] : [conditions.tell(freshnessOf(seen, seen.maxBackupAgeMs))]),
       ...(seen.certificates === null ? [] : [conditions.tell(certificatesOf(seen, seen.certificates))]),
     ],
   };
@@ -98,6 +101,23 @@ function certificatesOf(seen: Observed, { certificates }: SeenCertificates): Tol
   if (near.length > 0) return no('CertificateExpiring', `not renewed, and soon to expire: ${listed(near)}`);
   const first = certificates.reduce((a, b) => (a.notAfterMs < b.notAfterMs ? a : b));
   return { type, status: 'True', reason: 'Valid', message: `the first to expire is ${listed([first])}` };
+}
+
+function freshnessOf({ backups, nowMs }: Observed, maxAgeMs: number): Told {
+  const type = 'BackupFresh';
+  const newest = newestGood(backups);
+  const failed = backups
+    .filter(({ phase, createdMs }) => phase === 'Failed' && createdMs > (newest?.createdMs ?? 0))
+    .at(-1);
+  const since = failed === undefined ? '' : `; ${failed.name} failed: ${failed.message}`;
+  if (newest === null)
+    return { type, status: 'False', reason: 'NoBackup', message: `there is no good backup yet${since}` };
+  const madeMs = newest.finishedMs ?? newest.createdMs;
+  const isFresh = nowMs - madeMs <= maxAgeMs;
+  const message = `${newest.name} is of ${new Date(madeMs).toISOString()}${since}`;
+  return isFresh
+    ? { type, status: 'True', reason: 'Fresh', message }
+    : { type, status: 'False', reason: 'BackupTooOld', message };
 }
 
 class Conditions {

@@ -3,7 +3,12 @@
  * files in memory; they are killed, files turn out to be damaged, and calls are lost or come late.
  */
 import type { SeededRandom } from '@etcd/base';
-import { type BackupAction, type BackupStatus, decideBackup, type SeenBackup } from '../backup/decide-backup.ts';
+import {
+  type BackupAction,
+  type BackupStatus,
+  decideBackup,
+  type SeenBackup,
+} from '../backup/decide-backup.ts';
 import {
   type BackupSummary,
   decideSchedule,

@@ -10,6 +10,7 @@ import type { Alarm, ClusterRecord, Observed, SeenEtcd, Workload } from '../clus
 import { quorumOf } from '../cluster/view.ts';
 import { type ParsedSpec, parseClusterSpec } from '../resources/etcd-cluster.ts';
 import { ModelCertificates } from './model-certificates.ts';
+import { ModelRestores } from './model-restores.ts';
 import { Refused } from './refused.ts';
 
 export { Refused } from './refused.ts';
@@ -22,7 +23,13 @@ interface Disk {
   readonly uid: string;
   /** The member whose data it holds; null: it is empty. */
   memberId: MemberId | null;
+  /** The restore that has put a backup's data here, of which no member was made yet; null: none. */
+  restored: string | null;
+  /** What restores have been here: none does its work twice. */
+  readonly markers: Set<string>;
 }
+
+const emptyDisk = (uid: string): Disk => ({ uid, memberId: null, restored: null, markers: new Set() });
 
 interface Pod {
   readonly ordinal: number;
@@ -77,12 +84,16 @@ export class ModelCluster {
   leaderId: MemberId | null = null;
   /** What went against an invariant, in words. */
   readonly violations: string[] = [];
+  readonly restores: ModelRestores;
   readonly #random: SeededRandom;
+  #silentSinceMs: number | null = null;
+  readonly #adopted = new Set<string>();
   #uids = 0;
   #wasFounded = false;
 
   constructor(random: SeededRandom, rawSpec: Record<string, unknown>) {
     this.#random = random;
+    this.restores = new ModelRestores(random);
     this.rawSpec = rawSpec;
     this.declared = `t-${String(rawSpec['version'])}`;
   }
@@ -116,6 +127,7 @@ export class ModelCluster {
     this.nowMs += STEP_MS;
     this.#controlPods();
     for (const pod of this.pods) this.#runPod(pod);
+    this.restores.step(this.nowMs, (uid, volumeUid) => this.#putRestored(uid, volumeUid));
     this.#checkTrust();
     this.#elect();
     for (const member of this.members) {
@@ -128,6 +140,8 @@ export class ModelCluster {
   }
 
   observe(): Observed {
+    const etcd = this.#observeEtcd();
+    this.#silentSinceMs = etcd === null ? (this.#silentSinceMs ?? this.nowMs) : null;
     return {
       nowMs: this.nowMs,
       name: NAME,
@@ -156,13 +170,16 @@ export class ModelCluster {
         isTerminating,
         isLost: false,
       })),
-      etcd: this.#observeEtcd(),
+      etcd,
+      silentSinceMs: this.#silentSinceMs,
+      ...this.restores.observe(this.rawSpec['backup'] !== undefined),
     };
   }
 
   /** Does what the operator asks for. Throws {@link Refused}. */
   perform(action: Action): void {
     if (this.certificates.perform(action, this.nowMs)) return;
+    if (this.restores.perform(action, this.nowMs)) return;
     switch (action.kind) {
       case 'add-finalizer':
         if (this.isGone) throw new Refused('no such resource');
@@ -181,6 +198,13 @@ export class ModelCluster {
         if (!this.pods.every((pod) => pod.ordinal === action.ordinal || this.#isReady(pod)))
           throw new Refused('budget');
         return this.#deletePod(action.ordinal, action.uid);
+      case 'create-volume': {
+        const { ordinal } = action;
+        if (this.volumes.some((volume) => volume.ordinal === ordinal)) throw new Refused('it exists');
+        const disk = emptyDisk(this.#uid());
+        this.volumes.push({ ordinal, name: volumeName(NAME, ordinal), disk, isTerminating: false });
+        return;
+      }
       case 'delete-pod':
         return this.#deletePod(action.ordinal, action.uid);
       case 'delete-volume':
@@ -282,7 +306,7 @@ export class ModelCluster {
     for (const pod of this.pods) if (pod.ordinal >= replicas) pod.terminatesAtMs ??= this.nowMs + 2 * STEP_MS;
     for (let ordinal = 0; ordinal < replicas; ordinal++) {
       if (this.pods.some((pod) => pod.ordinal === ordinal)) continue;
-      const disk = this.hasVolumes ? this.#volumeFor(ordinal) : { uid: '', memberId: null };
+      const disk = this.hasVolumes ? this.#volumeFor(ordinal) : emptyDisk('');
       if (disk === null) continue;
       const uid = this.#uid();
       this.pods.push({
@@ -291,7 +315,7 @@ export class ModelCluster {
         template: this.workload!.template,
         trustedIds: this.isSecure ? this.certificates.trust : [],
         createdMs: this.nowMs,
-        disk: this.hasVolumes ? disk : { uid, memberId: null },
+        disk: this.hasVolumes ? disk : emptyDisk(uid),
         terminatesAtMs: null,
         startsAtMs: this.nowMs + STEP_MS * (1 + this.#random.below(4)),
         isRunning: false,
@@ -304,7 +328,7 @@ export class ModelCluster {
   #volumeFor(ordinal: number): Disk | null {
     const there = this.volumes.find((volume) => volume.ordinal === ordinal);
     if (there !== undefined) return there.isTerminating ? null : there.disk;
-    const disk = { uid: this.#uid(), memberId: null };
+    const disk = emptyDisk(this.#uid());
     this.volumes.push({ ordinal, name: volumeName(NAME, ordinal), disk, isTerminating: false });
     return disk;
   }
@@ -329,6 +353,7 @@ export class ModelCluster {
     if (this.isSecure && !this.certificates.isUsable(this.nowMs)) return false;
     const name = memberName(NAME, pod.ordinal);
     const { disk } = pod;
+    if (disk.restored !== null) return this.#foundRestored(pod, name, disk.restored);
     if (disk.memberId !== null) return this.members.some(({ id }) => id === disk.memberId);
     if (record?.mayStartEmpty !== name) return false;
     if (record.initialClusterState === 'new') return this.#foundEtcd(pod, name);
@@ -349,6 +374,36 @@ export class ModelCluster {
     const member = this.#newMember([peerUrl(NAME, NAMESPACE, pod.ordinal, this.isSecure)], false);
     member.name = name;
     pod.disk.memberId = member.id;
+    return true;
+  }
+
+  /** As the worker of a restore does, on the volume of the first member. */
+  #putRestored(uid: string, volumeUid: string): boolean {
+    const disk = this.volumes.find(({ ordinal, isTerminating }) => ordinal === 0 && !isTerminating)?.disk;
+    if (disk?.uid !== volumeUid) return false;
+    if (disk.markers.has(uid)) return true;
+    if (this.pods.length > 0) this.violations.push('data was replaced while there were members');
+    const { record } = this;
+    const wanted = this.restores.restores.find((restore) => restore.uid === uid);
+    if (record?.isFounded === true && wanted?.replacesData !== true)
+      this.violations.push('data was replaced that nobody had given up');
+    disk.markers.add(uid);
+    disk.memberId = null;
+    disk.restored = uid;
+    return true;
+  }
+
+  #foundRestored(pod: Pod, name: string, uid: string): boolean {
+    const adopted = `${uid} ${pod.disk.uid}`;
+    if (this.#adopted.has(adopted)) this.violations.push('a backup was restored twice');
+    if (this.pods.some((other) => other !== pod && this.#isUp(other)))
+      this.violations.push('a cluster was restored while another was at work');
+    this.#adopted.add(adopted);
+    this.members = [];
+    const member = this.#newMember([peerUrl(NAME, NAMESPACE, pod.ordinal, this.isSecure)], false);
+    member.name = name;
+    pod.disk.memberId = member.id;
+    pod.disk.restored = null;
     return true;
   }
 
@@ -394,6 +449,7 @@ export class ModelCluster {
         uid,
         ownerUid: 'cluster',
         replicas: action.replicas,
+        image: this.#image,
         template,
         version,
         resourceVersion,
@@ -414,7 +470,8 @@ export class ModelCluster {
       return;
     }
     const version = String(this.rawSpec['version']);
-    this.workload = { ...this.workload, template: this.template, version, resourceVersion };
+    const image = this.#image;
+    this.workload = { ...this.workload, image, template: this.template, version, resourceVersion };
   }
 
   #deletePod(ordinal: number, uid: string): void {
@@ -441,6 +498,11 @@ export class ModelCluster {
     const left = this.voters.filter((each) => each !== member && this.#runs(each)).length;
     if (left < quorumOf(this.voters.length))
       this.violations.push(`${member.name} was stopped, and the quorum is gone`);
+  }
+
+  get #image(): string {
+    const { spec } = this;
+    return spec.ok ? `${spec.spec.imageRegistry}:${spec.spec.version}` : '';
   }
 
   #askEtcd(action: Action): void {
