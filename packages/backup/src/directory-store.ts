@@ -41,7 +41,8 @@ export class DirectoryStore implements ObjectStore {
   }
 
   async write(name: string, content: Content, signal?: AbortSignal): Promise<void> {
-    await writeNewFile(join(this.address, name), (file) => fillFile(file, abortable(content, signal)));
+    const path = join(this.address, name);
+    await writeNewFile(path, (file) => fillFile(file, path, abortable(content, signal)));
   }
 
   async remove(name: string): Promise<void> {

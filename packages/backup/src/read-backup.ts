@@ -10,24 +10,31 @@ import type { BackupMetadata } from './metadata.ts';
 import { Meter, type OnPassed, SnapshotMeter } from './meter.ts';
 import { writeNewFile } from './new-file.ts';
 
+export interface ReadOptions {
+  readonly secrets: Secrets;
+  readonly signal: AbortSignal;
+  readonly onPassed?: OnPassed;
+  /** Compare what lies in the store, too. The snapshot always is compared, and says it all; this says whether somebody has changed the file. */
+  readonly comparesFile?: boolean;
+}
+
 /** Writes the snapshot to a new file, which is whole or not there. Throws {@link BackupError}, or the signal's reason. */
 export async function readBackup(
   store: BackupStore,
   metadata: BackupMetadata,
-  secrets: Secrets,
   path: string,
-  signal: AbortSignal,
-  onPassed?: OnPassed,
+  { secrets, signal, onPassed, comparesFile }: ReadOptions,
 ): Promise<void> {
-  const stored = new Meter();
+  const stored = comparesFile === true ? new Meter() : null;
   const plain = new SnapshotMeter(onPassed);
   try {
     await writeNewFile(path, async (file) => {
-      const read = stored.measure(await store.read(metadata.name));
+      const inStore = await store.read(metadata.name);
+      const read = stored?.measure(inStore) ?? inStore;
       const readable = metadata.encryption === 'age' ? opened(read, secrets) : read;
       const content = plain.measure(decompressed(readable, metadata.compression));
-      await fillFile(file, abortable(content, signal));
-      compare('stored bytes', metadata.storedSha256, stored.sha256());
+      await fillFile(file, path, abortable(content, signal));
+      if (stored !== null) compare('stored bytes', metadata.storedSha256, stored.sha256());
       compare('snapshot', metadata.sha256, plain.sha256());
     });
   } catch (error) {

@@ -67,13 +67,8 @@ test('a backup of several parts comes back as it was, and is listed, found and r
   const [listed] = await store.list();
   assert.deepEqual(listed, { ...made, isWhole: true });
   const path = join(directory, 'back.db');
-  await readBackup(
-    store,
-    await store.find(''),
-    { identities: [], passphrase: null },
-    path,
-    AbortSignal.any([]),
-  );
+  const secrets = { identities: [], passphrase: null };
+  await readBackup(store, await store.find(''), path, { secrets, signal: AbortSignal.any([]) });
   const { readFileSync } = await import('node:fs');
   assert.ok(readFileSync(path).equals(snapshot));
   await assert.rejects(store.write(made.name, Readable.from([Buffer.from('x')])), /is there already/);
@@ -119,7 +114,8 @@ test('a backup whose bytes were changed, or are not all there, is not taken', as
       [isWhole],
     );
     const path = join(directory, 'damaged.db');
-    await assert.rejects(readBackup(store, made, secrets, path, AbortSignal.any([])), BackupError);
+    const signal = AbortSignal.any([]);
+    await assert.rejects(readBackup(store, made, path, { secrets, signal }), BackupError);
   }
   store.objects.close();
 });

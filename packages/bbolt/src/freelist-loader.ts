@@ -117,20 +117,20 @@ class FreelistScan {
   *#sweep(): Steps {
     const pager = this.#pager;
     for (let pgid = this.#toRead.nextSet(0); pgid !== -1; pgid = this.#toRead.nextSet(pgid + 1)) {
-      const pages = this.#stretchFrom(pgid);
-      // Branch pages lie alone, mostly, and are needed again soon.
-      if (pages === 1 || pager.cache.has(pgid)) {
+      if (pager.cache.has(pgid)) {
         this.#toRead.delete(pgid);
         this.#lookAtCached(pgid);
         yield BRANCH_COST;
         continue;
       }
+      // Alone lie branch pages, and leaves of large values, which nobody needs here.
+      const pages = this.#stretchFrom(pgid);
       const size = pager.pageSizeBytes;
       read(pager, this.#buffer, 0, pages * size, pgid);
       for (let i = 0; i < pages; i++) {
         if (this.#toRead.delete(pgid + i)) this.#lookAt(pgid + i, this.#buffer, i * size);
       }
-      yield pages;
+      yield Math.max(pages, BRANCH_COST);
     }
   }
 

@@ -218,7 +218,7 @@ async function get(invocation: Invocation, signal: AbortSignal): Promise<void> {
   const { flags, io } = invocation;
   await withChosen(invocation, async (store, metadata) => {
     const path = flags.text('output');
-    await readBackup(store, metadata, secretsOf(flags), path, signal, onPassed());
+    await readBackup(store, metadata, path, { secrets: secretsOf(flags), signal, onPassed: onPassed() });
     io.line(`Snapshot of ${metadata.name} saved at ${path}`);
   });
 }

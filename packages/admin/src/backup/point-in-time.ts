@@ -45,7 +45,7 @@ export async function writePointInTime(
 ): Promise<PointInTime> {
   const candidates = await candidatesFor(store, name, until);
   for (const base of candidates) {
-    await readBackup(store, base, options.secrets, path, options.signal, options.onPassed);
+    await readBackup(store, base, path, options);
     const found = await bringForward(store, base, until, path, options).catch(async (error: Error) => {
       await rm(path, { force: true });
       throw error;

@@ -47,7 +47,7 @@ export async function originFromStore(
     const common = { path, isScratch: true, sha256: null };
     if (until === null) {
       const metadata = await store.find(name);
-      await readBackup(store, metadata, secrets, path, signal, onPassed());
+      await readBackup(store, metadata, path, { secrets, signal, onPassed: onPassed() });
       const title = `backup ${metadata.name}, revision ${metadata.revision}`;
       return { ...common, title, hasDigest: true, words: [metadata.name] };
     }

@@ -42,10 +42,11 @@ export async function verifyBackup(
   const directory = mkdtempSync(join(scratch || tmpdir(), 'etcd-backup-'));
   try {
     const path = join(directory, 'snapshot.db');
-    await readBackup(store, metadata, secrets, path, signal, onPassed);
+    await readBackup(store, metadata, path, { secrets, signal, onPassed, comparesFile: true });
     const { verifySnapshotFile } = await import('@etcd/etcdutl/snapshot');
     signal.throwIfAborted();
-    const found = await verifySnapshotFile(path, metadata.revision);
+    // It was compared with its digest when it was written.
+    const found = await verifySnapshotFile(path, metadata.revision, true);
     const isHashCompared = found.hashCompactRevision === metadata.hashCompactRevision;
     if (isHashCompared && found.hash !== metadata.hash) {
       const what = `the hash at revision ${metadata.revision}`;

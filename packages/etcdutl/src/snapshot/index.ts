@@ -79,7 +79,7 @@ export async function restoreAlone(snapshotPath: string, dataDir: string, name: 
  * Reads every record of a snapshot, as a member would that starts with it; throws what is wrong with it.
  *
  * @param hashRevision at which the keys are hashed; 0: the newest.
- * @param skipsDigest of a file that was copied from a data directory, and has none.
+ * @param skipsDigest of a file that was copied from a data directory, and has none, or was compared with it when it was written.
  */
 export function verifySnapshotFile(
   path: string,

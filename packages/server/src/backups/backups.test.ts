@@ -140,7 +140,8 @@ test('the first backup comes at once, the next when it is due, and old ones go',
   const [first] = await run.list();
   assert.equal(first!.revision, 2);
   const path = join(root, 'first.db');
-  await readBackup(await openStore(run.store), first!, NOBODY, path, new AbortController().signal);
+  const { signal } = new AbortController();
+  await readBackup(await openStore(run.store), first!, path, { secrets: NOBODY, signal });
   assert.ok(readFileSync(path).includes('a'));
   // Nothing is due for an hour.
   for (let i = 0; i < 50; i++) await run.pass(HOUR_MS / 60);
