@@ -15,4 +15,8 @@ export type {
   PeerResponseCallback,
   SnapshotBody,
 } from './peer/index.ts';
+export {
+  HttpPeerNetwork,
+  type HttpPeerNetworkOptions,
+} from './peer/index.ts';
 export { RPC_TABLE, type RunningServices, registerServices } from './rpc/index.ts';

@@ -4,6 +4,7 @@
  */
 import type { PLANTS } from './plant.ts';
 import type { SimulationOptions } from './simulation.ts';
+import { WITHOUT_NEWEST } from './traits.ts';
 
 export interface Scenario {
   /** In `PLANTS` or in `SOURCE_PLANTS`. */
@@ -43,7 +44,9 @@ export const FOCUS: Readonly<
   },
 };
 
-const NO_USERS = { hasUsers: false, failsDisks: false };
+const NO_USERS = { ...WITHOUT_NEWEST, hasUsers: false, failsDisks: false };
+/** Nothing but what every world has. */
+const PLAIN = { ...NO_USERS, hasBulk: false, drawsSizes: false, hasWatchStyles: false };
 const BULK: World = {
   minutes: 0.5,
   members: 1,
@@ -73,6 +76,19 @@ const LEFT_BEHIND: World = {
   limits: { snapshotCount: 5, catchUpEntries: 5 },
 };
 
+/** Databases that come while others are being taken over, which takes many turns. */
+const DATABASES: World = {
+  minutes: 2,
+  members: 3,
+  faults: ['left behind', 'isolation', 'healed network'],
+  traits: { ...PLAIN, hasBulk: true },
+  limits: { snapshotCount: 5, catchUpEntries: 5 },
+  pace: {
+    slices: { rangeKeys: 5, watchRevisions: 10, hashRevisions: 100, restoreRevisions: 1 },
+    turnMs: 20,
+  },
+};
+
 function scenario(
   plant: string,
   etcdIssues: readonly number[],
@@ -97,6 +113,12 @@ export const CORPUS: readonly Scenario[] = [
     traits: { ...LEFT_BEHIND.traits, hasUsers: true },
   }),
   scenario('tellsProgressEarly', [15220], 'progress is told before the events up to there', WATCHES),
+  scenario(
+    'watchersGoBack',
+    [15271],
+    "watchers go back in time when the leader's database comes",
+    LEFT_BEHIND,
+  ),
   scenario('tellsTwice', [17247], 'events are told twice', WATCHES),
   scenario('starvedStreamsLose', [17529], 'events are lost while a stream is full', WATCHES),
   scenario(
@@ -118,6 +140,54 @@ export const CORPUS: readonly Scenario[] = [
   scenario('readsWithoutAsking', [20418], 'a leader that has been paused answers reads by itself', {
     minutes: 2,
     traits: { ...NO_USERS, hasBulk: false, drawsSizes: false, hasWatchStyles: false },
+  }),
+  scenario(
+    'takesTwoDatabases',
+    [18055],
+    "a leader's second database comes while the first is taken over",
+    DATABASES,
+  ),
+  scenario(
+    'readsCompactedInTxn',
+    [18667],
+    'a transaction that reads what is compacted is done by some members',
+    {
+      minutes: 0.5,
+      members: 3,
+      faults: [],
+      traits: { ...PLAIN, hasLargeTxns: true },
+    },
+  ),
+  scenario('namesPagesEarly', [20271], 'a page of the database is not the one that it should be', KILLS),
+  scenario('refusesByOwnSize', [], 'each member refuses what it has no room for', {
+    minutes: 0.5,
+    members: 3,
+    faults: [],
+    traits: { ...PLAIN, hasQuota: true },
+  }),
+  scenario('keepsOldAlarms', [], "alarms stay what they were when the leader's database comes", {
+    ...LEFT_BEHIND,
+    minutes: 2,
+    traits: { ...PLAIN, hasQuota: true },
+  }),
+  scenario('promotesSomeLeases', [], 'a new leader lets only some of the leases end', {
+    minutes: 0.5,
+    members: 3,
+    faults: ['power cut', 'kill', 'isolation', 'healed network'],
+    traits: { ...PLAIN, hasManyLeases: true, drawsSizes: true },
+  }),
+  scenario('keepsUsedMemory', [], 'what came from another member lies in memory that is used again', {
+    minutes: 0.5,
+    members: 3,
+    faults: [],
+    traits: { ...PLAIN, hasHttpPeers: true },
+  }),
+  scenario('takesHalfADatabase', [], 'a database that was cut short on its way is taken for a whole one', {
+    minutes: 2,
+    members: 3,
+    faults: ['long absence', 'slow disk', 'reset connections'],
+    traits: { ...PLAIN, hasBulk: true, drawsSizes: true, hasHttpPeers: true },
+    limits: { snapshotCount: 5, catchUpEntries: 5 },
   }),
   scenario(
     'emptyLeavesWritten',

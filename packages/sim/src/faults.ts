@@ -17,6 +17,11 @@ const MAX_WALL_JUMP_MS = 3_600_000;
 const MAX_SLOW_SYNC_MS = 400;
 /** Of one kind of its files. */
 const MAX_SLOW_FILE_MS = 6000;
+/** Of a connection. */
+const MAX_SLOW_READER_MS = 20_000;
+const MAX_STRANGER_MS = 8000;
+/** Who answers with more keeps the connection open. */
+const MAX_OPEN_BYTES = 120;
 /** Long enough to be cut off, and to be sent a database afterwards. */
 const LEFT_BEHIND_MS = 16_000;
 
@@ -131,9 +136,19 @@ export class FaultInjector {
       { name: 'single link cut', weight: 3, happen: () => this.#cutLink() },
       { name: 'bad network', weight: 4, happen: () => this.#badNetwork() },
       { name: 'healed network', weight: 8, happen: () => this.#heal() },
+      ...(this.#world.traits.hasHttpPeers ? this.#connectionKinds() : []),
       ...(this.#world.traits.failsDisks
         ? [{ name: 'failing disk', weight: 6, happen: () => this.#onRunning((m) => this.#failDisk(m)) }]
         : []),
+    ];
+  }
+
+  #connectionKinds(): FaultKind[] {
+    return [
+      { name: 'reset connections', weight: 5, happen: () => this.#breakConnections(true) },
+      { name: 'half-open connections', weight: 5, happen: () => this.#breakConnections(false) },
+      { name: 'slow readers', weight: 3, happen: () => this.#slowReaders() },
+      { name: 'strange answers', weight: 3, happen: () => this.#impersonate() },
     ];
   }
 
@@ -346,4 +361,59 @@ export class FaultInjector {
     this.#world.note('the network is healed');
     this.#world.fabric.heal();
   }
+
+  /** Some of them, at both ends or at one. */
+  #breakConnections(atBothEnds: boolean): void {
+    const rate = this.#random.pick([0.1, 0.5, 1]);
+    const broken = this.#world.fabric.sockets.filter(() => this.#random.chance(rate));
+    this.#world.note(`${broken.length} connections break${atBothEnds ? '' : ' at one end'}`);
+    for (const socket of broken) {
+      if (atBothEnds) socket.reset();
+      else socket.breakOff('ECONNRESET');
+    }
+  }
+
+  /** Members don't come to read from some of their connections. */
+  #slowReaders(): void {
+    const { fabric, clock } = this.#world;
+    const untilMs = clock.now() + this.#random.below(MAX_SLOW_READER_MS);
+    const slow = fabric.sockets.filter(() => this.#random.chance(0.3));
+    this.#world.note(`${slow.length} connections are not read until ${untilMs.toFixed(0)} ms`);
+    for (const socket of slow) socket.slowUntilMs = untilMs;
+  }
+
+  /** Somebody else has the address of a member: a proxy with nobody behind it, or another program. */
+  #impersonate(): void {
+    const { fabric, clock } = this.#world;
+    const { name } = this.#random.pick(this.#world.machines);
+    const bytes = strangeAnswer(this.#random);
+    this.#world.note(
+      `who connects to ${name} is answered with ${bytes?.length ?? 'no'} bytes by somebody else`,
+    );
+    fabric.impersonate(name, (socket) => {
+      socket.on('data', () => {
+        if (bytes === null || socket.writableEnded) return;
+        socket.write(bytes);
+        if (bytes.length < MAX_OPEN_BYTES) socket.end();
+      });
+    });
+    clock.setTimer(this.#random.below(MAX_STRANGER_MS), () => fabric.unmask(name));
+    for (const socket of fabric.sockets) if (socket.machine === name) socket.reset();
+  }
+}
+
+/** null: silence. */
+function strangeAnswer(random: SeededRandom): Uint8Array | null {
+  const noise = Buffer.from(Array.from({ length: 64 }, () => random.below(256)));
+  const broken = Buffer.alloc(64, 0xff);
+  const stream = 'HTTP/1.1 200 OK\r\nX-Server-Version: 3.7.0\r\nTransfer-Encoding: chunked\r\n\r\n';
+  return random.pick([
+    null,
+    noise,
+    Buffer.from('HTTP/1.1 502 Bad Gateway\r\nContent-Length: 7\r\n\r\n<html/>'),
+    Buffer.from('HTTP/1.1 204 No Content\r\n\r\n'),
+    // A stream whose first message is longer than any.
+    Buffer.concat([Buffer.from(`${stream}40\r\n`), broken, Buffer.from('\r\n')]),
+    Buffer.concat([Buffer.from(stream), noise]),
+  ]);
 }

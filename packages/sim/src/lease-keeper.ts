@@ -9,6 +9,7 @@ import type { ClientCall } from '@etcd/transport';
 import { Session } from './session.ts';
 import type { World } from './world.ts';
 
+/** That one keeper looks after, unless told. */
 const MAX_LEASES = 4;
 /** Some renew far more often than they would have to. */
 const EAGER_MS = 200;
@@ -21,14 +22,17 @@ export class LeaseKeeper {
   readonly #askedMs = new Map<bigint, number>();
   #call: ClientCall | null = null;
 
-  constructor(world: World, random: SeededRandom) {
+  readonly #maxLeases: number;
+
+  constructor(world: World, random: SeededRandom, maxLeases = MAX_LEASES) {
+    this.#maxLeases = maxLeases;
     this.#world = world;
     this.#random = random.fork();
     this.#session = new Session(world, random);
   }
 
   keep(id: bigint, ttlMs: number): void {
-    if (this.#askedMs.size >= MAX_LEASES) return;
+    if (this.#askedMs.size >= this.#maxLeases) return;
     this.#askedMs.set(id, Number.NaN);
     this.#renewLater(id, this.#random.chance(0.5) ? EAGER_MS : ttlMs / 3);
   }

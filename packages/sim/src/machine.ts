@@ -32,6 +32,7 @@ import { offlineProblem } from './offline-check.ts';
 import { SimProcess } from './process.ts';
 import type { Observation } from './raft-history.ts';
 import { simAuthentication } from './sim-authentication.ts';
+import { SimHttpNetwork } from './sim-http-network.ts';
 import { SimNetwork } from './sim-network.ts';
 import { probeStart } from './start-probe.ts';
 import { requestIdStart } from './traits.ts';
@@ -464,14 +465,17 @@ class MemberRun {
     this.#machine.config = config;
     const { process } = this;
     const machine = this.#machine;
-    const network = new SimNetwork({
+    const metrics = new Metrics({ detail: config.metrics, featureGates: config.featureGates });
+    const link = {
       fabric: this.#world.fabric,
       process,
       name: machine.name,
       urls: machine.peerUrls,
-      hear: (message) => this.#hear(message),
-    });
-    const metrics = new Metrics({ detail: config.metrics, featureGates: config.featureGates });
+      hear: (message: Message) => this.#hear(message),
+    };
+    const network = this.#world.traits.hasHttpPeers
+      ? new SimHttpNetwork({ ...link, metrics, logger: this.#logger() })
+      : new SimNetwork(link);
     const common = {
       config,
       clock: process,

@@ -2,7 +2,7 @@
  * Compares members that should be equal: every pair that they have with what the log says, the hash of the store at one
  * revision (HashKV), their leases, and who they think is in the cluster.
  */
-import { RangeRequest } from '@etcd/api/etcdserverpb';
+import { AlarmType, RangeRequest } from '@etcd/api/etcdserverpb';
 import { decodeKeyValue } from '@etcd/api/mvccpb';
 import type { Member } from '@etcd/storage/membership';
 import { executeRange, type KeyValueHash } from '@etcd/storage/mvcc';
@@ -16,6 +16,7 @@ const HASH_LIMIT_MS = 60_000;
  * key lives: then it is of everything that is there.
  */
 const COMPACTION_MS = 1000;
+const COMPACTION_LIMIT_MS = 120_000;
 const EVERYTHING = { key: new Uint8Array(1), rangeEnd: new Uint8Array(1) };
 
 export async function compareMembers(world: World): Promise<void> {
@@ -26,6 +27,10 @@ export async function compareMembers(world: World): Promise<void> {
   // Leases may end meanwhile, which makes further revisions.
   const { revision } = world.model;
   await world.run(COMPACTION_MS);
+  const isClean = (): boolean => machines.every(({ server }) => server?.store.isCompacting !== true);
+  if (!(await world.run(COMPACTION_LIMIT_MS, isClean)) && world.violation === null) {
+    return world.violate('progress', 'compactions do not end');
+  }
   const hashes = new Map<Machine, KeyValueHash>();
   for (const machine of machines) {
     const { server, run } = machine;
@@ -109,6 +114,17 @@ function compareWithModel(world: World, { name, server }: Machine): void {
     const has = `${isEnabled ? 'on' : 'off'} at ${authRevision}`;
     const log = `${model.auth.isEnabled ? 'on' : 'off'} at ${model.auth.revision}`;
     return world.violate('equal states', `${name} has authentication ${has}, the log ${log}`);
+  }
+  const alarms = server.alarms
+    .list(AlarmType.NONE)
+    .map(({ memberId, alarm }) => `${memberId.toString(16)} ${alarm}`)
+    .sort()
+    .join();
+  if (alarms !== [...model.alarms].sort().join()) {
+    return world.violate(
+      'equal states',
+      `${name} has the alarms ${alarms}, the log ${[...model.alarms].join()}`,
+    );
   }
   const expected = model.range('\0', '\0', revision);
   const isSame =

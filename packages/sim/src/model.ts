@@ -6,9 +6,10 @@
 
 import { DecodeError } from '@etcd/api';
 import {
+  AlarmAction,
+  type AlarmRequest,
+  AlarmType,
   type Compare,
-  CompareResult,
-  CompareTarget,
   type DeleteRangeRequest,
   decodeInternalRaftRequest,
   type InternalRaftRequest,
@@ -18,6 +19,7 @@ import {
 import { type Entry, EntryType } from '@etcd/api/raftpb';
 import { AuthModel } from './auth-model.ts';
 import { textOf } from './trace.ts';
+import { comparesKeys, evaluateTxn, growsDatabase, type TxnOutcome } from './txn-model.ts';
 
 /** What a key was from revision `mod` on. */
 export interface KeyVersion {
@@ -29,6 +31,18 @@ export interface KeyVersion {
   readonly version: number;
   readonly lease: bigint;
 }
+
+/** What came of a transaction that is in the log. */
+export interface AppliedTxn {
+  /** Of the store afterwards. */
+  readonly revision: number;
+  readonly hasWritten: boolean;
+  /** What it says, or why nothing of it was done. */
+  readonly outcome: TxnOutcome | string;
+}
+
+/** Transactions whose first comparison is of a key that begins so are remembered, by that key: those that have it are judged as a whole. */
+export const TXN_MARK = '\x01';
 
 interface ModelLease {
   readonly ttl: number;
@@ -56,6 +70,9 @@ export class Model {
   /** Events of each revision; there are none at 0 and 1. */
   readonly #events: KeyVersion[][] = [[], []];
   readonly #revisionOfValue = new Map<string, number>();
+  readonly #txns = new Map<string, AppliedTxn>();
+  /** `member type`, of those that are raised. */
+  readonly alarms = new Set<string>();
   #changes: KeyVersion[] = [];
 
   constructor(listener: ModelListener) {
@@ -82,8 +99,13 @@ export class Model {
   }
 
   #applyRequest(request: InternalRaftRequest): void {
+    if (request.alarm !== null) return this.#alarm(request.alarm);
     if (!this.auth.permits(request)) return;
     const { put, deleteRange, txn, compaction, leaseGrant, leaseRevoke } = request;
+    if (this.#isRefused(request)) {
+      if (txn !== null) this.#remember(txn, 'alarm');
+      return;
+    }
     if (put !== null) {
       if (this.#hasLease(put)) this.#put(put);
     } else if (deleteRange !== null) this.#deleteRange(deleteRange);
@@ -98,6 +120,28 @@ export class Model {
 
   #hasLease({ lease }: PutRequest): boolean {
     return lease === 0n || this.leases.has(lease);
+  }
+
+  #alarm({ action, memberId, alarm }: AlarmRequest): void {
+    if (alarm === AlarmType.NONE) return;
+    const raised = `${memberId.toString(16)} ${alarm}`;
+    if (action === AlarmAction.ACTIVATE) this.alarms.add(raised);
+    if (action === AlarmAction.DEACTIVATE) this.alarms.delete(raised);
+  }
+
+  hasAlarm(type: number): boolean {
+    return [...this.alarms].some((raised) => raised.endsWith(` ${type}`));
+  }
+
+  /** What alarms make of a request; changes of users and roles, and of the alarms themselves, go on. */
+  #isRefused({ put, deleteRange, txn, compaction, leaseGrant, leaseRevoke }: InternalRaftRequest): boolean {
+    if (this.alarms.size === 0) return false;
+    const isOfKeys = [put, deleteRange, txn, compaction, leaseGrant, leaseRevoke].some(
+      (part) => part !== null,
+    );
+    if (isOfKeys && this.hasAlarm(AlarmType.CORRUPT)) return true;
+    if (!this.hasAlarm(AlarmType.NOSPACE)) return false;
+    return put !== null || leaseGrant !== null || (txn !== null && growsDatabase(txn));
   }
 
   #compact(revision: number): void {
@@ -133,9 +177,10 @@ export class Model {
     this.#listener.onValue(value, mod);
   }
 
-  #deleteRange(request: DeleteRangeRequest): void {
+  #deleteRange(request: DeleteRangeRequest): KeyVersion[] {
     const keys = this.range(textOf(request.key), textOf(request.rangeEnd), Number.POSITIVE_INFINITY);
     for (const { key } of keys) this.#delete(key);
+    return keys;
   }
 
   #delete(key: string): void {
@@ -146,13 +191,34 @@ export class Model {
   }
 
   #txn(request: TxnRequest): void {
-    const ops = this.compares(request.compare, this.revision) ? request.success : request.failure;
-    const isRefused = ops.some(({ requestPut }) => requestPut !== null && !this.#hasLease(requestPut));
-    if (isRefused) return;
-    for (const { requestPut, requestDeleteRange } of ops) {
-      if (requestPut !== null) this.#put(requestPut);
-      else if (requestDeleteRange !== null) this.#deleteRange(requestDeleteRange);
-    }
+    const outcome = evaluateTxn(request, {
+      revision: this.revision,
+      compactRevision: this.compactRevision,
+      compares: (compares) => this.compares(compares, this.revision),
+      hasLease: (put) => this.#hasLease(put),
+      range: (key, end, revision) =>
+        this.range(key, end, revision === 0 ? Number.POSITIVE_INFINITY : revision),
+      put: (put) => {
+        const previous = this.#current(textOf(put.key));
+        this.#put(put);
+        return previous;
+      },
+      deleteRange: (deletion) => this.#deleteRange(deletion),
+    });
+    this.#remember(request, outcome);
+  }
+
+  #remember({ compare }: TxnRequest, outcome: TxnOutcome | string): void {
+    const mark = textOf(compare[0]?.key ?? new Uint8Array(0));
+    if (!mark.startsWith(TXN_MARK)) return;
+    const hasWritten = this.#changes.length > 0;
+    const revision = this.revision + (hasWritten ? 1 : 0);
+    this.#txns.set(mark, { revision, hasWritten, outcome });
+  }
+
+  /** The transaction with this mark; null if it is not in the log, or was made by one who may not. */
+  txn(mark: string): AppliedTxn | null {
+    return this.#txns.get(mark) ?? null;
   }
 
   #record(version: KeyVersion): void {
@@ -192,6 +258,10 @@ export class Model {
 
   /** Keys of [key, end) at `revision`, in order; `end` empty: only `key`; `\0`: no end. */
   range(key: string, end: string, revision: number): KeyVersion[] {
+    if (end === '') {
+      const only = this.get(key, revision);
+      return only === null ? [] : [only];
+    }
     const found: KeyVersion[] = [];
     for (const candidate of this.#sortedKeys) {
       if (!inRange(candidate, key, end)) continue;
@@ -201,18 +271,11 @@ export class Model {
     return found;
   }
 
-  /** Whether all comparisons hold at `revision`; those that the clients make: of one key's version, mod revision or value. */
+  /** Whether all comparisons hold at `revision`. */
   compares(compares: readonly Compare[], revision: number): boolean {
     return compares.every((compare) => {
-      const version = this.get(textOf(compare.key), revision);
-      if (compare.target === CompareTarget.VALUE) {
-        if (version === null) return false;
-        return holds(compare.result, version.value === textOf(compare.value) ? 0 : 1);
-      }
-      if (compare.target === CompareTarget.VERSION) {
-        return holds(compare.result, (version?.version ?? 0) - compare.version);
-      }
-      return holds(compare.result, (version?.mod ?? 0) - compare.modRevision);
+      const end = textOf(compare.rangeEnd);
+      return comparesKeys(compare, this.range(textOf(compare.key), end, revision));
     });
   }
 }
@@ -220,10 +283,4 @@ export class Model {
 export function inRange(candidate: string, key: string, end: string): boolean {
   if (end === '') return candidate === key;
   return candidate >= key && (end === '\0' || candidate < end);
-}
-
-function holds(result: number, order: number): boolean {
-  if (result === CompareResult.EQUAL) return order === 0;
-  if (result === CompareResult.NOT_EQUAL) return order !== 0;
-  return result === CompareResult.GREATER ? order > 0 : order < 0;
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { loadSimulation } from './load-simulation.ts';
-import type { Traits } from './traits.ts';
+import { type Traits, WITHOUT_NEWEST } from './traits.ts';
 
 interface FailedSeed {
   readonly seed: number;
@@ -22,7 +22,12 @@ const { seeds } = JSON.parse(readFileSync(new URL('seeds.json', import.meta.url)
 
 for (const { seed, minutes, members, traits, found } of seeds) {
   test(`seed ${seed} of ${minutes} minutes, which showed that ${found}`, async () => {
-    const { violation, tail } = await simulate({ seed, minutes, members, traits });
+    const { violation, tail } = await simulate({
+      seed,
+      minutes,
+      members,
+      traits: { ...WITHOUT_NEWEST, ...traits },
+    });
     assert.equal(
       violation,
       null,

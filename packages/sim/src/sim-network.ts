@@ -17,6 +17,7 @@ import type {
 } from '@etcd/server';
 import type { SimClock } from '@etcd/testing';
 import type { SimProcess } from './process.ts';
+import type { SimSocket } from './sim-socket.ts';
 import type { Trace } from './trace.ts';
 
 /** How a link behaves, for every message on it. */
@@ -53,6 +54,17 @@ interface Endpoint {
   readonly network: SimNetwork;
 }
 
+/** Who answers where a connection is asked for. */
+export interface Answering {
+  readonly machine: string;
+  readonly process: SimProcess;
+  /** null: nobody listens, and the machine says so. */
+  readonly accept: ((socket: SimSocket) => void) | null;
+}
+
+/** How long a member that lives cannot be connected to, after something has refused it. */
+const REFUSAL_MS = 1500;
+
 /** All links of a world. Directions are separate: names are those of the machines. */
 export class Fabric {
   readonly clock: SimClock;
@@ -62,6 +74,13 @@ export class Fabric {
   readonly #cut = new Set<string>();
   /** World time since which a link has not been cut. */
   readonly #upSinceMs = new Map<string, number>();
+  readonly #answers = new Map<string, Answering>();
+  /** Machines that say that nobody listens: until then, or until somebody does. */
+  readonly #refusedUntilMs = new Map<string, number>();
+  /** Who answers in the place of a machine's member. */
+  readonly #strangers = new Map<string, (socket: SimSocket) => void>();
+  readonly #sockets = new Set<SimSocket>();
+  #isTouched = false;
   quality: LinkQuality = GOOD_LINK;
   deliveredCount = 0;
   /** Databases that have arrived. */
@@ -72,6 +91,100 @@ export class Fabric {
     this.trace = trace;
     this.#random = random;
   }
+
+  get random(): SeededRandom {
+    return this.#random;
+  }
+
+  // --- connections
+
+  /** Whoever connects to `urls` from now on comes to `answering`. */
+  accept(urls: readonly string[], answering: Answering): void {
+    for (const url of urls) this.#answers.set(url, answering);
+    this.#refusedUntilMs.delete(answering.machine);
+  }
+
+  /** The process has stopped listening. */
+  close(machine: string, process: SimProcess): void {
+    for (const [url, answering] of this.#answers) {
+      if (answering.process === process) this.#answers.set(url, { machine, process, accept: null });
+    }
+  }
+
+  /** Who answers at `url`; null: nothing comes back. */
+  answerAt(url: string): Answering | null {
+    const answering = this.#answers.get(url);
+    if (answering === undefined) return null;
+    const { machine, process } = answering;
+    if (this.#isRefused(machine)) return { machine, process, accept: null };
+    if (!process.isAlive) return null;
+    const accept = this.#strangers.get(machine) ?? answering.accept;
+    return { machine, process, accept };
+  }
+
+  #isRefused(machine: string): boolean {
+    return (this.#refusedUntilMs.get(machine) ?? Number.NEGATIVE_INFINITY) > this.clock.now();
+  }
+
+  /** Nobody is there who could say that a connection is none of his. */
+  isDark(machine: string): boolean {
+    if (this.#isRefused(machine)) return false;
+    return ![...this.#answers.values()].some(
+      (answering) => answering.machine === machine && answering.process.isAlive,
+    );
+  }
+
+  remember(socket: SimSocket): void {
+    this.#sockets.add(socket);
+  }
+
+  forget(socket: SimSocket): void {
+    this.#sockets.delete(socket);
+  }
+
+  /** Those of members that live. */
+  get sockets(): SimSocket[] {
+    return [...this.#sockets].filter(({ isAlive }) => isAlive);
+  }
+
+  /** Somebody else answers in the place of the member on `machine`. */
+  impersonate(machine: string, accept: (socket: SimSocket) => void): void {
+    this.#strangers.set(machine, accept);
+  }
+
+  unmask(machine: string): void {
+    this.#strangers.delete(machine);
+  }
+
+  /** Something small, as the news that a connection is gone, travels; or is lost. */
+  carry(from: string, to: string, arrive: () => void): void {
+    this.clock.setTimer(this.travelMs(), () => {
+      if (!this.isCut(from, to) && !this.isLost()) arrive();
+    });
+  }
+
+  /** A stream has been used: what it does next waits for its turn of the event loop. */
+  touch(): void {
+    this.#isTouched = true;
+  }
+
+  takeTouched(): boolean {
+    const isTouched = this.#isTouched;
+    this.#isTouched = false;
+    return isTouched;
+  }
+
+  #resetAll(machine: string): void {
+    for (const socket of this.#sockets) {
+      if (socket.machine !== machine) continue;
+      const { peer } = socket;
+      socket.breakOff('ECONNRESET');
+      if (peer !== null) this.carry(machine, peer.machine, () => peer.breakOff('ECONNRESET'));
+      if (!socket.isAlive) this.#sockets.delete(socket);
+    }
+  }
+
+  // --- links
 
   listen(url: string, endpoint: Endpoint): void {
     this.#endpoints.set(url, endpoint);
@@ -85,6 +198,11 @@ export class Fabric {
 
   /** Whoever tries to connect to `urls` is refused: the process that listened has ended, or something before it says so. */
   refuse(name: string, urls: readonly string[]): void {
+    const isAlive = [...this.#answers.values()].some(
+      ({ machine, process }) => machine === name && process.isAlive,
+    );
+    this.#refusedUntilMs.set(name, isAlive ? this.clock.now() + REFUSAL_MS : Number.POSITIVE_INFINITY);
+    this.#resetAll(name);
     for (const network of new Set([...this.#endpoints.values()].map((endpoint) => endpoint.network))) {
       network.onRefused(name, urls);
     }
@@ -102,6 +220,8 @@ export class Fabric {
   heal(): void {
     for (const link of this.#cut) this.#upSinceMs.set(link, this.clock.now());
     this.#cut.clear();
+    this.#strangers.clear();
+    for (const socket of this.#sockets) socket.slowUntilMs = 0;
     this.quality = GOOD_LINK;
   }
 

@@ -3,6 +3,7 @@
  * is counted, not elapsed time, so that other work on the machine changes little.
  */
 import { loadSimulation } from './load-simulation.ts';
+import { WITHOUT_NEWEST } from './traits.ts';
 
 const { simulate } = await loadSimulation();
 const world = {
@@ -10,6 +11,7 @@ const world = {
   members: 3,
   faults: [],
   traits: {
+    ...WITHOUT_NEWEST,
     probesStarts: false,
     hasUsers: false,
     hasBulk: false,

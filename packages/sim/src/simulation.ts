@@ -6,8 +6,10 @@
 import { SeededRandom } from '@etcd/base';
 import { Administrator } from './administrator.ts';
 import { BulkWriter } from './bulk-writer.ts';
+import { Caretaker } from './caretaker.ts';
 import { Client } from './client.ts';
 import { FaultInjector } from './faults.ts';
+import { LeaseCrowd } from './lease-crowd.ts';
 import { drawLimits, type Limits, limitFlags } from './limits.ts';
 import type { Machine } from './machine.ts';
 import { compareMembers } from './member-state.ts';
@@ -16,6 +18,7 @@ import type { Plant } from './plant.ts';
 import { Reader } from './reader.ts';
 import { drawSizes, usualSizes } from './sizes.ts';
 import { drawTraits, peerUrlsOf, type Traits } from './traits.ts';
+import { TxnClient } from './txn-client.ts';
 import { drawWatchStyle, Watcher } from './watcher.ts';
 import { FULL_PACE, type Pace, type Violation, World } from './world.ts';
 
@@ -30,6 +33,7 @@ export interface SimulationOptions {
   readonly faults?: readonly string[] | undefined;
   readonly traits?: Partial<Traits> | undefined;
   readonly limits?: Partial<Limits> | undefined;
+  readonly pace?: Pace | undefined;
   /** How many clients there are, and their mean time between an answer and the next request: drawn from the seed unless given. */
   readonly load?: { readonly clients: number; readonly thinkMs: number } | undefined;
   readonly print?: ((line: string) => void) | undefined;
@@ -62,11 +66,14 @@ const ADMINISTRATOR_SEED = 0x5eed;
 /** So do others that have been added since. */
 const LATER_SEED = 0x1a7e6;
 const BULK_SEED = 0xb01c;
+const NEWEST_SEED = 0x2e3f7;
 const SIZES_SEED = 0x512e5;
 const INSPECTION_SEED = 0x14592;
 /** How often the disk of some member is looked at as if its run ended now. */
 const MEAN_INSPECTION_MS = 4000;
 const CLUSTER_SIZES = [3, 3, 5] as const;
+/** Of databases, in bytes: a few dozen transactions of a writer of much. */
+const QUOTAS = [150_000, 400_000, 1_000_000] as const;
 /** Clients that read everything, again and again. */
 const READERS = 3;
 /** After everything is healed a request must be answered within this: elections, replays and retries included. */
@@ -75,6 +82,16 @@ const PROGRESS_LIMIT_MS = 30_000;
 const CONVERGENCE_LIMIT_MS = 60_000;
 /** Longer than any lease of the clients lives. */
 const LEASE_LIMIT_MS = 90_000;
+/** And more for each that is there: how many are ended in a second is limited. */
+const REVOCATION_LIMIT_MS = 100;
+
+/** Somebody who works with the cluster, until told to stop. */
+interface Worker {
+  readonly isIdle: boolean;
+  readonly okCount: number;
+  start(): void;
+  stop(): void;
+}
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   return await new Simulation(options).run();
@@ -92,21 +109,27 @@ class Simulation {
   readonly #operator: Operator;
   readonly #administrator: Administrator;
   readonly #bulkWriter: BulkWriter;
+  /** Those that only some worlds have. */
+  readonly #others: readonly Worker[];
+  readonly #caretaker: Caretaker;
 
   constructor(options: SimulationOptions) {
     const { seed, print = null, plant = null } = options;
     this.#options = options;
     this.#later = new SeededRandom(seed ^ LATER_SEED);
     const nature = new SeededRandom(seed).fork();
-    const traits = { ...drawTraits(nature, this.#later), ...options.traits };
+    const newest = new SeededRandom(seed ^ NEWEST_SEED);
+    const traits = { ...drawTraits(nature, this.#later, newest), ...options.traits };
     const limits = { ...drawLimits(nature), ...options.limits };
     const { segmentBytes } = limits;
     this.#world = new World({ seed, print, plant, traits, segmentBytes });
-    this.#operator = this.#found(limits);
+    this.#operator = this.#found(limits, traits.hasQuota ? newest.pick(QUOTAS) : 0);
     this.#faults = new FaultInjector(this.#world, this.#world.random.fork(), options.faults);
     this.#addClients();
     this.#administrator = new Administrator(this.#world, new SeededRandom(seed ^ ADMINISTRATOR_SEED));
     this.#bulkWriter = new BulkWriter(this.#world, new SeededRandom(seed ^ BULK_SEED));
+    this.#caretaker = new Caretaker(this.#world, newest.fork());
+    this.#others = this.#otherWorkers(traits, newest);
     if (traits.drawsSizes) {
       for (const size of drawSizes(new SeededRandom(seed ^ SIZES_SEED))) this.#world.note(size);
     } else usualSizes();
@@ -125,7 +148,9 @@ class Simulation {
       for (const worker of [...this.#clients, ...this.#readers]) worker.start();
       this.#operator.start();
       if (world.traits.hasUsers) this.#administrator.start();
-      if (world.traits.hasBulk) this.#bulkWriter.start();
+      if (world.traits.hasBulk || world.traits.hasQuota) this.#bulkWriter.start();
+      if (world.traits.hasQuota) this.#caretaker.start();
+      for (const other of this.#others) other.start();
       await world.run(1000 + world.random.below(10_000));
       this.#faults.begin();
       await world.run(5000 + world.random.below(45_000));
@@ -135,6 +160,14 @@ class Simulation {
     await this.#mustLetLeasesEnd();
     await this.#mustConverge();
     return this.#result();
+  }
+
+  #otherWorkers(traits: Traits, random: SeededRandom): Worker[] {
+    const world = this.#world;
+    return [
+      ...(traits.hasLargeTxns ? [new TxnClient(world, random.fork())] : []),
+      ...(traits.hasManyLeases ? [new LeaseCrowd(world, random.fork())] : []),
+    ];
   }
 
   /** Again and again the disk of some member is looked at, at no particular moment. */
@@ -160,11 +193,12 @@ class Simulation {
   }
 
   /** The first members, and how they are configured: small limits, so that everything happens soon. */
-  #found(limits: Limits): Operator {
+  #found(limits: Limits, quotaBytes: number): Operator {
     const world = this.#world;
     const { random, traits } = world;
     const size = this.#options.members ?? random.pick(CLUSTER_SIZES);
-    world.pace = this.#drawPace();
+    const pace = this.#drawPace();
+    world.pace = this.#options.pace ?? pace;
     const common = [
       '--data-dir=/data',
       '--heartbeat-interval=100',
@@ -173,6 +207,7 @@ class Simulation {
       ...limitFlags(limits),
       `--compaction-batch-limit=${random.pick([1, 10, 1000])}`,
       `--pre-vote=${random.chance(0.7)}`,
+      `--quota-backend-bytes=${quotaBytes}`,
       `--watch-progress-notify-interval=${traits.hasWatchStyles ? this.#later.pick(['200ms', '2s', '10m']) : '10m'}`,
     ];
     const numbers = Array.from({ length: size }, (_, i) => i + 1);
@@ -243,22 +278,22 @@ class Simulation {
   async #mustRecover(): Promise<void> {
     this.#operator.stop();
     this.#administrator.stop();
+    this.#caretaker.stop();
     // A user who may do little is answered, too, when it is told so: that takes a quorum like any other answer.
     const answersOf = ({ okCount, deniedCount }: Client): number => okCount + deniedCount;
     const answered = this.#clients.map(answersOf);
     await this.#mustHold('every client gets an answer', PROGRESS_LIMIT_MS, () =>
       this.#clients.every((client, i) => answersOf(client) > answered[i]!),
     );
-    for (const worker of [...this.#clients, ...this.#readers, this.#bulkWriter]) worker.stop();
+    for (const worker of [...this.#clients, ...this.#readers, this.#bulkWriter, ...this.#others])
+      worker.stop();
     await this.#mustConverge();
   }
 
   async #mustConverge(): Promise<void> {
     const world = this.#world;
     await this.#mustHold('requests end', CONVERGENCE_LIMIT_MS, () =>
-      [...this.#clients, ...this.#readers, this.#operator, this.#administrator, this.#bulkWriter].every(
-        ({ isIdle }) => isIdle,
-      ),
+      this.#workers().every(({ isIdle }) => isIdle),
     );
     await this.#mustHold('members have caught up, and those removed have ended', CONVERGENCE_LIMIT_MS, () =>
       this.#isConverged(),
@@ -267,6 +302,18 @@ class Simulation {
       this.#watchers.every((watcher) => watcher.isCaughtUp),
     );
     if (world.violation === null) await compareMembers(world);
+  }
+
+  #workers(): { readonly isIdle: boolean }[] {
+    return [
+      ...this.#clients,
+      ...this.#readers,
+      this.#operator,
+      this.#administrator,
+      this.#bulkWriter,
+      this.#caretaker,
+      ...this.#others,
+    ];
   }
 
   /** Every member is as far as the log, and the machines that run are those of the members. */
@@ -289,7 +336,9 @@ class Simulation {
   /** Nobody keeps leases alive any more, so they must end. */
   async #mustLetLeasesEnd(): Promise<void> {
     for (const client of this.#clients) client.stop();
-    await this.#mustHold('leases end', LEASE_LIMIT_MS, () => this.#world.model.leases.size === 0);
+    const { leases } = this.#world.model;
+    const limitMs = LEASE_LIMIT_MS + leases.size * REVOCATION_LIMIT_MS;
+    await this.#mustHold('leases end', limitMs, () => leases.size === 0);
   }
 
   #result(): SimulationResult {
@@ -303,7 +352,10 @@ class Simulation {
       traceHash: world.trace.hash,
       tail: world.violation === null ? [] : world.trace.tail(),
       simulatedMs: world.clock.now(),
-      okCount: sum((client) => client.okCount) + this.#bulkWriter.okCount,
+      okCount:
+        sum((client) => client.okCount) +
+        this.#bulkWriter.okCount +
+        this.#others.reduce((total, other) => total + other.okCount, 0),
       failedCount: sum((client) => client.failedCount),
       faultCount: this.#faults.count,
       revision: world.model.revision,

@@ -37,7 +37,11 @@ export const SIZES: readonly SizeRow[] = [
   ...rows('storage/src/backend/commit-feed.ts', { SLICE_OPERATIONS: COUNTS, SLICE_BYTES: BYTES }),
   ...rows('storage/src/backend/hash.ts', { SLICE_KEYS: COUNTS, SLICE_BYTES: BYTES }),
   ...rows('storage/src/backend/revision-log.ts', { SLAB_BYTES: BYTES }),
-  ...rows('storage/src/lease/lessor.ts', { MAX_CHECKPOINT_BATCH: COUNTS }),
+  ...rows('storage/src/lease/lessor.ts', {
+    MAX_CHECKPOINT_BATCH: COUNTS,
+    PROMOTE_SLICE: COUNTS,
+    REVOKE_RATE: [20, 200],
+  }),
   ...rows('storage/src/mvcc/compaction-run.ts', { MAX_OLD: COUNTS }),
   ...rows('storage/src/mvcc/compactor.ts', { MAX_PENDING_OPERATIONS: [1, 10, 200] }),
   ...rows('storage/src/mvcc/hash-storage.ts', { SLICE_BYTES: BYTES }),

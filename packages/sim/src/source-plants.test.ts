@@ -30,3 +30,13 @@ test('a planted bug is found: a defragmentation beside a compaction writes leave
   context.diagnostic(`${violation?.property}: ${violation?.details.slice(0, 200)}`);
   assert.ok(['offline', 'no failure'].includes(violation?.property ?? ''), violation?.details);
 });
+
+for (const name of ['readsCompactedInTxn', 'keepsUsedMemory']) {
+  const { plant, what, seed, world } = CORPUS.find((scenario) => scenario.plant === name)!;
+  test(`a planted bug is found: ${what}`, async (context) => {
+    const { simulate } = await loadSimulation(plant);
+    const { violation } = await simulate({ ...world, seed });
+    context.diagnostic(`${violation?.property}: ${violation?.details.slice(0, 200)}`);
+    assert.notEqual(violation, null);
+  });
+}

@@ -30,6 +30,67 @@ const dropsTombstones: readonly SourceEdit[] = [
 ];
 
 export const SOURCE_PLANTS: Readonly<Record<string, SourcePlant>> = {
+  /** A member that only follows does a transaction whose proposer is told that it reads what is compacted. */
+  readsCompactedInTxn: plant({
+    file: 'storage/src/mvcc/txn.ts',
+    from: '  const error = check(store, request, new Path(path));\n',
+    to: "  const found = check(store, request, new Path(path));\n  const error = options.skipRanges === true && found?.message.includes('compacted') ? null : found;\n",
+  }),
+  /** What a message from another member has in it lies in memory that is used again for the next. */
+  keepsUsedMemory: plant({
+    file: 'server/src/peer/frame-decoder.ts',
+    from: 'return hasBytes(message) ? decodeMessage(copyRange(bytes, start, end)) : message;',
+    to: 'return hasBytes(message) ? message : message;',
+  }),
+  /** A database whose sender has gone away in the middle of it is taken for a whole one. */
+  takesHalfADatabase: plant({
+    file: 'server/src/peer/snapshot-intake.ts',
+    from: "    this.#receiver?.abort();\n    this.#receiver = null;\n    this.#refuse(500, saveFailure('unexpected EOF'));",
+    to: '    this.#onEnd();',
+  }),
+  /** Watchers begin again where they once began when the leader's database comes. */
+  watchersGoBack: plant({
+    file: WATCH_HUB,
+    from: 'watcher.minRevision = Math.max(watcher.minRevision, this.#notifiedRevision + 1);',
+    to: 'watcher.minRevision = Math.max(1, watcher.startRevision, this.#store.compactRevision);',
+  }),
+  /** A second database of the leader is taken over while the first still is. */
+  takesTwoDatabases: plant({
+    file: 'server/src/consensus/raft-loop.ts',
+    from: 'if (this.#held !== null && (changesConfiguration || ready.snapshot !== null)) {',
+    to: 'if (this.#held !== null && changesConfiguration) {',
+  }),
+  /** The page that says where everything is may be on the disk before the pages that it names. */
+  namesPagesEarly: plant(
+    {
+      file: 'bbolt/src/commit.ts',
+      from: 'if (this.#runs > 0 && !this.#options.noSync) file.sync();',
+      to: '',
+    },
+    {
+      file: 'bbolt/src/commit.ts',
+      from: 'this.#syncThen(file, this.#runs > 0, (syncError) => {',
+      to: 'this.#syncThen(file, false, (syncError) => {',
+    },
+  ),
+  /** Each member refuses what it has no room for, whatever the alarms say. */
+  refusesByOwnSize: plant({
+    file: 'server/src/apply/applier.ts',
+    from: 'return grows && alarms.hasNoSpace ? ErrNoSpace : null;',
+    to: 'return grows && (alarms.hasNoSpace || !this.#options.quota.hasRoomFor(1)) ? ErrNoSpace : null;',
+  }),
+  /** Alarms stay what they were when the leader's database comes. */
+  keepsOldAlarms: plant({
+    file: 'server/src/apply/state-machine.ts',
+    from: '    this.#alarms = new Alarms(backend);\n    this.lessor.recover(backend);',
+    to: '    this.lessor.recover(backend);',
+  }),
+  /** A new leader knows when the first so many leases end, and of the others never. */
+  promotesSomeLeases: plant({
+    file: 'storage/src/lease/lessor.ts',
+    from: "    if (end < this.#table.endRow) return this.#clock.defer(() => this.#refreshFrom(end, epoch, spread));\n    assert(this.#expiries.count === this.#table.count, 'lessor: a lease would never expire');\n",
+    to: '',
+  }),
   /** A step of the defragmentation packs leaves that a compaction in the same transaction has emptied. */
   emptyLeavesWritten: plant(
     {

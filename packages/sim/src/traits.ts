@@ -25,6 +25,14 @@ export interface Traits {
   readonly failsDisks: boolean;
   /** Some watchers want previous pairs, or not everything, or it in pieces, or read slowly. */
   readonly hasWatchStyles: boolean;
+  /** Databases may not grow beyond some hundred kilobytes; members raise alarms, and somebody looks after them. */
+  readonly hasQuota: boolean;
+  /** A client makes large transactions, with others within them. */
+  readonly hasLargeTxns: boolean;
+  /** A client has leases by the hundred. */
+  readonly hasManyLeases: boolean;
+  /** Members reach each other through the program's own code, over simulated connections. */
+  readonly hasHttpPeers: boolean;
 }
 
 export const ORDINARY: Traits = {
@@ -38,10 +46,25 @@ export const ORDINARY: Traits = {
   drawsSizes: false,
   failsDisks: false,
   hasWatchStyles: false,
+  hasQuota: false,
+  hasLargeTxns: false,
+  hasManyLeases: false,
+  hasHttpPeers: false,
 };
 
-/** @param later draws what was added later: the rest of a world stays as it was. */
-export function drawTraits(random: SeededRandom, later: SeededRandom): Traits {
+/** For worlds that are to be what they were before these came. */
+export const WITHOUT_NEWEST = {
+  hasQuota: false,
+  hasLargeTxns: false,
+  hasManyLeases: false,
+  hasHttpPeers: false,
+} as const satisfies Partial<Traits>;
+
+/**
+ * @param later draws what was added later: the rest of a world stays as it was.
+ * @param newest likewise.
+ */
+export function drawTraits(random: SeededRandom, later: SeededRandom, newest: SeededRandom): Traits {
   // What is worst comes together: only twins that count alike ever meet in one id.
   const areAlike = random.chance(0.4);
   return {
@@ -55,6 +78,10 @@ export function drawTraits(random: SeededRandom, later: SeededRandom): Traits {
     drawsSizes: later.chance(0.5),
     failsDisks: later.chance(0.4),
     hasWatchStyles: later.chance(0.5),
+    hasQuota: newest.chance(0.25),
+    hasLargeTxns: newest.chance(0.4),
+    hasManyLeases: newest.chance(0.15),
+    hasHttpPeers: newest.chance(0.15),
   };
 }
 

@@ -176,7 +176,7 @@ export class World {
     while (this.violation === null && !isDue) {
       if (condition()) return true;
       clock.step();
-      if (this.#startingCount > 0) await turn();
+      if (this.fabric.takeTouched() || this.#startingCount > 0) await turn();
       if (clock.now() > untilMs) break;
     }
     return condition();
