@@ -176,6 +176,12 @@ export const CORPUS: readonly Scenario[] = [
     faults: ['power cut', 'kill', 'isolation', 'healed network'],
     traits: { ...PLAIN, hasManyLeases: true, drawsSizes: true },
   }),
+  scenario('dropsCommittedTail', [], 'a member that goes on alone leaves out what was committed', {
+    minutes: 1,
+    members: 3,
+    faults: [],
+    traits: { ...PLAIN, hasDisasters: true },
+  }),
   scenario('keepsUsedMemory', [], 'what came from another member lies in memory that is used again', {
     minutes: 0.5,
     members: 3,

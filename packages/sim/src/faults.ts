@@ -2,7 +2,8 @@
  * What goes wrong in a world, and when. Each world draws the kinds of faults that it has and how often they come: a world in
  * which everything happens all the time would hardly ever get anywhere interesting.
  */
-import type { SeededRandom } from '@etcd/base';
+import { SeededRandom } from '@etcd/base';
+import { clusterPhase } from './cluster-phase.ts';
 import { type DiskFault, FAST_DISK, type Machine, NO_LOAD } from './machine.ts';
 import type { World } from './world.ts';
 
@@ -10,6 +11,8 @@ import type { World } from './world.ts';
 const MAX_CUT_OPERATIONS = 400;
 const MAX_DOWN_MS = 8000;
 const MAX_PAUSE_MS = 6000;
+const MAX_LONG_PAUSE_MS = 60_000;
+const MAX_STUCK_MS = 15_000;
 const MIN_ABSENCE_MS = 8000;
 const MAX_ABSENCE_MS = 25_000;
 const MAX_WALL_JUMP_MS = 3_600_000;
@@ -44,20 +47,46 @@ interface FaultKind {
   readonly happen: () => void;
 }
 
+export interface FaultOptions {
+  /** Names of the only kinds that there are, where it is not for the world to draw them. */
+  readonly focus?: readonly string[] | undefined;
+  /**
+   * From here every fault draws for itself, so that one may be left out and the others stay what they were; null: all draw from one source,
+   * as in the worlds of older seeds.
+   */
+  readonly seed: number | null;
+  /** Faults that don't happen, by their number. */
+  readonly without?: readonly number[] | undefined;
+}
+
 export class FaultInjector {
   readonly #world: World;
-  readonly #random: SeededRandom;
+  readonly #options: FaultOptions;
+  readonly #without: ReadonlySet<number>;
+  /** When faults come, and of which kind. */
+  readonly #schedule: SeededRandom;
+  /** What they are like. */
+  #random: SeededRandom;
   readonly #kinds: readonly FaultKind[];
   readonly #meanMs: number;
   #isOn = false;
   /** Tells timers of one storm from those of the next. */
   #storm = 0;
   #isLeavingBehind = false;
+  /** To be done when the storm ends. */
+  #calming: (() => void)[] = [];
   count = 0;
+  readonly counts = new Map<string, number>();
+  /** Pairs of a fault and the state that the cluster was in, and of two faults that followed each other. */
+  readonly states = new Set<string>();
+  #former = 'nothing';
 
-  /** @param focus names of the only kinds that there are, where it is not for the world to draw them. */
-  constructor(world: World, random: SeededRandom, focus: readonly string[] | null = null) {
+  constructor(world: World, random: SeededRandom, options: FaultOptions) {
+    const { focus = null, without = [] } = options;
     this.#world = world;
+    this.#options = options;
+    this.#without = new Set(without);
+    this.#schedule = random;
     this.#random = random;
     const all = this.#allKinds();
     const isFocused = random.chance(FOCUSED_SHARE);
@@ -84,14 +113,20 @@ export class FaultInjector {
       machine.load = NO_LOAD;
       machine.plannedCut = null;
       machine.diskFault = null;
+      machine.stuckFiles = { suffix: '', untilMs: 0 };
       machine.start();
     }
+    for (const calm of this.#calming.splice(0)) calm();
     this.#world.note('all is healed');
+  }
+
+  #onCalm(calm: () => void): void {
+    this.#calming.push(calm);
   }
 
   #scheduleNext(): void {
     const storm = this.#storm;
-    const waitMs = (this.#meanMs * (100 + this.#random.below(1800))) / 1000;
+    const waitMs = (this.#meanMs * (100 + this.#schedule.below(1800))) / 1000;
     this.#world.clock.setTimer(waitMs, () => {
       if (!this.#isOn || storm !== this.#storm) return;
       this.#happen();
@@ -101,13 +136,24 @@ export class FaultInjector {
 
   #happen(): void {
     if (this.#kinds.length === 0) return;
-    let draw = this.#random.below(this.#kinds.reduce((sum, { weight }) => sum + weight, 0));
-    for (const { weight, happen } of this.#kinds) {
+    let draw = this.#schedule.below(this.#kinds.reduce((sum, { weight }) => sum + weight, 0));
+    for (const { name, weight, happen } of this.#kinds) {
       draw -= weight;
       if (draw >= 0) continue;
-      this.count++;
+      const number = this.count++;
+      const { seed } = this.#options;
+      if (seed !== null) this.#random = new SeededRandom(seed + number);
+      if (this.#without.has(number)) return;
+      this.#note(name);
       return happen();
     }
+  }
+
+  #note(name: string): void {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+    this.states.add(`${this.#former}, then ${name}`);
+    this.states.add(`${name} while ${clusterPhase(this.#world)}`);
+    this.#former = name;
   }
 
   #allKinds(): FaultKind[] {
@@ -136,10 +182,18 @@ export class FaultInjector {
       { name: 'single link cut', weight: 3, happen: () => this.#cutLink() },
       { name: 'bad network', weight: 4, happen: () => this.#badNetwork() },
       { name: 'healed network', weight: 8, happen: () => this.#heal() },
+      ...(this.#world.traits.hasDrift ? this.#timeKinds() : []),
       ...(this.#world.traits.hasHttpPeers ? this.#connectionKinds() : []),
       ...(this.#world.traits.failsDisks
         ? [{ name: 'failing disk', weight: 6, happen: () => this.#onRunning((m) => this.#failDisk(m)) }]
         : []),
+    ];
+  }
+
+  #timeKinds(): FaultKind[] {
+    return [
+      { name: 'long pause', weight: 2, happen: () => this.#onRunning((m) => this.#pauseLong(m)) },
+      { name: 'stuck file', weight: 3, happen: () => this.#onRunning((m) => this.#stickFile(m)) },
     ];
   }
 
@@ -218,6 +272,27 @@ export class FaultInjector {
     const durationMs = this.#random.below(MAX_PAUSE_MS);
     this.#world.note(`${machine.name} pauses for ${durationMs} ms`);
     machine.run?.process.stall(durationMs);
+  }
+
+  /** Its end may come long after everything else is well again. */
+  #pauseLong(machine: Machine): void {
+    const durationMs = MAX_PAUSE_MS + this.#random.below(MAX_LONG_PAUSE_MS);
+    this.#world.note(`${machine.name} pauses for ${durationMs} ms`);
+    machine.run?.process.stall(durationMs);
+    // It is healed as an operator heals what hangs.
+    this.#onCalm(() => {
+      if ((machine.run?.process.aheadMs ?? 0) < MAX_PAUSE_MS) return;
+      machine.kill('it hangs');
+      machine.start();
+    });
+  }
+
+  /** Whatever is done to one kind of file, or to any, completes at one moment, and nothing before. */
+  #stickFile(machine: Machine): void {
+    const suffix = this.#random.pick(['', '/db', '.wal', '.snap', '.snap.db']);
+    const untilMs = this.#world.clock.now() + this.#random.below(MAX_STUCK_MS);
+    this.#world.note(`${machine.name}'s files ${suffix} are stuck until ${untilMs.toFixed(0)} ms`);
+    machine.stuckFiles = { suffix, untilMs };
   }
 
   #slowDisk(machine: Machine): void {

@@ -81,6 +81,14 @@ export interface DiskFault {
   readonly times: number;
 }
 
+/** Files whose operations don't complete before a moment of the world. */
+export interface StuckFiles {
+  readonly suffix: string;
+  readonly untilMs: number;
+}
+
+const NO_STUCK_FILES: StuckFiles = { suffix: '', untilMs: 0 };
+
 export interface MachineOptions {
   readonly world: World;
   readonly name: string;
@@ -98,6 +106,8 @@ const PROBES = 4;
 const MAX_SECOND_CUT_OPERATIONS = 10;
 /** Entries that are kept for slow members, at most, where everything is to happen soon. */
 const FEW_ENTRIES = 5;
+/** What takes no time that matters. */
+const OPERATION_MS = 0.02;
 const CLIENT_LATENCY_MS = 0.3;
 /** A process that asks to be stopped and is not done by then is killed, as service managers do. */
 const STOP_LIMIT_MS = 10_000;
@@ -119,6 +129,11 @@ export class Machine {
   load = NO_LOAD;
   plannedCut: PlannedCut | null = null;
   diskFault: DiskFault | null = null;
+  stuckFiles = NO_STUCK_FILES;
+  /** How fast its clocks go. */
+  clockRate = 1;
+  /** For its starts, until its member serves. */
+  extraFlags: readonly string[] = [];
   /** Something on the disk has failed in this run: the process may end over it. */
   #hasFailedDisk = false;
   /** Called when the run has ended for either. */
@@ -144,7 +159,7 @@ export class Machine {
     this.#diskOptions = {
       takesBytesLate: () => world.traits.takesBytesLate && this.#random.chance(0.5),
       onOperation: (operation) => this.#onDiskOperation(operation),
-      schedule: (operation, complete) => this.#schedule(operation, complete),
+      schedule: (_operation, complete) => this.#schedule(complete),
     };
     this.#disk = new SimDisk(this.#diskOptions);
   }
@@ -188,7 +203,7 @@ export class Machine {
     // A clock that stands still without power.
     if (this.#world.traits.losesTime) this.wallOffsetMs = -Math.floor(this.#world.clock.now());
     this.#world.note(`${this.name} starts`);
-    this.run = new MemberRun(this.#world, this, this.#flags(), this.#random);
+    this.run = new MemberRun(this.#world, this, [...this.#flags(), ...this.extraFlags], this.#random);
     this.run.start();
   }
 
@@ -199,6 +214,12 @@ export class Machine {
     this.#world.note(`${this.name} has been removed`);
     if (this.run?.server !== null) this.stop();
     else this.kill('removed');
+  }
+
+  /** The machine is lost with everything on it. */
+  abandon(): void {
+    this.isRetired = true;
+    if (this.run !== null) this.#endRun('is lost for good');
   }
 
   /** What was not synced is lost, or half lost. */
@@ -276,6 +297,7 @@ export class Machine {
   /** The member serves clients for the first time in a run. */
   onServing(): void {
     this.isJoining = false;
+    this.extraFlags = [];
     this.#hasServed = true;
     this.#world.note(`${this.name} serves`);
   }
@@ -323,15 +345,24 @@ export class Machine {
   }
 
   #onDiskOperation(operation: DiskOperation): void {
-    const { kind } = operation;
     this.#countDown(operation);
     this.#failIfDue(operation);
-    if (kind !== 'sync' && kind !== 'syncDirectory') return;
-    const isConcerned = operation.path.endsWith(this.diskSpeed.suffix ?? '');
-    const { syncMs, spreadMs } = isConcerned ? this.diskSpeed : FAST_DISK;
-    this.#diskCost = syncMs + (spreadMs * this.#random.below(1024)) / 1024;
+    this.#diskCost = this.#syncCost(operation) + this.#stuckMs(operation);
     // The event loop stands still, unless it turns out that the thread pool has the work.
-    this.run?.process.stall(this.#diskCost);
+    if (this.#diskCost > 0) this.run?.process.stall(this.#diskCost);
+  }
+
+  #syncCost({ kind, path }: DiskOperation): number {
+    if (kind !== 'sync' && kind !== 'syncDirectory') return 0;
+    const isConcerned = path.endsWith(this.diskSpeed.suffix ?? '');
+    const { syncMs, spreadMs } = isConcerned ? this.diskSpeed : FAST_DISK;
+    return syncMs + (spreadMs * this.#random.below(1024)) / 1024;
+  }
+
+  #stuckMs({ path }: DiskOperation): number {
+    const { suffix, untilMs } = this.stuckFiles;
+    const nowMs = this.run?.process.worldMs ?? untilMs;
+    return untilMs > nowMs && path.endsWith(suffix) ? untilMs - nowMs : 0;
   }
 
   #countDown({ kind, path }: DiskOperation): void {
@@ -357,15 +388,12 @@ export class Machine {
     throw new DiskError(fault.code, path, `${fault.code}: ${kind} '${path}'`);
   }
 
-  #schedule(operation: DiskOperation, complete: () => void): void {
+  #schedule(complete: () => void): void {
     const process = this.run?.process;
     if (process === undefined) return;
-    let latencyMs = 0.02;
-    if (operation.kind === 'sync' || operation.kind === 'syncDirectory') {
-      latencyMs = this.#diskCost;
-      process.stall(-latencyMs);
-    }
-    process.setTimer(latencyMs, complete);
+    const latencyMs = this.#diskCost;
+    if (latencyMs > 0) process.stall(-latencyMs);
+    process.setTimer(latencyMs > 0 ? latencyMs : OPERATION_MS, complete);
   }
 
   /** The process is dead from now on; the disk is looked at when its code has been left. */
@@ -417,6 +445,7 @@ class MemberRun {
       waitMs: () => machine.processorWaitMs(),
       wallOffsetMs: () => machine.wallOffsetMs,
       turnMs: world.pace.turnMs,
+      clockRate: machine.clockRate,
       onError: (error) => this.#onError(error),
     });
   }

@@ -4,8 +4,11 @@
  * members, which is looked at before every further step.
  */
 import {
+  DowngradeAction,
+  DowngradeRequest,
   decodeMemberListResponse,
   decodeSnapshotResponse,
+  encodeDowngradeRequest,
   encodeMemberAddRequest,
   encodeMemberListRequest,
   encodeMemberPromoteRequest,
@@ -40,6 +43,7 @@ export interface OperatorOptions {
   readonly size: number;
   /** Whether members come and go in this world. */
   readonly changesMembers: boolean;
+  readonly downgrades: boolean;
   /** Makes the machine of a new member; its flags are asked for at each of its starts. */
   readonly addMachine: (initialCluster: () => string) => Machine;
 }
@@ -80,6 +84,11 @@ export class Operator {
 
   stop(): void {
     this.#isRunning = false;
+  }
+
+  /** Everybody but one is lost: so are the machines that were to join. */
+  startOver(): void {
+    this.#unseen = [];
   }
 
   /**
@@ -125,6 +134,7 @@ export class Operator {
 
   #step(then: () => void): void {
     const draw = this.#random.below(100);
+    if (this.#options.downgrades && this.#random.chance(0.3)) return this.#downgrade(then);
     if (draw < 50 && this.#options.changesMembers) return this.#changeMembers(then);
     if (draw < 70) return this.#moveLeader(then);
     if (draw < 80) return this.#ask('/etcdserverpb.Maintenance/Defragment', NOTHING, 'defragments', then);
@@ -174,6 +184,15 @@ export class Operator {
     const { id } = this.#random.pick(this.#members);
     const request = encodeMoveLeaderRequest(new MoveLeaderRequest({ targetId: id }));
     this.#ask('/etcdserverpb.Maintenance/MoveLeader', request, `lets ${id.toString(16)} lead`, then);
+  }
+
+  /** To the release before, which takes the databases with it, and back: no member of the older release ever comes. */
+  #downgrade(then: () => void): void {
+    const { VALIDATE, ENABLE, CANCEL } = DowngradeAction;
+    const action = this.#random.pick([VALIDATE, ENABLE, ENABLE, CANCEL]);
+    const request = new DowngradeRequest({ action, version: '3.6.0' });
+    const what = ['would downgrade', 'downgrades', 'calls the downgrade off'][action]!;
+    this.#ask('/etcdserverpb.Maintenance/Downgrade', encodeDowngradeRequest(request), what, then);
   }
 
   /** A copy of the database, to its end. */

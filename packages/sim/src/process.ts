@@ -17,6 +17,8 @@ export interface SimProcessOptions {
   readonly waitMs: () => number;
   /** By how much the machine's wall clock is off at the moment. */
   readonly wallOffsetMs: () => number;
+  /** How fast the machine's clocks go; 1 unless told. */
+  readonly clockRate?: number | undefined;
   /** How long a turn of the event loop takes: what is deferred runs so much later. */
   readonly turnMs: number;
   /** Something was thrown out of the process. */
@@ -26,6 +28,7 @@ export interface SimProcessOptions {
 export class SimProcess implements Clock {
   readonly #options: SimProcessOptions;
   readonly #clock: SimClock;
+  readonly clockRate: number;
   #isAlive = true;
   /** World time at which the process is done with what holds it up. */
   #busyUntilMs = 0;
@@ -33,6 +36,7 @@ export class SimProcess implements Clock {
   constructor(options: SimProcessOptions) {
     this.#options = options;
     this.#clock = options.clock;
+    this.clockRate = options.clockRate ?? 1;
   }
 
   get isAlive(): boolean {
@@ -50,16 +54,16 @@ export class SimProcess implements Clock {
   }
 
   now(): number {
-    return this.#options.originMs + this.worldMs;
+    return this.#options.originMs + this.worldMs * this.clockRate;
   }
 
   wallNow(): number {
-    return EPOCH_MS + Math.floor(this.worldMs) + this.#options.wallOffsetMs();
+    return EPOCH_MS + Math.floor(this.worldMs * this.clockRate) + this.#options.wallOffsetMs();
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
     let isCancelled = false;
-    const timer = this.#clock.setTimer(this.aheadMs + Math.max(0, delayMs), () =>
+    const timer = this.#clock.setTimer(this.aheadMs + Math.max(0, delayMs) / this.clockRate, () =>
       this.run(() => {
         if (!isCancelled) callback();
       }),

@@ -26,6 +26,7 @@ for (const { seed, minutes, members, traits, found } of seeds) {
       seed,
       minutes,
       members,
+      sharesDraws: true,
       traits: { ...WITHOUT_NEWEST, ...traits },
     });
     assert.equal(

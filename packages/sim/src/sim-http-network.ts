@@ -5,7 +5,7 @@
 import { createServer } from 'node:http';
 import type { Message } from '@etcd/api/raftpb';
 import { MessageType } from '@etcd/api/raftpb';
-import type { EtcdUrl, Logger } from '@etcd/base';
+import { DiskError, type EtcdUrl, type Logger } from '@etcd/base';
 import {
   HttpPeerNetwork,
   type HttpPeerNetworkOptions,
@@ -20,6 +20,7 @@ import type { SimProcess } from './process.ts';
 import type { Fabric } from './sim-network.ts';
 import { SimSocket } from './sim-socket.ts';
 
+type Receiver = ReturnType<PeerHost['receiveSnapshot']>;
 type Dialer = NonNullable<HttpPeerNetworkOptions['dialer']>;
 
 /** How long a kernel tries to connect before it says so; whoever dials has given up by then. */
@@ -119,7 +120,7 @@ export class SimHttpNetwork implements PeerNetwork {
       memberId: host.memberId,
       clusterId: host.clusterId,
       receive: (message) => this.#receive(host, message),
-      receiveSnapshot: (message) => host.receiveSnapshot(message),
+      receiveSnapshot: (message) => this.#receiveSnapshot(host, message),
       isRemoved: (id) => host.isRemoved(id),
       reportUnreachable: (id) => process.run(() => host.reportUnreachable(id)),
       reportSnapshot: (id, isDelivered) => process.run(() => host.reportSnapshot(id, isDelivered)),
@@ -127,6 +128,20 @@ export class SimHttpNetwork implements PeerNetwork {
       onRemovedFromCluster: () => process.run(() => host.onRemovedFromCluster()),
       onRequest: (request, respond) => process.run(() => host.onRequest(request, respond)),
     };
+  }
+
+  #receiveSnapshot(host: PeerHost, message: Message): Receiver {
+    const receiver = host.receiveSnapshot(message);
+    if (receiver instanceof DiskError) return receiver;
+    // A stream may go on for a moment when its process is dead already, and so is the disk.
+    const inProcess: Partial<typeof receiver> = {
+      write: (chunk, done) => this.#process.run(() => receiver.write(chunk, done)),
+      finish: (done) => this.#process.run(() => receiver.finish(done)),
+      abort: () => this.#process.run(() => receiver.abort()),
+    };
+    return new Proxy(receiver, {
+      get: (of, name) => inProcess[name as keyof typeof receiver] ?? of[name as keyof typeof receiver],
+    });
   }
 
   #receive(host: PeerHost, message: Message): void {

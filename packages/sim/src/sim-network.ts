@@ -225,6 +225,10 @@ export class Fabric {
     this.quality = GOOD_LINK;
   }
 
+  get hasCuts(): boolean {
+    return this.#cut.size > 0;
+  }
+
   isCut(from: string, to: string): boolean {
     return this.#cut.has(`${from}>${to}`);
   }
@@ -328,7 +332,7 @@ export class SimNetwork implements PeerNetwork {
     const upMs = this.#fabric.upSinceMs(this.#name, endpoint.name);
     if (upMs === null) return null;
     const sinceMs = Math.max(upMs, this.#startMs, endpoint.network.#startMs);
-    return this.#process.now() - (this.#process.worldMs - sinceMs);
+    return this.#process.now() - (this.#process.worldMs - sinceMs) * this.#process.clockRate;
   }
 
   request(url: string, request: PeerRequest, timeoutMs: number, done: PeerResponseCallback): void {

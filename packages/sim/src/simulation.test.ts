@@ -52,7 +52,12 @@ for (let first = FIRST_SEED; first < FIRST_SEED + SHORT_SEEDS; first += SEEDS_PE
   test(`${SEEDS_PER_TEST} short simulations from seed ${first} on run without a violation`, async () => {
     let faults = 0;
     for (let seed = first; seed < first + SEEDS_PER_TEST; seed++) {
-      const result = await simulate({ seed, minutes: SHORT_MINUTES });
+      const result = await simulate({
+        seed,
+        minutes: SHORT_MINUTES,
+        traits: WITHOUT_NEWEST,
+        sharesDraws: true,
+      });
       assert.equal(result.violation, null, `seed ${seed}: ${explain(result)}`);
       faults += result.faultCount;
     }

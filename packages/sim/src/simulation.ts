@@ -36,6 +36,14 @@ export interface SimulationOptions {
   readonly pace?: Pace | undefined;
   /** How many clients there are, and their mean time between an answer and the next request: drawn from the seed unless given. */
   readonly load?: { readonly clients: number; readonly thinkMs: number } | undefined;
+  /** Faults that don't happen, by their number. */
+  readonly withoutFaults?: readonly number[] | undefined;
+  /** Who does nothing: names of clients, readers and watchers, and of everybody else. */
+  readonly idle?: readonly string[] | undefined;
+  /** Faults draw from one source, as they did when older seeds were found. */
+  readonly sharesDraws?: boolean | undefined;
+  /** Hears what happens in the world, but not the details. */
+  readonly onEvent?: ((line: string) => void) | undefined;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -50,6 +58,10 @@ export interface SimulationResult {
   readonly okCount: number;
   readonly failedCount: number;
   readonly faultCount: number;
+  /** By kind. */
+  readonly faults: Readonly<Record<string, number>>;
+  /** Pairs of faults and of what they met. */
+  readonly states: readonly string[];
   readonly revision: number;
   readonly entryCount: number;
   readonly leaderCount: number;
@@ -67,6 +79,12 @@ const ADMINISTRATOR_SEED = 0x5eed;
 const LATER_SEED = 0x1a7e6;
 const BULK_SEED = 0xb01c;
 const NEWEST_SEED = 0x2e3f7;
+const FAULTS_SEED = 0xfa017;
+const DRIFT_SEED = 0xd71f7;
+/** Of the clocks of machines, in ten thousandths. */
+const MAX_DRIFT = 1500;
+/** For so long nothing must have happened when members are lost, so that all that was committed is known to be so. */
+const QUIET_MS = 500;
 const SIZES_SEED = 0x512e5;
 const INSPECTION_SEED = 0x14592;
 /** How often the disk of some member is looked at as if its run ended now. */
@@ -101,6 +119,7 @@ class Simulation {
   readonly #options: SimulationOptions;
   /** Draws what worlds were given later: the rest of them stays as it was. */
   readonly #later: SeededRandom;
+  readonly #drift: SeededRandom;
   readonly #world: World;
   readonly #clients: Client[] = [];
   readonly #watchers: Watcher[] = [];
@@ -118,13 +137,19 @@ class Simulation {
     this.#options = options;
     this.#later = new SeededRandom(seed ^ LATER_SEED);
     const nature = new SeededRandom(seed).fork();
+    this.#drift = new SeededRandom(seed ^ DRIFT_SEED);
     const newest = new SeededRandom(seed ^ NEWEST_SEED);
     const traits = { ...drawTraits(nature, this.#later, newest), ...options.traits };
     const limits = { ...drawLimits(nature), ...options.limits };
     const { segmentBytes } = limits;
-    this.#world = new World({ seed, print, plant, traits, segmentBytes });
+    const { onEvent } = options;
+    this.#world = new World({ seed, print, onEvent, plant, traits, segmentBytes });
     this.#operator = this.#found(limits, traits.hasQuota ? newest.pick(QUOTAS) : 0);
-    this.#faults = new FaultInjector(this.#world, this.#world.random.fork(), options.faults);
+    this.#faults = new FaultInjector(this.#world, this.#world.random.fork(), {
+      focus: options.faults,
+      seed: options.sharesDraws === true ? null : seed ^ FAULTS_SEED,
+      without: options.withoutFaults,
+    });
     this.#addClients();
     this.#administrator = new Administrator(this.#world, new SeededRandom(seed ^ ADMINISTRATOR_SEED));
     this.#bulkWriter = new BulkWriter(this.#world, new SeededRandom(seed ^ BULK_SEED));
@@ -156,6 +181,7 @@ class Simulation {
       await world.run(5000 + world.random.below(45_000));
       this.#faults.end();
       await this.#mustRecover();
+      if (world.traits.hasDisasters && this.#later.chance(0.5)) await this.#loseAllButOne();
     }
     await this.#mustLetLeasesEnd();
     await this.#mustConverge();
@@ -215,7 +241,7 @@ class Simulation {
     const addMachine = (cluster: string | (() => string)): Machine => {
       const number = world.machines.length + 1;
       const isNew = typeof cluster !== 'string';
-      return world.addMachine({
+      const machine = world.addMachine({
         name: `m${number}`,
         peerUrls: peerUrlsOf(number, traits),
         isNew,
@@ -226,12 +252,16 @@ class Simulation {
           `--initial-cluster-state=${isNew ? 'existing' : 'new'}`,
         ],
       });
+      if (traits.hasDrift) machine.clockRate = 1 + (this.#drift.below(2 * MAX_DRIFT) - MAX_DRIFT) / 10_000;
+      world.maxClockRate = Math.max(world.maxClockRate, machine.clockRate);
+      return machine;
     };
     for (let i = 0; i < size; i++) addMachine(founders);
     const nature = Object.entries(traits).flatMap(([trait, holds]) => (holds ? [trait] : []));
     world.note(`seed ${this.#options.seed}: ${size} members, ${JSON.stringify(limits)}; ${nature}`);
-    const changesMembers = size > 1 && random.chance(0.6);
-    return new Operator({ world, random: random.fork(), size, changesMembers, addMachine });
+    const changesMembers = (size > 1 && random.chance(0.6)) || traits.hasDisasters;
+    const { hasDowngrades: downgrades } = traits;
+    return new Operator({ world, random: random.fork(), size, changesMembers, downgrades, addMachine });
   }
 
   #addClients(): void {
@@ -316,6 +346,25 @@ class Simulation {
     ];
   }
 
+  /** Of the members one goes on by itself, with `--force-new-cluster`, and the others are lost. Nothing that was committed may be. */
+  async #loseAllButOne(): Promise<void> {
+    const world = this.#world;
+    const { lastIndex } = world.history;
+    await world.run(QUIET_MS);
+    const hasAll = world.activeMachines.filter(({ server }) => server?.appliedIndex === lastIndex);
+    if (world.history.lastIndex !== lastIndex || hasAll.length === 0 || world.violation !== null) return;
+    const survivor = this.#later.pick(hasAll);
+    for (const machine of world.activeMachines) if (machine !== survivor) machine.abandon();
+    world.note(`all but ${survivor.name} are lost`);
+    // How far it had committed it need not have written down before it ends in good order; etcd does not, either.
+    survivor.stop();
+    await this.#mustHold('the last member ends', PROGRESS_LIMIT_MS, () => !survivor.isRunning);
+    survivor.extraFlags = ['--force-new-cluster'];
+    this.#operator.startOver();
+    survivor.start();
+    await this.#mustHold('the last member goes on alone', PROGRESS_LIMIT_MS, () => survivor.isServing);
+  }
+
   /** Every member is as far as the log, and the machines that run are those of the members. */
   #isConverged(): boolean {
     const world = this.#world;
@@ -358,6 +407,8 @@ class Simulation {
         this.#others.reduce((total, other) => total + other.okCount, 0),
       failedCount: sum((client) => client.failedCount),
       faultCount: this.#faults.count,
+      faults: Object.fromEntries(this.#faults.counts),
+      states: [...this.#faults.states],
       revision: world.model.revision,
       entryCount: world.history.lastIndex,
       leaderCount: world.history.termCount,

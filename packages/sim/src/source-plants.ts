@@ -48,6 +48,12 @@ export const SOURCE_PLANTS: Readonly<Record<string, SourcePlant>> = {
     from: "    this.#receiver?.abort();\n    this.#receiver = null;\n    this.#refuse(500, saveFailure('unexpected EOF'));",
     to: '    this.#onEnd();',
   }),
+  /** Whoever goes on alone takes the last committed entry for one that is not. */
+  dropsCommittedTail: plant({
+    file: 'server/src/boot/force-new-cluster.ts',
+    from: 'const committed = Math.max(hardState.commit, consistentIndex);',
+    to: 'const committed = hardState.commit - 1;',
+  }),
   /** Watchers begin again where they once began when the leader's database comes. */
   watchersGoBack: plant({
     file: WATCH_HUB,

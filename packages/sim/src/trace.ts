@@ -12,13 +12,18 @@ const FNV_OFFSET = 0x811c_9dc5;
 export class Trace {
   readonly #tail = new RingBuffer<string>(MAX_TAIL_LINES);
   readonly #print: ((line: string) => void) | null;
+  readonly #onEvent: (line: string) => void;
   #numbers = FNV_OFFSET;
   #texts = 0;
   #count = 0;
 
-  /** @param print hears every line as it happens; null unless asked for. */
-  constructor(print: ((line: string) => void) | null) {
+  /**
+   * @param print hears every line as it happens; null unless asked for.
+   * @param onEvent hears all but the details.
+   */
+  constructor(print: ((line: string) => void) | null, onEvent: (line: string) => void = () => {}) {
     this.#print = print;
+    this.#onEvent = onEvent;
   }
 
   /** Whether somebody reads along: then details are worth their cost. */
@@ -39,6 +44,7 @@ export class Trace {
     const bytes = Buffer.from(line);
     this.#texts = crc32cUpdate(this.#texts, bytes, 0, bytes.length);
     this.#count++;
+    this.#onEvent(line);
     this.#push(line);
   }
 

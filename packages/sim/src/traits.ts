@@ -33,6 +33,12 @@ export interface Traits {
   readonly hasManyLeases: boolean;
   /** Members reach each other through the program's own code, over simulated connections. */
   readonly hasHttpPeers: boolean;
+  /** Clocks of machines go at different speeds; pauses may be long, and files stuck. */
+  readonly hasDrift: boolean;
+  /** All members but one are lost at times, and the last goes on alone. */
+  readonly hasDisasters: boolean;
+  /** Somebody announces downgrades and calls them off. */
+  readonly hasDowngrades: boolean;
 }
 
 export const ORDINARY: Traits = {
@@ -50,6 +56,9 @@ export const ORDINARY: Traits = {
   hasLargeTxns: false,
   hasManyLeases: false,
   hasHttpPeers: false,
+  hasDrift: false,
+  hasDisasters: false,
+  hasDowngrades: false,
 };
 
 /** For worlds that are to be what they were before these came. */
@@ -58,6 +67,9 @@ export const WITHOUT_NEWEST = {
   hasLargeTxns: false,
   hasManyLeases: false,
   hasHttpPeers: false,
+  hasDrift: false,
+  hasDisasters: false,
+  hasDowngrades: false,
 } as const satisfies Partial<Traits>;
 
 /**
@@ -82,6 +94,9 @@ export function drawTraits(random: SeededRandom, later: SeededRandom, newest: Se
     hasLargeTxns: newest.chance(0.4),
     hasManyLeases: newest.chance(0.15),
     hasHttpPeers: newest.chance(0.15),
+    hasDrift: newest.chance(0.3),
+    hasDisasters: newest.chance(0.15),
+    hasDowngrades: newest.chance(0.2),
   };
 }
 

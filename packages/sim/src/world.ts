@@ -25,6 +25,7 @@ export interface Violation {
 export interface WorldOptions {
   readonly seed: number;
   readonly print: ((line: string) => void) | null;
+  readonly onEvent?: ((line: string) => void) | undefined;
   /** A bug that is put into the members, to see that it is found. */
   readonly plant: Plant | null;
   readonly traits?: Traits;
@@ -77,10 +78,13 @@ export class World {
   pace: Pace = FULL_PACE;
   /** The highest revision that any answer has told of. */
   seenRevision = 1;
+  /** Of the fastest clock: what is timed by it ends so much earlier. */
+  maxClockRate = 1;
 
   constructor({
     seed,
     print,
+    onEvent,
     plant,
     traits = ORDINARY,
     hasPast = false,
@@ -89,7 +93,7 @@ export class World {
     this.random = new SeededRandom(seed);
     this.traits = traits;
     this.segmentBytes = segmentBytes;
-    this.trace = new Trace(print);
+    this.trace = new Trace(print, onEvent);
     this.#plant = plant;
     this.fabric = new Fabric(this.clock, this.trace, this.random.fork());
     const violate = (property: string, details: string): void => this.violate(property, details);
@@ -214,7 +218,7 @@ export class World {
   #onLeaseRevoked(id: bigint): void {
     const lease = this.leases.get(id);
     if (lease === undefined || lease.isRevocable) return;
-    const dueMs = lease.renewedMs + lease.ttlMs;
+    const dueMs = lease.renewedMs + lease.ttlMs / this.maxClockRate;
     const nowMs = this.#latestProcessMs();
     if (nowMs >= dueMs) return;
     const early = `${Math.round(dueMs - nowMs)} ms before its time`;
