@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { copyBytes } from '@etcd/base';
+import { copyBytes, RingBuffer } from '@etcd/base';
 import type { SimProcess } from './process.ts';
 import type { Fabric } from './sim-network.ts';
 
@@ -37,7 +37,7 @@ export class SimSocket extends Duplex {
   /** A write that waits for room, or for the connection. */
   #waiting: (() => void) | null = null;
   /** From this end to the other, in order; the first may be on its way. */
-  readonly #outbound: Piece[] = [];
+  readonly #outbound = new RingBuffer<Piece>();
   #outboundBytes = 0;
   #isMoving = false;
   /** This end reads no more for now. */
@@ -142,8 +142,8 @@ export class SimSocket extends Duplex {
     this.#fabric.touch();
     // What was written before still arrives, unless the connection is broken.
     if (peer !== null && this.#process.isAlive) {
-      const lost = this.#outbound.length > 0 && error !== null;
-      const pieces = lost ? [] : this.#outbound.splice(0);
+      const pieces: Piece[] = [];
+      while (error === null && this.#outbound.count > 0) pieces.push(this.#outbound.take() ?? null);
       this.#farewell(peer, pieces);
     }
     done(error);
@@ -193,7 +193,7 @@ export class SimSocket extends Duplex {
 
   /** Brings the first piece over, and the others after it. */
   #move(delayMs = this.#fabric.travelMs()): void {
-    if (this.#isMoving || this.#outbound.length === 0) return;
+    if (this.#isMoving || this.#outbound.count === 0) return;
     this.#isMoving = true;
     this.#fabric.clock.setTimer(this.#process.aheadMs + delayMs, () => {
       this.#isMoving = false;
@@ -218,7 +218,7 @@ export class SimSocket extends Duplex {
 
   #deliverTo(peer: SimSocket): void {
     // Everything that has come meanwhile is read at once.
-    for (let piece = this.#outbound.shift(); piece !== undefined; piece = this.#outbound.shift()) {
+    for (let piece = this.#outbound.take(); piece !== undefined; piece = this.#outbound.take()) {
       if (peer.destroyed) break;
       this.#outboundBytes -= piece?.length ?? 0;
       if (piece === null) peer.push(null);
