@@ -63,7 +63,7 @@ const CASES: readonly CostCase[] = [
 
 const LABELS: Readonly<Record<CostKind, string>> = {
   collections: 'event loop: garbage collection',
-  sync: 'event loop: waiting for the disk (fdatasync)',
+  sync: 'event loop: writing the log and waiting for the disk',
   calls: 'event loop: system calls that write, and others',
   native: 'event loop: native code, socket reads, polling',
   copying: 'event loop: copying bytes',

@@ -10,6 +10,8 @@ export interface Profile {
 
 export interface ProfileNode {
   readonly id: number;
+  /** Ids of what it called. */
+  readonly children?: readonly number[];
   readonly callFrame: {
     readonly functionName: string;
     readonly url: string;

@@ -64,6 +64,8 @@ export interface DiskFile {
   write(source: Uint8Array, offset: number, length: number, position: number): void;
   /** Makes written data and the file size durable (fdatasync). */
   sync(): void;
+  /** {@link write}, durable on return, with the file's size: other bytes are not. Cheaper than a {@link sync} behind it. */
+  writeSynced(source: Uint8Array, offset: number, length: number, position: number): void;
 
   /** {@link read} without stopping the event loop. `target` belongs to the file until `done` is called. */
   readThen(
@@ -77,6 +79,12 @@ export interface DiskFile {
   writeThen(chunks: readonly Uint8Array[], position: number, done: (error: DiskError | null) => void): void;
   /** {@link sync} without stopping the event loop; covers every write finished before this call. */
   syncThen(done: (error: DiskError | null) => void): void;
+  /** {@link writeThen}, and what it writes is durable when `done` is called: one trip to the thread pool, not two. */
+  writeSyncedThen(
+    chunks: readonly Uint8Array[],
+    position: number,
+    done: (error: DiskError | null) => void,
+  ): void;
 
   /** Cuts or extends (with zeros) to `sizeBytes`. */
   truncate(sizeBytes: number): void;

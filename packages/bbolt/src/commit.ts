@@ -125,8 +125,8 @@ export class Commit {
     }
     if (this.#runs > 0 && !this.#options.noSync) file.sync();
     const page = this.#metaPage();
-    file.write(page, 0, page.length, this.#metaPosition());
-    if (!this.#options.noSync) file.sync();
+    if (this.#options.noSync) file.write(page, 0, page.length, this.#metaPosition());
+    else file.writeSynced(page, 0, page.length, this.#metaPosition());
     this.#writeMs = this.#now() - began;
   }
 
@@ -137,13 +137,13 @@ export class Commit {
       if (writeError !== null) return done(writeError);
       this.#syncThen(file, this.#runs > 0, (syncError) => {
         if (syncError !== null) return done(syncError);
-        file.writeThen([this.#metaPage()], this.#metaPosition(), (metaError) => {
-          if (metaError !== null) return done(metaError);
-          this.#syncThen(file, true, (error) => {
-            this.#writeMs = this.#now() - began;
-            done(error);
-          });
-        });
+        const finish = (error: DiskError | null): void => {
+          if (error === null) this.#writeMs = this.#now() - began;
+          done(error);
+        };
+        const page = [this.#metaPage()];
+        if (this.#options.noSync) file.writeThen(page, this.#metaPosition(), finish);
+        else file.writeSyncedThen(page, this.#metaPosition(), finish);
       });
     });
   }

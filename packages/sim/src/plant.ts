@@ -206,6 +206,8 @@ export const RARE_PLANTS = { proposesMeanwhile, renewsWithoutAsking } as const s
 function unsynced(file: DiskFile): DiskFile {
   return through(file, {
     sync: () => {},
+    writeSynced: (...given) => file.write(...given),
+    writeSyncedThen: (...given) => file.writeThen(...given),
     // Goes through the disk all the same, so that the answer comes in a later turn.
     syncThen: (done) => file.readThen(new Uint8Array(1), 0, 1, 0, (error) => done(error)),
   });
@@ -221,6 +223,14 @@ function unsyncedUntilWritten(file: DiskFile): DiskFile {
     writeThen: (...given) => {
       isWritten = true;
       file.writeThen(...given);
+    },
+    writeSynced: (...given) => {
+      isWritten = true;
+      file.writeSynced(...given);
+    },
+    writeSyncedThen: (...given) => {
+      isWritten = true;
+      file.writeSyncedThen(...given);
     },
     sync: () => {
       if (isWritten) file.sync();

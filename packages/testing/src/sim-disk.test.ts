@@ -25,6 +25,25 @@ test('what was synced survives every crash; what was not may or may not', () => 
   for (const outcome of outcomes) assert.match(outcome, /^(old!|new!)/);
 });
 
+test('a synced write covers its own bytes and the size, not what was written before it', async () => {
+  for (const isAsync of [false, true]) {
+    const outcomes = new Set<string>();
+    for (let seed = 0; seed < 100; seed++) {
+      const disk = new SimDisk();
+      const file = disk.openFile('/f', { access: 'readwrite', create: true });
+      disk.syncDirectory('/');
+      file.write(bytes('first'), 0, 5, 0);
+      if (isAsync) {
+        await new Promise((resolve) => file.writeSyncedThen([bytes('sec'), bytes('ond')], 8192, resolve));
+      } else file.writeSynced(bytes('second'), 0, 6, 8192);
+      const left = disk.afterCrash(new SeededRandom(seed)).readFile('/f');
+      assert.equal(Buffer.from(left.subarray(8192)).toString(), 'second');
+      outcomes.add(Buffer.from(left.subarray(0, 5)).toString());
+    }
+    assert.deepEqual([...outcomes].sort(), ['\0\0\0\0\0', 'first']);
+  }
+});
+
 test('names become durable with their directory, in order', () => {
   const outcomes = new Set<string>();
   for (let seed = 0; seed < 100; seed++) {

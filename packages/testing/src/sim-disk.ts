@@ -379,9 +379,19 @@ class SimFile implements DiskFile {
   }
 
   sync(): void {
+    this.#sync(0, Number.POSITIVE_INFINITY);
+  }
+
+  /** Two operations, so that a crash may come between them, as it may come within the system's one. */
+  writeSynced(source: Uint8Array, offset: number, length: number, position: number): void {
+    this.write(source, offset, length, position);
+    this.#sync(position, position + length);
+  }
+
+  #sync(from: number, to: number): void {
     this.#begin('sync', 0);
     this.#disk.syncCount++;
-    this.#makeDurable(this.#dirtyVersions(), this.#inode.volatileSize);
+    this.#makeDurable(this.#dirtyVersions(from, to), this.#inode.volatileSize);
   }
 
   readThen(
@@ -424,6 +434,10 @@ class SimFile implements DiskFile {
   }
 
   syncThen(done: (error: DiskError | null) => void): void {
+    this.#syncThen(0, Number.POSITIVE_INFINITY, done);
+  }
+
+  #syncThen(from: number, to: number, done: (error: DiskError | null) => void): void {
     let pages: ReadonlyMap<number, Page | undefined> = new Map();
     let size = 0;
     this.#later(
@@ -437,11 +451,24 @@ class SimFile implements DiskFile {
         done(error);
       },
       () => {
-        pages = this.#dirtyVersions();
+        pages = this.#dirtyVersions(from, to);
         for (const page of pages.values()) if (page !== undefined) this.#inode.frozenPages.add(page);
         size = this.#inode.volatileSize;
       },
     );
+  }
+
+  writeSyncedThen(
+    chunks: readonly Uint8Array[],
+    position: number,
+    done: (error: DiskError | null) => void,
+  ): void {
+    let to = position;
+    for (const chunk of chunks) to += chunk.length;
+    this.writeThen(chunks, position, (error) => {
+      if (error !== null) return done(error);
+      this.#syncThen(position, to, done);
+    });
   }
 
   truncate(sizeBytes: number): void {
@@ -548,9 +575,14 @@ class SimFile implements DiskFile {
   }
 
   /** The versions that a sync begun now makes durable; undefined where the page was cut off. */
-  #dirtyVersions(): Map<number, Page | undefined> {
+  /** Of the pages with bytes in [from, to), and of those that were cut off: that goes with the file's size. */
+  #dirtyVersions(from: number, to: number): Map<number, Page | undefined> {
     const versions = new Map<number, Page | undefined>();
-    for (const index of this.#inode.dirtyPages) versions.set(index, this.#inode.volatilePages.get(index));
+    for (const index of this.#inode.dirtyPages) {
+      const page = this.#inode.volatilePages.get(index);
+      const isWithin = index * PAGE_BYTES < to && (index + 1) * PAGE_BYTES > from;
+      if (isWithin || page === undefined) versions.set(index, page);
+    }
     return versions;
   }
 

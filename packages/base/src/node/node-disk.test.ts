@@ -57,3 +57,48 @@ test('a directory that can not be made is an error, not an endless try', () => {
     fs.rmSync(root, { recursive: true });
   }
 });
+
+/** Flags of the descriptors that this process has of a file. */
+function flagsOf(file: string): number[] {
+  const flags: number[] = [];
+  for (const descriptor of fs.readdirSync('/proc/self/fd')) {
+    try {
+      if (fs.readlinkSync(`/proc/self/fd/${descriptor}`) !== file) continue;
+      const info = fs.readFileSync(`/proc/self/fdinfo/${descriptor}`, 'latin1');
+      flags.push(Number.parseInt(/^flags:\s+(\d+)$/m.exec(info)![1]!, 8));
+    } catch {
+      // The one that the directory was read by.
+    }
+  }
+  return flags;
+}
+
+test('a synced write goes through a descriptor of its own, by whatever name the file goes', async () => {
+  const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'disk-')));
+  const disk = new NodeDisk();
+  try {
+    const [first, second] = [path.join(root, 'first'), path.join(root, 'second')];
+    const file = disk.openFile(first, { access: 'readwrite', create: true });
+    assert.ok(file.tryLock('ofd'));
+    disk.rename(first, second);
+    disk.openFile(first, { access: 'readwrite', create: true }).close();
+    file.writeSynced(Buffer.from('-ab-'), 1, 2, 0);
+    await new Promise((resolve) => file.writeSyncedThen([Buffer.from('cd')], 2, resolve));
+    const many = Array.from({ length: 1500 }, (_, i) => Buffer.from([i & 0xff]));
+    await new Promise((resolve) => file.writeSyncedThen(many, 4, resolve));
+    assert.deepEqual(fs.readFileSync(second), Buffer.concat([Buffer.from('abcd'), ...many]));
+    assert.equal(fs.statSync(first).size, 0);
+    if (process.platform === 'linux') {
+      const durable = flagsOf(second).filter((flags) => (flags & fs.constants.O_DSYNC) !== 0);
+      assert.equal(durable.length, 1);
+    }
+    const other = disk.openFile(second, { access: 'readwrite' });
+    assert.equal(other.tryLock('ofd'), false);
+    file.close();
+    assert.deepEqual(flagsOf(second).length, 1, 'both descriptors are closed');
+    assert.ok(other.tryLock('ofd'));
+    other.close();
+  } finally {
+    fs.rmSync(root, { recursive: true });
+  }
+});

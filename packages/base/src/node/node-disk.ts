@@ -94,6 +94,8 @@ export class NodeDisk implements Disk {
 class NodeFile implements DiskFile {
   readonly path: string;
   readonly #descriptor: number;
+  /** The same file, every write to which is durable (O_DSYNC); opened when it is needed, 0 where there is no way to. */
+  #syncedDescriptor: number | null = null;
   #open = true;
 
   constructor(file: string, descriptor: number) {
@@ -120,14 +122,33 @@ class NodeFile implements DiskFile {
   }
 
   write(source: Uint8Array, offset: number, length: number, position: number): void {
+    this.#write(this.#descriptor, source, offset, length, position);
+  }
+
+  writeSynced(source: Uint8Array, offset: number, length: number, position: number): void {
+    const descriptor = this.#durably();
+    this.#write(descriptor || this.#descriptor, source, offset, length, position);
+    if (descriptor === 0) this.sync();
+  }
+
+  #write(descriptor: number, source: Uint8Array, offset: number, length: number, position: number): void {
     let done = 0;
     try {
       while (done < length) {
-        done += fs.writeSync(this.#descriptor, source, offset + done, length - done, position + done);
+        done += fs.writeSync(descriptor, source, offset + done, length - done, position + done);
       }
     } catch (error) {
       throw diskError(this.path, error);
     }
+  }
+
+  /**
+   * The descriptor for {@link writeSynced}. It comes by way of this one's, not of the name, which may be another file's by now; locks
+   * are the first one's, and stay when this one is closed.
+   */
+  #durably(): number {
+    this.#syncedDescriptor ??= openDurably(this.#descriptor);
+    return this.#syncedDescriptor;
   }
 
   sync(): void {
@@ -158,32 +179,54 @@ class NodeFile implements DiskFile {
   }
 
   writeThen(chunks: readonly Uint8Array[], position: number, done: (error: DiskError | null) => void): void {
+    this.#writeThen(this.#descriptor, chunks, position, done);
+  }
+
+  writeSyncedThen(
+    chunks: readonly Uint8Array[],
+    position: number,
+    done: (error: DiskError | null) => void,
+  ): void {
+    const descriptor = this.#durably();
+    if (descriptor !== 0) return this.#writeThen(descriptor, chunks, position, done);
+    this.#writeThen(this.#descriptor, chunks, position, (error) => {
+      if (error !== null) return done(error);
+      this.syncThen(done);
+    });
+  }
+
+  #writeThen(
+    descriptor: number,
+    chunks: readonly Uint8Array[],
+    position: number,
+    done: (error: DiskError | null) => void,
+  ): void {
     const finish = (error: NodeJS.ErrnoException | null, written: number, total: number): void => {
       if (error !== null) return done(diskError(this.path, error));
       if (written < total) {
         // A short write is legal, if rare: go on with what is left as one buffer.
         const rest = Buffer.concat(chunks as Uint8Array[]).subarray(written);
-        return this.writeThen([rest], position + written, done);
+        return this.#writeThen(descriptor, [rest], position + written, done);
       }
       done(null);
     };
     if (chunks.length === 1) {
       const only = chunks[0]!;
-      fs.write(this.#descriptor, only, 0, only.length, position, (error, n) => finish(error, n, only.length));
+      fs.write(descriptor, only, 0, only.length, position, (error, n) => finish(error, n, only.length));
       return;
     }
     let total = 0;
     for (const chunk of chunks) total += chunk.length;
     if (chunks.length <= MAX_VECTOR) {
-      fs.writev(this.#descriptor, chunks as Uint8Array[], position, (error, n) => finish(error, n, total));
+      fs.writev(descriptor, chunks as Uint8Array[], position, (error, n) => finish(error, n, total));
       return;
     }
     const first = chunks.slice(0, MAX_VECTOR);
     let firstBytes = 0;
     for (const chunk of first) firstBytes += chunk.length;
-    this.writeThen(first, position, (error) => {
+    this.#writeThen(descriptor, first, position, (error) => {
       if (error !== null) return done(error);
-      this.writeThen(chunks.slice(MAX_VECTOR), position + firstBytes, done);
+      this.#writeThen(descriptor, chunks.slice(MAX_VECTOR), position + firstBytes, done);
     });
   }
 
@@ -210,7 +253,19 @@ class NodeFile implements DiskFile {
   close(): void {
     assert(this.#open, 'disk: file closed twice');
     this.#open = false;
-    guarded(this.path, () => fs.closeSync(this.#descriptor));
+    guarded(this.path, () => {
+      if (this.#syncedDescriptor) fs.closeSync(this.#syncedDescriptor);
+      fs.closeSync(this.#descriptor);
+    });
+  }
+}
+
+/** 0 where a descriptor has no name in the file system: without `/proc`, or on another system than Linux. */
+function openDurably(descriptor: number): number {
+  try {
+    return fs.openSync(`/proc/self/fd/${descriptor}`, fs.constants.O_WRONLY | fs.constants.O_DSYNC);
+  } catch {
+    return 0;
   }
 }
 

@@ -101,9 +101,8 @@ export class SegmentPipeline {
   #zeroChunk(segment: PreparedSegment): void {
     const length = Math.min(this.#chunkBytes, this.#options.segmentSizeBytes - this.#zeroedBytes);
     this.#isBusy = true;
-    segment.file.writeThen([ZEROS.subarray(0, length)], this.#zeroedBytes, (writeError) => {
-      if (writeError !== null) return this.#zeroed(writeError, 0);
-      segment.file.syncThen((syncError) => this.#zeroed(syncError, length));
+    segment.file.writeSyncedThen([ZEROS.subarray(0, length)], this.#zeroedBytes, (error) => {
+      this.#zeroed(error, error === null ? length : 0);
     });
   }
 

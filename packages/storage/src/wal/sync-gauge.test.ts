@@ -40,3 +40,22 @@ test('waiting begins again when the disk is fast again, though the event loop ma
   inline(gauge, 0.1, 100);
   assert.equal(gauge.prefersInline, true);
 });
+
+test('what did not last is tried again later and later, until it lasts', () => {
+  const gauge = new SyncGauge();
+  const asyncUntilInline = (): number => {
+    let count = 0;
+    for (; !gauge.prefersInline; count++) gauge.tookAsync(0.3);
+    return count;
+  };
+  const waits: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    inline(gauge, 0.1, 10);
+    inline(gauge, 8, 1);
+    waits.push(asyncUntilInline());
+  }
+  assert.deepEqual(waits, [64, 128, 256, 512, 1024, 2048, 4096, 4096, 4096]);
+  inline(gauge, 0.1, 1000);
+  inline(gauge, 8, 1);
+  assert.equal(asyncUntilInline(), 64);
+});

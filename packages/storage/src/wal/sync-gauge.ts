@@ -7,6 +7,9 @@
  *
  * An asynchronous duration includes the time until the event loop got around to the callback, so it only bounds the
  * disk's share from above. To come back, the least of a window is taken.
+ *
+ * An inline duration includes the wait for a processor, which the event loop, having been busy, gets last where there are more threads
+ * than processors; a thread of the pool, which does little, gets it at once. So if inline did not last, it is tried less and less often.
  */
 
 /** A sync longer than this is too long for the event loop to wait for, as a habit. */
@@ -18,9 +21,19 @@ const WEIGHT = 1 / 16;
 /** Asynchronous syncs whose least is looked at before the next try inline. */
 const WINDOW_COUNT = 64;
 
+/** Inline syncs after which trying them again is taken to have been right. */
+const LASTING_COUNT = 256;
+/** Windows until the next try, at most. */
+const MAX_WINDOWS = 64;
+
 export class SyncGauge {
   #averageMs = 0;
   #isInline = true;
+  /** Inline syncs since the last try began. */
+  #inlineCount = LASTING_COUNT;
+  /** How long the last wait for the next try was, and what is left of this one, in windows. */
+  #windows = 1;
+  #windowsLeft = 1;
   #windowCount = 0;
   #windowLeastMs = Number.POSITIVE_INFINITY;
 
@@ -31,8 +44,11 @@ export class SyncGauge {
 
   /** A sync that stopped the event loop took this long. */
   tookInline(durationMs: number): void {
+    this.#inlineCount++;
     this.#averageMs += (durationMs - this.#averageMs) * WEIGHT;
     if (durationMs < STALL_MS && this.#averageMs < SLOW_MS) return;
+    this.#windows = this.#inlineCount > LASTING_COUNT ? 1 : Math.min(MAX_WINDOWS, 2 * this.#windows);
+    this.#windowsLeft = this.#windows;
     this.#isInline = false;
     this.#windowCount = 0;
     this.#windowLeastMs = Number.POSITIVE_INFINITY;
@@ -42,8 +58,10 @@ export class SyncGauge {
   tookAsync(durationMs: number): void {
     if (durationMs < this.#windowLeastMs) this.#windowLeastMs = durationMs;
     if (++this.#windowCount < WINDOW_COUNT) return;
-    if (this.#windowLeastMs < SLOW_MS) {
+    if (this.#windowsLeft > 1) this.#windowsLeft--;
+    else if (this.#windowLeastMs < SLOW_MS) {
       this.#isInline = true;
+      this.#inlineCount = 0;
       this.#averageMs = this.#windowLeastMs;
     }
     this.#windowCount = 0;

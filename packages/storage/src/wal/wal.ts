@@ -31,7 +31,7 @@ export interface WalOptions {
   readonly zeroFill?: boolean | undefined;
   /** Never sync: an acknowledged write may be lost with the machine. */
   readonly unsafeNoFsync?: boolean | undefined;
-  /** Told how long each sync took, for the metrics. */
+  /** Told how long each sync took, the write that it is of included, for the metrics. */
   readonly onSync?: ((durationMs: number) => void) | undefined;
   /** Told of each write, likewise. */
   readonly onWrite?: ((sizeBytes: number, durationMs: number) => void) | undefined;
@@ -275,9 +275,7 @@ export class Wal {
 
   #flush(): void {
     try {
-      const { file } = this.#tail;
-      this.#writeInline(file, this.#offset);
-      this.#syncInline(file);
+      this.#writeInline(this.#tail.file, this.#offset);
       if (this.#isFull) this.#cut();
     } catch (error) {
       this.#isBroken = true;
@@ -288,24 +286,18 @@ export class Wal {
   #cut(): void {
     const next = this.#beginCut();
     this.#writeInline(next.file, 0);
-    this.#syncInline(next.file);
     this.#nameSegment();
     this.#disk.syncDirectory(this.#options.directory);
   }
 
   #writeInline(file: DiskFile, position: number): void {
+    const { length } = this.#encoder;
     const startMs = this.#clock.now();
-    file.write(this.#encoder.bytes(), 0, this.#encoder.length, position);
-    this.#written(position, startMs);
-  }
-
-  #syncInline(file: DiskFile): void {
-    if (this.#options.unsafeNoFsync) return;
-    const startMs = this.#clock.now();
-    file.sync();
+    if (this.#options.unsafeNoFsync) file.write(this.#encoder.bytes(), 0, length, position);
+    else file.writeSynced(this.#encoder.bytes(), 0, length, position);
     const durationMs = this.#clock.now() - startMs;
-    this.#gauge.tookInline(durationMs);
-    this.#observe(durationMs);
+    if (!this.#options.unsafeNoFsync) this.#gauge.tookInline(durationMs);
+    this.#written(position, durationMs);
   }
 
   // On the thread pool: the same steps, each begun by the completion of the one before. The callbacks are made once, not
@@ -313,36 +305,19 @@ export class Wal {
 
   #flushThen(done: SaveDone): void {
     this.#done = done;
-    this.#startMs = this.#clock.now();
-    this.#tail.file.writeThen([this.#encoder.bytes()], this.#offset, this.#afterWrite);
+    this.#writeAsync(this.#tail.file, this.#offset, this.#afterWrite);
   }
 
   readonly #afterWrite = (error: DiskError | null): void => {
     if (error !== null) return this.#fail(error);
-    this.#written(this.#offset, this.#startMs);
-    this.#syncAsync(this.#tail.file, this.#afterSync);
-  };
-
-  readonly #afterSync = (error: DiskError | null): void => {
-    if (error !== null) return this.#fail(error);
-    this.#measureAsync();
+    this.#measureAsync(this.#offset);
     if (!this.#isFull) return this.#finish();
-    this.#attempt(() => {
-      const next = this.#beginCut();
-      this.#startMs = this.#clock.now();
-      next.file.writeThen([this.#encoder.bytes()], 0, this.#afterHeaderWrite);
-    });
+    this.#attempt(() => this.#writeAsync(this.#beginCut().file, 0, this.#afterHeaderWrite));
   };
 
   readonly #afterHeaderWrite = (error: DiskError | null): void => {
     if (error !== null) return this.#fail(error);
-    this.#written(0, this.#startMs);
-    this.#syncAsync(this.#nextSegment!.file, this.#afterHeaderSync);
-  };
-
-  readonly #afterHeaderSync = (error: DiskError | null): void => {
-    if (error !== null) return this.#fail(error);
-    this.#measureAsync();
+    this.#measureAsync(0);
     this.#attempt(() => {
       this.#nameSegment();
       this.#disk.syncDirectoryThen(this.#options.directory, (syncError) => {
@@ -352,17 +327,17 @@ export class Wal {
     });
   };
 
-  #syncAsync(file: DiskFile, then: (error: DiskError | null) => void): void {
-    if (this.#options.unsafeNoFsync) return then(null);
+  #writeAsync(file: DiskFile, position: number, then: (error: DiskError | null) => void): void {
     this.#startMs = this.#clock.now();
-    file.syncThen(then);
+    const chunks = [this.#encoder.bytes()];
+    if (this.#options.unsafeNoFsync) file.writeThen(chunks, position, then);
+    else file.writeSyncedThen(chunks, position, then);
   }
 
-  #measureAsync(): void {
-    if (this.#options.unsafeNoFsync) return;
+  #measureAsync(position: number): void {
     const durationMs = this.#clock.now() - this.#startMs;
-    this.#gauge.tookAsync(durationMs);
-    this.#observe(durationMs);
+    if (!this.#options.unsafeNoFsync) this.#gauge.tookAsync(durationMs);
+    this.#written(position, durationMs);
   }
 
   #finish(): void {
@@ -394,13 +369,14 @@ export class Wal {
     return this.#offset >= this.#segmentSizeBytes;
   }
 
-  /** What was laid out has been written at `position` of the tail, or of the segment that becomes it. */
-  #written(position: number, startMs: number): void {
+  /** What was laid out has been written, and is durable, at `position` of the tail, or of the segment that becomes it. */
+  #written(position: number, durationMs: number): void {
     const length = this.#encoder.length;
     this.#offset = position + length;
     this.#encoder.clear();
     this.#pipeline.advance(length);
-    this.#options.onWrite?.(length, this.#clock.now() - startMs);
+    this.#options.onWrite?.(length, durationMs);
+    if (!this.#options.unsafeNoFsync) this.#observe(durationMs);
   }
 
   /**
