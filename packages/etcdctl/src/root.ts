@@ -2,6 +2,7 @@
 import { type Command, completionCommand } from '@etcd/host/cli';
 import { ALARM } from './commands/alarm.ts';
 import { AUTH } from './commands/auth.ts';
+import { BACKUP } from './commands/backup.ts';
 import { CHECK } from './commands/check.ts';
 import { COMPACTION } from './commands/compaction.ts';
 import { DEFRAG } from './commands/defrag.ts';
@@ -46,6 +47,7 @@ export const ROOT: Command = {
     MEMBER,
     MOVE_LEADER,
     SNAPSHOT,
+    BACKUP,
     ELECT,
     LOCK,
     AUTH,

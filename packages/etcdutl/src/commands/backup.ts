@@ -2,6 +2,7 @@
 import type { Database } from '@etcd/bbolt';
 import { type Command, type Invocation, Progress } from '@etcd/host/cli';
 import { backendPath } from '@etcd/storage/data';
+import { BACKUP_FLAGS } from '../backup/backup-flags.ts';
 import { writeBackup } from '../backup/write-backup.ts';
 import { checkExists, lockTimeoutMs, openDatabase, runSteps, toolOf } from '../tool.ts';
 
@@ -11,26 +12,11 @@ export const BACKUP: Command = {
   summary: 'Copies the data directory of a stopped member (rather: etcdctl snapshot save)',
   description: `Copies the data directory of a stopped member, without the cluster that it belonged to. A member is started on the copy with
 --force-new-cluster once. A snapshot (etcdctl snapshot save, etcdutl snapshot restore) does the same from a running member.`,
-  flags: [
-    {
-      name: 'data-dir',
-      type: 'string',
-      isRequired: true,
-      usage: 'data directory of a member that does not run',
-    },
-    { name: 'wal-dir', type: 'string', usage: 'directory of its log, if that is not in the data directory' },
-    { name: 'backup-dir', type: 'string', isRequired: true, usage: 'data directory to make' },
-    {
-      name: 'backup-wal-dir',
-      type: 'string',
-      usage: 'directory for the log, if it is not to be in the data directory',
-    },
-    { name: 'with-v3', type: 'bool', default: 'true', usage: 'with the keys' },
-  ],
+  flags: BACKUP_FLAGS,
   run: backUp,
 };
 
-async function backUp(invocation: Invocation): Promise<void> {
+export async function backUp(invocation: Invocation): Promise<void> {
   const { flags } = invocation;
   const tool = toolOf(invocation);
   const dataDir = flags.text('data-dir');

@@ -7,6 +7,7 @@ import { SILENT_LOGGER } from '@etcd/base';
 import { NodeClock, NodeDisk } from '@etcd/base/node';
 import { ExitError, type Invocation } from '@etcd/host/cli';
 import { newCluster } from '@etcd/storage/membership';
+import { backUp } from '../commands/backup.ts';
 import { foundedCluster, printOldStatus, restore } from '../commands/snapshot.ts';
 import { describeError } from '../describe-error.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -33,6 +34,11 @@ export function runRestore(invocation: Invocation): Promise<void> {
 /** {@link runRestore} of a file that was compared with its digest when it was written, and that nobody needs afterwards. */
 export function runRestoreOfOwn(invocation: Invocation): Promise<void> {
   return withDescribedErrors((one) => restore(one, true), invocation);
+}
+
+/** `etcdutl backup`, which etcdctl had once. */
+export function runBackup(invocation: Invocation): Promise<void> {
+  return withDescribedErrors(backUp, invocation);
 }
 
 /** One of those that a restore founds a cluster of. */
