@@ -3,6 +3,7 @@
  * are written. The addresses are on an interface that leads nowhere; `/etc` and `/var/lib` are copies. Needs root.
  */
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { ROOT } from '../../support/programs.ts';
 import { type Ended, eventually, Running } from '../../support/run.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
@@ -52,11 +53,18 @@ export class TestNetwork {
   readonly #servers = new Set<Running>();
   #pid = -1;
 
+  readonly #directory = temporaryDirectory();
+
   private constructor() {
     const flags = ['--net', '--mount', '--propagation', 'private'];
-    this.#holder = new Running('unshare', [...flags, 'bash', '-c', SETUP, 'bash', temporaryDirectory()], {
+    this.#holder = new Running('unshare', [...flags, 'bash', '-c', SETUP, 'bash', this.#directory], {
       timeoutMs: 2 ** 31 - 1,
     });
+  }
+
+  /** Where its `/etc` is out here. */
+  get etc(): string {
+    return join(this.#directory, 'etc');
   }
 
   static async make(): Promise<TestNetwork> {
