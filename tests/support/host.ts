@@ -10,19 +10,27 @@ export class Host {
   readonly #launcher: readonly string[];
   readonly #directory: string;
   readonly #programs: string;
+  readonly #ownsMore: boolean;
 
-  /** @param programs directory of programs that come before all others. */
-  constructor(address: string, launcher: readonly string[], programs: string) {
+  /**
+   * @param programs directory of programs that come before all others.
+   * @param ownsMore whether its `/tmp` and `/home` are its own, too: nothing of the test's is to be seen from there.
+   */
+  constructor(address: string, launcher: readonly string[], programs: string, ownsMore = false) {
     this.address = address;
     this.#launcher = launcher;
-    this.#programs = programs;
+    this.#ownsMore = ownsMore;
+    this.#programs = ownsMore ? OWN_PROGRAMS : programs;
     this.#directory = temporaryDirectory();
     cpSync('/etc', join(this.#directory, 'etc'), {
       recursive: true,
       verbatimSymlinks: true,
       filter: isPlain,
     });
-    mkdirSync(join(this.#directory, 'lib'));
+    for (const name of ['lib', 'tmp', 'home']) mkdirSync(join(this.#directory, name));
+    if (ownsMore) {
+      cpSync(programs, this.path(OWN_PROGRAMS), { recursive: true, verbatimSymlinks: true });
+    }
   }
 
   /** Where a path on it is here; what is in `/var/lib` there is in `lib`. */
@@ -34,6 +42,7 @@ export class Host {
     const script = [
       'mount --bind "$1/etc" /etc',
       'mount --bind "$1/lib" /var/lib',
+      ...(this.#ownsMore ? ['mount --bind "$1/home" /home', 'mount --bind "$1/tmp" /tmp'] : []),
       'PATH="$2:$PATH"',
       'shift 2',
       'exec "$@"',
@@ -52,10 +61,13 @@ export class Host {
 
   /** How a script ends. */
   end(script: string, env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-    return run(...this.command('sh', '-e', '-c', script), { env, timeoutMs: SCRIPT_MS });
+    return run(...this.command(SHELL, '-e', '-c', script), { env, timeoutMs: SCRIPT_MS });
   }
 }
 
+/** Documents are written for it. */
+const SHELL = 'bash';
+const OWN_PROGRAMS = '/etc/test-programs';
 const SCRIPT_MS = 180_000;
 
 /** Neither pipes nor devices, and nothing that somebody has mounted there. */

@@ -2,7 +2,7 @@
  * Network namespaces, one for each member, on a bridge that this machine is on too: between members packets can be lost, silently
  * as on a real network, while clients reach all of them. Needs root and iproute2.
  */
-import { spawnSync } from 'node:child_process';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import type { Place } from './cluster.ts';
 
 const FIRST_HOST = 11;
@@ -33,18 +33,32 @@ process.on('exit', () => {
   for (const namespaces of living) namespaces.remove();
 });
 
+export interface NamespacesOptions {
+  /** The first three numbers of the addresses; of the range for tests of network devices, which nothing real uses, unless told. */
+  readonly subnet?: string;
+  /** The last number of the first one's address. */
+  readonly firstHost?: number;
+  /** Process in whose network all of it is made: there addresses may be those of somebody's real network. */
+  readonly within?: number;
+}
+
 export class Namespaces {
   readonly #count: number;
+  readonly #firstHost: number;
+  readonly #enter: readonly string[];
   /** The kernel takes its time with removing an interface: no name is used twice. */
   readonly #prefix = `e${process.pid}${String.fromCharCode(97 + (networks++ % 26))}`;
-  /** Of the range for tests of network devices, which nothing real uses. */
-  readonly #subnet = `198.18.${Math.floor(Math.random() * 254)}`;
+  readonly #subnet: string;
 
   /** Makes the network for so many members. Throws if that is not allowed. */
-  constructor(count: number) {
+  constructor(count: number, options: NamespacesOptions = {}) {
     this.#count = count;
+    this.#firstHost = options.firstHost ?? FIRST_HOST;
+    this.#subnet = options.subnet ?? `198.18.${Math.floor(Math.random() * 254)}`;
+    this.#enter = options.within === undefined ? [] : ['nsenter', '-t', String(options.within), '-n'];
     living.add(this);
     const bridge = `${this.#prefix}br`;
+    const ip = (...args: string[]): void => this.#ip(...args);
     ip('link', 'add', bridge, 'type', 'bridge');
     ip('addr', 'add', `${this.#subnet}.1/24`, 'dev', bridge);
     ip('link', 'set', bridge, 'up');
@@ -68,7 +82,7 @@ export class Namespaces {
   /** Loses whatever `from` sends to `to`. */
   lose(from: number, to: number): void {
     const address = this.#address(to);
-    ip(
+    this.#ip(
       '-n',
       this.#name(from),
       'neigh',
@@ -94,7 +108,7 @@ export class Namespaces {
 
   heal(): void {
     for (let i = 0; i < this.#count; i++)
-      ip('-n', this.#name(i), 'neigh', 'flush', 'dev', 'eth0', 'nud', 'permanent');
+      this.#ip('-n', this.#name(i), 'neigh', 'flush', 'dev', 'eth0', 'nud', 'permanent');
   }
 
   /** Delays and loses packets of all members at random, from now on; false if this kernel can't. */
@@ -102,7 +116,7 @@ export class Namespaces {
     const disturbance = ['delay', `${delayMs}ms`, `${delayMs}ms`, 'loss', `${lossPercent}%`];
     for (let i = 0; i < this.#count; i++) {
       const args = ['-n', this.#name(i), 'qdisc', 'add', 'dev', 'eth0', 'root', 'netem', ...disturbance];
-      if (spawnSync('tc', args).status !== 0) return false;
+      if (this.#spawn('tc', args).status !== 0) return false;
     }
     return true;
   }
@@ -111,10 +125,10 @@ export class Namespaces {
     living.delete(this);
     for (let i = 0; i < this.#count; i++) {
       // A namespace lives on as long as a connection in it does; the way to it need not.
-      spawnSync('ip', ['link', 'del', `${this.#prefix}v${i}`]);
-      spawnSync('ip', ['netns', 'del', this.#name(i)]);
+      this.#spawn('ip', ['link', 'del', `${this.#prefix}v${i}`]);
+      this.#spawn('ip', ['netns', 'del', this.#name(i)]);
     }
-    spawnSync('ip', ['link', 'del', `${this.#prefix}br`]);
+    this.#spawn('ip', ['link', 'del', `${this.#prefix}br`]);
   }
 
   #name(position: number): string {
@@ -122,11 +136,16 @@ export class Namespaces {
   }
 
   #address(position: number): string {
-    return `${this.#subnet}.${FIRST_HOST + position}`;
+    return `${this.#subnet}.${this.#firstHost + position}`;
   }
-}
 
-function ip(...args: string[]): void {
-  const { status, stderr, error } = spawnSync('ip', args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${error?.message ?? stderr.trim()}`);
+  #ip(...args: string[]): void {
+    const { status, stderr, error } = this.#spawn('ip', args);
+    if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${error?.message ?? stderr.trim()}`);
+  }
+
+  #spawn(program: string, args: readonly string[]): SpawnSyncReturns<string> {
+    const [first, ...rest] = [...this.#enter, program, ...args];
+    return spawnSync(first!, rest, { encoding: 'utf8' });
+  }
 }

@@ -1,9 +1,9 @@
 /** Backup and restore as OpenShift's documents have it: the blocks of docs/openshift.md, as they stand there. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { TestAuthority } from '@etcd/host/testing';
 import { needs, ROOT } from '../../support/programs.ts';
 import { type Ended, eventually } from '../../support/run.ts';
@@ -24,12 +24,8 @@ function block(name: string): string {
 
 const needed = { ...needs('age'), ...needsTestNetwork() };
 
-/** The documents' directory, which has to be somewhere for a file system to be put on it. */
-const isOurs = needed.skip === undefined && !existsSync(BACKUP);
-if (isOurs) mkdirSync(BACKUP);
-after(() => {
-  if (isOurs) rmdirSync(BACKUP);
-});
+/** The documents' directory has to be there for a file system to be put on it. It stays, empty: another suite may have one on it. */
+if (needed.skip === undefined) mkdirSync(BACKUP, { recursive: true });
 
 /** A host whose static pods run, with a key that is kept elsewhere. */
 class PodHost {
