@@ -1,8 +1,9 @@
-/** Temporary directories, removed when the test process ends; and ports that nothing listens on. */
+/** Temporary directories, removed when the test process ends; and ports that nobody else is given. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+export { freePort } from '@etcd/testing/free-port';
 
 const directories: string[] = [];
 process.on('exit', () => {
@@ -15,25 +16,4 @@ export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'etcd-test-'));
   directories.push(directory);
   return directory;
-}
-
-// Below the range from which the kernel takes ports for outgoing connections, so that a port chosen here is still
-// free when the server is started, or started again, a moment later.
-const LOWEST_PORT = 12_000;
-const HIGHEST_PORT = 31_000;
-
-/** A TCP port on loopback that nothing listens on now. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
-    if (await isFree(port)) return port;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-  });
 }

@@ -8,15 +8,14 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { connect } from '@etcd/client/node';
+import { freePort } from '@etcd/testing/free-port';
 
 const BIN = fileURLToPath(new URL('../../../bin/', import.meta.url));
 const PAUSE_MS = 20;
@@ -32,21 +31,6 @@ interface Place {
 interface Acknowledged {
   readonly count: number;
   readonly atMs: number;
-}
-
-/** Below those that the kernel gives outgoing connections: a member that is started first would take the port of one that is started after it. */
-const LOWEST_PORT = 12_000;
-const HIGHEST_PORT = 31_000;
-
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(LOWEST_PORT, HIGHEST_PORT);
-    const isFree = await new Promise<boolean>((resolve) => {
-      const probe = createServer().once('error', () => resolve(false));
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
 }
 
 const { values } = parseArgs({

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { crc32cUpdate, SeededRandom } from '@etcd/base';
 import { NodeDisk } from '@etcd/base/node';
+import { freePort } from '@etcd/testing/free-port';
 import { type Bucket, Database, type ReadTransaction, type WritableBucket } from './index.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'bbolt-interop-'));
@@ -77,18 +77,9 @@ function assertGoAgrees(database: Database, path: string): void {
   assert.deepEqual({ hash, totalKey }, own);
 }
 
-/** Real etcd's gateway dials the port that it is told, so that 0 won't do. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /** Starts etcd on a data directory; returns the address of its clients' side. */
 async function startEtcd(dataDirectory: string): Promise<{ address: string; stop: () => Promise<void> }> {
+  // Real etcd's gateway dials the port that it is told, so that 0 won't do.
   const port = await freePort();
   const client = `http://127.0.0.1:${port}`;
   const child = spawn(

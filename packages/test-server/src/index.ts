@@ -2,13 +2,13 @@
  * etcd for tests: {@link startTestEtcd} starts a member in this process, with its data in memory, on a free port of the loopback
  * interface. Whoever starts one stops it, best by `await using`: until then it keeps the process alive.
  */
-import net from 'node:net';
 import { SILENT_LOGGER } from '@etcd/base';
 import { NodeClock, NodeRandom } from '@etcd/base/node';
 import { type Config, loadConfig, nodeStartWorld } from '@etcd/server/config';
 import { Metrics } from '@etcd/server/metrics';
 import { type Member, startMember } from '@etcd/server/serve';
 import { SimDisk } from '@etcd/testing';
+import { freePort } from '@etcd/testing/free-port';
 
 export interface TestEtcdOptions {
   /** Flags of etcd, as `--quota-backend-bytes=1000000`. Files that they name are real ones. */
@@ -120,16 +120,4 @@ async function configOf(port: number, flags: readonly string[]): Promise<Config>
   const request = await loadConfig([...own, ...flags], nodeStartWorld({}));
   if (request.kind === 'run') return request.config;
   throw request.kind === 'refused' ? request.error : new Error(`--${request.kind} starts no server`);
-}
-
-function freePort(): Promise<number> {
-  const server = net.createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, HOST, () => {
-      const address = server.address();
-      const port = address !== null && typeof address === 'object' ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
