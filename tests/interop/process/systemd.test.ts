@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { EtcdRpc } from '../../support/etcd-rpc.ts';
 import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
@@ -181,3 +181,17 @@ test(
     assert.equal(judged.code, 0, judged.stdout + judged.stderr);
   },
 );
+
+test('the unit that etcdadm writes is one', needs('systemd-analyze'), async () => {
+  const rootfs = temporaryDirectory();
+  const args = ['--rootfs', rootfs, '--name=a', '--bind-address=127.0.0.1'];
+  const made = await run(`${ROOT}bin/etcdadm`, ['init', 'phase', 'configure', ...args]);
+  assert.equal(made.code, 0, made.stderr);
+  const unit = join(rootfs, 'etc/systemd/system/etcd.service');
+  const text = readFileSync(unit, 'utf8');
+  assert.match(text, /^ExecStart=\/opt\/bin\/etcd$/m);
+  writeFileSync(unit, text.replace('/opt/bin/etcd', SUBJECT));
+  const { stderr } = await run(tool('systemd-analyze'), ['verify', './etcd.service'], { cwd: dirname(unit) });
+  const complaints = stderr.split('\n').filter((line) => /^(\.\/)?(\S*\/)?etcd/.test(line));
+  assert.deepEqual(complaints, []);
+});

@@ -1,5 +1,6 @@
 /** The certificates that `init` and `join` have made on a host: how long they are good for, and new ones in their place. */
 import type { X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { issueLeaf } from '@etcd/host/pki';
 import { ClusterError } from '../cluster/cluster-error.ts';
 import { authorityOf, LOCAL_CERTIFICATES } from '../cluster/local-certificates.ts';
@@ -21,7 +22,8 @@ export interface CertificateAge {
 export function certificateAges(directory: string, nowMs: number): CertificateAge[] {
   const files = new PairFiles(directory);
   return [AUTHORITY, ...LOCAL_CERTIFICATES.map(({ baseName }) => baseName)].flatMap((baseName) => {
-    if (!files.hasCertificate(baseName)) return [];
+    // One that can not be read is there, and nobody is told so by passing it over.
+    if (!existsSync(files.certificatePath(baseName))) return [];
     const validToMs = Date.parse(files.certificate(baseName).validTo);
     const daysLeft = Math.floor((validToMs - nowMs) / DAY_MS);
     return [{ baseName, path: files.certificatePath(baseName), validToMs, daysLeft }];

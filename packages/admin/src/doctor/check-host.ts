@@ -1,9 +1,11 @@
 /** Findings about what is on this host: a data directory, its disk, certificates, backups. */
-import { existsSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { BackupError, type StoredBackup } from '@etcd/backup';
 import { type DataIdentity, dataIdentity, dataProblem } from '@etcd/etcdutl/inspect';
 import { humanBytes } from '@etcd/host/cli';
 import { findLockHolder } from '@etcd/host/process';
+import { withStore } from '../backup/command-parts.ts';
 import { certificateAges } from '../certs/host-certificates.ts';
 import { formatMemberId } from '../cluster/quorum.ts';
 import { PairError } from '../pki/pair-files.ts';
@@ -116,41 +118,38 @@ export function checkCertificates(certsDir: string, nowMs: number): Finding[] {
   }
 }
 
-/** By what lies beside the backups of a directory. */
-export function checkBackups(
+/** By what lies beside the backups. */
+export async function checkBackups(
   store: string,
   maxAgeMs: number,
   facts: ClusterFacts | null,
   nowMs: number,
-): Finding[] {
-  const fix = `etcdadm backup --store ${store}`;
+): Promise<Finding[]> {
+  const about = { check: 'backups', fix: `etcdadm backup --store ${store}` };
   const wanted = facts === null ? null : formatMemberId(facts.clusterId);
-  const times = existsSync(store) ? backupTimes(store, wanted) : [];
+  const found = await storedBackups(store);
+  if (typeof found === 'string') {
+    const fix = `etcdadm backup list --store ${store}`;
+    return onHost([{ ...about, severity: 'error', message: found, fix }]);
+  }
+  const times = found
+    .filter(({ isWhole, clusterId }) => isWhole && (wanted === null || clusterId === wanted))
+    .map(({ createdAt }) => Date.parse(createdAt));
   if (times.length === 0) {
-    return onHost([
-      { severity: 'error', check: 'backups', message: `${store} has no backup of this cluster`, fix },
-    ]);
+    return onHost([{ ...about, severity: 'error', message: `${store} has no backup of this cluster` }]);
   }
   const ageMs = nowMs - Math.max(...times);
   if (ageMs <= maxAgeMs) return [];
   const message = `the newest backup in ${store} is ${Math.floor(ageMs / HOUR_MS)} hours old`;
-  return onHost([{ severity: 'warning', check: 'backups', message, fix }]);
+  return onHost([{ ...about, severity: 'warning', message }]);
 }
 
-function backupTimes(store: string, clusterId: string | null): number[] {
-  return readdirSync(store)
-    .filter(
-      (name) =>
-        name.startsWith('etcd-') && name.endsWith('.json') && existsSync(join(store, name.slice(0, -5))),
-    )
-    .flatMap((name) => {
-      try {
-        const metadata = JSON.parse(readFileSync(join(store, name), 'utf8')) as Record<string, unknown>;
-        const isWanted = clusterId === null || metadata['clusterId'] === clusterId;
-        const timeMs = Date.parse(String(metadata['createdAt']));
-        return isWanted && !Number.isNaN(timeMs) ? [timeMs] : [];
-      } catch {
-        return [];
-      }
-    });
+/** Or why nobody knows. */
+async function storedBackups(address: string): Promise<readonly StoredBackup[] | string> {
+  try {
+    return await withStore(address, (store) => store.list());
+  } catch (error) {
+    if (error instanceof BackupError) return error.message;
+    throw error;
+  }
 }

@@ -27,7 +27,7 @@ could not look. Nothing is changed; --data-dir writes a small file beside the da
       usage: 'data directory of a member on this host, and the disk that it is on',
     },
     { name: 'only-data', type: 'bool', usage: 'look at the data directory alone, and at no cluster' },
-    { name: 'backup-store', type: 'string', usage: 'directory of the backups' },
+    { name: 'backup-store', type: 'string', usage: 'of the backups: a directory, or s3://BUCKET/PREFIX' },
     {
       name: 'max-backup-age',
       type: 'duration',
@@ -67,8 +67,10 @@ async function examine(invocation: Invocation): Promise<void> {
       all.push(...checkDisk(dataDir));
   }
   const store = flags.text('backup-store');
-  if (store !== '')
-    all.push(...checkBackups(resolve(store), flags.durationMs('max-backup-age'), facts, nowMs));
+  if (store !== '') {
+    const address = store.includes('://') ? store : resolve(store);
+    all.push(...(await checkBackups(address, flags.durationMs('max-backup-age'), facts, nowMs)));
+  }
   if (!flags.bool('only-data')) all.push(...checkCertificates(flags.text('certs-dir'), nowMs));
   report(io, format, inOrder(all), facts?.members.length ?? 0);
   const code = exitCodeOf(all);

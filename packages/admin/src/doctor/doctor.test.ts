@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ import { runProgram } from '@etcd/host/cli';
 import { ETCDADM } from '../root.ts';
 import { NotingIo } from '../testing/noting-io.ts';
 import { checkCluster } from './check-cluster.ts';
-import { checkBackups } from './check-host.ts';
+import { checkBackups, checkCertificates } from './check-host.ts';
 import { checkMembers, flagsOf } from './check-members.ts';
 import { type ClusterFacts, type HttpFacts, type MemberFacts, NO_HTTP } from './facts.ts';
 import { EXIT, exitCodeOf, type Finding, inOrder } from './finding.ts';
@@ -301,22 +301,45 @@ test('a directory that is damaged, open to others or none is told, with an exit 
 test('the age of the newest backup of the cluster counts', async () => {
   const store = join(root, 'store');
   const facts = factsOf([{}], { clusterId: 0xabn });
-  const check = (): string[] => told(checkBackups(store, DAY_MS, facts, NOW_MS));
-  assert.match(check()[0]!, /^error backups - .* has no backup of this cluster/);
+  const check = async (): Promise<string[]> => told(await checkBackups(store, DAY_MS, facts, NOW_MS));
+  assert.match((await check())[0]!, /^error backups - .*store/);
   mkdirSync(store);
-  const add = (name: string, clusterId: string, createdAt: string, hasFile = true): void => {
-    writeFileSync(join(store, `${name}.json`), JSON.stringify({ clusterId, createdAt }));
-    if (hasFile) writeFileSync(join(store, name), '');
+  assert.match((await check())[0]!, /^error backups - .* has no backup of this cluster/);
+  const add = (name: string, clusterId: string, createdAt: string, storedBytes = 0): void => {
+    const texts = { name, clusterId, createdAt, memberId: 'cd', memberVersion: '3.7.3', source: 'a:1' };
+    const hashes = { sha256: '', storedSha256: '', compression: 'none', encryption: 'none' };
+    const numbers = { format: 1, revision: 1, hash: 1, hashCompactRevision: 0, sizeBytes: 1, storedBytes };
+    writeFileSync(join(store, `${name}.json`), JSON.stringify({ ...texts, ...hashes, ...numbers }));
+    writeFileSync(join(store, name), '');
   };
   add('etcd-other.db', 'cd', '2029-12-31T23:00:00Z');
-  add('etcd-half.db', 'ab', '2029-12-31T23:00:00Z', false);
+  // One whose end is missing.
+  add('etcd-half.db', 'ab', '2029-12-31T23:00:00Z', 1);
+  assert.match((await check())[0]!, /^error backups - .* has no backup of this cluster/);
+  add('etcd-old.db', 'ab', '2029-12-29T00:00:00Z');
+  assert.match((await check())[0]!, /^warning backups - the newest backup in .* is 72 hours old/);
+  add('etcd-new.db', 'ab', '2029-12-31T12:00:00Z');
+  assert.deepEqual(await check(), []);
   writeFileSync(join(store, 'etcd-broken.db'), '');
   writeFileSync(join(store, 'etcd-broken.db.json'), 'nonsense');
-  assert.equal(check().length, 1);
-  add('etcd-old.db', 'ab', '2029-12-29T00:00:00Z');
-  assert.match(check()[0]!, /^warning backups - the newest backup in .* is 72 hours old/);
-  add('etcd-new.db', 'ab', '2029-12-31T12:00:00Z');
-  assert.deepEqual(check(), []);
+  assert.match((await check())[0]!, /^error backups - .*etcd-broken\.db\.json: /);
+  const nowhere = await checkBackups('s3://', DAY_MS, facts, NOW_MS);
+  assert.match(told(nowhere)[0]!, /^error backups - s3:/);
+});
+
+test('certificates of this host that end soon, have ended or can not be read are told', async () => {
+  const certs = join(root, 'certs');
+  const io = new NotingIo({});
+  const made = ['certs', 'make', '--names=a', '--hosts=a.example', `--dir=${certs}`, '--validity=240h'];
+  assert.equal(await runProgram(ETCDADM, [...made, '--key-type=ECDSA-P256'], io), 0, io.errors);
+  renameSync(join(certs, 'ca.pem'), join(certs, 'ca.crt'));
+  const check = (afterMs: number): string[] => told(checkCertificates(certs, Date.now() + afterMs));
+  assert.equal(check(0).length, 1);
+  assert.match(check(0)[0]!, /^warning certificates - .*\/ca\.crt is good for 9 days/);
+  assert.match(check(11 * DAY_MS)[0]!, /^error certificates - .*\/ca\.crt has expired/);
+  writeFileSync(join(certs, 'server.crt'), 'nonsense');
+  assert.match(check(0)[0]!, /^error certificates - .*server\.crt/);
+  assert.deepEqual(checkCertificates(join(root, 'none'), Date.now()), []);
 });
 
 test('a doctor that can not look says so with another code than one that has found something', async () => {
