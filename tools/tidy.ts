@@ -207,7 +207,7 @@ function* sourceFiles(root: string): Generator<SourceFile> {
         path,
         package: top === 'packages' ? parts[1]! : top,
         isTest: path.endsWith('.test.ts') || top === 'tests',
-        isBench: path.endsWith('.bench.ts') || top === 'bench',
+        isBench: path.endsWith('.bench.ts') || parts.includes('bench'),
         isForTests: parts.includes('testing') && parts[1] !== 'testing',
         isGenerated: parts.includes('gen'),
         isNodeShell:
