@@ -68,6 +68,7 @@ const LATE: Readonly<Record<string, LateModules>> = {
 };
 
 const HASH_LENGTH = 16;
+const LINE_LIMIT = 120;
 const CACHE_TIMEOUT_MS = 60_000;
 
 const root = new URL('..', import.meta.url).pathname;
@@ -105,6 +106,9 @@ async function buildProgram(name: string, entry: string): Promise<void> {
     outfile: `dist/${name}.cjs`,
     write: false,
     format: 'cjs',
+    // Every process keeps its text in memory. Lines stay short enough to say where something happened.
+    minifyWhitespace: true,
+    lineLimit: LINE_LIMIT,
     charset: 'ascii',
     supported: { 'dynamic-import': false },
     define: { 'import.meta.url': 'moduleUrl', 'import.meta.main': 'false', BUILD_GIT_SHA: gitSha },

@@ -18,7 +18,7 @@ const DIST = new URL('../../dist/', import.meta.url).pathname;
 const KEPT = new URL('start-modules.json', import.meta.url);
 const PROBE = new URL('start-probe.ts', import.meta.url).pathname;
 /** Every process reads the whole of both, and keeps them. A tenth more than they have. */
-const MAX_PROGRAM_BYTES = 3_400_000;
+const MAX_PROGRAM_BYTES = 2_400_000;
 const MAX_CODE_BYTES = 3_000_000;
 
 const NAMES = readdirSync(DIST).filter((name) => /^etcd-[0-9a-f]{16}\./.test(name));

@@ -9,6 +9,8 @@
  * (padding with the beginning of the end-of-string symbol); those states are marked in ACCEPTS.
  */
 
+import { assert } from '@etcd/base';
+
 /** Code length in bits of each byte, and of the end-of-string symbol (256). */
 // biome-ignore format: a table, 16 symbols a line
 const CODE_BITS: readonly number[] = [
@@ -32,6 +34,7 @@ const CODE_BITS: readonly number[] = [
 ];
 
 const END_OF_STRING = 256;
+const MAX_CODE_BITS = 30;
 const MAX_PADDING_BITS = 7;
 
 const EMITS = 1 << 24;
@@ -108,76 +111,61 @@ export function huffmanEncode(text: string, target: Uint8Array, at: number): num
 }
 
 function assignCodeWords(): readonly number[] {
-  const order = CODE_BITS.map((_, symbol) => symbol).sort((a, b) => CODE_BITS[a]! - CODE_BITS[b]! || a - b);
-  const words: number[] = new Array(CODE_BITS.length).fill(0);
-  let word = 0;
-  let bits = CODE_BITS[order[0]!]!;
-  for (const symbol of order) {
-    // Shifts of 30-bit words stay within 32 bits.
-    word <<= CODE_BITS[symbol]! - bits;
-    bits = CODE_BITS[symbol]!;
-    words[symbol] = word++;
-  }
-  return words;
+  const counts: number[] = new Array(MAX_CODE_BITS + 1).fill(0);
+  for (const bits of CODE_BITS) counts[bits]!++;
+  // The first word of a length comes behind the last one of the length before. Shifts of 30-bit words stay within 32 bits.
+  const next = [0];
+  for (let bits = 1; bits <= MAX_CODE_BITS; bits++) next[bits] = (next[bits - 1]! + counts[bits - 1]!) << 1;
+  return CODE_BITS.map((bits) => next[bits]!++);
 }
 
-interface TreeNode {
-  readonly children: [TreeNode | null, TreeNode | null];
-  symbol: number;
-  state: number;
-  /** Bits from the root when all of them are 1, else -1. */
-  readonly ones: number;
-}
-
+/**
+ * The tables, without an object for each node: every start of a program makes them. A state is an inner node of the code's tree, in the order in
+ * which the symbols lead there; the last one is never left, and the end-of-string symbol leads to it.
+ */
 function buildSteps(): { steps: Int32Array; accepts: Uint8Array } {
-  const root = newNode(0);
-  const inner: TreeNode[] = [root];
-  root.state = 0;
-  for (let symbol = 0; symbol <= END_OF_STRING; symbol++) insert(root, symbol, inner);
-  // One more state that is never left: the end-of-string symbol leads there.
-  const deadState = inner.length;
-  const steps = new Int32Array((inner.length + 1) * 16).fill(DEAD | deadState);
-  const accepts = new Uint8Array(inner.length + 1);
-  for (const node of inner) {
-    accepts[node.state] = node.ones >= 0 && node.ones <= MAX_PADDING_BITS ? 1 : 0;
-    for (let nibble = 0; nibble < 16; nibble++) {
-      steps[node.state * 16 + nibble] = walk(root, node, nibble, deadState);
-    }
-  }
-  return { steps, accepts };
+  const { bitSteps, accepts } = buildBitSteps();
+  // No code word is shorter than five bits, so there is at most one symbol in four.
+  return { steps: squared(squared(bitSteps, 2), 4), accepts };
 }
 
-function newNode(ones: number): TreeNode {
-  return { children: [null, null], symbol: -1, state: -1, ones };
+/** Steps of a single bit, in a table like STEPS. The code is complete, so both lead on from everywhere. */
+function buildBitSteps(): { bitSteps: Int32Array; accepts: Uint8Array } {
+  const deadState = END_OF_STRING;
+  const bitSteps = new Int32Array((deadState + 1) * 2);
+  const accepts = new Uint8Array(deadState + 1);
+  let stateCount = 1;
+  for (let symbol = 0; symbol <= END_OF_STRING; symbol++) {
+    const word = CODE_WORDS[symbol]!;
+    let state = 0;
+    let ones = 0;
+    for (let bit = CODE_BITS[symbol]! - 1; bit > 0; bit--) {
+      if (ones >= 0 && ones <= MAX_PADDING_BITS) accepts[state] = 1;
+      const side = (word >>> bit) & 1;
+      const at = state * 2 + side;
+      // Nothing leads back to the root but a symbol.
+      if (bitSteps[at] === 0) bitSteps[at] = stateCount++;
+      state = bitSteps[at]!;
+      ones = side === 1 && ones >= 0 ? ones + 1 : -1;
+    }
+    if (ones >= 0 && ones <= MAX_PADDING_BITS) accepts[state] = 1;
+    bitSteps[state * 2 + (word & 1)] = symbol === END_OF_STRING ? DEAD | deadState : EMITS | (symbol << 16);
+  }
+  assert(stateCount === deadState, 'huffman: a complete code has one inner node less than it has symbols');
+  bitSteps.fill(DEAD | deadState, deadState * 2);
+  return { bitSteps, accepts };
 }
 
-function insert(root: TreeNode, symbol: number, inner: TreeNode[]): void {
-  let node = root;
-  for (let bit = CODE_BITS[symbol]! - 1; bit >= 0; bit--) {
-    if (node.state < 0) {
-      node.state = inner.length;
-      inner.push(node);
-    }
-    const side = (CODE_WORDS[symbol]! >>> bit) & 1;
-    node.children[side] ??= newNode(side === 1 && node.ones >= 0 ? node.ones + 1 : -1);
-    node = node.children[side]!;
-  }
-  node.symbol = symbol;
-}
-
-function walk(root: TreeNode, from: TreeNode, nibble: number, deadState: number): number {
-  let node = from;
-  let emitted = 0;
-  for (let bit = 3; bit >= 0; bit--) {
-    const next = node.children[(nibble >> bit) & 1]!;
-    // The code is complete, so every path of an inner node leads on; only the end-of-string leaf is a dead
-    // end.
-    if (next === null || next.symbol === END_OF_STRING) return DEAD | deadState;
-    node = next;
-    if (node.symbol >= 0) {
-      emitted = EMITS | (node.symbol << 16);
-      node = root;
+/** Steps of twice as many bits, from those of `width` values each. */
+function squared(steps: Int32Array, width: number): Int32Array {
+  const twice = new Int32Array(steps.length * width);
+  let at = 0;
+  for (const first of steps) {
+    const from = (first & 0xffff) * width;
+    for (let second = 0; second < width; second++) {
+      const then = steps[from + second]!;
+      twice[at++] = (then & DEAD) === 0 ? (first & ~0xffff) | then : then;
     }
   }
-  return emitted | node.state;
+  return twice;
 }
