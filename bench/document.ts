@@ -22,7 +22,7 @@ What falls short, and why:
 - \`put-1\`: of the time that one request takes, the disk's sync, which both servers wait for, and the generator's own turn around
   are the larger part. A profile of the server shows one read, one write and one sync of the log and one write to the socket, without an extra turn
   of the event loop in between.
-- \`memory-1m\`: a Node process begins with about 80 MB, and V8 keeps what it has grown to. After a restart it is half of Go's.
+- \`memory-1m\`: a member begins with about 75 MB, and V8 keeps what it has grown to. After a restart it is half of Go's.
 - \`catch-up\`: all three members and the generator share one disk, which the database of 1 GB keeps busy, on Go's side as on ours. The figure also
   counts pauses in which the generator waited for the member's first answer; the case has been corrected since, and not been measured again.
 - the longest stall of \`stall-5m\` contains the time that prober and server wait for a processor: of the event loop's own gaps above 25 ms, seen from
@@ -53,11 +53,24 @@ The tables below are from before most of this; their goals are those of that tim
 - **Bytes written.** At 400 updates of 4 kB a second the kernel is handed 17.1 kB an update, 11.4 kB by Go 3.5. 5.1 kB of it are zeros, with which the next
   segment of the log is filled so that each sync is cheaper ([formats](formats/wal.md)); 4.3 kB are the log, as Go's; the rest are pages, of the same
   format, about as many.
-- **Idle**, a member has 80 MB resident, 47 MB of it pages of Node's own file (35 MB for a Node that does nothing, 43 MB resident in all). The other 33 MB:
-  15 MB heap of V8, 11 MB of the C library's, 4.3 MB the program's text. Tried: \`--optimize-for-size\` (5 MB less, code that is slower to run),
-  \`--min-semi-space-size=1\`, \`--v8-pool-size=1\`, \`--no-flush-bytecode\`, \`malloc_trim\` (nothing to speak of); a full collection frees 9 MB,
-  which V8 does on its own when it has been idle for some ten seconds. What is left to do: rarely used packages (YAML, X.509, WebSockets, OpenTelemetry:
-  a third of the program's text) in files of their own; the text without blanks would be 1.3 MB less, and stack traces without lines.
+- **A start** takes 150 ms of CPU until the member is ready where it took 200 (medians of seven alternating starts of the build of before and this one, all
+  threads, load average 13 to 18: 143 and 200, 154 and 187, 152 and 202; Go 3.7 takes 32). 27 ms are Node's own, until it comes to our first line. Half of what is
+  gone was one flag: with \`--initial-old-space-size\` V8 refuses the code that Node brings for its own modules, as with most flags that are
+  not about sizes of the heap's limits (\`v8.cachedDataVersionTag()\` tells which; a test asks). The rest: modules of Node that a start has no use for (HTTP,
+  TLS, crypto, zlib), packages for what few flags ask for in files of their own, text without blanks (2.2 MB instead of 5). What is left: 18 ms V8 reads the
+  program's code, 32 evaluating 620 modules, 10 other threads' compiling, 5 koffi, 10 Node's name service and cluster modules, which listening loads, 18 the
+  questions of the warm-up. A snapshot of Node's (\`--build-snapshot\`) can't be made: HTTP's parser, TLS and threads can't be in it, and it ends the process that tries.
+  \`tests/program/start-modules.json\` is what a start loads; a test compares.
+- **Idle**, a member has 74 MB resident just after its start where it had 86, and 70 MB after half a minute, when V8 has collected, where it had 80 (the same runs). A Node
+  that does nothing has 42. 43 to 48 MB are pages of Node's own file (34 for a Node that does nothing, which share them with all others), 26 are of its own: 18 the
+  heap of V8 (3 of it code, 3 to 4 young objects), 2 the program's text, 3.5 the C library's. So 60 MB are missed by 10 to 14. Tried: \`--optimize-for-size\`, \`--lite-mode\`,
+  \`--max-lazy\` (V8 refuses all compiled code then), \`--min-semi-space-size\` of 1, 2 and 4 MB (nothing less, no CPU less), \`--v8-pool-size=1\`,
+  \`--no-flush-bytecode\`, \`malloc_trim\` (nothing to speak of); a collection right after the start would free 4 MB for 15 ms of CPU. What is
+  allocated in advance (2 MB for hashes of changes, 1 MB for the index, the log's buffers) is not resident before it is used.
+- **A connection that stays.** V8 throws away optimized code that is about objects of which none is left. To keep the connection of the warm-up open was thought to save
+  a tenth of the CPU of a server that has been without clients for half a minute. That did not show: 24.3 us for a
+  compare-and-put with it, 21.9 us without, after half a minute without clients (four rounds of 30,000 each), and 19.9 and 20.8 us under load all the time (six rounds of
+  40,000 each; load average 13 to 17). Nothing was changed.
 
 ## The layout of the packages, before and after
 
