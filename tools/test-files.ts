@@ -10,7 +10,7 @@ export const FAILED_PATH = `${root}.cache/failed-tests.txt`;
 /** Those whose path has one of the words, or all. */
 export function chooseFiles(words: readonly string[]): string[] {
   const patterns = ['packages/*/src/**/*.test.ts', 'tools/**/*.test.ts', 'tests/support/**/*.test.ts'];
-  if (hasSubject()) patterns.push('tests/{interop,program}/**/*.test.ts');
+  if (hasSubject()) patterns.push('tests/{interop,program,robustness}/**/*.test.ts');
   return globSync(patterns, { cwd: root })
     .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
     .sort();

@@ -47,6 +47,7 @@ export type RequirementName =
   | 'fish'
   | 'zsh'
   | 'iproute2'
+  | 'strace'
   | 'promtool'
   | 'go'
   | 'etcd-discovery'
@@ -194,6 +195,12 @@ const REQUIREMENTS: readonly Requirement[] = [
     purpose: 'network namespaces, in which packets between members are lost',
     find: () => findOnPath('ip'),
     bring: () => installPackages('iproute2'),
+  },
+  {
+    name: 'strace',
+    purpose: 'disks that fail under a running program',
+    find: () => findOnPath('strace'),
+    bring: () => installPackages('strace'),
   },
   {
     name: 'promtool',

@@ -59,7 +59,9 @@ if (files.length === 0) {
   process.stderr.write(`no test file matches ${process.argv.slice(2).join(' ')}\n`);
   process.exit(1);
 }
-const missing = files.some((file) => /^tests\/(interop|program)\//.test(file)) ? bringRequirements() : [];
+const missing = files.some((file) => /^tests\/(interop|program|robustness)\//.test(file))
+  ? bringRequirements()
+  : [];
 const status = runTests(files);
 reportMissing(missing);
 process.exit(status !== 0 ? status : missing.length > 0 && process.env['CI'] !== undefined ? 1 : 0);

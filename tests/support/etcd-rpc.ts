@@ -157,6 +157,32 @@ export class EtcdRpc {
     );
     return new RpcStream(method, call, call);
   }
+
+  /** A bidirectional call of any path whose messages are bytes, each given to `onMessage` as it comes. */
+  streamRaw(path: string, receiver: RawReceiver, metadata: Readonly<Record<string, string>> = {}): RawStream {
+    const merged = this.#metadata.clone();
+    for (const [key, value] of Object.entries(metadata)) merged.set(key, value);
+    const asItIs = (bytes: Buffer): Buffer => bytes;
+    const call = this.#client.makeBidiStreamRequest(path, asItIs, asItIs, merged);
+    call.on('data', (bytes: Buffer) => receiver.onMessage(bytes));
+    call.on('error', () => {});
+    call.on('status', () => receiver.onEnd());
+    return {
+      send: (bytes) => void call.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
+      cancel: () => call.cancel(),
+    };
+  }
+}
+
+export interface RawReceiver {
+  readonly onMessage: (bytes: Buffer) => void;
+  /** It has ended, well or not. */
+  readonly onEnd: () => void;
+}
+
+export interface RawStream {
+  send(bytes: Uint8Array): void;
+  cancel(): void;
 }
 
 /** A stream whose answers can be taken one by one, or looked at as a list. */

@@ -1,4 +1,5 @@
 /** The program `etcdadm`, and what it is when it is called `kubeadm`. */
+import { exitAtOnce } from '@etcd/base/node';
 import { type Command, Io, runProgram } from '@etcd/host/cli';
 import { BACKUP } from './backup/commands.ts';
 import { RESTORE } from './backup/restore.ts';
@@ -21,7 +22,7 @@ async function rootOf(calledAs: string | undefined, first: string | undefined): 
 rootOf(process.env[CALLED_AS], words[0])
   .then((root) => runProgram(root, words, new Io()))
   .then(
-    (code) => process.exit(code),
+    (code) => exitAtOnce(code),
     (error: unknown) => {
       throw error;
     },

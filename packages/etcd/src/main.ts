@@ -2,7 +2,7 @@
  * The program `etcd`: reads its configuration, prepares its process and its data directory, and runs a member until a
  * signal stops it.
  */
-import { NodeClock, NodeDisk, NodeRandom } from '@etcd/base/node';
+import { exitAtOnce, NodeClock, NodeDisk, NodeRandom } from '@etcd/base/node';
 import {
   createLogger,
   defaultLogSink,
@@ -85,7 +85,7 @@ async function main(args: readonly string[]): Promise<void> {
 async function runCommand(args: readonly string[]): Promise<void> {
   const { Io, runProgram } = await import('@etcd/host/cli');
   const { PROXY_COMMANDS } = await import('@etcd/proxy/commands');
-  process.exit(await runProgram(PROXY_COMMANDS, args, new Io()));
+  exitAtOnce(await runProgram(PROXY_COMMANDS, args, new Io()));
 }
 
 /** Says whether a member could be started, and exits as a start would. */
@@ -113,7 +113,15 @@ async function run(args: readonly string[], request: StartRequest & { kind: 'run
   const logger = root.child({ caller: 'server/main' });
   const shutdownLimitMs = requestTimeoutMs(config) + SHUTDOWN_SLACK_MS;
   const failureOf = (error: unknown): string | null => (isStorageFailure(error) ? MEMBER_FAILED : null);
-  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs, hold: holdProcess, failureOf });
+  const lifecycle = new Lifecycle({
+    process,
+    logger,
+    clock,
+    shutdownLimitMs,
+    hold: holdProcess,
+    failureOf,
+    exit: exitAtOnce,
+  });
   lifecycle.install();
   const wrongUmask = repairUmask();
   if (wrongUmask !== null) logger.warn('umask took our own files away; corrected it', { umask: wrongUmask });

@@ -1,4 +1,5 @@
 /** The program `etcdctl`. */
+import { exitAtOnce } from '@etcd/base/node';
 import { Io, runProgram } from '@etcd/host/cli';
 import { describeError } from './describe-error.ts';
 import { hintFor } from './hints.ts';
@@ -16,7 +17,7 @@ const asksVersion = words.length === 1 && VERSION_FLAGS.includes(words[0]!);
 const options = { helpEnding: HELP_ENDING, describe: describeError, hint: hintFor };
 // Whatever is still open (connections, timers) is of no use any more.
 runProgram(ROOT, asksVersion ? ['version'] : words, new Io(), options).then(
-  (code) => process.exit(code),
+  (code) => exitAtOnce(code),
   (error: unknown) => {
     throw error;
   },

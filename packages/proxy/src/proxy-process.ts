@@ -1,6 +1,6 @@
 /** What both proxies want of their process: a log as etcd's default one, an orderly end, and to say when they serve. */
 import type { Clock } from '@etcd/base';
-import { NodeClock } from '@etcd/base/node';
+import { exitAtOnce, NodeClock } from '@etcd/base/node';
 import { createLogger, defaultLogSink, type EtcdLogger } from '@etcd/host/logging';
 import {
   connectionLimit,
@@ -32,6 +32,7 @@ export class ProxyProcess {
       clock,
       shutdownLimitMs: SHUTDOWN_LIMIT_MS,
       hold: holdProcess,
+      exit: exitAtOnce,
     });
     this.lifecycle.install();
   }

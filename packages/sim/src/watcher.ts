@@ -5,20 +5,15 @@
 import {
   decodeWatchResponse,
   encodeWatchRequest,
-  FilterType,
-  WatchCreateRequest,
   WatchProgressRequest,
   WatchRequest,
   type WatchResponse,
 } from '@etcd/api/etcdserverpb';
-import { type Event, EventType } from '@etcd/api/mvccpb';
 import type { SeededRandom } from '@etcd/base';
 import type { CallOptions, ClientCall } from '@etcd/transport';
-import { isSamePair } from './checks.ts';
-import { bytesOf } from './client.ts';
-import { inRange, type KeyVersion } from './model.ts';
+import type { Verdict } from './checks.ts';
 import { Session } from './session.ts';
-import { textOf } from './trace.ts';
+import { WatchChecks } from './watch-checks.ts';
 import type { World } from './world.ts';
 
 export interface WatcherOptions {
@@ -67,29 +62,28 @@ export function drawWatchStyle(random: SeededRandom): WatchStyle {
 const MEAN_QUESTION_MS = 3000;
 const MAX_SKIPPED = 15;
 const RETRY_MS = 400;
-const NOTHING = new Uint8Array(0);
 const REQUIRE_LEADER: CallOptions = { metadata: [['hasleader', 'true']] };
 
 export class Watcher {
   readonly #options: WatcherOptions;
   readonly #world: World;
   readonly #session: Session;
-  #call: ClientCall | null = null;
-  /** Events of this revision are the next to come; what was before has been seen, or was compacted. */
-  #nextRevision = 2;
   readonly #style: WatchStyle;
-  /** Of a message that came in pieces so far. */
-  #pieces: Event[] = [];
-  /** Of the watch that is open. */
-  #startRevision = 0;
+  readonly #checks: WatchChecks;
+  #call: ClientCall | null = null;
   #isStopped = false;
-  eventCount = 0;
 
   constructor(options: WatcherOptions) {
+    const { world, random, key, end, style = PLAIN } = options;
     this.#options = options;
-    this.#style = options.style ?? PLAIN;
-    this.#world = options.world;
-    this.#session = new Session(options.world, options.random);
+    this.#style = style;
+    this.#world = world;
+    this.#checks = new WatchChecks(world.model, { key, end, ...style });
+    this.#session = new Session(world, random);
+  }
+
+  get eventCount(): number {
+    return this.#checks.eventCount;
   }
 
   start(): void {
@@ -106,11 +100,11 @@ export class Watcher {
 
   /** Whether everything that has happened so far has been seen. */
   get isCaughtUp(): boolean {
-    return this.#expected(this.#world.model.revision).length === 0;
+    return this.#checks.missing(this.#world.model.revision).length === 0;
   }
 
   get position(): number {
-    return this.#nextRevision;
+    return this.#checks.nextRevision;
   }
 
   /** Now and then another member is asked, and a compacted beginning is risked. */
@@ -146,13 +140,12 @@ export class Watcher {
 
   #open(): void {
     if (this.#isStopped) return;
-    this.#pieces = [];
-    const { key, end, random } = this.#options;
+    const { random } = this.#options;
     if (this.#style.skips && random.chance(0.5)) {
-      this.#nextRevision = Math.max(this.#nextRevision, this.#world.seenRevision + random.below(MAX_SKIPPED));
+      const from = this.#world.seenRevision + random.below(MAX_SKIPPED);
+      this.#checks.nextRevision = Math.max(this.#checks.nextRevision, from);
     }
-    this.#startRevision = this.#nextRevision;
-    const { prevKv, fragment, without } = this.#style;
+    const createRequest = this.#checks.open();
     this.#call = this.#session.stream(
       '/etcdserverpb.Watch/Watch',
       {
@@ -166,15 +159,6 @@ export class Watcher {
       this.#options.random.chance(0.5) ? REQUIRE_LEADER : {},
     );
     if (this.#call === null) return this.#retry();
-    const createRequest = new WatchCreateRequest({
-      key: bytesOf(key),
-      rangeEnd: bytesOf(end),
-      startRevision: this.#nextRevision,
-      progressNotify: true,
-      prevKv,
-      fragment,
-      filters: without === null ? [] : [without === 'puts' ? FilterType.NOPUT : FilterType.NODELETE],
-    });
     this.#call.write(encodeWatchRequest(new WatchRequest({ createRequest })));
   }
 
@@ -187,106 +171,29 @@ export class Watcher {
   }
 
   #onResponse(response: WatchResponse): void {
-    const { canceled, compactRevision, created } = response;
-    if (created && !canceled) return;
-    if (canceled) {
+    if (response.canceled) {
       this.#session.noteRefusal(response.cancelReason);
-      return this.#onCanceled(compactRevision);
+      return this.#onCanceled(response.compactRevision);
     }
-    this.#pieces.push(...response.events);
-    if (response.fragment) return;
-    const events = this.#pieces;
-    this.#pieces = [];
-    const revision = response.header?.revision ?? 0;
-    if (events.length === 0) return this.#onProgress(revision);
-    this.eventCount += events.length;
-    const last = events.at(-1)!.kv!.modRevision;
-    if (last > this.#world.model.revision) {
-      return this.#violate(`an event of revision ${last}, the log has come to ${this.#world.model.revision}`);
-    }
-    const expected = this.#expected(last);
-    if (expected.length !== events.length || !events.every((event, i) => isSameEvent(event, expected[i]!))) {
-      return this.#violate(
-        `from ${this.#nextRevision} to ${last} came ${describeEvents(events)}, the log has ${describeVersions(expected)}`,
-      );
-    }
-    const wrong = this.#style.prevKv ? events.find((event) => !this.#hasPrevious(event)) : undefined;
-    if (wrong !== undefined) {
-      return this.#violate(
-        `the previous pair of ${describeEvents([wrong])} is ${textOf(wrong.prevKv?.value ?? NOTHING)}`,
-      );
-    }
-    this.#nextRevision = last + 1;
-    this.#world.trace.mix(last, events.length, 0);
+    const checks = this.#checks;
+    const before = checks.eventCount;
+    this.#judge(checks.told(response));
+    if (checks.eventCount === before || this.#world.violation !== null) return;
+    const last = checks.nextRevision - 1;
+    this.#world.trace.mix(last, checks.eventCount - before, 0);
     this.#world.seenRevision = Math.max(this.#world.seenRevision, last);
-  }
-
-  /** The pair before, unless a compaction has taken it. */
-  #hasPrevious({ kv, prevKv }: Event): boolean {
-    const { model } = this.#world;
-    const before = kv!.modRevision - 1;
-    const expected = model.get(textOf(kv!.key), before);
-    if (prevKv === null) return expected === null || model.compactRevision >= before;
-    return expected !== null && isSamePair(prevKv, expected);
-  }
-
-  #onProgress(revision: number): void {
-    if (revision < this.#startRevision) {
-      return this.#violate(`progress up to ${revision} was told though it began at ${this.#startRevision}`);
-    }
-    const missed = this.#expected(revision);
-    if (missed.length > 0) {
-      return this.#violate(
-        `progress up to ${revision} was told before ${describeVersions(missed)}; next was ${this.#nextRevision}`,
-      );
-    }
-    this.#nextRevision = Math.max(this.#nextRevision, revision + 1);
   }
 
   #onCanceled(compactRevision: number): void {
     this.#world.note(`${this.#options.name} is cancelled, compacted at ${compactRevision}`);
-    if (compactRevision > 0) {
-      const isTrue = compactRevision <= this.#world.model.compactRevision;
-      if (!isTrue || this.#nextRevision >= compactRevision) {
-        const { compactRevision: real } = this.#world.model;
-        this.#violate(`cancelled at ${compactRevision}, next ${this.#nextRevision}, compacted at ${real}`);
-      }
-      this.#nextRevision = compactRevision;
-    }
+    this.#judge(this.#checks.canceled(compactRevision));
     this.#call?.cancel();
     this.#retry();
   }
 
-  /** Events that have not come, up to `last`. */
-  #expected(last: number): KeyVersion[] {
-    const { key, end } = this.#options;
-    const { without } = this.#style;
-    const found: KeyVersion[] = [];
-    for (let revision = this.#nextRevision; revision <= last; revision++) {
-      for (const event of this.#world.model.eventsAt(revision)) {
-        const isWanted = without !== (event.value === null ? 'deletes' : 'puts');
-        if (isWanted && inRange(event.key, key, end)) found.push(event);
-      }
-    }
-    return found;
-  }
-
-  #violate(details: string): void {
+  #judge(verdict: Verdict): void {
+    if (verdict === null) return;
     const who = `${this.#options.name} by ${this.#session.machine?.name}`;
-    this.#world.violate('watch', `${who}: ${details}`);
+    this.#world.violate('watch', `${who}: ${verdict}`);
   }
-}
-
-function isSameEvent({ type, kv }: Event, expected: KeyVersion): boolean {
-  if (kv === null) return false;
-  if (expected.value !== null) return type === EventType.PUT && isSamePair(kv, expected);
-  return type === EventType.DELETE && textOf(kv.key) === expected.key && kv.modRevision === expected.mod;
-}
-
-function describeEvents(events: readonly Event[]): string {
-  return events.map(({ kv }) => `${textOf(kv!.key)}@${kv!.modRevision}`).join(', ');
-}
-
-function describeVersions(versions: readonly KeyVersion[]): string {
-  return versions.map(({ key, mod }) => `${key}@${mod}`).join(', ') || 'nothing';
 }

@@ -5,6 +5,7 @@
 import { poisonMemory } from '@etcd/base';
 
 export { damageLeaves } from './damage-leaves.ts';
+export { type FuzzTarget, InputReader } from './fuzz-target.ts';
 export { checkDatabasesLeft } from './left-databases.ts';
 export { checkDisksLeft, checkFilesLeft, filesBelow, type LeftFiles } from './left-files.ts';
 export type { ScriptArgument, ScriptResult, ScriptStep } from './script.ts';

@@ -4,6 +4,8 @@ export interface Frame {
   readonly offset: number;
   /** Length of the record after its 8-byte frame header, with padding. */
   readonly length: number;
+  /** The same without padding. */
+  readonly recordBytes: number;
 }
 
 /**
@@ -17,7 +19,7 @@ export function walFrames(segment: Buffer): Frame[] {
     const top = segment[offset + 7]!;
     if (low === 0 && top === 0) break;
     const length = low + ((top & 0x80) !== 0 ? top & 0x7 : 0);
-    frames.push({ offset, length });
+    frames.push({ offset, length, recordBytes: low });
     offset += 8 + length;
   }
   return frames;

@@ -25,11 +25,11 @@ class FakeProcess implements ProcessLike {
     this.ends.push(signal);
   }
 
-  exit(code: number): never {
+  readonly exit = (code: number): never => {
     this.ends.push(`exit ${code}`);
     // The real one does not come back. What runs after it here would show in the list of ends.
     return undefined as never;
-  }
+  };
 
   emit(event: string, argument?: unknown): void {
     const listener = this.#listeners.get(event);
@@ -49,6 +49,7 @@ function setUp(more: Pick<LifecycleOptions, 'failureOf'> = {}) {
     clock,
     shutdownLimitMs: 10_000,
     hold: () => {},
+    exit: world.exit,
     ...more,
   });
   lifecycle.install();
@@ -204,12 +205,12 @@ test('warnings of Node become lines of the log', () => {
 });
 
 const PROGRAM = `
-  import { NodeClock } from '@etcd/base/node';
+  import { exitAtOnce, NodeClock } from '@etcd/base/node';
   import { createLogger, openLogSink } from '${new URL('../logging/index.ts', import.meta.url)}';
   import { holdProcess, Lifecycle } from '${new URL('./lifecycle.ts', import.meta.url)}';
   const clock = new NodeClock();
   const logger = createLogger({ level: 'info', clock, sink: openLogSink({ outputs: ['stderr'], format: 'json', clock }) });
-  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs: 5000, hold: holdProcess });
+  const lifecycle = new Lifecycle({ process, logger, clock, shutdownLimitMs: 5000, hold: holdProcess, exit: exitAtOnce });
   lifecycle.install();
   // As a member does when its ports are closed and nobody is connected any more: only a timer, which counts for nothing, is left.
   lifecycle.onShutdown(() => process.stdin.destroy());

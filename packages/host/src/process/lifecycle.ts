@@ -29,7 +29,6 @@ export interface ProcessLike {
   on(event: string, listener: (...args: never[]) => void): unknown;
   removeAllListeners(event: string): unknown;
   kill(pid: number, signal: NodeJS.Signals): unknown;
-  exit(code: number): never;
 }
 
 export interface LifecycleOptions {
@@ -42,6 +41,8 @@ export interface LifecycleOptions {
   readonly hold: () => void;
   /** The line for an error that is the machine's and not the program's; null: it is the program's. */
   readonly failureOf?: ((error: unknown) => string | null) | undefined;
+  /** Ends the process when something has failed, even where nothing can be written any more. */
+  readonly exit: (code: number) => never;
 }
 
 type StopSignal = 'SIGTERM' | 'SIGINT';
@@ -87,6 +88,7 @@ export class Lifecycle {
   readonly #shutdownLimitMs: number;
   readonly #hold: () => void;
   readonly #failureOf: (error: unknown) => string | null;
+  readonly #exit: (code: number) => never;
   readonly #handlers: (() => Promise<void> | void)[] = [];
   #stopping: StopSignal | 'end' | null = null;
 
@@ -97,6 +99,7 @@ export class Lifecycle {
     this.#shutdownLimitMs = options.shutdownLimitMs;
     this.#hold = options.hold;
     this.#failureOf = options.failureOf ?? (() => null);
+    this.#exit = options.exit;
   }
 
   /** Takes over signals, uncaught exceptions and Node's own warnings. Once, early. */
@@ -108,7 +111,7 @@ export class Lifecycle {
     for (const [signal, text] of Object.entries(QUIT_SIGNALS)) {
       this.#process.on(signal, () => {
         this.#logger.fatal('received signal; quitting without shutdown', { signal: text });
-        this.#process.exit(EXIT_PANIC);
+        this.#exit(EXIT_PANIC);
       });
     }
     // Includes rejected promises that nobody handled.
@@ -141,7 +144,7 @@ export class Lifecycle {
   /** Ends the process because of an expected failure. */
   die(message: string, fields: Readonly<Record<string, unknown>>, code: number = EXIT_FAILURE): never {
     this.#logger.fatal(message, fields);
-    this.#process.exit(code);
+    this.#exit(code);
   }
 
   /** Stops in order because there is nothing left to do, and ends with success. */
@@ -185,7 +188,7 @@ export class Lifecycle {
   #dieBy(reason: StopSignal | 'end'): void {
     this.#logger.flush();
     // The kernel does not let process 1 die of a signal that it sends to itself.
-    if (reason === 'end' || this.#process.pid === INIT_PID) return this.#process.exit(EXIT_OK);
+    if (reason === 'end' || this.#process.pid === INIT_PID) return this.#exit(EXIT_OK);
     this.#process.removeAllListeners(reason);
     this.#process.kill(this.#process.pid, reason);
   }
@@ -195,7 +198,7 @@ export class Lifecycle {
     if (failure !== null) return this.die(failure, { error });
     const message = error instanceof InvariantError ? 'invariant broken' : 'uncaught exception';
     this.#logger.fatal(message, { error: errorText(error), stacktrace: stackOf(error) });
-    this.#process.exit(EXIT_PANIC);
+    this.#exit(EXIT_PANIC);
   }
 }
 

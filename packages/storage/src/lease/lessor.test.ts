@@ -306,6 +306,23 @@ test('checkpoints record what is left of long leases, shorten the next promotion
   assert.equal(next.lessor.lookup(1n)!.remainingMs, 300_000, 'the checkpoint is gone');
 });
 
+test('a lease that is revoked has no checkpoint due any more, whoever has its place', () => {
+  const { lessor, clock } = newMember({ checkpointIntervalMs: 60_000, persistsCheckpoints: () => true });
+  const recorded: [bigint, number][] = [];
+  lessor.setCheckpointer((checkpoints, done) => {
+    for (const { id, remainingTtl } of checkpoints) recorded.push([id, remainingTtl]);
+    done(null);
+  });
+  lessor.promote(0);
+  lessor.grant(1n, 300);
+  clock.advance(30_000);
+  assert.equal(lessor.revoke(1n), null);
+  clock.advance(10_000);
+  lessor.grant(2n, 100);
+  clock.advance(65_000);
+  assert.deepEqual(recorded, [[2n, 40]]);
+});
+
 test('a member that makes no checkpoints takes back those of others when it renews', () => {
   const { lessor } = newMember();
   lessor.promote(0);

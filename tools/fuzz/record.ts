@@ -1,0 +1,99 @@
+/** `node tools/fuzz/record.ts` writes docs/fuzzing.md from the figures of all runs that were kept. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import type { FuzzTarget } from '@etcd/testing';
+import type { FuzzResult } from './fuzz.ts';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+const RESULTS = `${ROOT}tools/fuzz/results.json`;
+export const PAGE = `${ROOT}docs/fuzzing.md`;
+
+export interface RecordedRun {
+  readonly date: string;
+  readonly commit: string;
+  readonly target: string;
+  readonly what: string;
+  readonly seed: number;
+  readonly runs: number;
+  readonly seconds: number;
+  readonly kept: number;
+  readonly covered: number;
+  /** First lines. */
+  readonly findings: readonly string[];
+}
+
+const HEAD = `# Fuzzing
+
+Written by \`node tools/fuzz/record.ts\` from \`tools/fuzz/results.json\`.
+
+Whatever takes bytes from outside is fed with inputs that are changed at random and kept when they make code run that none before them did:
+\`npm run fuzz\`. V8 says what ran (precise block coverage of its profiler), so that the code is the one that members run, unchanged. Jazzer.js, the fuzzer that
+others use for this runtime, comes with a library that needs a newer C library than Debian 12 has, and does not start there.
+
+\`\`\`
+npm run fuzz                                     every target for a minute
+npm run fuzz -- --target wal,bbolt --minutes 30 --seed 7
+npm run fuzz -- --minutes 5 --keep               keeps what was learned, and the figures
+\`\`\`
+
+An input is taken badly if it ends in an error that is none of the target's own, if there is no end within four seconds, if it makes the process hold
+more than 16 MiB and a kilobyte for each of its bytes, or if what the target promises does not hold: a message that was decoded encodes and decodes to the same, a
+connection that has ended leaves nothing behind, a log that was opened takes another entry. Such an input is made shorter, becomes one of the regressions in
+\`tools/fuzz/corpus\`, and \`npm test\` runs these, and all that was kept, against every target. Formats under checksums are fed behind them as well: records of
+the log and snapshots get right ones, and so do the meta pages of databases.
+
+A target is a few lines beside the code that it feeds (\`testing/fuzz-targets.ts\`).
+
+`;
+
+export function readResults(): RecordedRun[] {
+  return existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as RecordedRun[]) : [];
+}
+
+export function addResult({ name, what }: FuzzTarget, seed: number, result: FuzzResult): void {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  }).trim();
+  const { runs, seconds, covered, corpus, findings } = result;
+  const run: RecordedRun = {
+    date: new Date().toISOString().slice(0, 10),
+    commit,
+    target: name,
+    what,
+    seed,
+    runs,
+    seconds,
+    kept: corpus.length,
+    covered,
+    findings: findings.map(({ kind, details }) => `${kind}: ${details.split('\n')[0]}`),
+  };
+  writeFileSync(RESULTS, `${JSON.stringify([...readResults(), run], null, 2)}\n`);
+}
+
+export function pageOf(runs: readonly RecordedRun[]): string {
+  const rows = [...Map.groupBy(runs, ({ target }) => target)].map(([target, of]) => {
+    const last = of.at(-1)!;
+    const seconds = of.reduce((total, run) => total + run.seconds, 0);
+    const inputs = of.reduce((total, run) => total + run.runs, 0);
+    const found = of.reduce((total, run) => total + run.findings.length, 0);
+    return `| \`${target}\` | ${last.what} | ${inputs} | ${seconds} | ${last.kept} | ${last.covered} | ${found} |\n`;
+  });
+  const findings = runs.flatMap(({ target, commit, findings: of }) =>
+    of.map((text) => `| \`${target}\` | ${commit} | ${text.replaceAll('|', '¦')} |\n`),
+  );
+  const seconds = runs.reduce((total, run) => total + run.seconds, 0);
+  const inputs = runs.reduce((total, run) => total + run.runs, 0);
+  return [
+    `${HEAD}## Figures\n\n${inputs} inputs in ${Math.round(seconds / 60)} minutes, over all runs that were kept.\n\n`,
+    '| target | fed | inputs | seconds | kept | characters of source that ran | taken badly |\n',
+    '| --- | --- | --- | --- | --- | --- | --- |\n',
+    ...rows,
+    findings.length === 0
+      ? ''
+      : '\n| target | commit | what was found, and mended since |\n| --- | --- | --- |\n',
+    ...findings,
+  ].join('');
+}
+
+if (import.meta.main) writeFileSync(PAGE, pageOf(readResults()));
