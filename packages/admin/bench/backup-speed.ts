@@ -132,6 +132,7 @@ try {
     costs['restore']!.push(
       measure(join(against, 'etcdutl'), 'snapshot', 'restore', snapshot, '--data-dir', dataDir),
     );
+    (costs['status'] ??= []).push(measure(join(against, 'etcdutl'), 'snapshot', 'status', snapshot));
     const verify = [
       'backup',
       'verify',
@@ -143,6 +144,7 @@ try {
       root,
     ];
     costs['verify']!.push(measure(`${BIN}etcdadm`, ...verify));
+    (costs['verify, no member'] ??= []).push(measure(`${BIN}etcdadm`, ...verify, '--skip-start'));
     rmSync(dataDir, { recursive: true, force: true });
     const restore = [
       'restore',

@@ -49,14 +49,14 @@ export function lockTimeoutMs({ flags }: Invocation): number {
 export async function openDatabase(
   { disk }: Tool,
   path: string,
-  options: { readonly readOnly: boolean; readonly timeoutMs: number },
+  options: { readonly readOnly: boolean; readonly timeoutMs: number; readonly cacheBytes?: number },
 ): Promise<Database> {
-  const { readOnly, timeoutMs } = options;
+  const { timeoutMs, ...how } = options;
   const startMs = performance.now();
   for (;;) {
     try {
       // Without a clock everything runs to its end at once.
-      return Database.open({ disk, path, readOnly, freelist: 'rebuilt', logger: SILENT_LOGGER });
+      return Database.open({ ...how, disk, path, freelist: 'rebuilt', logger: SILENT_LOGGER });
     } catch (error) {
       const isLocked = error instanceof BoltError && error.code === 'locked';
       const isLate = timeoutMs > 0 && performance.now() - startMs >= timeoutMs;

@@ -4,6 +4,9 @@ import { readSnapshot } from './copy-snapshot.ts';
 import { checkStructure } from './status.ts';
 import { type Verified, verifyRecords } from './verify.ts';
 
+/** Each walk reads everything once: what is kept of it serves nobody. */
+const CACHE_BYTES = 16 << 20;
+
 export interface VerifyOptions {
   /** A file that was copied from a data directory has no digest; one that was just written was compared with it. */
   readonly skipsDigest: boolean;
@@ -16,7 +19,8 @@ export interface VerifyOptions {
 /** Throws what is wrong with the file. */
 export async function verifyFile(tool: Tool, path: string, options: VerifyOptions): Promise<Verified> {
   if (!options.skipsDigest) await runSteps(readSnapshot(tool.disk, path, false, () => {}));
-  const database = await openDatabase(tool, path, { readOnly: true, timeoutMs: options.timeoutMs });
+  const { timeoutMs } = options;
+  const database = await openDatabase(tool, path, { readOnly: true, timeoutMs, cacheBytes: CACHE_BYTES });
   try {
     const read = database.beginRead();
     try {
