@@ -60,7 +60,7 @@ function copying(command: (count: number) => readonly string[]): () => Promise<n
   const done = (async () => {
     for (; !isStopping; count++) {
       const [program, ...args] = ['nice', '-n', values.nice, ...command(count)];
-      const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+      const child = spawn(program!, args, { stdio: 'ignore' });
       const code = await new Promise((resolve) => child.once('close', resolve));
       assert.equal(code, 0);
     }
