@@ -31,6 +31,12 @@ export const SECRET_FLAGS: readonly FlagDefinition[] = [
   PASSPHRASE,
 ];
 
+export const SCRATCH: FlagDefinition = {
+  name: 'scratch',
+  type: 'string',
+  usage: 'where there is room for the snapshot in the clear (the directory for temporary files)',
+};
+
 /** A signal does not end the program on the spot: what lies there in the clear, or unfinished, has to go first. */
 export async function guarded(work: (signal: AbortSignal) => void | Promise<void>): Promise<void> {
   const controller = new AbortController();

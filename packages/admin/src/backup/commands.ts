@@ -19,12 +19,20 @@ import {
   type Command,
   connectionOptions,
   endpointsFrom,
-  type FlagDefinition,
   type FlagValues,
   humanBytes,
   type Invocation,
 } from '@etcd/host/cli';
-import { guarded, onPassed, PASSPHRASE, SECRET_FLAGS, STORE, secretsOf, withStore } from './command-parts.ts';
+import {
+  guarded,
+  onPassed,
+  PASSPHRASE,
+  SCRATCH,
+  SECRET_FLAGS,
+  STORE,
+  secretsOf,
+  withStore,
+} from './command-parts.ts';
 import { ownEtcd, type Rehearsal } from './rehearse.ts';
 import { chooseSource, RemoteSource } from './snapshot-source.ts';
 import { verifyBackup } from './verify-backup.ts';
@@ -33,12 +41,6 @@ const TAKE_TRIES = 3;
 
 /** Longer than any backup takes. */
 const UNFINISHED_AGE_MS = 24 * 3_600_000;
-
-const SCRATCH: FlagDefinition = {
-  name: 'scratch',
-  type: 'string',
-  usage: 'where there is room for the snapshot in the clear (the directory for temporary files)',
-};
 
 export const BACKUP: Command = {
   name: 'backup',

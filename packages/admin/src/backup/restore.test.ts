@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -115,8 +116,55 @@ test('what a plan says, done on each host, makes the members of one new cluster'
     `--initial-cluster=${CLUSTER}`,
     '--init-system=kubelet',
   );
+  const scratch = mkdtempSync(join(root, 'scratch-'));
+  await good('--snapshot', snapshot, '--cluster', `--initial-cluster=${CLUSTER}`, '--scratch', scratch);
+  assert.deepEqual(readdirSync(scratch), []);
   assert.match(again, /--initial-cluster-token=restored-\d{8}T\d{6}Z /);
   assert.match(again, /mv \/etc\/kubernetes\/manifests\/etcd\.yaml \/etc\/kubernetes\/stopped\//);
+});
+
+/** A backup in the clear, as `etcdadm backup` leaves it. */
+function storeBackup(store: string, createdAt: string, revision: number): string {
+  const content = readFileSync(snapshot);
+  const time = createdAt.replace(/[-:]|\.\d+/g, '');
+  const name = `etcd-ab-${time}-${String(revision).padStart(16, '0')}.db`;
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  const texts = { name, createdAt, clusterId: 'ab', memberId: 'cd', memberVersion: '3.7.3', source: 'a:1' };
+  const sizes = { sizeBytes: content.length, storedBytes: content.length, sha256, storedSha256: sha256 };
+  const rest = {
+    format: 1,
+    revision,
+    hash: 1,
+    hashCompactRevision: 0,
+    compression: 'none',
+    encryption: 'none',
+  };
+  mkdirSync(store, { recursive: true });
+  writeFileSync(join(store, name), content);
+  writeFileSync(join(store, `${name}.json`), JSON.stringify({ ...texts, ...sizes, ...rest }));
+  return name;
+}
+
+test('a plan from a store names the backup, which stays the one when a newer one comes', async () => {
+  const store = join(root, 'store');
+  const name = storeBackup(store, '2026-11-01T00:00:00.000Z', KEYS + 1);
+  const text = await good('--store', store, '--cluster', `--initial-cluster=${CLUSTER}`, '--data-dir=etcd');
+  assert.match(
+    text,
+    new RegExp(`^A cluster of 3 from backup ${name}, revision 21; every record was read\\.\n`),
+  );
+  assert.doesNotMatch(text, /sha256sum/, 'every host reaches the store');
+  storeBackup(store, '2026-11-02T00:00:00.000Z', KEYS + 2);
+  const [first] = text.match(/^ +etcdadm restore .*$/gm)!;
+  const words = first!.trim().split(' ').slice(2);
+  assert.deepEqual(words.slice(0, 2), [name, `--store=${store}`]);
+  const dataDir = join(root, 'of-store');
+  const told = await good(...words.map((word) => word.replace('--data-dir=etcd', `--data-dir=${dataDir}`)));
+  assert.match(told, new RegExp(`^Restoring backup ${name}, `));
+  writeFileSync(join(store, name), 'damaged');
+  const { code, errors } = await restore(name, '--store', store, '--cluster', `--initial-cluster=${CLUSTER}`);
+  assert.equal(code, 1);
+  assert.match(errors, new RegExp(`${name}: `));
 });
 
 test('one of several is made, and what the others need is said', async () => {

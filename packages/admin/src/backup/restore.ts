@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { BackupError, type Until } from '@etcd/backup';
 import { RESTORE_FLAGS } from '@etcd/etcdutl/restore-flags';
 import type { Command, FlagDefinition, FlagValues, Invocation } from '@etcd/host/cli';
-import { guarded, SECRET_FLAGS, STORE, secretsOf } from './command-parts.ts';
+import { guarded, SCRATCH, SECRET_FLAGS, STORE, secretsOf } from './command-parts.ts';
 import { ALWAYS_MS } from './point-in-time.ts';
 import { originFromFile, originFromStore, type RestoreOrigin } from './restore-origin.ts';
 import { INIT_SYSTEMS, planText, shellWord } from './restore-plan.ts';
@@ -42,6 +42,7 @@ const OWN_FLAGS: readonly FlagDefinition[] = [
     usage:
       'check everything, make nothing, and say what to do on the host of each member of --initial-cluster',
   },
+  { ...SCRATCH, usage: `for --cluster: ${SCRATCH.usage}` },
   {
     name: 'init-system',
     type: 'string',
@@ -72,7 +73,7 @@ async function restore(invocation: Invocation, signal: AbortSignal): Promise<voi
   const dataDir = flags.text('data-dir') || `${flags.text('name')}.etcd`;
   const { checkRestorePlaces } = await import('@etcd/etcdutl/snapshot');
   if (!isPlan) checkRestorePlaces(dataDir, flags.text('wal-dir'));
-  const parent = isPlan ? tmpdir() : existingParent(resolve(dataDir));
+  const parent = isPlan ? flags.text('scratch') || tmpdir() : existingParent(resolve(dataDir));
   const scratch = mkdtempSync(join(parent, '.etcd-restore-'));
   try {
     const origin = await originOf(invocation, join(scratch, 'snapshot.db'), members.length > 1, signal);

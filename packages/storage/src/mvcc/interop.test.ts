@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -40,6 +39,7 @@ import type { KeyValue } from '@etcd/api/mvccpb';
 import { latin1FromBytes, SeededRandom } from '@etcd/base';
 import { NodeDisk } from '@etcd/base/node';
 import { SimClock } from '@etcd/testing';
+import { freePort } from '@etcd/testing/free-port';
 import { Client, credentials } from '@grpc/grpc-js';
 import { Lessor } from '../lease/index.ts';
 import type { KeyValueHash } from './key-hasher.ts';
@@ -151,12 +151,7 @@ function programOf(release: string): string {
 }
 
 async function freeUrl(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return `http://127.0.0.1:${port}`;
+  return `http://127.0.0.1:${await freePort()}`;
 }
 
 // --- our own, in this process, on a real file
