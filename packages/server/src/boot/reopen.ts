@@ -130,7 +130,7 @@ function knownCommit(
   entries: readonly Entry[],
   { index, term }: ConsistentIndex,
 ): HardState {
-  if (index <= hardState.commit) return hardState;
+  if (index <= hardState.commit || term > hardState.term) return hardState;
   // A database of etcd 3.4 does not tell the term; of another term, the log's entry is not the one that was applied.
   const isApplied = entries.some((entry) => entry.index === index && entry.term === term);
   return isApplied ? new HardState({ term: hardState.term, vote: hardState.vote, commit: index }) : hardState;
