@@ -50,9 +50,21 @@ const NO_HTTP_ERRORS: ReadonlySet<string> = new Set([
   'HPE_INVALID_VERSION',
 ]);
 
+/** What `node:http` says of bytes that it could not read. */
+interface Unreadable extends NodeJS.ErrnoException {
+  readonly rawPacket?: Buffer;
+}
+
 /** Answers what `node:http` could not read, or hangs up on it as etcd does: it may be a broken HTTP/2 client. */
-export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+export function answerUnreadable(error: Unreadable, socket: Duplex): void {
   const code = error.code ?? '';
+  // The reader rests while answers wait, and over TLS it is given bytes all the same, of which it has taken none. It and the socket go on
+  // together when there is room.
+  if (code === 'HPE_PAUSED' && error.rawPacket !== undefined) {
+    socket.pause();
+    socket.unshift(error.rawPacket);
+    return;
+  }
   // Behind the last request of a connection: that one has its answer, and what follows is nothing.
   if (code === 'HPE_CLOSED_CONNECTION') return;
   if (NO_HTTP_ERRORS.has(code) || !socket.writable) return void socket.destroy();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -111,7 +112,10 @@ async function firstBytes(port: number, caFile: string, protocols: string[], gre
   }
 }
 
-test('who has agreed on HTTP/2 is greeted at once, who has not when it is known what it speaks', async (context) => {
+/** What makes a listener's connections secure, and the file of whom its clients trust. */
+async function openSide(
+  context: TestContext,
+): Promise<{ secure: NonNullable<ListenerOptions['secure']>; caFile: string }> {
   const directory = mkdtempSync(join(tmpdir(), 'listener-'));
   context.after(() => rmSync(directory, { recursive: true }));
   const authority = await TestAuthority.create(directory);
@@ -121,7 +125,15 @@ test('who has agreed on HTTP/2 is greeted at once, who has not when it is known 
   const side = await TlsSide.open({ files: { ...NO_TLS_FILES, certFile, keyFile }, protocol, clock, logger });
   context.after(() => side.stop());
   const nobody = (): Promise<readonly string[]> => Promise.resolve([]);
-  const secure = { ...REFUSALS, side, hosts: { reverse: nobody, lookup: nobody } };
+  return {
+    secure: { ...REFUSALS, side, hosts: { reverse: nobody, lookup: nobody } },
+    caFile: authority.caFile,
+  };
+}
+
+test('who has agreed on HTTP/2 is greeted at once, who has not when it is known what it speaks', async (context) => {
+  const { secure, caFile } = await openSide(context);
+  const [clock, logger] = [new NodeClock(), SILENT_LOGGER];
   const grpc = new GrpcServer({ clock });
   context.after(() => grpc.close());
   const services = { grpc, http: { onHttp1: () => {} } };
@@ -132,7 +144,46 @@ test('who has agreed on HTTP/2 is greeted at once, who has not when it is known 
     [['h2', 'http/1.1'], ''],
     [[], preface],
   ] as const) {
-    const bytes = await firstBytes(port, authority.caFile, [...protocols], greeting);
+    const bytes = await firstBytes(port, caFile, [...protocols], greeting);
     assert.equal(bytes[3], SETTINGS_FRAME);
   }
+});
+
+test('S20 over TLS, too, requests that come behind answers that wait are read to their ends', async (context) => {
+  const { secure, caFile } = await openSide(context);
+  const big = Buffer.alloc(150_000, 'a');
+  const bodies: number[] = [];
+  const onHttp1 = (request: IncomingMessage, response: ServerResponse): void => {
+    let length = 0;
+    request.on('data', (bytes: Buffer) => (length += bytes.length));
+    request.on('end', () => {
+      bodies.push(length);
+      setImmediate(() => response.end(big));
+    });
+  };
+  const services = { grpc: null, http: { onHttp1 } };
+  const options = { clock: new NodeClock(), logger: SILENT_LOGGER, refusals: REFUSALS, secure, services };
+  const port = await openListener(context, options, () => {});
+  const socket = connectTls({
+    port,
+    host: '127.0.0.1',
+    ca: readFileSync(caFile),
+    ALPNProtocols: ['http/1.1'],
+  });
+  context.after(() => socket.destroy());
+  const lengths = Array.from({ length: 30 }, (_, i) => (i % 3 === 0 ? 50 : 40_000 + 3000 * i));
+  let received = 0;
+  const ended = new Promise<void>((resolve) => {
+    socket.on('close', () => resolve());
+    socket.on('data', (bytes) => {
+      received += bytes.length;
+      if (received > lengths.length * big.length) resolve();
+    });
+  });
+  for (const length of lengths) {
+    const head = `PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`;
+    socket.write(Buffer.concat([Buffer.from(head), big.subarray(0, length)]));
+  }
+  await ended;
+  assert.deepEqual(bodies, lengths);
 });
