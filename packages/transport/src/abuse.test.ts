@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { SimClock } from '@etcd/testing';
+import type { GrpcServerOptions } from './grpc/grpc-server.ts';
 import type { Http2Limits } from './http2/limits.ts';
 import { CLIENT_PREFACE, ErrorCode, Flag, FrameType, Setting } from './http2/protocol.ts';
 import { frame, grpcMessage, grpcRequest, type RawPeer, uint32 } from './testing/raw-peer.ts';
@@ -10,8 +11,9 @@ import { SimServer } from './testing/sim-server.ts';
 
 const CALM = ErrorCode.ENHANCE_YOUR_CALM;
 
-function newServer(limits: Partial<Http2Limits> = {}): SimServer {
+function newServer(limits: Partial<Http2Limits> = {}, more: Partial<GrpcServerOptions> = {}): SimServer {
   return new SimServer(new SimClock(), {
+    ...more,
     limits,
     onRequest: (exchange) => exchange.respond(200, [], exchange.body),
   });
@@ -460,6 +462,41 @@ test('S18 many large messages under way at once are let in one after the other, 
   sim.clock.settle();
   assert.deepEqual(new Set(answers), new Set(['0 2000000']));
   assert.equal(answers.length, 20);
+});
+
+test('S18 unfinished messages of all connections are bounded together, and make room when a connection ends', () => {
+  const sim = newServer({ maxBufferedBytes: 100_000 }, { maxTotalBufferedBytes: 150_000 });
+  const half = (id: number): RawPeer => {
+    const peer = sim.connect();
+    for (let i = 0; i < 8; i++) {
+      peer.headers(id + 2 * i, grpcRequest('/test.S/Echo'));
+      peer.data(id + 2 * i, grpcMessage(Buffer.alloc(20_000)).subarray(0, 10_005));
+    }
+    sim.clock.settle();
+    return peer;
+  };
+  const first = half(1);
+  assert.equal(sim.server.bufferedBytes, 80_000);
+  const second = half(1);
+  assert.equal(sim.server.bufferedBytes, 150_000);
+  const { 'grpc-status': status, 'grpc-message': message } = second.trailers(15);
+  assert.deepEqual(
+    [status, message],
+    ['8', 'transport: more than 150000 bytes of unfinished messages on all connections'],
+  );
+  // What comes whole needs no room.
+  const third = sim.connect();
+  third.call(1, '/test.S/Echo', Buffer.alloc(1000));
+  sim.clock.settle();
+  assert.equal(third.trailers(1)['grpc-status'], '0');
+  first.destroy();
+  sim.clock.settle();
+  assert.equal(sim.server.bufferedBytes, 70_000);
+  half(1);
+  assert.equal(sim.server.bufferedBytes, 150_000);
+  sim.server.close();
+  sim.clock.settle();
+  assert.equal(sim.server.bufferedBytes, 0);
 });
 
 test('S18 announcing a large message costs no memory', () => {

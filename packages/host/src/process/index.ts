@@ -30,6 +30,7 @@ export {
   connectionLimit,
   descriptorCount,
   descriptorLimit,
+  memoryBytes,
   networkBytes,
   RESERVED_DESCRIPTORS,
   readNetstat,

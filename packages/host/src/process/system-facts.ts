@@ -59,6 +59,11 @@ export function readNetstat(): string {
   return readText('/proc/self/net/netstat');
 }
 
+/** What this process may use: of the machine, or of its control group. */
+export function memoryBytes(): number {
+  return Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, os.totalmem());
+}
+
 /** One log line's worth of facts that explain how a member behaves on its machine. */
 export function runtimeFields(): Readonly<Record<string, unknown>> {
   return {
@@ -67,7 +72,7 @@ export function runtimeFields(): Readonly<Record<string, unknown>> {
     'node-options': process.execArgv,
     pid: process.pid,
     'max-cpu-available': os.availableParallelism(),
-    'memory-bytes': Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, os.totalmem()),
+    'memory-bytes': memoryBytes(),
     'heap-limit-bytes': v8.getHeapStatistics().heap_size_limit,
     'descriptor-limit': descriptorLimit(),
   };

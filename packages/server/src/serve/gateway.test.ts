@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { INTERNAL_ERRORS, RPC_ERRORS } from '@etcd/api';
-import { KvService } from '@etcd/api/services';
+import { KvService, WatchService } from '@etcd/api/services';
 import { SimClock } from '@etcd/testing';
 import { GrpcServer, type Metadata } from '@etcd/transport';
 import { Gateway } from './gateway.ts';
@@ -167,7 +167,13 @@ test('a call lasts as long as its client waits; what is no time is refused', () 
   const grpc = new GrpcServer({ clock });
   let begun = 0;
   grpc.unary(KvService.methods.range.path, () => void begun++);
-  const gateway = new Gateway({ grpc, clock, version: '3.7.0', maxBodyBytes: 1000 });
+  const gateway = new Gateway({
+    grpc,
+    clock,
+    version: '3.7.0',
+    maxBodyBytes: 1000,
+    maxUnfinishedBytes: 10_000,
+  });
   const ask = (timeout: string): FakeCall => {
     const call = new FakeCall({ headers: { 'grpc-timeout': timeout } });
     gateway.answer('/v3/kv/range', call);
@@ -192,7 +198,13 @@ test('a form may be another method in truth', () => {
   const clock = new SimClock();
   const grpc = new GrpcServer({ clock });
   grpc.unary(KvService.methods.range.path, (call) => call.respond(new Uint8Array(0)));
-  const gateway = new Gateway({ grpc, clock, version: '3.7.0', maxBodyBytes: 1000 });
+  const gateway = new Gateway({
+    grpc,
+    clock,
+    version: '3.7.0',
+    maxBodyBytes: 1000,
+    maxUnfinishedBytes: 10_000,
+  });
   for (const [type, status] of [
     ['application/x-www-form-urlencoded', 501],
     ['application/json', 200],
@@ -205,6 +217,85 @@ test('a form may be another method in truth', () => {
   }
 });
 
+/** A gateway whose unfinished bodies may hold 100 bytes, before a member that answers ranges and listens to watches. */
+function narrowGateway(): {
+  gateway: Gateway;
+  clock: SimClock;
+  open: (path: string, isOfMessages?: boolean) => FakeCall;
+} {
+  const clock = new SimClock();
+  const grpc = new GrpcServer({ clock });
+  grpc.unary(KvService.methods.range.path, (call) => call.respond(new Uint8Array(0)));
+  grpc.bidi(WatchService.methods.watch.path, (call) => {
+    call.receiver = { onHalfClose: () => call.end() };
+  });
+  const gateway = new Gateway({ grpc, clock, version: '3.7.0', maxBodyBytes: 80, maxUnfinishedBytes: 100 });
+  const open = (path: string, isOfMessages = false): FakeCall => {
+    const call = new FakeCall({ isOfMessages });
+    gateway.answer(path, call);
+    return call;
+  };
+  return { gateway, clock, open };
+}
+
+test('S20 a body that does not come to its end is given up, and its connection with it', () => {
+  const { gateway, clock, open } = narrowGateway();
+  const [silent, trickling] = [open('/v3/kv/range'), open('/v3/kv/range')];
+  for (const piece of ['{', '"key"', ':', '"YQ==', '"}']) {
+    trickling.send(piece);
+    clock.advance(50_000);
+  }
+  assert.equal(silent.status, 408);
+  assert.equal(silent.answerHeaders['connection'], 'close');
+  assert.deepEqual(JSON.parse(silent.body), {
+    code: 4,
+    message: 'transport: the request did not arrive in time',
+  });
+  assert.equal(trickling.status, 0);
+  trickling.finish();
+  clock.settle();
+  assert.equal(trickling.status, 200);
+  silent.send('more');
+  silent.finish();
+  assert.equal(gateway.unfinishedBytes, 0);
+});
+
+test('S20 what all unfinished bodies hold is bounded, and given back when they are answered or left', () => {
+  const { gateway, clock, open } = narrowGateway();
+  const calls = [open('/v3/kv/range'), open('/v3/kv/range'), open('/v3/watch'), open('/v3/kv/range', true)];
+  calls[0]!.send('x'.repeat(60));
+  calls[1]!.send('x'.repeat(30));
+  assert.equal(gateway.unfinishedBytes, 90);
+  for (const call of calls.slice(2)) {
+    call.send(`{"k":"${'x'.repeat(10)}`);
+    clock.settle();
+    assert.equal(call.status, 429);
+    assert.match(call.body, /too many bytes of unfinished requests/);
+  }
+  calls[1]!.send('x'.repeat(30));
+  assert.equal(calls[1]!.status, 429);
+  assert.equal(calls[1]!.answerHeaders['connection'], 'close');
+  assert.equal(gateway.unfinishedBytes, 60);
+  // One that is too long holds no more than the longest that is read.
+  calls[0]!.send('x'.repeat(1000));
+  assert.equal(gateway.unfinishedBytes, 80);
+  calls[0]!.leave();
+  assert.equal(gateway.unfinishedBytes, 0);
+});
+
+test('S20 a conversation may rest, but not in the middle of a request', () => {
+  const { gateway, clock, open } = narrowGateway();
+  const watch = open('/v3/watch');
+  watch.send('{"create_request":{}}');
+  clock.advance(1_000_000);
+  assert.equal(watch.isEnded, false);
+  watch.send('{"create_req');
+  assert.ok(gateway.unfinishedBytes > 0);
+  clock.advance(130_000);
+  assert.equal(watch.isEnded, true);
+  assert.equal(gateway.unfinishedBytes, 0);
+});
+
 test('S07 a call has the token of its client, is marked as coming from here, and has nothing else of its headers', () => {
   const clock = new SimClock();
   const grpc = new GrpcServer({ clock });
@@ -213,7 +304,13 @@ test('S07 a call has the token of its client, is marked as coming from here, and
     seen.push(call.allMetadata());
     call.respond(new Uint8Array(0));
   });
-  const gateway = new Gateway({ grpc, clock, version: '3.7.0', maxBodyBytes: 1000 });
+  const gateway = new Gateway({
+    grpc,
+    clock,
+    version: '3.7.0',
+    maxBodyBytes: 1000,
+    maxUnfinishedBytes: 10_000,
+  });
   for (const headers of [
     { authorization: 'a', 'grpc-metadata-token': 't', accept: 'x', cookie: 'c' },
     { 'grpc-metadata-hasleader': 'true', host: 'h', token: 'stray' },

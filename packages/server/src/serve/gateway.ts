@@ -21,12 +21,13 @@ import {
   memoryDuplexPair,
 } from '@etcd/transport';
 import { EventStream, wantsEventStream, watchRequestOf } from './event-stream.ts';
-import { type AnyMethod, refuse, StreamAnswer, UnaryAnswer } from './gateway-answers.ts';
+import { type AnyMethod, refuse, StreamAnswer, statusJson, UnaryAnswer } from './gateway-answers.ts';
 import { OPEN_API_PATH } from './gateway-paths.ts';
 import { gatewayTimeout, NO_TIMEOUT, TIMEOUT_HEADER } from './gateway-timeout.ts';
-import type { HttpCall } from './http-call.ts';
+import type { AnswerHeaders, HttpCall } from './http-call.ts';
 import { JsonValues } from './json-values.ts';
 import { openApiDocument } from './open-api.ts';
+import { UnfinishedBodies } from './unfinished-bodies.ts';
 import { WebSockets } from './web-sockets.ts';
 
 export interface GatewayOptions {
@@ -36,14 +37,23 @@ export interface GatewayOptions {
   readonly version: string;
   /** The longest body: base64 makes requests a third longer. */
   readonly maxBodyBytes: number;
+  /** What all bodies of HTTP/1 and WebSockets that have not come to their ends may hold. */
+  readonly maxUnfinishedBytes: number;
 }
 
 const MAX_ANSWER_BYTES = 2 ** 31 - 1;
 /** With more, what waits for clients that do not read could fill the queue of a connection, which ends calls of others. */
 const MAX_STREAMS_PER_CONNECTION = 8;
 const KIB = 1024;
+const HTTP_REQUEST_TIMEOUT = 408;
+const HTTP_TOO_MANY = 429;
 /** What comes for a client that does not read, before its stream is stopped. */
 const STREAM_LIMITS = { streamWindowBytes: 256 * KIB, maxStreamWindowBytes: 1024 * KIB } as const;
+
+/** As long as a body of HTTP/2 has. */
+const BODY_IDLE_MS = 60_000;
+const TOO_LATE = 'transport: the request did not arrive in time';
+const TOO_MANY = 'too many bytes of unfinished requests';
 
 const CLIENT_ADDRESS = 'x-forwarded-for';
 /** The token under its name as metadata. */
@@ -60,6 +70,7 @@ const ROUTES: ReadonlyMap<string, AnyMethod> = new Map(
 
 export class Gateway {
   readonly #options: GatewayOptions;
+  readonly #unfinished: UnfinishedBodies;
   #channel: GrpcChannel | null = null;
   /** For the next streams. */
   #streams: GrpcChannel | null = null;
@@ -68,6 +79,16 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#unfinished = new UnfinishedBodies({
+      clock: options.clock,
+      maxBytes: options.maxUnfinishedBytes,
+      idleMs: BODY_IDLE_MS,
+    });
+  }
+
+  /** Bytes of requests that have not come to their ends. */
+  get unfinishedBytes(): number {
+    return this.#unfinished.heldBytes;
   }
 
   answer(path: string, call: HttpCall): void {
@@ -98,9 +119,26 @@ export class Gateway {
       return this.#askFor(method, call, utf8FromBytes(call.wholeBody));
     }
     const body = new Body(this.#options.maxBodyBytes);
+    let isOver = false;
+    const stop = (status: number, code: number, message: string): void => {
+      isOver = true;
+      body.clear();
+      unfinished.end();
+      refuseAndClose(call, status, code, message);
+    };
+    const unfinished = this.#unfinished.begin(false, () =>
+      stop(HTTP_REQUEST_TIMEOUT, GrpcCode.DeadlineExceeded, TOO_LATE),
+    );
+    call.onCancel(() => unfinished.end());
     call.readBody(
-      (bytes) => body.add(bytes),
+      (bytes) => {
+        if (isOver) return;
+        body.add(bytes);
+        if (!unfinished.hold(body.heldBytes)) stop(HTTP_TOO_MANY, GrpcCode.ResourceExhausted, TOO_MANY);
+      },
       () => {
+        unfinished.end();
+        if (isOver) return;
         if (body.isTooLong) return refuse(call, GrpcCode.ResourceExhausted, body.complaint);
         this.#askFor(method, call, body.text());
       },
@@ -112,19 +150,30 @@ export class Gateway {
     const values = new JsonValues();
     const { maxBodyBytes } = this.#options;
     let isAsked = false;
+    const stop = (code: number, message: string): void => {
+      isAsked = true;
+      unfinished.end();
+      refuse(call, code, message);
+    };
+    const unfinished = this.#unfinished.begin(true, () => stop(GrpcCode.DeadlineExceeded, TOO_LATE));
+    call.onCancel(() => unfinished.end());
     call.readBody(
       (bytes) => {
         if (isAsked) return;
         try {
           const [text] = values.add(bytes);
-          const isTooLong = (text?.length ?? values.openLength) > maxBodyBytes;
-          isAsked = isTooLong || text !== undefined;
-          if (isTooLong) refuse(call, GrpcCode.ResourceExhausted, tooLong(maxBodyBytes));
-          else if (text !== undefined) this.#askFor(method, call, text);
+          if ((text?.length ?? values.openLength) > maxBodyBytes)
+            return stop(GrpcCode.ResourceExhausted, tooLong(maxBodyBytes));
+          if (text === undefined) {
+            if (!unfinished.hold(values.openLength)) stop(GrpcCode.ResourceExhausted, TOO_MANY);
+            return;
+          }
+          isAsked = true;
+          unfinished.end();
+          this.#askFor(method, call, text);
         } catch (error) {
           if (!(error instanceof JsonError)) throw error;
-          isAsked = true;
-          refuse(call, GrpcCode.InvalidArgument, error.message);
+          stop(GrpcCode.InvalidArgument, error.message);
         }
       },
       () => {},
@@ -146,17 +195,24 @@ export class Gateway {
    */
   #converse(method: AnyMethod, call: HttpCall): void {
     const { maxBodyBytes } = this.#options;
-    const values = new JsonValues();
+    let values = new JsonValues();
     const answer = new StreamAnswer(method, call);
     const upstream = this.#open(method, call, answer);
     let hasSent = false;
     let isOver = false;
     const stop = (code: number, message: string): void => {
       isOver = true;
+      values = new JsonValues();
+      unfinished.end();
       if (hasSent) return upstream.halfClose();
       answer.refuse(code, message);
       upstream.cancel();
     };
+    const unfinished = this.#unfinished.begin(true, () => stop(GrpcCode.DeadlineExceeded, TOO_LATE));
+    call.onCancel(() => {
+      unfinished.end();
+      upstream.cancel();
+    });
     const take = (texts: () => readonly string[]): void => {
       try {
         for (const text of texts()) {
@@ -174,11 +230,13 @@ export class Gateway {
       (bytes) => {
         if (isOver) return;
         take(() => values.add(bytes));
-        if (!isOver && values.openLength > maxBodyBytes) {
-          stop(GrpcCode.ResourceExhausted, tooLong(maxBodyBytes));
-        }
+        if (isOver) return;
+        const { openLength } = values;
+        if (openLength > maxBodyBytes) stop(GrpcCode.ResourceExhausted, tooLong(maxBodyBytes));
+        else if (!unfinished.hold(openLength)) stop(GrpcCode.ResourceExhausted, TOO_MANY);
       },
       () => {
+        unfinished.end();
         if (isOver) return;
         take(() => [values.rest()].filter((text) => text !== ''));
         upstream.halfClose();
@@ -262,6 +320,14 @@ class Body {
     return this.#length > this.#limit;
   }
 
+  get heldBytes(): number {
+    return Math.min(this.#length, this.#limit);
+  }
+
+  clear(): void {
+    this.#pieces.length = 0;
+  }
+
   get complaint(): string {
     return tooLong(this.#limit);
   }
@@ -269,12 +335,22 @@ class Body {
   add(bytes: Uint8Array): void {
     this.#length += bytes.length;
     if (!this.isTooLong) this.#pieces.push(bytes);
+    else this.clear();
   }
 
   text(): string {
     if (this.#pieces.length > 1) this.#pieces.splice(0, this.#pieces.length, Buffer.concat(this.#pieces));
     return this.#pieces.length === 0 ? '' : utf8FromBytes(this.#pieces[0]!);
   }
+}
+
+/** What comes of a body that is refused in its middle is of no use to anybody: the connection ends with the answer. */
+function refuseAndClose(call: HttpCall, status: number, code: number, message: string): void {
+  const headers: AnswerHeaders = [
+    ['content-type', 'application/json'],
+    ['connection', 'close'],
+  ];
+  call.respond(status, headers, statusJson(code, message));
 }
 
 function tooLong(limitBytes: number): string {

@@ -7,7 +7,7 @@ import type { Clock, Disk, Logger, Random } from '@etcd/base';
 import { type EtcdUrl, isSecureUrl, isUnixUrl, urlTexts } from '@etcd/base';
 import { DebugPages, type LogLevelControl } from '@etcd/host/debug';
 import { Listener, type ListenerServices, type WholeRequest } from '@etcd/host/net';
-import type { HandedSocket } from '@etcd/host/process';
+import { type HandedSocket, memoryBytes } from '@etcd/host/process';
 import { GrpcServer } from '@etcd/transport';
 import { Authentication } from '../auth/index.ts';
 import type { Backups } from '../backups/index.ts';
@@ -68,6 +68,11 @@ export interface Member {
 const PEER_DIAL_TIMEOUT_MS = 1000;
 /** gRPC's own framing and metadata may come on top of the largest request. */
 const GRPC_OVERHEAD_BYTES = 512 * 1024;
+const MIB = 1024 * 1024;
+/** Of the memory, what requests that have not come to their ends may take: those of gRPC, and as much again for those of the gateway. */
+const UNFINISHED_PART = 8;
+const MIN_UNFINISHED_BYTES = 64 * MIB;
+const MAX_UNFINISHED_BYTES = 512 * MIB;
 /** Streams of one connection: more than any client has, and few enough that idle ones can't fill the memory. */
 const MAX_STREAMS_PER_CONNECTION = 100_000;
 
@@ -172,6 +177,7 @@ class RunningMember {
         keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
         minPingIntervalMs: config.grpcKeepaliveMinTimeMs,
       },
+      maxTotalBufferedBytes: unfinishedBytes(),
       maxHttpBodyBytes: gatewayBodyBytes(config.maxRequestBytes),
       onRequest: (exchange) => this.#front!.onHttp2(exchange),
     });
@@ -266,7 +272,13 @@ class RunningMember {
     const maxBodyBytes = gatewayBodyBytes(config.maxRequestBytes);
     const loadGateway = async (): Promise<Gateway> => {
       const { Gateway } = await import('./gateway.ts');
-      return new Gateway({ grpc: this.#grpc, clock, version: ETCD_VERSION, maxBodyBytes });
+      return new Gateway({
+        grpc: this.#grpc,
+        clock,
+        version: ETCD_VERSION,
+        maxBodyBytes,
+        maxUnfinishedBytes: unfinishedBytes(),
+      });
     };
     const refusesCertificates = (): boolean => config.tls.client.clientCertAuth && server.auth.isEnabled;
     return new ClientFront(access, config.enableGrpcGateway ? loadGateway : null, pages, {
@@ -334,6 +346,10 @@ class RunningMember {
 /** What a request may be as JSON, where bytes are base64. */
 function gatewayBodyBytes(maxRequestBytes: number): number {
   return Math.ceil(((maxRequestBytes + GRPC_OVERHEAD_BYTES) * 4) / 3);
+}
+
+function unfinishedBytes(): number {
+  return Math.min(MAX_UNFINISHED_BYTES, Math.max(MIN_UNFINISHED_BYTES, memoryBytes() / UNFINISHED_PART));
 }
 
 /** Keys that can't be read, or don't fit each other, end the start before anything is touched. */

@@ -9,6 +9,7 @@ import type { Clock } from '@etcd/base';
 import { assert, GrpcCode, InvariantError, RingBuffer } from '@etcd/base';
 import type { Duplex } from '../duplex/duplex.ts';
 import { Indexing } from '../hpack/hpack-encoder.ts';
+import { BufferTotal } from '../http2/buffer-account.ts';
 import type { ConnectionHandler } from '../http2/connection.ts';
 import { Http2Connection, Http2Counters } from '../http2/connection.ts';
 import { Flusher } from '../http2/flusher.ts';
@@ -127,6 +128,8 @@ export class GrpcChannel implements ConnectionHandler, ClientContext {
       flusher: this.#flusher,
       sweeper,
       pool: new OutputPool(sweeper),
+      // A client has chosen its server.
+      buffered: new BufferTotal(Number.POSITIVE_INFINITY),
       counters: this.counters,
     };
     this.connection = new Http2Connection(duplex, false, limits, environment, this);

@@ -6,6 +6,7 @@ import type { Clock } from '@etcd/base';
 import { assert } from '@etcd/base';
 import type { Duplex } from '../duplex/duplex.ts';
 import { HttpExchange, type HttpOptions } from '../http/http-exchange.ts';
+import { BufferTotal } from '../http2/buffer-account.ts';
 import type { ConnectionHandler, Http2Environment } from '../http2/connection.ts';
 import { Http2Connection, Http2Counters } from '../http2/connection.ts';
 import { Flusher } from '../http2/flusher.ts';
@@ -31,6 +32,8 @@ export interface GrpcServerOptions {
   readonly maxReceiveMessageBytes?: number;
   /** Largest message that is sent. */
   readonly maxSendMessageBytes?: number;
+  /** Unfinished messages and bodies, and what waits for paused streams, of all connections. */
+  readonly maxTotalBufferedBytes?: number;
   /** Largest body of an ordinary request. */
   readonly maxHttpBodyBytes?: number;
   /**
@@ -46,6 +49,7 @@ export interface GrpcServerOptions {
 export const DEFAULT_MAX_RECEIVE_MESSAGE_BYTES = 4 * 1024 * 1024;
 export const DEFAULT_MAX_SEND_MESSAGE_BYTES = MAX_WINDOW_BYTES;
 export const DEFAULT_MAX_HTTP_BODY_BYTES = 4 * 1024 * 1024;
+export const DEFAULT_MAX_TOTAL_BUFFERED_BYTES = 512 * 1024 * 1024;
 
 /** For connections of which nothing is known. */
 export const UNKNOWN_CONNECTION: ConnectionInfo = {
@@ -68,6 +72,7 @@ export class GrpcServer {
   readonly #services = new Set<string>();
   readonly #connections = new Set<ServerConnection>();
   readonly #shared: SharedByConnections;
+  readonly #buffered: BufferTotal;
   #isAccepting = true;
   #onDrained: (() => void) | null = null;
 
@@ -78,6 +83,7 @@ export class GrpcServer {
     assert(error === '', () => `grpc server: ${error}`);
     this.#options = options;
     this.#limits = limits;
+    this.#buffered = new BufferTotal(options.maxTotalBufferedBytes ?? DEFAULT_MAX_TOTAL_BUFFERED_BYTES);
     const limitsMs = [
       limits.prefaceTimeoutMs,
       limits.headerTimeoutMs,
@@ -92,6 +98,7 @@ export class GrpcServer {
       flusher: new Flusher(clock),
       sweeper,
       pool: new OutputPool(sweeper),
+      buffered: this.#buffered,
       counters: this.counters,
     };
     this.#shared = {
@@ -126,6 +133,11 @@ export class GrpcServer {
 
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  /** Bytes held for requests that have not come to their ends. */
+  get bufferedBytes(): number {
+    return this.#buffered.byteCount;
   }
 
   /** Open streams of all connections. */

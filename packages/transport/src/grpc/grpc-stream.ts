@@ -236,8 +236,7 @@ export abstract class GrpcStream extends Http2Stream {
   #claim(byteCount: number): boolean {
     const { buffered } = this.connection;
     if (buffered.claim(byteCount)) return true;
-    const text = `transport: more than ${buffered.maxBytes} bytes of unfinished messages`;
-    this.onBadMessage(GrpcCode.ResourceExhausted, text);
+    this.onBadMessage(GrpcCode.ResourceExhausted, buffered.refusalOf(byteCount));
     return false;
   }
 }

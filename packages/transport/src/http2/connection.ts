@@ -15,7 +15,7 @@ import type { Duplex, DuplexReceiver } from '../duplex/duplex.ts';
 import { HpackEncoder } from '../hpack/hpack-encoder.ts';
 import { AbuseGuard } from './abuse-guard.ts';
 import { Body } from './body.ts';
-import { BufferAccount } from './buffer-account.ts';
+import { BufferAccount, type BufferTotal } from './buffer-account.ts';
 import type { Flusher } from './flusher.ts';
 import {
   writeGoaway,
@@ -51,6 +51,7 @@ export interface Http2Environment {
   readonly flusher: Flusher;
   readonly sweeper: Sweeper;
   readonly pool: OutputPool;
+  readonly buffered: BufferTotal;
   readonly counters: Http2Counters;
 }
 
@@ -149,7 +150,7 @@ export class Http2Connection implements DuplexReceiver {
     this.output = new Output(environment.pool);
     this.sender = new Sender(this.output, limits.maxOutputBytes);
     this.guard = new AbuseGuard(limits);
-    this.buffered = new BufferAccount(limits.maxBufferedBytes);
+    this.buffered = new BufferAccount(limits.maxBufferedBytes, environment.buffered);
     this.#inbound = new Inbound(this);
     this.#watchdog = new Watchdog(environment.clock.now());
   }
@@ -375,6 +376,7 @@ export class Http2Connection implements DuplexReceiver {
     this.#timer?.cancel();
     this.#environment.sweeper.delete(this);
     this.#dropStreams(ErrorCode.CANCEL);
+    this.buffered.close();
     this.output.discard();
     this.handler.onClosed(this.#closeReason);
   }

@@ -123,7 +123,13 @@ export class Fixture {
 
   constructor(maxBodyBytes = 10_000) {
     const { grpc, clock } = this.member;
-    this.#gateway = new Gateway({ grpc, clock, version: '3.7.0', maxBodyBytes });
+    this.#gateway = new Gateway({
+      grpc,
+      clock,
+      version: '3.7.0',
+      maxBodyBytes,
+      maxUnfinishedBytes: 1_000_000,
+    });
   }
 
   /** A request whose body has not come yet. */
