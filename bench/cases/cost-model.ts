@@ -145,7 +145,7 @@ function costCase(one: CostCase): BenchCase {
         const [loop, pool] = [perRequest(spent(LOOP_THREAD)), perRequest(spent(POOL_THREAD))];
         const cpu = perRequest(plain.serverCpuUs);
         const writtenEach = perRequest(writtenBytes(pid) - written);
-        const { profile, collections, allocatedBytes } = await probed.watch(() => load(full), true);
+        const { profile, collections, allocatedBytes } = await probed.watch(() => load(full), 'profile');
         const times = breakDown(profile);
         const busy = [...times.values()].reduce((sum, time) => sum + time, 0);
         const traced = Math.max(connections * inFlight, full / 10);

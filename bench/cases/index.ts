@@ -11,7 +11,7 @@ import { range10k, rangeStream10k } from './large-range.ts';
 import { memory1m } from './memory.ts';
 import { proxyWatch1000 } from './proxy.ts';
 import { requestCases, secureRequestCases } from './requests.ts';
-import { scrape100k } from './scrape.ts';
+import { scrape100k, scrapeTurns } from './scrape.ts';
 import { stall5m } from './stall.ts';
 import { start } from './start.ts';
 import { steadyMemory } from './steady-memory.ts';
@@ -36,6 +36,7 @@ export const CASES: readonly BenchCase[] = [
   rangeStream10k,
   start,
   scrape100k,
+  scrapeTurns,
   tracingCase,
   steadyMemory,
   memory1m,

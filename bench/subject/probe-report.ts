@@ -21,6 +21,13 @@ export interface ProfileNode {
   };
 }
 
+/** What the event loop did between one look and the next. */
+export interface Turns {
+  readonly count: number;
+  /** Of those that had no collection of garbage in them. */
+  readonly longestMs: number;
+}
+
 export interface ProbeReport {
   readonly profile: Profile;
   readonly collections: {
@@ -31,6 +38,8 @@ export interface ProbeReport {
     /** Steps of marking, and what runs for weak references. */
     readonly otherMs: number;
   };
+  /** Null unless turns were looked at. */
+  readonly turns: Turns | null;
   /** Memory outside the V8 heap that was asked for meanwhile; what was given back within a moment is missing. */
   readonly allocatedBytes: number;
 }

@@ -1,13 +1,14 @@
 /**
  * Loaded into our server before it starts (`--import`), to say where its time goes: answers each line that comes over the Unix socket
- * named in this module's own query. `start` begins to look, with a profiler if the line goes on with `profile`; `stop` ends it and
+ * named in this module's own query. `start` begins to look, with a profiler if the line goes on with `profile`, at each turn of the event loop if it
+ * goes on with `turns`; `stop` ends it and
  * answers a {@link ProbeReport} as a line of JSON.
  * It takes part in no other run: what it costs is in its own figures only.
  */
 import { Session } from 'node:inspector';
 import { createServer, type Socket } from 'node:net';
-import { constants, PerformanceObserver } from 'node:perf_hooks';
-import type { ProbeReport, Profile } from './probe-report.ts';
+import { constants, PerformanceObserver, performance } from 'node:perf_hooks';
+import type { ProbeReport, Profile, Turns } from './probe-report.ts';
 
 /** Often enough for a round of a second, and rare enough not to be seen itself. */
 const SAMPLING_INTERVAL_US = 250;
@@ -20,11 +21,15 @@ const session = new Session();
 session.connect();
 
 const collections = { minor: 0, minorMs: 0, major: 0, majorMs: 0, otherMs: 0 };
+/** When garbage was collected since the start. */
+let collected: { readonly fromMs: number; readonly toMs: number }[] = [];
 new PerformanceObserver((list) => {
-  for (const { detail, duration } of list.getEntries() as unknown as {
+  for (const { detail, startTime, duration } of list.getEntries() as unknown as {
     detail: { kind: number };
+    startTime: number;
     duration: number;
   }[]) {
+    if (watcher !== null) collected.push({ fromMs: startTime, toMs: startTime + duration });
     if (detail.kind === constants.NODE_PERFORMANCE_GC_MINOR) {
       collections.minor++;
       collections.minorMs += duration;
@@ -35,6 +40,40 @@ new PerformanceObserver((list) => {
   }
 }).observe({ entryTypes: ['gc'] });
 
+/** Turns that are worth a second look: it is known only afterwards in which garbage was collected. */
+const LONG_TURN_MS = 0.1;
+const MAX_LONG_TURNS = 100_000;
+
+class TurnWatcher {
+  #count = 0;
+  #lastMs = performance.now();
+  #isOver = false;
+  readonly #long: { readonly fromMs: number; readonly toMs: number }[] = [];
+
+  /** Looks as often as the event loop turns, which does not rest meanwhile. */
+  readonly look = (): void => {
+    const nowMs = performance.now();
+    this.#count++;
+    if (nowMs - this.#lastMs > LONG_TURN_MS && this.#long.length < MAX_LONG_TURNS) {
+      this.#long.push({ fromMs: this.#lastMs, toMs: nowMs });
+    }
+    this.#lastMs = nowMs;
+    if (!this.#isOver) setImmediate(this.look);
+  };
+
+  stop(): void {
+    this.#isOver = true;
+  }
+
+  report(): Turns {
+    const own = this.#long.filter(
+      ({ fromMs, toMs }) => !collected.some((one) => one.fromMs < toMs && one.toMs > fromMs),
+    );
+    return { count: this.#count, longestMs: Math.max(0, ...own.map(({ fromMs, toMs }) => toMs - fromMs)) };
+  }
+}
+
+let watcher: TurnWatcher | null = null;
 let before = { ...collections };
 let allocatedBytes = 0;
 let lastBytes = 0;
@@ -46,7 +85,10 @@ function lookAtMemory(): void {
   lastBytes = external;
 }
 
-function start(isProfiled: boolean, done: () => void): void {
+function start(isProfiled: boolean, looksAtTurns: boolean, done: () => void): void {
+  collected = [];
+  watcher = looksAtTurns ? new TurnWatcher() : null;
+  watcher?.look();
   before = { ...collections };
   allocatedBytes = 0;
   lastBytes = process.memoryUsage().external;
@@ -60,6 +102,7 @@ function start(isProfiled: boolean, done: () => void): void {
 function stop(done: (report: ProbeReport) => void): void {
   clearInterval(timer!);
   lookAtMemory();
+  watcher?.stop();
   session.post('Profiler.stop', (_error, stopped) => {
     // The observer hears of a collection in a later turn.
     setImmediate(() => {
@@ -74,6 +117,7 @@ function stop(done: (report: ProbeReport) => void): void {
           majorMs: difference('majorMs'),
           otherMs: difference('otherMs'),
         },
+        turns: watcher?.report() ?? null,
         allocatedBytes,
       });
     });
@@ -83,7 +127,8 @@ function stop(done: (report: ProbeReport) => void): void {
 createServer((socket: Socket) => {
   socket.setEncoding('latin1');
   socket.on('data', (line: string) => {
-    if (line.startsWith('start')) start(line.includes('profile'), () => socket.write('{}\n'));
+    if (line.startsWith('start'))
+      start(line.includes('profile'), line.includes('turns'), () => socket.write('{}\n'));
     else stop((report) => socket.end(`${JSON.stringify(report)}\n`));
   });
 })

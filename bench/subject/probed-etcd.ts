@@ -44,12 +44,12 @@ export class ProbedEtcd {
     return this.subject.server.pid;
   }
 
-  /** Looks at the server while `work` goes on; without a profile unless it is wanted. */
-  async watch(work: () => Promise<unknown>, isProfiled = false): Promise<ProbeReport> {
+  /** Looks at the server while `work` goes on; `more` is a profile, or each turn of its event loop. */
+  async watch(work: () => Promise<unknown>, more: '' | 'profile' | 'turns' = ''): Promise<ProbeReport> {
     const socket = createConnection(this.#socketPath);
     socket.setEncoding('latin1');
     await once(socket, 'connect');
-    socket.write(isProfiled ? 'start profile\n' : 'start\n');
+    socket.write(`start ${more}\n`);
     await lineOf(socket);
     await work();
     socket.write('stop\n');
