@@ -1,6 +1,7 @@
-/** A member under systemd, as far as that can be had without one: who is told what and when, sockets that are handed over, limits, the units. */
+/** A member under systemd, under one of the test's own where that can be had: who is told what and when, sockets that are handed over, limits, the units. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -195,3 +196,52 @@ test('the unit that etcdadm writes is one', needs('systemd-analyze'), async () =
   const complaints = stderr.split('\n').filter((line) => /^(\.\/)?(\S*\/)?etcd/.test(line));
   assert.deepEqual(complaints, []);
 });
+
+const SYSTEMD = '/lib/systemd/systemd';
+
+/** Whether a systemd can be had as process 1 of namespaces of its own. */
+function needsOwnSystemd(): { skip?: string } {
+  if (process.getuid?.() !== 0) return { skip: 'a systemd of its own needs root' };
+  if (!existsSync(SYSTEMD)) return { skip: `missing: ${SYSTEMD}` };
+  const script =
+    'mount --make-rprivate / && umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup';
+  const tried = spawnSync('unshare', ['--pid', '--fork', '--mount', '--cgroup', '--net', 'sh', '-c', script]);
+  return tried.status === 0 ? {} : { skip: 'no namespaces in which a systemd could run' };
+}
+
+test(
+  'a real systemd starts the unit, reloads it, starts it again when it was killed, listens for it and stops it',
+  needsOwnSystemd(),
+  async (context) => {
+    const script = `${ROOT}tests/support/systemd-machine.sh`;
+    const args = [script, SYSTEMD, `${ROOT}deploy/systemd`, SUBJECT, `${ROOT}bin/etcdctl`];
+    const machine = new Running('/bin/bash', args, { timeoutMs: 240_000 });
+    context.after(async () => {
+    machine.write('\n');
+    await machine.ended;
+  });
+    await machine.waitForStdout((text) => text.endsWith('done\n'));
+    const said = machine.stdout.split('\n').filter((line) => !line.startsWith('log: '));
+    const state = (active: string, sub: string, restarts: number): string =>
+      `ActiveState=${active} NRestarts=${restarts} Result=success SubState=${sub} `;
+    assert.deepEqual(said.slice(0, -1), [
+      `start: ${state('active', 'running', 0)}`,
+      'put: OK',
+      'directory: etcd 700',
+      'rights: CapEff: 0000000000000000 CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ',
+      `reload: ${state('active', 'running', 0)}`,
+      `killed: ${state('active', 'running', 1)}`,
+      'get: value',
+      `stop: ${state('inactive', 'dead', 1)}`,
+      `sockets: ${state('active', 'running', 0)}`,
+      'get: value',
+      `stop: ${state('inactive', 'dead', 0)}`,
+      'done',
+    ]);
+    const log = machine.stdout.split('\n').filter((line) => line.startsWith('log: '));
+    const count = (message: string): number =>
+      log.filter((line) => line.includes(`"msg":"${message}`)).length;
+    assert.equal(count('listening on a socket of the init system'), 1);
+    assert.equal(count('no page of this process can be swapped out'), 3);
+  },
+);
