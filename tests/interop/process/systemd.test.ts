@@ -217,9 +217,9 @@ test(
     const args = [script, SYSTEMD, `${ROOT}deploy/systemd`, SUBJECT, `${ROOT}bin/etcdctl`];
     const machine = new Running('/bin/bash', args, { timeoutMs: 240_000 });
     context.after(async () => {
-    machine.write('\n');
-    await machine.ended;
-  });
+      machine.write('\n');
+      await machine.ended;
+    });
     await machine.waitForStdout((text) => text.endsWith('done\n'));
     const said = machine.stdout.split('\n').filter((line) => !line.startsWith('log: '));
     const state = (active: string, sub: string, restarts: number): string =>

@@ -49,7 +49,7 @@ export interface GrpcServerOptions {
 export const DEFAULT_MAX_RECEIVE_MESSAGE_BYTES = 4 * 1024 * 1024;
 export const DEFAULT_MAX_SEND_MESSAGE_BYTES = MAX_WINDOW_BYTES;
 export const DEFAULT_MAX_HTTP_BODY_BYTES = 4 * 1024 * 1024;
-export const DEFAULT_MAX_TOTAL_BUFFERED_BYTES = 512 * 1024 * 1024;
+const DEFAULT_MAX_TOTAL_BUFFERED_BYTES = 512 * 1024 * 1024;
 
 /** For connections of which nothing is known. */
 export const UNKNOWN_CONNECTION: ConnectionInfo = {
