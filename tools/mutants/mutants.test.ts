@@ -1,11 +1,12 @@
 /** Mutants are where they have to be, and one that is planted changes what a test sees. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { findMutants } from './find-mutants.ts';
+import { PAGE, pageOf, readRooms } from './record.ts';
 import { ROOM_NAMES, roomOf } from './rooms.ts';
 import { runTests } from './run-tests.ts';
 
@@ -60,4 +61,8 @@ test('a mutant is found by a test that looks at it, and survives one that does n
   assert.equal(await runTests([looks], null, 60_000, directory), 'passed');
   assert.equal(await runTests([looks], planted, 60_000, directory), 'failed');
   assert.equal(await runTests([looksAway], planted, 60_000, directory), 'passed');
+});
+
+test('docs/mutants.md is what the record says', () => {
+  assert.equal(readFileSync(PAGE, 'utf8'), pageOf(readRooms()), 'node tools/mutants/record.ts');
 });

@@ -48,7 +48,7 @@ the planted bugs of [corpus.md](corpus.md) are mutants of the whole member.
 
 `;
 
-function readRooms(): RecordedRoom[] {
+export function readRooms(): RecordedRoom[] {
   return existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as RecordedRoom[]) : [];
 }
 

@@ -17,7 +17,7 @@ export function runTests(
   const env = { ...process.env, NODE_OPTIONS: `--import=${PLANT}`, ETCD_VERIFY: 'all' };
   delete (env as NodeJS.ProcessEnv)['NODE_TEST_CONTEXT'];
   if (mutant !== null) Object.assign(env, { [MUTANT_VARIABLE]: JSON.stringify(mutant) });
-  const options = ['--test', '--test-isolation=none', '--test-reporter=tap', '--max-old-space-size=1024'];
+  const options = ['--test', '--test-reporter=tap', '--max-old-space-size=1024'];
   const child = spawn(process.execPath, [...options, ...files], {
     cwd: root,
     env,

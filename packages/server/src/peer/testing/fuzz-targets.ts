@@ -1,4 +1,5 @@
 /** Everything that comes from other members, fed with bytes: both streams, answers, and the requests of a peer URL. */
+import type { EventEmitter } from 'node:events';
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import { Entry, encodeMessage, Message, MessageType } from '@etcd/api/raftpb';
 import { type FuzzTarget, InputReader } from '@etcd/testing';
@@ -181,7 +182,8 @@ const peerRequest: FuzzTarget = {
       url: PATHS[path! % PATHS.length]!,
       method: METHODS[method! % METHODS.length]!,
       headers,
-    }) as IncomingMessage;
+      socket: { remoteAddress: '127.0.0.1' },
+    }) as EventEmitter as IncomingMessage;
     http.onHttp1(request, new ServerResponse(request));
     for (let steps = 0; !reader.isAtEnd && steps < MAX_STEPS; steps++) {
       connection.emit('data', Buffer.from(reader.bytes(1 + piece!)));
