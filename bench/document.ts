@@ -40,9 +40,28 @@ The tables below are from before most of this; their goals are those of that tim
   proposals, slabs of revisions, arrays of events, arenas of the write transaction, pages. All of these are used again now; a Put asks for 4.7 kB, and
   4.3 kB of that is what Node reads its socket into. Of the event loop's busy time in \`k8s-update\`, garbage collection was 13 % before, and between 1
   and 7 % since (one profile each, load average 20 to 30), the server's CPU per request 16 % less (five alternating rounds).
-- **A Put of 4 kB** (\`cost-model\`, load average 20) takes 63.5 us of CPU: 45 the event loop's thread, 15 the threads that write pages, 4 those of V8.
-  On the event loop's clock: 18 us waiting for the disk, 14 in system calls that write, 5.6 bbolt, 4.5 checksums, 4.1 garbage collection, 3.9 server, 3.5
-  Node's own code, 2.7 storage, 1.9 transport, 1.7 all other code of ours. Two thirds are the kernel's: files and sockets.
+- **A Put of 4 kB** (\`cost-model\`, load average 8) took 54.5 us of CPU, 45 since the log writes no zeros for large batches: the threads that
+  write files 14.5 and 9.5, the bytes handed to the kernel 14.3 kB and 10.2. Beside the build of before, in one run, \`k8s-update\` takes 0.84 of the
+  CPU and 1.26 times the rate (four rounds, load average 20). What is left (profile by the kernel's clock, both builds warm): 26 % V8's own code,
+  23 % the kernel in the threads that write files (half of that copying into the page cache), 20 % our code, 12 % V8's threads, 10 % the kernel
+  in the event loop, 6 % the C library. Garbage collection is 4 to 5 % of the event loop's busy time.
+- **\`k8s-update\`, \`-create-delete\`, \`-conflict\` at 0.25 of the CPU** are missed: 0.4 to 0.5, 0.5 to 0.6 and 0.32. An object of 4 kB is copied by the
+  kernel four times on either side (out of the socket, into the log, into the database, and each of them on to the disk), and synced: that is some
+  20 us of Go's 90, and of our 40. A tenth of the rest can be had by fewer bytes, as above; no single part of the rest is above 5 %.
+- **The just-in-time compiler** was a third of the CPU in the rounds of cases with few requests in flight: 1,000 functions are compiled by one and 280 by
+  the second compiler within the first 60,000 requests, and 61 given up and made again. These cases now begin with 40,000 requests for both programs.
+  Compiling earlier (\`--invocation-count-for-maglev=100 --minimum-invocations-after-ic-update=50 --invocation-count-for-turbofan=1000\`) gave 0.75, 0.84,
+  0.99 and 0.95 of the CPU in four comparisons, \`--always-sparkplug\` 0.96 and 1.15: noise, and left alone.
+- **Put, one to four in flight.** A turn with one request has one read, one durable write of the log, one write to the socket, one wait; on the
+  thread pool one more wake-up each way. \`sync-floor\` is the time of a program that does nothing but write and sync. On a busy machine (two processors,
+  load above 15) we fall behind Go (0.5 of its rate at \`put-4x1\`, 0.9 of the CPU): an event loop that has just worked gets its processor
+  last, where Go's work is spread over threads that each do little. Done against it: one job of the thread pool for a batch instead of two, and
+  inline syncs only where they last ([formats](formats/wal.md)): 0.81 of the CPU, 1.13 of the rate. Not done: writing inline and syncing on the thread pool,
+  which measures the same, since a write may wait for the file system's journal on a slow disk.
+- **Lists** at 0.25 of the CPU are missed: 0.4 to 0.5 (a RangeStream 0.37). Of the event loop's clock in \`cost-model-list\`, a third are the socket's system
+  calls, a quarter copying values into the connection's blocks, a seventh each finding pages and walking the index; none reads the disk. Sending by
+  reference was not tried: a thousand pieces of a vectored write cost Node about what the copy costs, and a page that is referred to can't be given up
+  while a client takes its time.
 - **Sockets are read into memory of their own each time.** Node offers a fixed buffer for connections that are made, not for those that are accepted;
   and requests that wait to be applied are views of what was read, so that such a buffer would cost a copy. Left as it is: this memory dies young.
 - **Copies of a value of some kB on its way**: socket to proposal, proposal to the log's batch, request to the revision log, revision log to page. A fifth one,
@@ -50,9 +69,10 @@ The tables below are from before most of this; their goals are those of that tim
 - **Events** are matched and encoded once for all watchers of equal wishes, the previous pair is looked up once for an event, and a connection is written
   once a turn: so it was already. Events and pairs are copied into the connection's block instead of being referred to: a reference would hold a slab of
   1 MiB for as long as a client takes to read.
-- **Bytes written.** At 400 updates of 4 kB a second the kernel is handed 17.1 kB an update, 11.4 kB by Go 3.5. 5.1 kB of it are zeros, with which the next
-  segment of the log is filled so that each sync is cheaper ([formats](formats/wal.md)); 4.3 kB are the log, as Go's; the rest are pages, of the same
-  format, about as many.
+- **Bytes written.** With 50 Puts of 4 kB in flight, 10.2 kB each: 4.4 of the log, 5.5 of leaves, three values to four pages (bbolt makes two to
+  three, 6.2 kB). At 400 a second (\`k8s-written\`, third segment of the log, a file system of its own, load average 45) the kernel is handed 16.4 kB
+  for each, 13.9 by Go 3.7, and the device writes 20.2 and 20.0 kB: what ours has more in zeros, Go's has in the file system's journal, with a fifth more
+  flushes. Fewer is not to be had there without dearer syncs: without zeros the journal takes 12 kB a batch.
 - **A start** takes 150 ms of CPU until the member is ready where it took 200 (medians of seven alternating starts of the build of before and this one, all
   threads, load average 13 to 18: 143 and 200, 154 and 187, 152 and 202; Go 3.7 takes 32). 27 ms are Node's own, until it comes to our first line. Half of what is
   gone was one flag: with \`--initial-old-space-size\` V8 refuses the code that Node brings for its own modules, as with most flags that are

@@ -3,12 +3,16 @@ import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BenchCase, SingleServer } from '../case.ts';
+import type { Pace } from '../load/job.ts';
 import { deviceWrites, writtenBytes } from '../subject/process-usage.ts';
 
 const OBJECTS = { prefix: '/registry/pods/default/', count: 10_000 };
 const OBJECT_BYTES = 4_096;
 const PER_SECOND = 400;
 const SECONDS = 10;
+
+/** Two segments of the log and more: the first is not prepared, and the second is by what comes while the first fills. */
+const WARM_UP = { perSecond: 1_500, seconds: 24 };
 
 /** Goal: fewer bytes than the other program has the device write, the file system's journal included. */
 export const writtenBytesCase: BenchCase = {
@@ -27,15 +31,14 @@ export const writtenBytesCase: BenchCase = {
   open: async ({ program, isQuick }) => {
     const subject = await SingleServer.start(program);
     const { pid, directory } = subject.server;
+    const put = (pace: Pace) =>
+      subject.run({ connections: 10, work: { kind: 'put', space: OBJECTS, valueBytes: OBJECT_BYTES }, pace });
+    if (!isQuick) await put(WARM_UP);
     return {
       round: async () => {
         const written = writtenBytes(pid);
         const device = deviceWrites(directory);
-        const result = await subject.run({
-          connections: 10,
-          work: { kind: 'put', space: OBJECTS, valueBytes: OBJECT_BYTES },
-          pace: { perSecond: PER_SECOND, seconds: isQuick ? 1 : SECONDS },
-        });
+        const result = await put({ perSecond: PER_SECOND, seconds: isQuick ? 1 : SECONDS });
         const after = deviceWrites(directory);
         const each = (count: number): number => count / result.operations;
         return {

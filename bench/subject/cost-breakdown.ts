@@ -30,8 +30,8 @@ const SYSTEM_CALLS: ReadonlySet<string> = new Set([
 ]);
 /** Mostly waiting, for the disk. */
 const SYNCS: ReadonlySet<string> = new Set(['fdatasync', 'fsync']);
-/** Node's function that writes to a file without a callback, which the log does where each write is durable. */
-const FILE_WRITE = 'writeSync';
+/** Node's function that writes to a file without a callback, and ours that it may be inlined in: what the log does, durably. */
+const FILE_WRITES: ReadonlySet<string> = new Set(['writeSync', '#write', 'writeSynced', '#writeInline']);
 const COPYING: ReadonlySet<string> = new Set([
   ...['set', 'copy', 'fill', 'slice', 'subarray', 'copyWithin', 'copyArrayStart', '_copyActual', 'concat'],
   ...['latin1Slice', 'latin1Write', 'utf8Slice', 'utf8Write'],
@@ -56,7 +56,7 @@ export function breakDown(profile: Profile): Map<CostKind, number> {
   for (const node of profile.nodes) kindOf.set(node.id, kindOfNode(node, maps));
   const byId = new Map(profile.nodes.map((node) => [node.id, node]));
   for (const { callFrame, children = [] } of profile.nodes) {
-    if (callFrame.functionName !== FILE_WRITE) continue;
+    if (!FILE_WRITES.has(callFrame.functionName)) continue;
     for (const id of children) if (byId.get(id)?.callFrame.url === '') kindOf.set(id, 'sync');
   }
   const times = new Map<CostKind, number>(COST_KINDS.map((kind) => [kind, 0]));

@@ -2,7 +2,7 @@
  * Prepares the next segment while the current one fills: `0.tmp` or `1.tmp`, locked, its space reserved, and filled with
  * zeros in the background where batches are small. A block that was only reserved costs its first durable write a change of the
  * file's block map as well, which is 12 KiB of the file system's journal and a flush; one that holds zeros does not
- * (docs/formats/wal.md has the measurement). Zeros come at the pace of the log, twice as fast. Large batches get none: the zeros
+ * (docs/formats/wal.md has the measurement). Zeros come at the pace of the log, a little faster. Large batches get none: the zeros
  * would be more than the journal.
  */
 import { assert, type Disk, DiskError, type DiskFile, type Logger } from '@etcd/base';
@@ -24,8 +24,8 @@ export interface PipelineOptions {
 /** One write of zeros: small, so that a log write that meets it on the disk is held up little. */
 const CHUNK_BYTES = 256 * 1024;
 const ZEROS = new Uint8Array(CHUNK_BYTES);
-/** Bytes of zeros per byte of log. */
-const PACE = 2;
+/** Bytes of zeros per byte of log: so much more than one that a segment is ready in time where some of the batches are large. */
+const PACE = 1.25;
 /** A batch that is larger writes more zeros than it spares the file system's journal. */
 const SMALL_BATCH_BYTES = 16 * 1024;
 
