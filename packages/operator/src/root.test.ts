@@ -29,3 +29,13 @@ test('what is deployed reads as YAML, and has every kind that the operator needs
     'Deployment',
   ]);
 });
+
+test('the chart gives the same definitions and the same rights as the manifests', () => {
+  const text = (path: string): string => readFileSync(new URL(path, DEPLOY), 'utf8');
+  assert.equal(text('chart/crds/definitions.yaml'), definitionsText());
+  const rules = /define "etcd-operator.rules" -}}\n([\s\S]*)\n{{- end -}}/.exec(
+    text('chart/templates/_rules.tpl'),
+  )![1]!;
+  const role = parseAllDocuments(text('operator.yaml')).find((one) => one.get('kind') === 'ClusterRole')!;
+  assert.deepEqual(parse(rules), (role.toJS() as { readonly rules: unknown }).rules);
+});

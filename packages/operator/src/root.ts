@@ -9,6 +9,8 @@ import { CLUSTER_DEFINITION } from './resources/crd.ts';
 import { operate } from './run/operate.ts';
 import { runWork } from './work/run-work.ts';
 
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
 const GATE: Command = {
   name: 'gate',
   usage: '',
@@ -78,6 +80,18 @@ export const ROOT: Command = {
       type: 'string',
       usage: 'where several operators agree which of them works; by default, this is the only one',
     },
+    {
+      name: 'metrics-address',
+      type: 'string',
+      usage: 'where metrics are served, as :8080, with a page /healthz; by default, nowhere',
+    },
+    {
+      name: 'log-level',
+      type: 'string',
+      default: 'info',
+      usage: 'what is logged: debug, info, warn or error',
+      values: LOG_LEVELS,
+    },
   ],
   run: runOperator,
 };
@@ -88,7 +102,9 @@ async function runOperator({ flags }: Invocation): Promise<void> {
     throw new ExitError(1, 'Error: --gate-image is required: the image with this program');
   const clock = new NodeClock();
   const timezoneOffsetMinutes = (wallMs: number): number => new Date(wallMs).getTimezoneOffset();
-  const logger = createLogger({ level: 'info', sink: defaultLogSink(clock), clock, timezoneOffsetMinutes });
+  const level = LOG_LEVELS.find((known) => known === flags.text('log-level'));
+  if (level === undefined) throw new ExitError(1, `Error: ${flags.text('log-level')} is no level of the log`);
+  const logger = createLogger({ level, sink: defaultLogSink(clock), clock, timezoneOffsetMinutes });
   const ending = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.abort());
   const given = (name: string): string | null => flags.text(name) || null;
@@ -99,6 +115,7 @@ async function runOperator({ flags }: Invocation): Promise<void> {
         gateImage,
         kubeconfig: given('kubeconfig'),
         leaseNamespace: given('lease-namespace'),
+        metricsAddress: given('metrics-address'),
         logger,
       },
       ending.signal,

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { judgeStart } from '@etcd/operator/gate';
 import type { Place } from '../cluster.ts';
+import { adopt } from '../run.ts';
 import type { FakeApiServer, FakeObject } from './fake-api-server.ts';
 
 const PODS = '/api/v1/pods';
@@ -22,8 +23,22 @@ const TURN_MS = 100;
 const BACK_OFF_MS = 2_000;
 const MOUNT = '/var/lib/etcd';
 
+/** Objects as they are just now. */
+export type ObjectSource = Pick<FakeApiServer, 'list' | 'get' | 'change' | 'create' | 'delete' | 'mayEvict'>;
+
+export interface NodeDuties {
+  /** A pod is to run here. */
+  bind(pod: FakeObject): void;
+  /** The processes of a pod that was to go have ended. */
+  remove(pod: FakeObject): void;
+  /** @param isRunning whether the member's process is there. */
+  report(pod: FakeObject, host: string, isRunning: boolean): void;
+}
+
 export interface KubeletOptions {
-  readonly server: FakeApiServer;
+  readonly server: ObjectSource;
+  /** What an API server asks of whoever runs its pods; null: it asks for nothing, and has no controllers. */
+  readonly node: NodeDuties | null;
   readonly directory: string;
   readonly places: readonly Place[];
   /** The program of an image. */
@@ -64,6 +79,8 @@ export class Kubelet {
   /** By pod name. */
   readonly #running = new Map<string, Running>();
   readonly #notBefore = new Map<string, number>();
+  /** Pods that work once. */
+  readonly #worked = new Set<string>();
   /** By directory: the version of the secret that is in it. */
   readonly #written = new Map<string, string>();
   #turn: NodeJS.Timeout;
@@ -101,16 +118,32 @@ export class Kubelet {
 
   #step(): void {
     const { server } = this.#options;
-    for (const set of server.list(WORKLOADS)) this.#control(set);
+    const { node } = this.#options;
+    if (node === null) for (const set of server.list(WORKLOADS)) this.#control(set);
     for (const pod of server.list(PODS)) {
       this.#writeSecrets(pod);
+      if (node !== null) this.#serveNode(node, pod);
+      if (pod.metadata.deletionTimestamp !== undefined) continue;
       if (pod.metadata.labels?.[WORK_LABEL] === undefined) this.#run(pod);
       else this.#work(pod);
     }
     for (const [name, { process, uid }] of this.#running) {
-      const isWanted = server.list(PODS).some(({ metadata }) => metadata.uid === uid);
+      const isWanted = server
+        .list(PODS)
+        .some(({ metadata }) => metadata.uid === uid && metadata.deletionTimestamp === undefined);
       if (!isWanted && !process.killed) process.kill('SIGTERM');
       if (process.exitCode !== null || process.signalCode !== null) this.#running.delete(name);
+    }
+  }
+
+  #serveNode(node: NodeDuties, pod: FakeObject): void {
+    const { name, deletionTimestamp, labels } = pod.metadata;
+    const isRunning = this.#running.get(name)?.uid === pod.metadata.uid;
+    if (pod['spec'].nodeName === undefined) node.bind(pod);
+    else if (deletionTimestamp !== undefined && !isRunning) node.remove(pod);
+    else if (labels?.[WORK_LABEL] === undefined) {
+      const ordinal = Number(/\d+$/.exec(name)?.[0] ?? 0);
+      node.report(pod, this.#options.places[ordinal]!.host!, isRunning);
     }
   }
 
@@ -163,6 +196,7 @@ export class Kubelet {
     const mayStart = this.#environment(gate!, pod)['MAY_START_EMPTY'] ?? '';
     if (!judgeStart(join(disk, 'data'), name, mayStart).opens) return;
     this.#running.set(name, { process: this.#spawn(member!, pod, disk), uid: uid! });
+    if (this.#options.node !== null) return;
     const state = { running: { startedAt: new Date().toISOString() } };
     server.change('/api/v1/pods', namespace, name, (changed) => {
       changed['status'] = { containerStatuses: [{ name: 'etcd', state }] };
@@ -186,6 +220,7 @@ export class Kubelet {
       stdio: 'ignore',
       env: { PATH: globalThis.process.env['PATH'], ...this.#environment(container, pod) },
     });
+    adopt(process);
     // Where the program is missing the container ends, as everywhere.
     process.on('error', () => {});
     return process;
@@ -194,7 +229,8 @@ export class Kubelet {
   /** A pod that does one thing, and ends. */
   #work(pod: FakeObject): void {
     const { name, namespace = '', uid } = pod.metadata;
-    if (this.#isStopped || this.#running.has(name) || pod['status']?.phase !== undefined) return;
+    if (this.#isStopped || this.#running.has(name) || this.#worked.has(uid!)) return;
+    this.#worked.add(uid!);
     const { server, directory, operator, places } = this.#options;
     const [worker] = pod['spec'].containers as readonly Container[];
     const scratch = join(directory, `${uid}-scratch`);
@@ -213,6 +249,7 @@ export class Kubelet {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: { PATH: process.env['PATH'], ...environment },
     });
+    adopt(child);
     this.#running.set(name, { process: child, uid: uid! });
     child.on('error', () => {});
     child.on('exit', (code) => {
@@ -222,7 +259,16 @@ export class Kubelet {
         const terminated = { message, finishedAt: new Date().toISOString() };
         changed['status'] = {
           phase: code === 0 ? 'Succeeded' : 'Failed',
-          containerStatuses: [{ name: 'worker', state: { terminated } }],
+          containerStatuses: [
+            {
+              name: 'worker',
+              image: 'operator:1',
+              imageID: 'operator:1',
+              ready: false,
+              restartCount: 0,
+              state: { terminated: { ...terminated, exitCode: code ?? 1 } },
+            },
+          ],
         };
       });
     });

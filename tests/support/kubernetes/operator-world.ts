@@ -30,6 +30,7 @@ export class OperatorWorld {
   );
   readonly kubelet = new Kubelet({
     server: this.server,
+    node: null,
     directory: temporaryDirectory(),
     places: this.#places,
     operator: `${ROOT}bin/etcd-operator`,

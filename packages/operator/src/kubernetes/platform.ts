@@ -31,6 +31,7 @@ import {
   VOLUMES,
   WORKLOADS,
 } from './collections.ts';
+import { createEvent, type EventOptions } from './events.ts';
 import { authoritySecret, certificateSecret, withoutExpired, withTrust } from './issue-secrets.ts';
 import { type EtcdClusterObject, FINALIZER, type Parts } from './parts.ts';
 import { quorumRestore, restoreWorker } from './restore-objects.ts';
@@ -113,6 +114,11 @@ export class Platform {
           (await this.#remove(action, owner))
         );
     }
+  }
+
+  /** Rejects where the API server refuses: nothing depends on it. */
+  async tellEvent(cluster: EtcdClusterObject, event: EventOptions, nowMs: number): Promise<void> {
+    await createEvent(this.#api, cluster, event, nowMs);
   }
 
   /** Replaces the whole status. */

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { MemberId } from '@etcd/api';
 import type { Logger } from '@etcd/base';
+import { newestGood } from '../backup/newest.ts';
 import type { Action, Decision } from '../cluster/action.ts';
 import { decide } from '../cluster/decide.ts';
 import { templateOf } from '../cluster/manifests.ts';
@@ -18,6 +19,7 @@ import type { Platform } from '../kubernetes/platform.ts';
 import { type EtcdClusterSpec, parseClusterSpec } from '../resources/etcd-cluster.ts';
 import { FieldReader } from '../resources/fields.ts';
 import { readPodTemplate } from '../resources/pod-template.ts';
+import type { OperatorMetrics } from './operator-metrics.ts';
 import { statusOf } from './status.ts';
 
 const AFTER_ACTION_MS = 500;
@@ -37,6 +39,7 @@ export interface AttendantOptions {
   readonly gateImage: string;
   readonly logger: Logger;
   readonly nowMs: () => number;
+  readonly metrics: OperatorMetrics;
   /** Where the members of an ordinal are reached; by default, under the name of their pod. */
   readonly endpointOf?: ((ordinal: number) => string) | undefined;
   readonly onAction?: ((action: Action) => void) | undefined;
@@ -48,15 +51,24 @@ export class Attendant {
   #failures = 0;
   #silentSinceMs: number | null = null;
   #lastStatus: object | null = null;
+  /** Why it was degraded when that was told; empty: it was not. */
+  #lastProblem = '';
 
   constructor(options: AttendantOptions) {
     this.#options = options;
   }
 
+  get #id(): string {
+    return `${this.#options.namespace}/${this.#options.name}`;
+  }
+
   /** Does one thing, if there is one; returns when to come again, null: the resource is gone. */
   async attend(): Promise<number | null> {
     const cached = this.#options.cached();
-    if (cached === null) return null;
+    if (cached === null) {
+      this.#options.metrics.setPhase(this.#id, null);
+      return null;
+    }
     const first = await this.#look(cached);
     if (first.decision.action === null) {
       await this.#tell(cached, first.seen, first.decision);
@@ -102,7 +114,7 @@ export class Attendant {
   }
 
   async #act(parts: Parts, seen: Observed, decision: Decision, action: Action): Promise<number> {
-    const { logger, platform, gateImage, onAction } = this.#options;
+    const { logger, platform, gateImage, onAction, metrics } = this.#options;
     const parsed = parseClusterSpec(parts.cluster.spec);
     const fields = { action: action.kind, reason: decision.reason, message: decision.message };
     try {
@@ -112,17 +124,36 @@ export class Attendant {
       await changeMembers(action, access, (id) => this.#endpointById(seen, id, access.isSecure));
       await platform.perform(action, parts, owner, this.#options.nowMs());
       this.#failures = 0;
+      metrics.handles.actions.labels(action.kind).inc();
       onAction?.(action);
       logger.info('acted', fields);
+      await this.#tellEvent(parts, 'Normal', decision);
       return AFTER_ACTION_MS;
     } catch (error) {
       this.#failures++;
+      metrics.handles.failures.labels(action.kind).inc();
       const problem = describeError(error);
       logger.warn('could not act', { ...fields, error: problem });
+      // Once is enough: it is tried again and again.
+      if (this.#failures === 1)
+        await this.#tellEvent(parts, 'Warning', { ...decision, message: `${decision.message}: ${problem}` });
       // A refusal is an answer; silence is not.
       const isAnswered = hasAnswer(error);
       const retryMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1));
       return isAnswered ? retryMs : Math.max(retryMs, UNSURE_MS);
+    }
+  }
+
+  async #tellEvent(
+    { cluster }: Parts,
+    type: 'Normal' | 'Warning',
+    { reason, message }: Pick<Decision, 'reason' | 'message'>,
+  ): Promise<void> {
+    const { platform, nowMs, logger } = this.#options;
+    try {
+      await platform.tellEvent(cluster, { type, reason, message }, nowMs());
+    } catch (error) {
+      logger.debug('could not tell an event', { error: describeError(error) });
     }
   }
 
@@ -135,7 +166,13 @@ export class Attendant {
 
   /** Writes the status where it says something new. */
   async #tell(parts: Parts, seen: Observed, decision: Decision): Promise<void> {
-    const { platform, gateImage, logger } = this.#options;
+    const { platform, gateImage, logger, metrics, namespace, name } = this.#options;
+    metrics.setPhase(this.#id, decision.phase);
+    const newest = newestGood(seen.backups);
+    if (newest !== null)
+      metrics.handles.newestBackup
+        .labels(namespace, name)
+        .set((newest.finishedMs ?? newest.createdMs) / 1000);
     const before = parts.cluster.status;
     const generation = parts.cluster.metadata?.generation ?? 0;
     const status = statusOf(seen, decision, generation, this.#lastStatus ?? before);
@@ -143,6 +180,9 @@ export class Attendant {
     try {
       await platform.writeStatus(ownerOf(parts, UNREADABLE, gateImage), status);
       this.#lastStatus = status;
+      const problem = decision.phase === 'Degraded' ? decision.reason : '';
+      if (problem !== '' && problem !== this.#lastProblem) await this.#tellEvent(parts, 'Warning', decision);
+      this.#lastProblem = problem;
     } catch (error) {
       logger.warn('could not write the status', { error: describeError(error) });
     }

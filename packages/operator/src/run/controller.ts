@@ -6,6 +6,7 @@ import { Caches, type OwnKind } from '../kubernetes/caches.ts';
 import { Platform } from '../kubernetes/platform.ts';
 import { Attendant } from './attendant.ts';
 import { BackupAttendant } from './backup-attendant.ts';
+import { OperatorMetrics } from './operator-metrics.ts';
 import { Queue } from './queue.ts';
 import { RestoreAttendant } from './restore-attendant.ts';
 import { ScheduleAttendant } from './schedule-attendant.ts';
@@ -22,6 +23,7 @@ export interface ControllerOptions {
   readonly logger: Logger;
   readonly nowMs?: (() => number) | undefined;
   readonly endpointOf?: ((cluster: string, ordinal: number) => string) | undefined;
+  readonly metrics?: OperatorMetrics | undefined;
   readonly onAction?: ((cluster: string, action: Action) => void) | undefined;
 }
 
@@ -30,10 +32,12 @@ export class Controller {
   readonly #caches: Caches;
   readonly #platform: Platform;
   readonly #queue: Queue;
+  readonly #metrics: OperatorMetrics;
   readonly #attendants = new Map<string, { attend(): Promise<number | null> }>();
 
   constructor(options: ControllerOptions) {
     this.#options = options;
+    this.#metrics = options.metrics ?? new OperatorMetrics();
     this.#platform = new Platform(options.api);
     this.#queue = new Queue({ maxConcurrent: MAX_CONCURRENT, work: (key) => this.#attend(key) });
     this.#caches = new Caches({
@@ -54,6 +58,7 @@ export class Controller {
   }
 
   async #attend(key: string): Promise<number | null> {
+    const beganMs = performance.now();
     try {
       const againMs = await this.#attendantOf(key).attend();
       if (againMs === null) this.#attendants.delete(key);
@@ -61,6 +66,8 @@ export class Controller {
     } catch (error) {
       this.#options.logger.error('could not attend', { to: key, error });
       return RETRY_MS;
+    } finally {
+      this.#metrics.handles.looks.observe((performance.now() - beganMs) / 1000);
     }
   }
 
@@ -88,6 +95,7 @@ export class Controller {
       gateImage,
       logger: logger.child({ cluster: id }),
       nowMs,
+      metrics: this.#metrics,
       endpointOf: endpointOf === undefined ? undefined : (ordinal) => endpointOf(name, ordinal),
       onAction: onAction === undefined ? undefined : (action) => onAction(id, action),
     });
