@@ -23,7 +23,7 @@ export const PACKAGES: Edges = {
   etcdutl: ['base', 'api', 'bbolt', 'storage', 'host', 'backup'],
   etcdctl: ['base', 'api', 'client', 'host', 'etcdutl', 'backup'],
   admin: ['base', 'api', 'client', 'host', 'etcdutl', 'backup'],
-  operator: ['base', 'api', 'client', 'host', 'backup'],
+  operator: ['base', 'api', 'client', 'host', 'defrag', 'backup'],
   testing: ['base'],
   'test-server': ['base', 'client', 'server', 'testing'],
   sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host', 'server', 'testing'],

@@ -200,6 +200,28 @@ test('room is made for a cluster without space, and one that stays full is repor
   until(it, 'reported', () => it.operator.last?.reason === 'NoSpace');
 });
 
+test('members that a rule finds worth it are defragmented in a window, the leader last, once', () => {
+  const windows = [{ start: '01:00', durationMinutes: 60 }];
+  const it = world({ maintenance: { windows, defragmentationRule: 'dbSizeFree > 300' } });
+  const { cluster } = it;
+  until(it, 'three members', isAvailable(it));
+  for (const member of cluster.members) Object.assign(member, { databaseBytes: 1500, usedBytes: 900 });
+  const leader = cluster.members.find(({ id }) => id === cluster.leaderId)!;
+  cluster.rawSpec['version'] = 'v3.7.0';
+  cluster.declared = 't-v3.7.0';
+  until(it, 'waiting', () => it.operator.last?.reason === 'AwaitingWindow');
+  for (let i = 0; i < 50; i++) it.operator.step();
+  assert(cluster.members.every(({ databaseBytes }) => databaseBytes === 1500));
+  assert.equal(cluster.workload?.version, 'v3.6.4');
+  cluster.nowMs = 3_600_000;
+  const isShort = ({ databaseBytes }: { databaseBytes: number }): boolean => databaseBytes === 900;
+  until(it, 'two of three', () => cluster.members.filter(isShort).length === 2);
+  assert(!isShort(leader));
+  until(it, 'all', () => cluster.members.every(isShort));
+  until(it, 'rolled out', () => cluster.workload?.version === 'v3.7.0' && isAvailable(it)());
+  assertAsDeclared(it);
+});
+
 test('releases are not skipped, nor gone back to; the cluster goes on as it is', () => {
   for (const version of ['v3.8.0', 'v3.5.0', 'latest', 'v4.0.0']) {
     const it = world();

@@ -3,7 +3,7 @@
  *
  * What was begun is finished before anything else is begun, and membership changes come one at a time:
  *
- *     certificates ─> restore ─> founded? ─> learner under way ─> disk left by a member ─> repair ─> size ─> room ─> schedule ─> template
+ *     certificates ─> restore ─> founded? ─> learner under way ─> disk left by a member ─> repair ─> size ─> room ─> schedule ─> defragmentation ─> template
  *
  * Invariants, which the tests check against a simulated Kubernetes:
  * - no action of the operator takes a cluster of three or more below its quorum;
@@ -18,6 +18,7 @@ import { clearDisks } from './clear-disks.ts';
 import { dissolve } from './dissolve.ts';
 import { found } from './found.ts';
 import { guideLearner } from './guide-learner.ts';
+import { maintain } from './maintain.ts';
 import { makeRoom } from './make-room.ts';
 import type { Observed } from './observed.ts';
 import { awaitAnswer } from './quorum-loss.ts';
@@ -65,6 +66,7 @@ function attend(seen: Observed, spec: EtcdClusterSpec, template: string): Decisi
     resize(view) ??
     makeRoom(view) ??
     keepSchedule(view) ??
+    maintain(view) ??
     rollOut(view, template) ??
     wait('Available', 'AsDeclared', `${view.voters.length} members serve`)
   );

@@ -73,6 +73,40 @@ const POD_TEMPLATE = {
   },
 };
 
+const MAINTENANCE = {
+  type: 'object',
+  description: 'When the cluster may be disturbed by what can wait.',
+  properties: {
+    windows: {
+      type: 'array',
+      maxItems: 16,
+      items: {
+        type: 'object',
+        required: ['start', 'durationMinutes'],
+        properties: {
+          days: {
+            type: 'array',
+            maxItems: 7,
+            items: { type: 'string', enum: ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'] },
+            description: 'All unless told.',
+          },
+          start: {
+            type: 'string',
+            pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$',
+            description: 'In UTC, as 02:30.',
+          },
+          durationMinutes: { type: 'integer', minimum: 15, maximum: 1440 },
+        },
+      },
+    },
+    defragmentationRule: {
+      type: 'string',
+      maxLength: 1024,
+      description: 'Of the tool etcd-defrag, as dbQuotaUsage > 0.8 || dbSizeFree > 200*1024*1024.',
+    },
+  },
+};
+
 const SPEC = {
   type: 'object',
   required: ['size', 'version'],
@@ -116,6 +150,7 @@ const SPEC = {
       default: false,
       description: 'Whether the operator leaves the cluster alone.',
     },
+    maintenance: MAINTENANCE,
     backup: {
       type: 'object',
       required: ['store', 'encryption'],

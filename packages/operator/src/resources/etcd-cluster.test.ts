@@ -29,6 +29,7 @@ test('a declaration needs a size and a version; the rest has defaults', () => {
       },
       paused: false,
       repair: { replaceSilentAfterSeconds: null, restoreAfterQuorumLossSeconds: null },
+      maintenance: { windows: [], defragmentation: null },
       backup: null,
       deletesVolumes: false,
     },

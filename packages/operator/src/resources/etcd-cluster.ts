@@ -4,6 +4,7 @@
  */
 import { type ClusterBackupPolicy, readClusterBackup } from './cluster-backup.ts';
 import { FieldReader, type SpecProblem } from './fields.ts';
+import { type Maintenance, readMaintenance } from './maintenance.ts';
 import { type PodTemplate, readPodTemplate } from './pod-template.ts';
 import { readTls, type TlsSpec } from './tls-spec.ts';
 
@@ -39,6 +40,7 @@ export interface EtcdClusterSpec {
   readonly podTemplate: PodTemplate;
   readonly paused: boolean;
   readonly repair: RepairPolicy;
+  readonly maintenance: Maintenance;
   /** null: nobody has asked for backups here. */
   readonly backup: ClusterBackupPolicy | null;
   /** Whether the volumes go with the cluster. */
@@ -88,6 +90,7 @@ export function parseClusterSpec(value: unknown): ParsedSpec {
     podTemplate: readPodTemplate(reader, fields['podTemplate']),
     paused: reader.flag(fields['paused'], 'spec.paused'),
     repair: readRepair(reader, fields['repair']),
+    maintenance: readMaintenance(reader, fields['maintenance']),
     backup: readClusterBackup(reader, fields['backup']),
     deletesVolumes:
       reader.choice(fields['volumeReclaimPolicy'], 'spec.volumeReclaimPolicy', ['Retain', 'Delete']) ===

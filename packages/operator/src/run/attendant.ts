@@ -200,6 +200,7 @@ const UNREADABLE: EtcdClusterSpec = {
   podTemplate: readPodTemplate(new FieldReader(), undefined),
   paused: false,
   repair: { replaceSilentAfterSeconds: null, restoreAfterQuorumLossSeconds: null },
+  maintenance: { windows: [], defragmentation: null },
   backup: null,
   deletesVolumes: false,
 };
