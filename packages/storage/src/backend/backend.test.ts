@@ -356,6 +356,8 @@ test('the hash covers names, keys and values of all buckets but the ignored keys
     expected = crc32cUpdate(expected, data, 0, data.length);
   }
   let hash = -1;
+  world.clock.advance(1000);
+  const before = backend.database.statistics().openReaders;
   backend.hashThen(
     (bucket, key) => bucket === 'meta' && text(key) === 'index',
     (error, result) => {
@@ -365,6 +367,7 @@ test('the hash covers names, keys and values of all buckets but the ignored keys
   );
   world.clock.advance(1000);
   assert.equal(hash, expected);
+  assert.equal(backend.database.statistics().openReaders, before, 'pages that it has read may be used again');
   close(backend, world);
 });
 
