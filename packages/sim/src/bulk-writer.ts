@@ -183,18 +183,19 @@ export class BulkWriter {
     const bounds = { seenRevision: world.seenRevision };
     this.#underWay++;
     world.note(`bulk ${what}`);
+    const operation = world.began('bulk', what);
     this.#session.unary(path, request, { timeoutMs: TIMEOUT_MS }, (code, message, answer) => {
       this.#underWay--;
       world.note(`bulk is told ${what}: ${code} ${message}`);
       world.judgeError(what, code, message);
       if (code !== GrpcCode.OK) {
+        world.ended(operation, `${code} ${message}`, null);
         if (code !== GrpcCode.OutOfRange) this.#session.leave();
         return;
       }
       this.okCount++;
       const { header, verdict } = judge(answer, bounds);
-      if (verdict !== null)
-        world.violate('linearizability', `bulk by ${this.#session.machine?.name} ${what}: ${verdict}`);
+      world.ended(operation, `ok by ${this.#session.machine?.name}`, verdict);
       world.seenRevision = Math.max(world.seenRevision, header?.revision ?? 0);
     });
   }

@@ -33,6 +33,7 @@ import type { SeededRandom } from '@etcd/base';
 import { GrpcCode } from '@etcd/base';
 import { AnswerChecks, type Bounds, type Verdict } from './checks.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import type { Operation } from './picture.ts';
 import { ORDINARY_USER, ROOT, Session } from './session.ts';
 import { rangeText, textOf } from './trace.ts';
 import type { World } from './world.ts';
@@ -110,6 +111,10 @@ export class Client {
     this.#keeper = new LeaseKeeper(options.world, options.random.fork());
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
   get isIdle(): boolean {
     return !this.#isAsking;
   }
@@ -142,31 +147,33 @@ export class Client {
     const asked = this.#draw();
     const bounds = { seenRevision: this.#world.seenRevision };
     this.#world.note(`${this.#options.name} asks ${asked.text}`);
+    const operation = this.#world.began(this.#options.name, asked.text);
     this.#session.unary(
       asked.path,
       this.#marked(asked.request),
       { timeoutMs: REQUEST_TIMEOUT_MS },
       (code, message, answer) => {
         this.#isAsking = false;
-        if (code === GrpcCode.OK) this.#onAnswer(asked, answer, bounds);
-        else this.#onError(asked, code, message);
+        if (code === GrpcCode.OK) this.#onAnswer(asked, answer, bounds, operation);
+        else this.#onError(asked, code, message, operation);
         this.#scheduleNext();
       },
     );
   }
 
-  #onAnswer(asked: Asked, answer: Uint8Array, bounds: Bounds): void {
+  #onAnswer(asked: Asked, answer: Uint8Array, bounds: Bounds, operation: Operation): void {
     const world = this.#world;
     const { header, verdict } = asked.judge(answer, bounds);
     const revision = header?.revision ?? 0;
     this.okCount++;
     const who = `${this.#options.name} by ${this.#session.machine?.name}`;
     world.note(`${who} is told ${asked.text} ok at ${revision}`);
-    if (verdict !== null) world.violate('linearizability', `${who}: ${asked.text}: ${verdict}`);
+    world.ended(operation, `ok at ${revision} by ${this.#session.machine?.name}`, verdict);
     if (revision > world.seenRevision) world.seenRevision = revision;
   }
 
-  #onError(asked: Asked, code: number, message: string): void {
+  #onError(asked: Asked, code: number, message: string, operation: Operation): void {
+    this.#world.ended(operation, `${code} ${message}`, null);
     this.failedCount++;
     if (code === GrpcCode.PermissionDenied) this.deniedCount++;
     this.#world.note(`${this.#options.name} fails ${asked.text}: ${code} ${message}`);

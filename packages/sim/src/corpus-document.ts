@@ -1,8 +1,8 @@
 /**
  * `node packages/sim/src/corpus-document.ts` runs every scenario of the corpus with its bug and without it, and writes `docs/corpus.md`; with names
- * of plants it runs those alone, and prints their rows.
+ * of plants it runs those alone, and puts their rows among the others. With `--print` nothing is written.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { CORPUS, type Scenario } from './corpus.ts';
 import { loadSimulation } from './load-simulation.ts';
 import type { Plant } from './plant.ts';
@@ -40,12 +40,17 @@ async function run({ plant, what, etcdIssues, world, seed }: Scenario): Promise<
   return `| ${what} | ${etcdIssues.join()} | \`${plant}\` | NOT FOUND | ${MAX_SEEDS} | ${(simulatedMs / 60_000).toFixed(1)} | | |\n`;
 }
 
-const names = process.argv.slice(2);
+const told = process.argv.slice(2);
+const names = told.filter((name) => name !== '--print');
+const page = new URL('../../../docs/corpus.md', import.meta.url);
+const former = readFileSync(page, 'utf8').split(/(?<=\n)/);
 const rows: string[] = [];
 for (const scenario of CORPUS) {
-  if (names.length > 0 && !names.includes(scenario.plant)) continue;
-  rows.push(await run(scenario));
-  process.stdout.write(rows.at(-1)!);
+  const isWanted = names.length === 0 || names.includes(scenario.plant);
+  const row = isWanted
+    ? await run(scenario)
+    : former.find((line) => line.includes(` \`${scenario.plant}\` `));
+  if (isWanted) process.stdout.write(row!);
+  if (row !== undefined) rows.push(row);
 }
-if (names.length === 0)
-  writeFileSync(new URL('../../../docs/corpus.md', import.meta.url), HEAD + rows.join(''));
+if (names.length === told.length) writeFileSync(page, HEAD + rows.join(''));

@@ -61,6 +61,7 @@ const WATCHES: World = {
   traits: { ...NO_USERS, hasBulk: true, drawsSizes: false, hasWatchStyles: true },
 };
 const KILLS: World = {
+  sharesDraws: true,
   minutes: 0.5,
   members: 1,
   faults: ['power cut', 'kill', 'power cut at an operation', 'kill at an operation'],
@@ -69,6 +70,7 @@ const KILLS: World = {
 /** Compactions at the newest revision, which is a deletion at times. */
 const COMPACTIONS: World = { ...KILLS, traits: { ...KILLS.traits, hasBulk: true } };
 const LEFT_BEHIND: World = {
+  sharesDraws: true,
   minutes: 1,
   members: 3,
   faults: ['left behind', 'long absence'],
@@ -78,6 +80,7 @@ const LEFT_BEHIND: World = {
 
 /** Databases that come while others are being taken over, which takes many turns. */
 const DATABASES: World = {
+  sharesDraws: true,
   minutes: 2,
   members: 3,
   faults: ['left behind', 'isolation', 'healed network'],
@@ -138,6 +141,7 @@ export const CORPUS: readonly Scenario[] = [
   scenario('tellsProgressOfFuture', [20221], 'a watcher of the future is told of progress', WATCHES),
   scenario('tellsEventsOfPast', [20221], 'a watcher of the future is told of the past', WATCHES),
   scenario('readsWithoutAsking', [20418], 'a leader that has been paused answers reads by itself', {
+    sharesDraws: true,
     minutes: 2,
     traits: { ...NO_USERS, hasBulk: false, drawsSizes: false, hasWatchStyles: false },
   }),
@@ -174,7 +178,7 @@ export const CORPUS: readonly Scenario[] = [
     minutes: 0.5,
     members: 3,
     faults: ['power cut', 'kill', 'isolation', 'healed network'],
-    traits: { ...PLAIN, hasManyLeases: true, drawsSizes: true },
+    traits: { ...PLAIN, hasManyLeases: true },
   }),
   scenario('dropsCommittedTail', [], 'a member that goes on alone leaves out what was committed', {
     minutes: 1,
@@ -182,18 +186,21 @@ export const CORPUS: readonly Scenario[] = [
     faults: [],
     traits: { ...PLAIN, hasDisasters: true },
   }),
+  scenario('forgetsViews', [], 'reads that are done hold what they have read', {
+    minutes: 0.3,
+    members: 1,
+    faults: [],
+    traits: PLAIN,
+    pace: {
+      slices: { rangeKeys: 1, watchRevisions: 10, hashRevisions: 100, restoreRevisions: 20 },
+      turnMs: 2,
+    },
+  }),
   scenario('keepsUsedMemory', [], 'what came from another member lies in memory that is used again', {
     minutes: 0.5,
     members: 3,
     faults: [],
     traits: { ...PLAIN, hasHttpPeers: true },
-  }),
-  scenario('takesHalfADatabase', [], 'a database that was cut short on its way is taken for a whole one', {
-    minutes: 2,
-    members: 3,
-    faults: ['long absence', 'slow disk', 'reset connections'],
-    traits: { ...PLAIN, hasBulk: true, drawsSizes: true, hasHttpPeers: true },
-    limits: { snapshotCount: 5, catchUpEntries: 5 },
   }),
   scenario(
     'emptyLeavesWritten',

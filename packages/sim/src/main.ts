@@ -6,14 +6,26 @@
  *   --minutes M     simulated minutes of each; 5 unless told
  *   --members N     members of each cluster at first; drawn from the seed unless told
  *   --jobs J        so many processes; 1 unless told
- *   --plant B       puts a bug into all members: one of those in `plant.ts`
+ *   --plant B       puts a bug into all members: one of those in `plant.ts` or `source-plants.ts`
+ *   --world W       more of what a world is, as JSON: what a failing or shrunk world is told as
  *   --trace         prints everything that happens, with the members' logs
+ *   --shrink        makes a world that fails as small as it can, and prints its events
+ *   --explore M     for M minutes of elapsed time: worlds that meet new states are kept and changed
+ *   --keep F        the file in which an exploration keeps them, for the next one to go on from
+ *   --record        adds what was simulated to `docs/simulation-record.json`, and writes the page that is made of it
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { explore } from './explore.ts';
 import { loadSimulation } from './load-simulation.ts';
+import { pictureOf } from './picture.ts';
 import type { Plant } from './plant.ts';
-import type { SimulationResult } from './simulation.ts';
+import { RecordFile } from './record-file.ts';
+import { shrink, worldText } from './shrink.ts';
+import type { SimulationOptions, SimulationResult } from './simulation.ts';
 import { SOURCE_PLANTS } from './source-plants.ts';
 import { resultLine, Summary, violationReport } from './summary.ts';
 
@@ -21,20 +33,30 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     count: { type: 'string', default: '1' },
-    minutes: { type: 'string', default: '5' },
+    minutes: { type: 'string' },
     members: { type: 'string' },
     jobs: { type: 'string', default: '1' },
     plant: { type: 'string' },
+    world: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    shrink: { type: 'boolean', default: false },
+    explore: { type: 'string' },
+    keep: { type: 'string' },
+    record: { type: 'boolean', default: false },
   },
 });
 
+const DEFAULT_MINUTES = 5;
+/** Of each world of an exploration: short ones meet more in the same time. */
+const EXPLORED_MINUTES = 0.5;
+const MAX_TRIES = 150;
+
 /** What a simulation needs to know besides its seed, as it stands on the command line. */
 function sharedOptions(): string[] {
-  const options = ['--minutes', values.minutes];
-  if (values.members !== undefined) options.push('--members', values.members);
-  if (values.plant !== undefined) options.push('--plant', values.plant);
-  return options;
+  return (['minutes', 'members', 'plant', 'world'] as const).flatMap((name) => {
+    const value = values[name];
+    return value === undefined ? [] : [`--${name}`, value];
+  });
 }
 
 const sourcePlant = Object.keys(SOURCE_PLANTS).find((name) => name === values.plant);
@@ -50,25 +72,56 @@ function plantNamed(name: string): Plant | undefined {
   throw new Error(`no bug is named ${name}; there are ${names.join(', ')}`);
 }
 
-function simulateSeed(seed: number): Promise<SimulationResult> {
-  return simulate({
+function optionsOf(seed: number): SimulationOptions {
+  const told = values.world === undefined ? {} : (JSON.parse(values.world) as Partial<SimulationOptions>);
+  return {
     seed,
-    minutes: Number(values.minutes),
-    members: values.members === undefined ? undefined : Number(values.members),
+    minutes: DEFAULT_MINUTES,
+    ...told,
+    ...(values.minutes === undefined ? {} : { minutes: Number(values.minutes) }),
+    ...(values.members === undefined ? {} : { members: Number(values.members) }),
     plant: values.plant === undefined ? undefined : plantNamed(values.plant),
-    print: values.trace ? (text) => process.stdout.write(`${text}\n`) : undefined,
-  });
+    print: values.trace ? say : undefined,
+  };
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
 const summary = new Summary();
+const record = values.record ? new RecordFile() : null;
 
-function onResult(result: SimulationResult): void {
+function onResult(result: SimulationResult, options: SimulationOptions): void {
   summary.add(result);
+  record?.add(result, worldText(options));
   process.stdout.write(`${resultLine(result)}\n${violationReport(result, sharedOptions().join(' '))}`);
+  const { violation, operations, seed } = result;
+  if (violation === null) return;
+  const path = join(tmpdir(), `sim-seed-${seed}.svg`);
+  writeFileSync(path, pictureOf(operations, violation));
+  say(`a picture of it: ${path}`);
 }
 
 async function runHere(seeds: Iterable<number>): Promise<void> {
-  for (const seed of seeds) onResult(await simulateSeed(seed));
+  for (const seed of seeds) {
+    const options = optionsOf(seed);
+    const result = await simulate(options);
+    onResult(result, options);
+    if (values.shrink && result.violation !== null) await shrinkHere(options, result);
+  }
+}
+
+async function shrinkHere(options: SimulationOptions, failed: SimulationResult): Promise<void> {
+  const quiet = { ...options, print: undefined };
+  const small = await shrink(simulate, quiet, failed, { maxTries: MAX_TRIES, onStep: say });
+  const events: string[] = [];
+  const { violation } = await simulate({ ...small.options, onEvent: (line) => events.push(line) });
+  say(`the smallest of ${small.tries} worlds, event by event:`);
+  for (const event of events) say(event);
+  say(`${violation?.property}: ${violation?.details}`);
+  const plant = values.plant === undefined ? '' : ` --plant ${values.plant}`;
+  say(`again: npm run sim -- --seed ${options.seed}${plant} --world '${worldText(small.options)}'`);
 }
 
 /** Deals the seeds out to processes, a new one to whoever has finished. */
@@ -80,8 +133,9 @@ async function runInProcesses(seeds: Iterator<number>, jobs: number): Promise<vo
   };
   const ends = Array.from({ length: jobs }, () => {
     const child = fork(import.meta.filename, sharedOptions());
-    child.on('message', (result) => {
-      onResult(result as SimulationResult);
+    child.on('message', (message) => {
+      const result = message as SimulationResult;
+      onResult(result, optionsOf(result.seed));
       deal(child);
     });
     deal(child);
@@ -97,7 +151,7 @@ async function runInProcesses(seeds: Iterator<number>, jobs: number): Promise<vo
 /** A process that was given seeds by {@link runInProcesses}. */
 function serveParent(): void {
   process.on('message', (seed: number) => {
-    void simulateSeed(seed).then((result) => process.send!(result));
+    void simulate(optionsOf(seed)).then((result) => process.send!(result));
   });
 }
 
@@ -105,14 +159,33 @@ function* seedsFrom(first: number, count: number): Generator<number> {
   for (let seed = first; seed < first + count; seed++) yield seed;
 }
 
+async function exploreHere(minutes: number): Promise<void> {
+  const { states, kept } = await explore({
+    simulate,
+    seed: Number(values.seed),
+    minutes,
+    worldMinutes: values.minutes === undefined ? EXPLORED_MINUTES : Number(values.minutes),
+    file: values.keep ?? null,
+    nowMs: () => performance.now(),
+    onResult: (result, world, gain) => {
+      onResult(result, world);
+      if (gain > 0) say(`  ${gain} states that were new`);
+      if (result.violation !== null) say(`as --world: ${worldText(world)}`);
+    },
+  });
+  say(`${states.size} states met; ${kept.length} worlds kept`);
+}
+
 async function main(): Promise<void> {
   const count = Number(values.count);
   const jobs = Math.min(Number(values.jobs), count);
   const seeds = seedsFrom(Number(values.seed), count);
   const startMs = performance.now();
-  if (jobs > 1) await runInProcesses(seeds, jobs);
+  if (values.explore !== undefined) await exploreHere(Number(values.explore));
+  else if (jobs > 1) await runInProcesses(seeds, jobs);
   else await runHere(seeds);
-  if (count > 1) process.stdout.write(`${summary.text(performance.now() - startMs)}\n`);
+  if (count > 1 || values.explore !== undefined) say(summary.text(performance.now() - startMs));
+  record?.write();
   process.exitCode = summary.violationCount > 0 ? 1 : 0;
 }
 

@@ -52,6 +52,10 @@ export class Reader {
     this.#checks = new AnswerChecks(options.world.model);
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
   get isIdle(): boolean {
     return !this.#isReading;
   }

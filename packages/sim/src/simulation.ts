@@ -10,10 +10,12 @@ import { Caretaker } from './caretaker.ts';
 import { Client } from './client.ts';
 import { FaultInjector } from './faults.ts';
 import { LeaseCrowd } from './lease-crowd.ts';
+import { mustHoldNothing } from './leftovers.ts';
 import { drawLimits, type Limits, limitFlags } from './limits.ts';
 import type { Machine } from './machine.ts';
 import { compareMembers } from './member-state.ts';
 import { Operator } from './operator.ts';
+import type { Operation } from './picture.ts';
 import type { Plant } from './plant.ts';
 import { Reader } from './reader.ts';
 import { drawSizes, usualSizes } from './sizes.ts';
@@ -40,6 +42,10 @@ export interface SimulationOptions {
   readonly withoutFaults?: readonly number[] | undefined;
   /** Who does nothing: names of clients, readers and watchers, and of everybody else. */
   readonly idle?: readonly string[] | undefined;
+  /** Simulated milliseconds after which nothing is of interest any more. */
+  readonly stopAtMs?: number | undefined;
+  /** What members still hold after everything has been answered is looked at, unless told not to. */
+  readonly checksBounds?: boolean | undefined;
   /** Faults draw from one source, as they did when older seeds were found. */
   readonly sharesDraws?: boolean | undefined;
   /** Hears what happens in the world, but not the details. */
@@ -50,6 +56,11 @@ export interface SimulationOptions {
 export interface SimulationResult {
   readonly seed: number;
   readonly members: number;
+  readonly traits: Traits;
+  /** Everybody who works with the cluster, by name. */
+  readonly workers: readonly string[];
+  /** The last of them that were asked for before a violation; none without one. */
+  readonly operations: readonly Operation[];
   readonly violation: Violation | null;
   /** Equal for two runs in which the same happened. */
   readonly traceHash: string;
@@ -106,10 +117,19 @@ const REVOCATION_LIMIT_MS = 100;
 /** Somebody who works with the cluster, until told to stop. */
 interface Worker {
   readonly isIdle: boolean;
-  readonly okCount: number;
+  /** Answers, of those who count them. */
+  readonly okCount?: number;
   start(): void;
   stop(): void;
 }
+
+interface NamedWorker {
+  readonly name: string;
+  readonly worker: Worker;
+}
+
+/** They stop first when all is healed: what they change would keep the others from an answer. */
+const CAREFUL = ['operator', 'administrator', 'caretaker'];
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   return await new Simulation(options).run();
@@ -128,9 +148,7 @@ class Simulation {
   readonly #operator: Operator;
   readonly #administrator: Administrator;
   readonly #bulkWriter: BulkWriter;
-  /** Those that only some worlds have. */
-  readonly #others: readonly Worker[];
-  readonly #caretaker: Caretaker;
+  readonly #workers: readonly NamedWorker[];
 
   constructor(options: SimulationOptions) {
     const { seed, print = null, plant = null } = options;
@@ -153,8 +171,8 @@ class Simulation {
     this.#addClients();
     this.#administrator = new Administrator(this.#world, new SeededRandom(seed ^ ADMINISTRATOR_SEED));
     this.#bulkWriter = new BulkWriter(this.#world, new SeededRandom(seed ^ BULK_SEED));
-    this.#caretaker = new Caretaker(this.#world, newest.fork());
-    this.#others = this.#otherWorkers(traits, newest);
+    this.#world.stopAtMs = options.stopAtMs ?? Number.POSITIVE_INFINITY;
+    this.#workers = this.#allWorkers(traits, newest);
     if (traits.drawsSizes) {
       for (const size of drawSizes(new SeededRandom(seed ^ SIZES_SEED))) this.#world.note(size);
     } else usualSizes();
@@ -164,18 +182,13 @@ class Simulation {
     const world = this.#world;
     const untilMs = this.#options.minutes * 60_000;
     for (const machine of world.machines) machine.start();
-    for (const watcher of this.#watchers) watcher.start();
+    for (const watcher of this.#watchers) if (!this.#isIdle(watcher.name)) watcher.start();
     this.#inspectLater(new SeededRandom(this.#options.seed ^ INSPECTION_SEED));
     await this.#mustHold('the cluster starts', PROGRESS_LIMIT_MS, () =>
       world.machines.every((machine) => machine.isServing),
     );
-    while (world.violation === null && world.clock.now() < untilMs) {
-      for (const worker of [...this.#clients, ...this.#readers]) worker.start();
-      this.#operator.start();
-      if (world.traits.hasUsers) this.#administrator.start();
-      if (world.traits.hasBulk || world.traits.hasQuota) this.#bulkWriter.start();
-      if (world.traits.hasQuota) this.#caretaker.start();
-      for (const other of this.#others) other.start();
+    while (world.violation === null && !world.isOver && world.clock.now() < untilMs) {
+      for (const { name, worker } of this.#workers) if (!this.#isIdle(name)) worker.start();
       await world.run(1000 + world.random.below(10_000));
       this.#faults.begin();
       await world.run(5000 + world.random.below(45_000));
@@ -188,12 +201,24 @@ class Simulation {
     return this.#result();
   }
 
-  #otherWorkers(traits: Traits, random: SeededRandom): Worker[] {
+  /** Everybody who asks for something in this world. */
+  #allWorkers(traits: Traits, random: SeededRandom): NamedWorker[] {
     const world = this.#world;
+    const hasBulk = traits.hasBulk || traits.hasQuota;
+    const caretaker = new Caretaker(world, random.fork());
     return [
-      ...(traits.hasLargeTxns ? [new TxnClient(world, random.fork())] : []),
-      ...(traits.hasManyLeases ? [new LeaseCrowd(world, random.fork())] : []),
+      ...[...this.#clients, ...this.#readers].map((worker) => ({ name: worker.name, worker })),
+      { name: 'operator', worker: this.#operator },
+      ...(traits.hasUsers ? [{ name: 'administrator', worker: this.#administrator }] : []),
+      ...(hasBulk ? [{ name: 'bulk', worker: this.#bulkWriter }] : []),
+      ...(traits.hasQuota ? [{ name: 'caretaker', worker: caretaker }] : []),
+      ...(traits.hasLargeTxns ? [{ name: 't', worker: new TxnClient(world, random.fork()) }] : []),
+      ...(traits.hasManyLeases ? [{ name: 'l', worker: new LeaseCrowd(world, random.fork()) }] : []),
     ];
+  }
+
+  #isIdle(name: string): boolean {
+    return this.#options.idle?.includes(name) === true;
   }
 
   /** Again and again the disk of some member is looked at, at no particular moment. */
@@ -298,52 +323,41 @@ class Simulation {
 
   async #mustHold(what: string, limitMs: number, condition: () => boolean): Promise<void> {
     const world = this.#world;
-    if (world.violation !== null) return;
+    if (world.violation !== null || world.isOver) return;
     const holds = await world.run(limitMs, condition);
-    if (holds || world.violation !== null) return;
+    if (holds || world.violation !== null || world.isOver) return;
     const states = world.machines.map((machine) => describeState(machine)).join('\n  ');
     world.violate('progress', `not within ${limitMs / 1000} s: ${what}\n  ${states}`);
   }
 
   async #mustRecover(): Promise<void> {
-    this.#operator.stop();
-    this.#administrator.stop();
-    this.#caretaker.stop();
+    const isCareful = (name: string): boolean => CAREFUL.includes(name);
+    for (const { name, worker } of this.#workers) if (isCareful(name)) worker.stop();
     // A user who may do little is answered, too, when it is told so: that takes a quorum like any other answer.
+    const clients = this.#clients.filter(({ name }) => !this.#isIdle(name));
     const answersOf = ({ okCount, deniedCount }: Client): number => okCount + deniedCount;
-    const answered = this.#clients.map(answersOf);
+    const answered = clients.map(answersOf);
     await this.#mustHold('every client gets an answer', PROGRESS_LIMIT_MS, () =>
-      this.#clients.every((client, i) => answersOf(client) > answered[i]!),
+      clients.every((client, i) => answersOf(client) > answered[i]!),
     );
-    for (const worker of [...this.#clients, ...this.#readers, this.#bulkWriter, ...this.#others])
-      worker.stop();
+    for (const { worker } of this.#workers) worker.stop();
     await this.#mustConverge();
   }
 
   async #mustConverge(): Promise<void> {
     const world = this.#world;
     await this.#mustHold('requests end', CONVERGENCE_LIMIT_MS, () =>
-      this.#workers().every(({ isIdle }) => isIdle),
+      this.#workers.every(({ worker }) => worker.isIdle),
     );
     await this.#mustHold('members have caught up, and those removed have ended', CONVERGENCE_LIMIT_MS, () =>
       this.#isConverged(),
     );
     await this.#mustHold('watchers have seen everything', CONVERGENCE_LIMIT_MS, () =>
-      this.#watchers.every((watcher) => watcher.isCaughtUp),
+      this.#watchers.every((watcher) => watcher.isCaughtUp || this.#isIdle(watcher.name)),
     );
-    if (world.violation === null) await compareMembers(world);
-  }
-
-  #workers(): { readonly isIdle: boolean }[] {
-    return [
-      ...this.#clients,
-      ...this.#readers,
-      this.#operator,
-      this.#administrator,
-      this.#bulkWriter,
-      this.#caretaker,
-      ...this.#others,
-    ];
+    if (world.violation === null && !world.isOver) await compareMembers(world);
+    const checksBounds = this.#options.checksBounds !== false && world.violation === null && !world.isOver;
+    if (checksBounds) await mustHoldNothing(world, this.#watchers.length);
   }
 
   /** Of the members one goes on by itself, with `--force-new-cluster`, and the others are lost. Nothing that was committed may be. */
@@ -397,14 +411,14 @@ class Simulation {
     return {
       seed: this.#options.seed,
       members: world.machines.length,
+      traits: world.traits,
+      workers: [...this.#workers, ...this.#watchers].map(({ name }) => name),
+      operations: world.violation === null ? [] : world.lastOperations(),
       violation: world.violation,
       traceHash: world.trace.hash,
       tail: world.violation === null ? [] : world.trace.tail(),
       simulatedMs: world.clock.now(),
-      okCount:
-        sum((client) => client.okCount) +
-        this.#bulkWriter.okCount +
-        this.#others.reduce((total, other) => total + other.okCount, 0),
+      okCount: this.#workers.reduce((total, { worker }) => total + (worker.okCount ?? 0), 0),
       failedCount: sum((client) => client.failedCount),
       faultCount: this.#faults.count,
       faults: Object.fromEntries(this.#faults.counts),

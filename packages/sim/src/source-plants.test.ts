@@ -31,7 +31,7 @@ test('a planted bug is found: a defragmentation beside a compaction writes leave
   assert.ok(['offline', 'no failure'].includes(violation?.property ?? ''), violation?.details);
 });
 
-for (const name of ['readsCompactedInTxn', 'keepsUsedMemory']) {
+for (const name of ['readsCompactedInTxn', 'keepsUsedMemory', 'forgetsViews']) {
   const { plant, what, seed, world } = CORPUS.find((scenario) => scenario.plant === name)!;
   test(`a planted bug is found: ${what}`, async (context) => {
     const { simulate } = await loadSimulation(plant);

@@ -42,17 +42,17 @@ export const SOURCE_PLANTS: Readonly<Record<string, SourcePlant>> = {
     from: 'return hasBytes(message) ? decodeMessage(copyRange(bytes, start, end)) : message;',
     to: 'return hasBytes(message) ? message : message;',
   }),
-  /** A database whose sender has gone away in the middle of it is taken for a whole one. */
-  takesHalfADatabase: plant({
-    file: 'server/src/peer/snapshot-intake.ts',
-    from: "    this.#receiver?.abort();\n    this.#receiver = null;\n    this.#refuse(500, saveFailure('unexpected EOF'));",
-    to: '    this.#onEnd();',
-  }),
   /** Whoever goes on alone takes the last committed entry for one that is not. */
   dropsCommittedTail: plant({
     file: 'server/src/boot/force-new-cluster.ts',
     from: 'const committed = Math.max(hardState.commit, consistentIndex);',
     to: 'const committed = hardState.commit - 1;',
+  }),
+  /** Now and then a read is done, and goes on holding what it has read. */
+  forgetsViews: plant({
+    file: 'storage/src/mvcc/views.ts',
+    from: 'if (this.#backend !== null) this.#views.end(this);',
+    to: 'if (this.#backend !== null && this.readRevision % 3 !== 0) this.#views.end(this);',
   }),
   /** Watchers begin again where they once began when the leader's database comes. */
   watchersGoBack: plant({
@@ -92,11 +92,18 @@ export const SOURCE_PLANTS: Readonly<Record<string, SourcePlant>> = {
     to: '    this.lessor.recover(backend);',
   }),
   /** A new leader knows when the first so many leases end, and of the others never. */
-  promotesSomeLeases: plant({
-    file: 'storage/src/lease/lessor.ts',
-    from: "    if (end < this.#table.endRow) return this.#clock.defer(() => this.#refreshFrom(end, epoch, spread));\n    assert(this.#expiries.count === this.#table.count, 'lessor: a lease would never expire');\n",
-    to: '',
-  }),
+  promotesSomeLeases: plant(
+    {
+      file: 'storage/src/lease/lessor.ts',
+      from: 'const PROMOTE_SLICE = 20_000;',
+      to: 'const PROMOTE_SLICE = 5;',
+    },
+    {
+      file: 'storage/src/lease/lessor.ts',
+      from: "    if (end < this.#table.endRow) return this.#clock.defer(() => this.#refreshFrom(end, epoch, spread));\n    assert(this.#expiries.count === this.#table.count, 'lessor: a lease would never expire');\n",
+      to: '',
+    },
+  ),
   /** A step of the defragmentation packs leaves that a compaction in the same transaction has emptied. */
   emptyLeavesWritten: plant(
     {

@@ -96,6 +96,7 @@ export class TxnClient {
     if (this.#random.chance(0.05)) this.#session.leave();
     this.#isAsking = true;
     world.note(`t asks ${describe(request)}`);
+    const operation = world.began('t', describe(request));
     this.#session.unary(
       '/etcdserverpb.KV/Txn',
       encodeTxnRequest(request),
@@ -108,11 +109,8 @@ export class TxnClient {
           code === GrpcCode.OK
             ? this.#judge(request, isReadOnly(request) ? null : mark, decodeTxnResponse(answer), seenRevision)
             : this.#judgeRefusal(code, message, mark, draft);
-        if (verdict !== null)
-          world.violate(
-            'linearizability',
-            `t by ${this.#session.machine?.name}: ${describe(request)}: ${verdict}`,
-          );
+        const outcome = code === GrpcCode.OK ? 'ok' : `${code} ${message}`;
+        world.ended(operation, `${outcome} by ${this.#session.machine?.name}`, verdict);
         if (code !== GrpcCode.OK && !REFUSALS.includes(code)) this.#session.leave();
         this.#schedule();
       },

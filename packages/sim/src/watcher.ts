@@ -86,6 +86,10 @@ export class Watcher {
     return this.#checks.eventCount;
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
   start(): void {
     this.#open();
     this.#switchLater();

@@ -2,13 +2,14 @@
  * A simulated world: one clock, the machines, the network between them, and what is known of the truth. Everything in it
  * happens in the order that the seed decides, one event after the other.
  */
-import { type Disk, GrpcCode, SeededRandom } from '@etcd/base';
+import { type Disk, GrpcCode, RingBuffer, SeededRandom } from '@etcd/base';
 import type { MemberStartError } from '@etcd/server';
 import { SLICE_SIZES, type SliceSizes } from '@etcd/storage/mvcc';
 import { SimClock } from '@etcd/testing';
 import { describeError } from './describe-error.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { Model } from './model.ts';
+import { MAX_OPERATIONS, type Operation } from './picture.ts';
 import type { Plant } from './plant.ts';
 import { RaftHistory } from './raft-history.ts';
 import { Fabric } from './sim-network.ts';
@@ -53,6 +54,8 @@ export interface Pace {
 export const FULL_PACE: Pace = { slices: SLICE_SIZES, turnMs: 0 };
 
 const SEGMENT_BYTES = 64 * 1024;
+/** What went before a violation and is to be seen in a picture of it. */
+const PICTURED_MS = 15_000;
 /** Whoever wants to join and is refused tries again after this. */
 const REJOIN_MS = 1000;
 
@@ -76,6 +79,10 @@ export class World {
   #startingCount = 0;
   violation: Violation | null = null;
   pace: Pace = FULL_PACE;
+  /** The last requests of those whose answers are judged. */
+  readonly operations = new RingBuffer<Operation>(MAX_OPERATIONS);
+  /** Nothing happens any more from here on. */
+  stopAtMs = Number.POSITIVE_INFINITY;
   /** The highest revision that any answer has told of. */
   seenRevision = 1;
   /** Of the fastest clock: what is timed by it ends so much earlier. */
@@ -177,13 +184,41 @@ export class World {
     clock.setTimer(durationMs, () => {
       isDue = true;
     });
-    while (this.violation === null && !isDue) {
+    while (this.violation === null && !isDue && !this.isOver) {
       if (condition()) return true;
       clock.step();
       if (this.fabric.takeTouched() || this.#startingCount > 0) await turn();
       if (clock.now() > untilMs) break;
     }
     return condition();
+  }
+
+  get isOver(): boolean {
+    return this.clock.now() >= this.stopAtMs;
+  }
+
+  /** Those that were under way in the last moments. */
+  lastOperations(): Operation[] {
+    const { operations } = this;
+    const sinceMs = this.clock.now() - PICTURED_MS;
+    const all = Array.from({ length: operations.count }, (_, i) => operations.at(i)!);
+    return all.filter(({ answeredMs }) => answeredMs === null || answeredMs >= sinceMs);
+  }
+
+  /** A request is made; what comes of it is written into what is returned. */
+  began(who: string, what: string): Operation {
+    const operation = { who, what, askedMs: this.clock.now(), answeredMs: null, outcome: '', isWrong: false };
+    if (this.operations.count === MAX_OPERATIONS) this.operations.take();
+    this.operations.push(operation);
+    return operation;
+  }
+
+  /** @param verdict what is wrong with the answer; null: nothing. */
+  ended(operation: Operation, outcome: string, verdict: string | null): void {
+    operation.answeredMs = this.clock.now();
+    operation.outcome = verdict === null ? outcome : `${outcome}: ${verdict}`;
+    operation.isWrong = verdict !== null;
+    if (verdict !== null) this.violate('linearizability', `${operation.who} ${operation.what}: ${verdict}`);
   }
 
   /** A client was told of an error; it must not be one that tells it nothing that it could act on. */
