@@ -174,12 +174,6 @@ export const CORPUS: readonly Scenario[] = [
     minutes: 2,
     traits: { ...PLAIN, hasQuota: true },
   }),
-  scenario('promotesSomeLeases', [], 'a new leader lets only some of the leases end', {
-    minutes: 0.5,
-    members: 3,
-    faults: ['power cut', 'kill', 'isolation', 'healed network'],
-    traits: { ...PLAIN, hasManyLeases: true },
-  }),
   scenario('dropsCommittedTail', [], 'a member that goes on alone leaves out what was committed', {
     minutes: 1,
     members: 3,

@@ -91,19 +91,6 @@ export const SOURCE_PLANTS: Readonly<Record<string, SourcePlant>> = {
     from: '    this.#alarms = new Alarms(backend);\n    this.lessor.recover(backend);',
     to: '    this.lessor.recover(backend);',
   }),
-  /** A new leader knows when the first so many leases end, and of the others never. */
-  promotesSomeLeases: plant(
-    {
-      file: 'storage/src/lease/lessor.ts',
-      from: 'const PROMOTE_SLICE = 20_000;',
-      to: 'const PROMOTE_SLICE = 5;',
-    },
-    {
-      file: 'storage/src/lease/lessor.ts',
-      from: "    if (end < this.#table.endRow) return this.#clock.defer(() => this.#refreshFrom(end, epoch, spread));\n    assert(this.#expiries.count === this.#table.count, 'lessor: a lease would never expire');\n",
-      to: '',
-    },
-  ),
   /** A step of the defragmentation packs leaves that a compaction in the same transaction has emptied. */
   emptyLeavesWritten: plant(
     {
