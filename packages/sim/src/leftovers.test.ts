@@ -21,5 +21,5 @@ test('a view that is never closed is a violation, one that is closed late is non
   assert.equal(world.violation, null);
   store.views.open(store, store.revision);
   await mustHoldNothing(world, 0);
-  assert.match(world.violation?.details ?? '', /m1 has 1 views of the store/);
+  assert.match(JSON.stringify(world.violation), /m1 has 1 views of the store/);
 });
