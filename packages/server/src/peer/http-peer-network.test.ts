@@ -445,7 +445,7 @@ test('requests for streams get the statuses and texts of etcd', async () => {
     ['/raft/stream/msgapp/b', { 'X-Etcd-Cluster-ID': 'c2' }, 412, 'cluster ID mismatch\n'],
     ['/raft/stream/msgapp/b', { 'X-Server-Version': '' }, 412, 'incompatible version\n'],
     ['/raft/stream/msgapp/b', { 'X-Min-Cluster-Version': '4.0.0' }, 412, 'incompatible version\n'],
-    ['/raft/stream', {}, 301, ''],
+    ['/raft/stream?a=b', {}, 307, '<a href="/raft/stream/?a=b">Temporary Redirect</a>.\n\n'],
     ['/raft/whatever', {}, 404, '404 page not found\n'],
   ];
   for (const [path, changes, status, body] of cases) {

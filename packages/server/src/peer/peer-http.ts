@@ -78,7 +78,11 @@ export class PeerHttp {
       case PROBING_PATH:
         return onProbe(environment.clock, request, response);
       case STREAM_PREFIX:
-        return redirect(request, response, `${STREAM_PREFIX}/`);
+        return answer(
+          request,
+          response,
+          redirectTo(method, `${STREAM_PREFIX}/${query === '' ? '' : `?${query}`}`),
+        );
     }
     if (path.startsWith(`${STREAM_PREFIX}/`)) return this.#onStream(environment, path, request, response);
     if (path.startsWith(`${PIPELINE_PATH}/`)) return answer(request, response, NOT_FOUND);
@@ -289,10 +293,6 @@ function onHostRequest(
 function onProbe(clock: Clock, request: IncomingMessage, response: ServerResponse): void {
   const body = `${JSON.stringify({ OK: true, Now: new Date(clock.wallNow()).toISOString() })}\n`;
   answer(request, response, { status: 200, headers: [], body });
-}
-
-function redirect(request: IncomingMessage, response: ServerResponse, location: string): void {
-  answer(request, response, { status: 301, headers: [['location', location]], body: '' });
 }
 
 /** A body that was not read to its end closes the connection: it is not worth its bytes. */
