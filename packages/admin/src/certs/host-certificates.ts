@@ -1,9 +1,9 @@
 /** The certificates that `init` and `join` have made on a host: how long they are good for, and new ones in their place. */
-import type { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { issueLeaf } from '@etcd/host/pki';
 import { ClusterError } from '../cluster/cluster-error.ts';
 import { authorityOf, LOCAL_CERTIFICATES } from '../cluster/local-certificates.ts';
+import { hostsOf, subjectFields } from '../pki/names-of.ts';
 import { PairFiles } from '../pki/pair-files.ts';
 
 const DAY_MS = 86_400_000;
@@ -45,8 +45,8 @@ export async function renewHostCertificate(
   const old = files.certificate(baseName);
   const authority = authorityOf(files, baseName);
   const issued = await issueLeaf(authority, {
-    commonName: fields(old, 'CN')[0] ?? '',
-    organizations: fields(old, 'O'),
+    commonName: subjectFields(old, 'CN')[0] ?? '',
+    organizations: subjectFields(old, 'O'),
     usages: kind.usages,
     hosts: hostsOf(old),
     validityMs: LEAF_DAYS * DAY_MS,
@@ -54,13 +54,4 @@ export async function renewHostCertificate(
     nowMs,
   });
   files.write(baseName, issued.certificatePem, issued.key);
-}
-
-function fields({ subject }: X509Certificate, name: string): string[] {
-  return [...subject.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value]) => value!);
-}
-
-function hostsOf({ subjectAltName }: X509Certificate): string[] {
-  const entries = subjectAltName?.split(', ') ?? [];
-  return entries.flatMap((entry) => /^(?:DNS|IP Address):(.*)$/.exec(entry)?.[1] ?? []);
 }

@@ -1,6 +1,6 @@
 /** New certificates in the place of old ones: the same names and rights, a new key, a new time. */
-import type { X509Certificate } from 'node:crypto';
 import { issueLeaf } from '@etcd/host/pki';
+import { hostsOf, subjectFields } from '../pki/names-of.ts';
 import { PairFiles } from '../pki/pair-files.ts';
 import { type CertificateSpec, ETCD_AUTHORITY } from './certificates.ts';
 import type { ClusterConfig } from './cluster-config.ts';
@@ -26,13 +26,4 @@ export async function renewCertificate(
     nowMs,
   });
   files.write(spec.baseName, issued.certificatePem, issued.key);
-}
-
-function subjectFields({ subject }: X509Certificate, field: string): string[] {
-  return [...subject.matchAll(new RegExp(`^${field}=(.*)$`, 'gm'))].map(([, value]) => value!);
-}
-
-function hostsOf({ subjectAltName }: X509Certificate): string[] {
-  const entries = subjectAltName?.split(', ') ?? [];
-  return entries.flatMap((entry) => /^(?:DNS|IP Address):(.*)$/.exec(entry)?.[1] ?? []);
 }

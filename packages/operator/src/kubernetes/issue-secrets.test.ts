@@ -4,8 +4,11 @@ import type { V1Secret } from '@kubernetes/client-node';
 import { ROLES, type Role } from '../cluster/certificates.ts';
 import type { Owner } from '../cluster/manifests.ts';
 import { parseClusterSpec } from '../resources/etcd-cluster.ts';
+import type { KubernetesApi } from './api.ts';
 import { certificateRequests } from './certificate-requests.ts';
 import { authoritySecret, certificateSecret, withoutExpired, withTrust } from './issue-secrets.ts';
+import type { Parts } from './parts.ts';
+import { Platform } from './platform.ts';
 import { seenCertificates } from './seen-certificates.ts';
 
 const NOW_MS = Date.UTC(2026, 5, 1);
@@ -75,6 +78,34 @@ test('the next authority is trusted beside the first, which is forgotten when it
   assert.equal(seenCertificates([last], [], owner)!.certificates[0]!.notAfterMs, authorityEndMs);
 });
 
+test('names with marks that a subject escapes are those that were declared, and names that can not be made are refused', async () => {
+  const autoCfg = { commonName: 'a, b', organizations: ['Acme, Inc.', 'x=y <z>', 'Acme, Inc.'] };
+  const owner = ownerOf({ providerCfg: { autoCfg } });
+  const ca = await authoritySecret(owner, [], null, NOW_MS);
+  const client = await certificateSecret(owner, 'client', ca, null, NOW_MS);
+  assert.equal(seenCertificates([client], [], owner)!.certificates[0]!.isAsDeclared, true);
+  const fewer = ownerOf({ providerCfg: { autoCfg: { ...autoCfg, organizations: ['Acme, Inc.'] } } });
+  assert.equal(seenCertificates([client], [], fewer)!.certificates[0]!.isAsDeclared, false);
+  const odd = ownerOf({ providerCfg: { autoCfg: { altNames: { dnsNames: ['ä.example.org'] } } } });
+  await assert.rejects(certificateSecret(odd, 'server', ca, null, NOW_MS), /no certificate can be made/);
+});
+
+test('a certificate with the key of another is none: neither an authority nor a member has any use for it', async () => {
+  const owner = ownerOf({});
+  const ca = await authoritySecret(owner, [], null, NOW_MS);
+  const other = await authoritySecret(owner, [], null, NOW_MS);
+  const server = await certificateSecret(owner, 'server', ca, null, NOW_MS);
+  const withKeyOf = (secret: V1Secret, { data }: V1Secret): V1Secret => ({
+    ...secret,
+    data: { ...secret.data, 'tls.key': data!['tls.key']! },
+  });
+  const good = seenCertificates([ca, server], [], owner)!;
+  assert(good.authority !== null && good.certificates.length === 1);
+  const mixed = seenCertificates([withKeyOf(ca, other), withKeyOf(server, other)], [], owner)!;
+  assert.equal(mixed.authority, null);
+  assert.deepEqual(mixed.certificates, []);
+});
+
 test('what is in a secret and no certificate is no certificate', () => {
   const owner = ownerOf({});
   const broken = (role: Role | 'ca', text: string): V1Secret => ({
@@ -86,6 +117,29 @@ test('what is in a secret and no certificate is no certificate', () => {
   const seen = seenCertificates(secrets, [], owner)!;
   assert.equal(seen.authority, null);
   assert.deepEqual(seen.certificates, []);
+});
+
+test('a secret that is damaged is replaced, in the version that was seen', async () => {
+  const owner = ownerOf({});
+  const good = stored(await authoritySecret(owner, [], null, NOW_MS), '7');
+  const ca = { ...good, data: { ...good.data, 'tls.key': '' } };
+  const calls: (string | undefined)[] = [];
+  const api = {
+    create: async () => void calls.push('created'),
+    replace: async (...[, , name, body]: [unknown, unknown, string, V1Secret]) =>
+      void calls.push(name, body.metadata?.resourceVersion),
+  };
+  const platform = new Platform(api as unknown as KubernetesApi);
+  const parts = { secrets: [ca] } as unknown as Parts;
+  await platform.perform({ kind: 'make-authority', resourceVersion: null }, parts, owner, NOW_MS);
+  assert.deepEqual(calls, ['c-ca-tls', '7']);
+  await platform.perform(
+    { kind: 'issue-certificate', role: 'peer', resourceVersion: null },
+    { ...parts, secrets: [good] },
+    owner,
+    NOW_MS,
+  );
+  assert.deepEqual(calls.slice(2), ['created']);
 });
 
 test('cert-manager is asked for a certificate of each role, once', () => {

@@ -8,6 +8,7 @@ import {
   certificatesIn,
   idOf,
   PRIVATE_KEY,
+  seenCertificates,
   TRUSTED_KEY,
   textOf,
   validityOf,
@@ -47,7 +48,7 @@ export function withTrust(owner: Owner, role: Role, secret: V1Secret, authority:
   return copyOf(owner, role, secret, textOf(authority, TRUSTED_KEY));
 }
 
-/** A new certificate and key for a role. */
+/** A new certificate and key for a role. Throws where it would not be what is declared: it would be made again and again. */
 export async function certificateSecret(
   owner: Owner,
   role: Role,
@@ -72,7 +73,10 @@ export async function certificateSecret(
     },
   );
   const trusted = textOf(authority, TRUSTED_KEY);
-  return secretOf(owner, role, resourceVersion, certificatePem, keyPem(key), trusted);
+  const secret = secretOf(owner, role, resourceVersion, certificatePem, keyPem(key), trusted);
+  if (seenCertificates([secret], [], owner)?.certificates[0]?.isAsDeclared !== true)
+    throw new Error(`spec.tls has names that no certificate can be made for, of the role ${role}`);
+  return secret;
 }
 
 /** One text, each once, without those that have expired. */

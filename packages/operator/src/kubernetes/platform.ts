@@ -1,7 +1,7 @@
 /** Looks at the parts of a cluster, and changes them. */
 import type { KubernetesObject, V1Secret } from '@kubernetes/client-node';
 import type { Action } from '../cluster/action.ts';
-import { secretName } from '../cluster/certificates.ts';
+import { type Role, secretName } from '../cluster/certificates.ts';
 import {
   budgetOf,
   CLUSTER_LABEL,
@@ -202,14 +202,23 @@ export class Platform {
 
   async #certify(action: Action, { secrets }: Parts, owner: Owner, nowMs: number): Promise<boolean> {
     const { namespace, name } = owner;
-    const find = (role: Parameters<typeof secretName>[1]): V1Secret => {
-      const found = secrets.find(({ metadata }) => metadata?.name === secretName(name, role));
+    const secretOf = (role: Role | 'ca'): V1Secret | undefined =>
+      secrets.find(({ metadata }) => metadata?.name === secretName(name, role));
+    const find = (role: Role | 'ca'): V1Secret => {
+      const found = secretOf(role);
       if (found === undefined) throw new Error(`the secret ${secretName(name, role)} is gone`);
       return found;
     };
+    // One that can't be read is decided upon as one that is not there; what is made takes its place.
+    const versionOf = (role: Role | 'ca'): string | null => secretOf(role)?.metadata?.resourceVersion ?? null;
     switch (action.kind) {
       case 'make-authority': {
-        const secret = await authoritySecret(owner, secrets, action.resourceVersion, nowMs);
+        const secret = await authoritySecret(
+          owner,
+          secrets,
+          action.resourceVersion ?? versionOf('ca'),
+          nowMs,
+        );
         await this.#writeSecret(namespace, secret);
         return true;
       }
@@ -217,7 +226,8 @@ export class Platform {
         await this.#writeSecret(namespace, withoutExpired(owner, find('ca'), nowMs));
         return true;
       case 'issue-certificate': {
-        const { role, resourceVersion } = action;
+        const { role } = action;
+        const resourceVersion = action.resourceVersion ?? versionOf(role);
         const secret = await certificateSecret(owner, role, find('ca'), resourceVersion, nowMs);
         await this.#writeSecret(namespace, secret);
         return true;

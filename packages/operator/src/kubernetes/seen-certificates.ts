@@ -1,5 +1,5 @@
 /** What the secrets of a cluster say. Certificates are read once for each version of a secret: looks come often, and checking signatures takes a while. */
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import type { KubernetesObject, V1Secret } from '@kubernetes/client-node';
@@ -52,7 +52,7 @@ export function seenCertificates(
 
 function seenAuthority(secret: V1Secret): SeenAuthority | null {
   const read = readSecret(secret);
-  if (read === null || textOf(secret, PRIVATE_KEY) === '') return null;
+  if (read === null) return null;
   return {
     id: idOf(read.leaf),
     ...validityOf(read.leaf),
@@ -76,30 +76,42 @@ function seenCertificate(secret: V1Secret, role: Role, owner: Owner): SeenCertif
 
 function isAsDeclared(leaf: X509Certificate, role: Role, { name, namespace, spec }: Owner): boolean {
   const tls = spec.tls!;
-  const subject = leaf.subject.split('\n');
-  const organizations = subject.filter((line) => line.startsWith('O='));
   return (
-    subject.includes(`CN=${commonNameOf(name, tls, role)}`) &&
-    isDeepStrictEqual(
-      organizations,
-      tls.organizations.map((organization) => `O=${organization}`),
-    ) &&
+    isDeepStrictEqual(subjectFields(leaf, 'CN'), [commonNameOf(name, tls, role)]) &&
+    isDeepStrictEqual(subjectFields(leaf, 'O'), tls.organizations) &&
     hostsOf(name, namespace, tls, role).every(
       (host) => (isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host)) !== undefined,
     )
   );
 }
 
-/** null: it holds no certificate that can be read. */
+/** As they were given: the text of a subject has marks before commas and the like. */
+function subjectFields(certificate: X509Certificate, name: 'CN' | 'O'): string[] {
+  const { subject } = certificate.toLegacyObject() as {
+    readonly subject?: Readonly<Record<string, unknown>>;
+  };
+  return [subject?.[name] ?? []].flat().map(String);
+}
+
+/** null: it holds no certificate that can be read, or not the key to it. */
 function readSecret(secret: V1Secret): ReadSecret | null {
   const known = READ.get(secret);
   if (known !== undefined) return known;
   const [leaf] = certificatesIn(textOf(secret, CERTIFICATE_KEY));
   const trusted = certificatesIn(textOf(secret, TRUSTED_KEY));
   const signs = (one: X509Certificate): boolean => leaf!.checkIssued(one) && leaf!.verify(one.publicKey);
-  const read = leaf === undefined ? null : { leaf, trusted, issuer: trusted.find(signs) ?? null };
+  const isWhole = leaf !== undefined && hasKey(secret, leaf);
+  const read = isWhole ? { leaf, trusted, issuer: trusted.find(signs) ?? null } : null;
   READ.set(secret, read);
   return read;
+}
+
+function hasKey(secret: V1Secret, leaf: X509Certificate): boolean {
+  try {
+    return leaf.checkPrivateKey(createPrivateKey(textOf(secret, PRIVATE_KEY)));
+  } catch {
+    return false;
+  }
 }
 
 /** Those in a PEM text; none where it is damaged. */
