@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -100,7 +101,7 @@ function restoreIn(t: TestContext): RestoreWork {
   };
 }
 
-/** As `etcdadm restore` does: all of the data directory, or nothing. */
+/** As `etcdadm restore` does. */
 async function restoreTool(args: readonly string[]): Promise<string> {
   const directory = args.find((arg) => arg.startsWith('--data-dir='))!.slice('--data-dir='.length);
   mkdirSync(directory);
@@ -134,28 +135,46 @@ test('a restore takes the place of the data, which stays beside it until the nex
   assert.equal(data(work), 'written since', 'a worker that comes twice changes nothing');
 });
 
-test('a restore that was cut off goes on where it was, and one that failed leaves the data', async (t) => {
-  const failed = restoreIn(t);
-  mkdirSync(join(failed.volume, 'data'));
-  writeFileSync(join(failed.volume, 'data', 'member'), 'old');
+test('a restore that failed leaves the data, and one that was cut off goes on where it was', async (t) => {
+  const work = restoreIn(t);
+  const { volume } = work;
+  const path = (...names: string[]): string => join(volume, ...names);
+  const never = (): Promise<string> => Promise.reject(new Error('asked again'));
+  mkdirSync(path('data'));
+  writeFileSync(path('data', 'member'), 'old');
   await assert.rejects(
-    doWork(failed, () => Promise.reject(new Error('no backup'))),
+    doWork(work, () => Promise.reject(new Error('no backup'))),
     /no backup/,
   );
-  assert.equal(data(failed), 'old');
-  // Between the two renames.
-  mkdirSync(join(failed.volume, 'restoring-u2'));
-  writeFileSync(join(failed.volume, 'restoring-u2', 'member'), 'new');
-  rmSync(join(failed.volume, 'data'), { recursive: true });
-  mkdirSync(join(failed.volume, 'before-u2'));
-  const never = (): Promise<string> => Promise.reject(new Error('asked again'));
-  await doWork(failed, never);
-  assert.equal(data(failed), 'new');
-  // After the second one.
-  rmSync(join(failed.volume, 'restored-u2'));
-  await doWork(failed, never);
-  assert.equal(data(failed), 'new');
-  assert(existsSync(join(failed.volume, 'restored-u2')));
+  assert.equal(data(work), 'old');
+  // A worker that was killed leaves a directory that is not whole, and a snapshot.
+  const killed = async (): Promise<string> => {
+    mkdirSync(path('restoring-u2', 'member.tmp'), { recursive: true });
+    mkdirSync(path('.etcd-restore-x'));
+    throw new Error('killed');
+  };
+  await assert.rejects(doWork(work, killed), /killed/);
+  assert.equal(data(work), 'old');
+  await doWork(work, restoreTool);
+  assert.equal(data(work), 'new');
+  assert.deepEqual(readdirSync(volume).sort(), ['before-u2', 'data', 'restored-u2']);
+  // After the second rename.
+  renameSync(path('restored-u2'), path('restoring-u2.whole'));
+  await doWork(work, never);
+  assert.equal(data(work), 'new');
+  // Between the two of them.
+  renameSync(path('restored-u2'), path('restoring-u2.whole'));
+  renameSync(path('data'), path('restoring-u2'));
+  await doWork(work, never);
+  assert.equal(data(work), 'new');
+  // Before the first.
+  renameSync(path('restored-u2'), path('restoring-u2.whole'));
+  renameSync(path('data'), path('restoring-u2'));
+  renameSync(path('before-u2'), path('data'));
+  await doWork(work, never);
+  assert.equal(data(work), 'new');
+  assert.equal(readFileSync(path('before-u2', 'member'), 'utf8'), 'old');
+  assert(existsSync(path('restored-u2')));
 });
 
 test('work that nobody has described is refused', () => {

@@ -1,5 +1,15 @@
 /** A worker at work: `etcdadm` does what it is for, step by step, and what came of it is told. */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Retention } from '@etcd/backup';
 import type { BackupResult, RestoreResult } from '../backup/worker.ts';
@@ -43,40 +53,66 @@ async function doBackup(work: BackupWork, run: RunTool): Promise<BackupResult> {
 /**
  * The new data directory is made beside the old one, which stays until the next restore; then they change places. Whoever is asked twice does
  * nothing the second time, and one that was cut off goes on where it was.
+ *
+ * What might fail comes before they change places: one that is given up after that would leave a member of another cluster than its
+ * neighbours.
  */
 async function doRestore(work: RestoreWork, run: RunTool): Promise<RestoreResult> {
   const { volume, restoreUid } = work;
   const path = (name: string): string => join(volume, name);
   const marker = path(`restored-${restoreUid}`);
   if (existsSync(marker)) return { backupName: readFileSync(marker, 'utf8') };
-  const before = `before-${restoreUid}`;
-  for (const name of readdirSync(volume)) {
-    const isOld = /^(?:before|restored|restoring)-/.test(name) && !name.endsWith(restoreUid);
-    if (isOld) rmSync(path(name), { recursive: true, force: true });
-  }
+  clear(volume, restoreUid);
   const made = path(`restoring-${restoreUid}`);
-  // It is there whole or not at all.
-  if (!existsSync(made) && !existsSync(path(before))) {
-    await run([
-      'restore',
-      ...(work.backupName === '' ? [] : [work.backupName]),
-      ...storeFlags(work),
-      ...openFlags(work),
-      `--data-dir=${made}`,
-      `--name=${work.member}`,
-      `--initial-cluster=${work.member}=${work.peerUrl}`,
-      `--initial-advertise-peer-urls=${work.peerUrl}`,
-      `--initial-cluster-token=${work.clusterToken}`,
-      ...(work.toTime === null ? [] : [`--to-time=${work.toTime}`]),
-    ]);
-  }
-  const isSwapped = !existsSync(made);
-  if (!isSwapped && existsSync(path('data'))) renameSync(path('data'), path(before));
-  if (!isSwapped) renameSync(made, path('data'));
+  // Says that all of it is there: the directory is there before what is in it.
+  const whole = `${made}.whole`;
   const backupName = work.backupName === '' ? 'newest' : work.backupName;
-  writeFileSync(`${marker}.new`, backupName, { flush: true });
-  renameSync(`${marker}.new`, marker);
+  if (!existsSync(whole)) {
+    rmSync(made, { recursive: true, force: true });
+    await run(['restore', ...restoreArguments(work, made)]);
+    writeFileSync(`${whole}.new`, backupName, { flush: true });
+    renameSync(`${whole}.new`, whole);
+  }
+  if (existsSync(made)) {
+    if (existsSync(path('data'))) renameSync(path('data'), path(`before-${restoreUid}`));
+    renameSync(made, path('data'));
+  }
+  renameSync(whole, marker);
+  // Whoever hears of it starts the member at once.
+  syncDirectory(volume);
   return { backupName };
+}
+
+function restoreArguments(work: RestoreWork, directory: string): string[] {
+  return [
+    ...(work.backupName === '' ? [] : [work.backupName]),
+    ...storeFlags(work),
+    ...openFlags(work),
+    `--data-dir=${directory}`,
+    `--name=${work.member}`,
+    `--initial-cluster=${work.member}=${work.peerUrl}`,
+    `--initial-advertise-peer-urls=${work.peerUrl}`,
+    `--initial-cluster-token=${work.clusterToken}`,
+    ...(work.toTime === null ? [] : [`--to-time=${work.toTime}`]),
+  ];
+}
+
+/** What restores before this one have left, or workers of this one that were killed: all but what it goes on with. */
+function clear(volume: string, restoreUid: string): void {
+  const kept = [`before-${restoreUid}`, `restoring-${restoreUid}`, `restoring-${restoreUid}.whole`];
+  for (const name of readdirSync(volume)) {
+    const isLeft = /^(?:before|restored|restoring|\.etcd-restore)-/.test(name) && !kept.includes(name);
+    if (isLeft) rmSync(join(volume, name), { recursive: true, force: true });
+  }
+}
+
+function syncDirectory(path: string): void {
+  const directory = openSync(path, 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
 }
 
 function storeFlags({ store }: Work): string[] {
