@@ -6,6 +6,7 @@ import type { ClusterView } from './view.ts';
 
 /** A backup of that age is still one from before the upgrade. */
 const BEFORE_UPGRADE_MS = 3_600_000;
+const WITHOUT = 'spec.backup.final: false goes without';
 
 export function keepSchedule({ seen, spec }: ClusterView): Decision | null {
   const { schedule } = seen;
@@ -37,10 +38,14 @@ export function backUpFirst({ seen, spec }: ClusterView): Decision | null {
 export function backUpLast(seen: Observed): Decision | null {
   const { spec, record, workload } = seen;
   if (!spec.ok || spec.spec.backup?.final !== true) return null;
-  if (record?.isFounded !== true || workload === null || workload.ownerUid !== seen.uid) return null;
+  if (record?.isFounded !== true || (workload !== null && workload.ownerUid !== seen.uid)) return null;
   const name = `${seen.name}-final-${seen.uid.slice(0, 8)}`;
   const made = seen.backups.filter((backup) => backup.name === name);
-  return awaitBackup(made, name, 'final', 'Deleting');
+  const awaited = awaitBackup(made, name, 'final', 'Deleting');
+  // Somebody has deleted the stateful set, or a restore was under way.
+  if (workload === null && awaited?.action != null)
+    return wait('Deleting', 'BackupFailed', `no members are left to back up; ${WITHOUT}`);
+  return awaited;
 }
 
 function awaitBackup(
@@ -56,7 +61,7 @@ function awaitBackup(
   const [failed] = made;
   if (failed === undefined)
     return act({ kind: 'create-backup', name, purpose }, 'BackingUp', `${name} is made first`);
-  const wayOut = phase === 'Deleting' ? 'spec.backup.final: false goes without' : 'tried again an hour later';
+  const wayOut = phase === 'Deleting' ? WITHOUT : 'tried again an hour later';
   const degraded = phase === 'Deleting' ? 'Deleting' : 'Degraded';
   return wait(degraded, 'BackupFailed', `${failed.name} failed: ${failed.message}; ${wayOut}`);
 }

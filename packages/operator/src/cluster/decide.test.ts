@@ -376,6 +376,28 @@ test('a quorum whose disks are gone is restored where the policy says so, from a
   assert.equal(cluster.restores.restores.length, 1);
 });
 
+test('what may still have its data is not restored over by itself, or without being told', () => {
+  const it = world({ size: 1, repair: { restoreAfterQuorumLossSeconds: 300 } });
+  const { cluster } = it;
+  until(it, 'one member', isAvailable(it));
+  cluster.restores.perform({ kind: 'create-backup', name: 'b', purpose: '' }, cluster.nowMs);
+  until(it, 'verified', () => cluster.restores.backups[0]!.isVerified);
+  cluster.rawSpec['size'] = 3;
+  until(it, 'a learner with its disk', () => Object.keys(cluster.record!.disks).length === 2);
+  assert(cluster.members.some(({ isLearner }) => isLearner));
+  cluster.loseDisk(1);
+  cluster.takeNode(0, 600_000);
+  for (let i = 0; i < 500; i++) it.operator.step();
+  assert.deepEqual(cluster.restores.restores, [], 'the voter has all of it');
+  until(it, 'three members', isAvailable(it), 1000);
+
+  const left = world();
+  const disk = { uid: 'left', memberId: 1n, restored: null, markers: new Set<string>() };
+  left.cluster.volumes.push({ ordinal: 0, name: 'data-c-0', disk, isTerminating: false });
+  const refused = left.cluster.restores.request(false);
+  until(left, 'refused', () => refused.isOk === false);
+});
+
 test('a backup comes before members get another image, and before a cluster goes', () => {
   const it = world({ backup: { ...BACKUP, final: true } });
   const { cluster } = it;
@@ -405,6 +427,19 @@ test('a backup comes before members get another image, and before a cluster goes
     last.cluster.restores.backups.map(({ name, phase }) => [name, phase]),
     [['c-final-cluster', 'Succeeded']],
   );
+});
+
+test('a cluster whose members somebody has stopped does not go without its last backup', () => {
+  const it = world({ backup: { ...BACKUP, final: true }, volumeReclaimPolicy: 'Delete' });
+  const { cluster } = it;
+  until(it, 'three members', isAvailable(it));
+  cluster.workload = null;
+  cluster.isDeleted = true;
+  until(it, 'named', () => it.operator.last?.reason === 'BackupFailed');
+  for (let i = 0; i < 50; i++) it.operator.step();
+  assert.equal(cluster.volumes.length, 3);
+  cluster.rawSpec['backup'] = BACKUP;
+  until(it, 'gone without', () => cluster.isGone);
 });
 
 /** Takes a disk, a node or a process, but never so many disks that what was acknowledged is lost. */

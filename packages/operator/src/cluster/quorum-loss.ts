@@ -9,7 +9,8 @@ import { diskOf, quorumOf } from './view.ts';
 export function awaitAnswer(seen: Observed, spec: EtcdClusterSpec, record: ClusterRecord): Decision {
   const recorded = Object.entries(record.disks);
   const left = recorded.filter(([name, disk]) => isInPlace(seen, spec, name, disk)).length;
-  if (recorded.length === 0 || left >= quorumOf(recorded.length))
+  // One of them may be a learner still, which no quorum needs.
+  if (recorded.length === 0 || left >= quorumOf(recorded.length - 1))
     return wait('Degraded', 'NoMemberAnswers', 'no member answers; data is left as it is until one does');
   const gone = recorded.length - left;
   const problem = `${gone} of ${recorded.length} members have lost their disks, and the others are no quorum`;

@@ -46,17 +46,20 @@ function begin(seen: Observed, spec: EtcdClusterSpec, wanted: SeenRestore): Deci
     act({ kind: 'settle-restore', name, uid, isOk: false, message }, 'RestoreRefused', message);
   if (source === null) return refuse(wanted.problem);
   if (spec.storage === null) return refuse('members without volumes have nothing to restore into');
-  const { record, workload } = seen;
-  const hasData = record === null ? workload !== null : record.isFounded;
-  if (hasData && !wanted.replacesData)
+  if (hasData(seen) && !wanted.replacesData)
     return refuse('the cluster has data; replacesData says that it may be given up');
   const next: ClusterRecord = {
-    ...(record ?? firstRecord(seen, spec)),
+    ...(seen.record ?? firstRecord(seen, spec)),
     mayStartEmpty: null,
     restore: { uid, name, source, isFailed: false },
     changedMs: seen.nowMs,
   };
   return act({ kind: 'write-record', record: next }, 'Restoring', `${name} begins`);
+}
+
+/** Without a record nobody knows what is on volumes, as a cluster of that name may have left them. */
+function hasData({ record, workload, volumes }: Observed): boolean {
+  return record === null ? workload !== null || volumes.length > 0 : record.isFounded;
 }
 
 function proceed(

@@ -101,9 +101,13 @@ function backupsOf(
   spec: EtcdClusterSpec | null,
   nowMs: number,
 ): Pick<Observed, 'backups' | 'schedule' | 'maxBackupAgeMs' | 'restore' | 'restoreWorkers'> {
-  const name = cluster.metadata?.name ?? '';
+  const { name = '', creationTimestamp } = cluster.metadata ?? {};
+  const sinceMs = timeOf(creationTimestamp);
   return {
-    backups: backups.map(backupSummary).filter(({ clusterName }) => clusterName === name),
+    // What was made before this cluster is of another one, which had its name.
+    backups: backups
+      .map(backupSummary)
+      .filter((backup) => backup.clusterName === name && (backup.finishedMs ?? sinceMs) >= sinceMs),
     schedule: seenClusterSchedule(cluster, schedules),
     maxBackupAgeMs: maxBackupAgeMs(cluster, spec, schedules, nowMs),
     restore: firstRestore(name, restores, backups),
