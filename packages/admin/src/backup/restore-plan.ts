@@ -64,7 +64,7 @@ export function planText({ title, members, initSystem, file }: RestorePlan): str
   for (const dataDir of places)
     steps[1]!.push(`  mv -T ${shellWord(dataDir)} ${shellWord(`${dataDir}.old`)}`);
   if (file !== null) {
-    const check = `  echo '${file.sha256}  ${file.path}' | sha256sum --check`;
+    const check = `  echo ${shellWord(`${file.sha256}  ${file.path}`)} | sha256sum --check`;
     steps.push([`To every host: copy ${file.path}, and see that it is the same.`, check]);
   }
   for (const { name, peerUrls, dataDir, command } of members) {

@@ -249,3 +249,11 @@ test('members in one place are stopped once, and hosts that reach a store need n
   assert.equal(text.match(/chown -R --reference=\/d\.old \/d$/gm)?.length, 2);
   assert.doesNotMatch(text, /sha256sum/);
 });
+
+test('what a plan says is read by a shell as it is meant, whatever a file is called', () => {
+  const member = { name: 'a', peerUrls: ['http://h:2380'], command: 'restore it', dataDir: '/d' };
+  const file = { path: "/it's; echo no", sha256: 'ab' };
+  const text = planText({ title: 'T.', members: [member], initSystem: 'systemd', file });
+  const [line] = /echo .*(?= \| sha256sum --check)/.exec(text)!;
+  assert.equal(spawnSync('sh', ['-c', line], { encoding: 'utf8' }).stdout, `ab  ${file.path}\n`);
+});
