@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parseGoDuration } from '@etcd/host/args';
 import { isKeyKind, type KeyKind } from '@etcd/host/pki';
 import { LineCounter, parseAllDocuments } from 'yaml';
+import { plainValue } from '../patches/plain-value.ts';
 import { ConfigError } from './config-error.ts';
 import type { NodeFacts } from './node-facts.ts';
 import { defaultRepository, type Release, releaseOf } from './release.ts';
@@ -81,7 +82,7 @@ export function readDocuments(text: string, path: string, warn: (text: string) =
         `${path}:${lines.linePos(problem.pos[0]).line}: ${problem.message.split('\n')[0]}`,
       );
     }
-    const fields = fieldsOf(document.toJS());
+    const fields = fieldsIn(document, path);
     if (fields === null) continue;
     const { apiVersion, kind } = fields;
     if (typeof kind !== 'string' || typeof apiVersion !== 'string') {
@@ -102,6 +103,14 @@ export function readDocuments(text: string, path: string, warn: (text: string) =
     }
   }
   return found;
+}
+
+function fieldsIn(document: { toJS(): unknown }, path: string): Fields | null {
+  try {
+    return fieldsOf(plainValue(document));
+  } catch (error) {
+    throw new ConfigError(`${path}: ${(error as Error).message}`);
+  }
 }
 
 /** Puts together what the file, the flags and the machine say. Throws {@link ConfigError}. */

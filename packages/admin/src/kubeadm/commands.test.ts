@@ -353,6 +353,8 @@ test('a configuration that is none is refused with its place, and what is not kn
   for (const [text, reason] of [
     ['kind: [', /config-\d+\.yaml:1: /],
     ['a: 1', /kind and apiVersion is mandatory/],
+    ['a: *x', /config-\d+\.yaml: Unresolved alias/],
+    ['a: &x [*x]', /config-\d+\.yaml: an anchor contains itself/],
     [
       'apiVersion: kubeadm.k8s.io/v1alpha1\nkind: ClusterConfiguration',
       /API spec that is not supported: kubeadm.k8s.io\/v1alpha1/,

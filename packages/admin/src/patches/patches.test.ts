@@ -352,6 +352,15 @@ test('a directory that is none, a file that can not be read, and a patch that do
     () => applied('yaml', { 'etcd.yaml': 'a: [b' }),
     /could not convert patch to JSON:\na: \[b\n: /,
   );
+  for (const [name, text] of [
+    ['no-anchor', 'a: *x'],
+    ['own-anchor', '&a [*a]'],
+  ] as const) {
+    assert.throws(() => applied(name, { 'etcd.yaml': text }), {
+      name: 'PatchError',
+      message: /could not convert patch to JSON:\n.*\n: .*(?:alias|contains itself)/,
+    });
+  }
   mkdirSync(join(root, 'dangling'));
   symlinkSync('/nonexistent', join(root, 'dangling/etcd.yaml'));
   refused(

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { checkNames, type Json } from './json.ts';
 import { PatchError } from './patch-error.ts';
+import { plainValue } from './plain-value.ts';
 
 const PATCH_TYPES = ['json', 'merge', 'strategic'] as const;
 export type PatchType = (typeof PATCH_TYPES)[number];
@@ -112,13 +113,16 @@ function readText(path: string): string {
 function parsePatches(text: string): Json[] {
   const patches: Json[] = [];
   for (const document of parseAllDocuments(text)) {
+    const refused = (problem: string): PatchError =>
+      new PatchError(`could not convert patch to JSON:\n${text.trim()}\n: ${problem.split('\n')[0]}`);
     const [problem] = document.errors ?? [];
-    if (problem !== undefined) {
-      throw new PatchError(
-        `could not convert patch to JSON:\n${text.trim()}\n: ${problem.message.split('\n')[0]}`,
-      );
+    if (problem !== undefined) throw refused(problem.message);
+    let patch: Json;
+    try {
+      patch = plainValue(document) as Json;
+    } catch (error) {
+      throw refused((error as Error).message);
     }
-    const patch = document.toJS() as Json;
     checkNames(patch);
     if (patch !== null) patches.push(patch);
   }
