@@ -1,8 +1,9 @@
 /** The part of kubeadm's commands that has to do with etcd. */
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Command, ExitError, type FlagDefinition, type Invocation } from '@etcd/host/cli';
+import { writeWhole } from '../cluster/files.ts';
 import { applyPatches } from '../patches/apply-patches.ts';
 import { PatchError } from '../patches/patch-error.ts';
 import { PairError } from '../pki/pair-files.ts';
@@ -260,7 +261,7 @@ function writeManifest(invocation: Invocation): void {
   }
   mkdirSync(join(root, config.etcd.dataDir), { recursive: true, mode: 0o700 });
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  writeFileSync(path, manifest, { mode: 0o600 });
+  writeWhole(path, manifest, 0o600);
 }
 
 function imagesFor(invocation: Invocation): string[] {
