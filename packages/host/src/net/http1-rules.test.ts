@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { parseUrls, SILENT_LOGGER } from '@etcd/base';
 import { NodeClock } from '@etcd/base/node';
 import { Listener } from './listener.ts';
 
-/** Answers a request for each method and target with `METHOD target headers`. */
-async function open(context: TestContext): Promise<number> {
+type Hold = (response: ServerResponse, answer: () => void) => void;
+
+/** Answers a request for each method and target with `METHOD target headers`; one for `/held` when it is told to. */
+async function open(context: TestContext, hold: Hold = () => {}): Promise<number> {
   const { urls } = parseUrls(['http://127.0.0.1:0']);
   const listener = new Listener({
     url: urls![0]!,
@@ -16,7 +19,11 @@ async function open(context: TestContext): Promise<number> {
         onHttp1: (request, response) => {
           request.resume();
           const { method, url, headers } = request;
-          response.end(`<${method} ${url} ${Object.keys(headers).length}>`);
+          const answer = (): void => {
+            response.end(`<${method} ${url} ${Object.keys(headers).length}>`);
+          };
+          if (url === '/held' || url === 'held:80') hold(response, answer);
+          else answer();
         },
       },
     },
@@ -103,4 +110,75 @@ test('what comes behind the last request of a connection takes nothing from its 
   const port = await open(context);
   const answer = await ask(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n}');
   assert.match(answer, /^HTTP\/1.1 200 OK\r\n[\s\S]*<GET \/ 2>$/);
+});
+
+const HELD = 'GET /held HTTP/1.1\r\nHost: a\r\n\r\n';
+const GOOD = 'GET /good HTTP/1.1\r\nHost: a\r\n\r\n';
+
+test('S17 what is refused behind a request that waits for its answer takes not its place, and nothing behind it is looked at', async (context) => {
+  const bad = 'GET /bad HTTP/1.1\r\nHost: a b\r\n\r\n';
+  for (const [last, end] of [
+    [bad + GOOD, /<GET \/held 1>HTTP\/1.1 400 bad request: malformed Host header\r\n/],
+    [`GET / HTTP/1.1\r\nA\r\n\r\n${GOOD}`, /<GET \/held 1>HTTP\/1.1 400 Bad Request\r\n/],
+    [`NO-METHOD / HTTP/1.1\r\n\r\n${GOOD}`, /<GET \/held 1>$/],
+    [`GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n${GOOD}`, /<GET \/held 1>HTTP\/1.1 417 /],
+  ] as const) {
+    const port = await open(context, (_response, answer) => setImmediate(answer));
+    const answer = await ask(port, HELD + last);
+    assert.match(answer, /^HTTP\/1.1 200 OK\r\n/, last);
+    assert.match(answer, end, last);
+    assert.doesNotMatch(answer, /<GET \/good/, last);
+  }
+  const port = await open(context);
+  assert.doesNotMatch(await ask(port, bad + GOOD), /<GET/);
+});
+
+test('S17 a body that can not be read is told in the place of its own answer alone', async (context) => {
+  const port = await open(context);
+  const broken = 'POST /held HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n';
+  assert.match(await ask(port, broken), /^HTTP\/1.1 400 Bad Request\r\n/);
+  assert.equal(await ask(port, HELD + broken), '');
+});
+
+test('S20 a tunnel behind a request that waits ends the connection, and one whose client is gone ends nothing else', async (context) => {
+  const held: ServerResponse[] = [];
+  const closed = Promise.withResolvers<void>();
+  const port = await open(context, (response) => {
+    held.push(response);
+    response.on('close', closed.resolve);
+  });
+  assert.equal(await ask(port, `${HELD}CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n`), '');
+  await closed.promise;
+  assert.equal(held.length, 1);
+});
+
+test('S20 the client of a tunnel may break its connection', async (context) => {
+  const begun = Promise.withResolvers<ServerResponse>();
+  const port = await open(context, begun.resolve);
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write('CONNECT held:80 HTTP/1.1\r\nHost: a\r\n\r\n');
+  const response = await begun.promise;
+  const gone = Promise.withResolvers<void>();
+  response.socket!.on('close', gone.resolve);
+  socket.resetAndDestroy();
+  await gone.promise;
+  assert.match(await ask(port, `GET / HTTP/1.1\r\nHost: a\r\n${CLOSE}`), /^HTTP\/1.1 200 OK/);
+});
+
+test('S20 who leaves is told of for each request that waits, also for those whose turn has not come', async (context) => {
+  const both = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  let [begun, closed] = [0, 0];
+  const port = await open(context, (response) => {
+    if (++begun === 2) both.resolve();
+    response.on('close', () => {
+      if (++closed === 2) gone.resolve();
+    });
+  });
+  const socket = connect(port, '127.0.0.1');
+  socket.write(HELD + HELD);
+  await both.promise;
+  socket.destroy();
+  await gone.promise;
 });

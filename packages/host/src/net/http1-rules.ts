@@ -2,8 +2,9 @@
  * Rules of HTTP/1 that `node:http` does not look after, or answers in another way than Go's server does: what breaks one is refused before
  * anybody else sees the request, and its connection ends, since where the next request begins is a matter of opinion.
  */
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { PipelinedRequests } from './pipelined-requests.ts';
 import { readTarget } from './request-target.ts';
 
 export interface Http1Refusal {
@@ -38,6 +39,16 @@ export function refusalOf(request: IncomingMessage): Http1Refusal | null {
   return isHost(host) ? null : badRequest('malformed Host header');
 }
 
+/** The answer, in its turn; the connection ends behind it. */
+export function answerRefusal(response: ServerResponse, { status, reason, body }: Http1Refusal): void {
+  // As {@link refusalText}: its length is where the connection ends.
+  response.removeHeader('content-length');
+  response.removeHeader('transfer-encoding');
+  response.sendDate = false;
+  response.writeHead(status, reason, { 'Content-Type': 'text/plain; charset=utf-8', Connection: 'close' });
+  response.end(body);
+}
+
 /** As an answer; the connection is to be closed behind it. */
 export function refusalText({ status, reason, body }: Http1Refusal): string {
   return `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${body}`;
@@ -56,7 +67,7 @@ interface Unreadable extends NodeJS.ErrnoException {
 }
 
 /** Answers what `node:http` could not read, or hangs up on it as etcd does: it may be a broken HTTP/2 client. */
-export function answerUnreadable(error: Unreadable, socket: Duplex): void {
+export function answerUnreadable(error: Unreadable, socket: Duplex, pipelined: PipelinedRequests): void {
   const code = error.code ?? '';
   // The reader rests while answers wait, and over TLS it is given bytes all the same, of which it has taken none. It and the socket go on
   // together when there is room.
@@ -66,14 +77,17 @@ export function answerUnreadable(error: Unreadable, socket: Duplex): void {
     return;
   }
   // Behind the last request of a connection: that one has its answer, and what follows is nothing.
-  if (code === 'HPE_CLOSED_CONNECTION') return;
-  if (NO_HTTP_ERRORS.has(code) || !socket.writable) return void socket.destroy();
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n', () => socket.destroy());
-    return;
-  }
-  const refusal = code === 'HPE_HEADER_OVERFLOW' ? plainRefusal(HEADERS_TOO_LARGE) : badRequest();
-  socket.end(refusalText(refusal), 'latin1', () => socket.destroy());
+  if (code === 'HPE_CLOSED_CONNECTION' || pipelined.isEnding(socket)) return;
+  if (!socket.writable) return void socket.destroy();
+  pipelined.endWith(socket, () => {
+    if (NO_HTTP_ERRORS.has(code)) socket.destroy();
+    else socket.end(unreadableText(code), 'latin1', () => socket.destroy());
+  });
+}
+
+function unreadableText(code: string): string {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n';
+  return refusalText(code === 'HPE_HEADER_OVERFLOW' ? plainRefusal(HEADERS_TOO_LARGE) : badRequest());
 }
 
 function badRequest(more = ''): Http1Refusal {

@@ -17,8 +17,9 @@ import { type GrpcServer, sniffProtocol, socketDuplex, socketInfo } from '@etcd/
 import { RefusalLog } from '../logging/index.ts';
 import { type HandedSocket, systemErrorText } from '../process/index.ts';
 import { TlsAcceptor, type TlsAcceptorOptions } from '../tls/index.ts';
-import { answerUnreadable, refusalOf, refusalText } from './http1-rules.ts';
+import { answerRefusal, answerUnreadable, refusalOf, refusalText } from './http1-rules.ts';
 import { ListenError } from './listen-error.ts';
+import { PipelinedRequests } from './pipelined-requests.ts';
 import { type WholeRequest, WholeRequests } from './whole-requests.ts';
 
 /** Answers requests of HTTP/1. */
@@ -245,6 +246,7 @@ export class Listener {
   #newHttpServer(): HttpServer {
     const { services, limitsRequestTime, headersTimeoutMs = HTTP_HEADERS_TIMEOUT_MS } = this.#options;
     const { http } = services;
+    const pipelined = new PipelinedRequests();
     const server = createHttpServer({
       maxHeaderSize: MAX_HEADER_BYTES,
       // Whether there is one is our question.
@@ -252,12 +254,14 @@ export class Listener {
       headersTimeout: headersTimeoutMs,
       requestTimeout: limitsRequestTime ? HTTP_REQUEST_TIMEOUT_MS : 0,
       connectionsCheckingInterval: Math.min(headersTimeoutMs, HTTP_CHECK_MS),
-      shouldUpgradeCallback: (request) => http?.takesUpgrade?.(request) ?? false,
+      // Behind a request that is not answered the connection can't change hands.
+      shouldUpgradeCallback: (request) =>
+        pipelined.isIdle(request.socket) && (http?.takesUpgrade?.(request) ?? false),
     });
     // Those of a request are bounded by their bytes; what is beyond a number would be lost without a word.
     server.maxHeadersCount = 0;
-    server.on('clientError', answerUnreadable);
-    if (http !== null) answerBy(server, http);
+    server.on('clientError', (error, socket) => answerUnreadable(error, socket, pipelined));
+    if (http !== null) answerBy(server, http, pipelined);
     // It listens for nobody itself, and would look at no connection's time.
     server.emit('listening');
     return server;
@@ -289,27 +293,31 @@ export class Listener {
   }
 }
 
-function answerBy(server: HttpServer, http: HttpRequestHandler): void {
-  const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    if (!refuses(request, request.socket)) http.onHttp1(request, response);
-  };
-  server.on('request', serve);
+function answerBy(server: HttpServer, http: HttpRequestHandler, pipelined: PipelinedRequests): void {
+  server.on('request', (request, response) => {
+    if (admits(request, response, pipelined)) http.onHttp1(request, response);
+  });
   server.on('checkContinue', (request, response) => {
-    if (refuses(request, request.socket)) return;
+    if (!admits(request, response, pipelined)) return;
     if (hasBody(request)) response.writeContinue();
     http.onHttp1(request, response);
   });
   server.on('checkExpectation', (request, response) => {
+    if (!admits(request, response, pipelined)) return;
+    pipelined.end(request.socket);
     request.resume();
     response.writeHead(EXPECTATION_FAILED, { connection: 'close', 'content-length': 0 }).end();
   });
   // There are no tunnels here: it is answered as any other request for its target is, and nothing follows.
   server.on('connect', (request, socket) => {
+    // `node:http` has let go of it, and only whoever listens hears that the client is gone.
+    socket.on('error', () => {});
+    if (!pipelined.isIdle(socket)) return void socket.destroy();
     if (refuses(request, socket)) return;
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket as net.Socket);
-    response.on('finish', () => socket.end());
+    response.on('finish', () => (socket as net.Socket).destroySoon());
     http.onHttp1(request, response);
   });
   server.on('upgrade', (request, socket, head) => {
@@ -325,7 +333,22 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-/** Whether a request breaks a rule; then it has its answer, and the connection ends. */
+/** Whether a request breaks no rule; if it does it gets its answer, in its turn, and the connection ends. */
+function admits(request: IncomingMessage, response: ServerResponse, pipelined: PipelinedRequests): boolean {
+  if (!pipelined.take(request, response)) return false;
+  if (request.httpVersionMajor !== 1) {
+    request.socket.destroy();
+    return false;
+  }
+  const refusal = refusalOf(request);
+  if (refusal === null) return true;
+  pipelined.end(request.socket);
+  request.resume();
+  answerRefusal(response, refusal);
+  return false;
+}
+
+/** The same for a request that `node:http` has made no answer for. */
 function refuses(request: IncomingMessage, socket: Duplex): boolean {
   if (request.httpVersionMajor !== 1) {
     socket.destroy();
