@@ -36,6 +36,7 @@ export {
 export { GRPC_CODE_NAMES, GrpcCode, grpcCodeFrom, grpcCodeName } from './grpc-code.ts';
 export { Heap, type HeapOrder } from './heap.ts';
 export { LevelMethods } from './level-methods.ts';
+export { loadOnce } from './load-once.ts';
 export type { LogFields, Logger, LogLevel } from './logger.ts';
 export { SILENT_LOGGER } from './logger.ts';
 export { poisonMemory, poisonReleased } from './poison.ts';

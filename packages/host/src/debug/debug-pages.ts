@@ -4,6 +4,7 @@
  * caller on this machine that is no page of a browser.
  */
 import { isIPv4 } from 'node:net';
+import { loadOnce } from '@etcd/base';
 import { httpError, httpJson, httpText, methodNotAllowed, NOT_FOUND } from '../net/index.ts';
 import type * as Profiling from '../profiling/index.ts';
 
@@ -51,7 +52,7 @@ const PROFILES: Readonly<Record<string, string>> = {
 export class DebugPages {
   readonly #log: LogLevelControl | null;
   readonly #commandLine: readonly string[];
-  #profiling: Promise<typeof Profiling> | null = null;
+  readonly #load = loadOnce((): Promise<typeof Profiling> => import('../profiling/index.ts'));
   #heap: Promise<Profiling.HeapSampler> | null = null;
 
   /**
@@ -89,11 +90,6 @@ export class DebugPages {
     } catch (error) {
       return httpError(500, `Could not enable profiling: ${(error as Error).message}`);
     }
-  }
-
-  #load(): Promise<typeof Profiling> {
-    this.#profiling ??= import('../profiling/index.ts');
-    return this.#profiling;
   }
 
   async #answerProfile(name: string, query: URLSearchParams): Promise<DebugAnswer> {

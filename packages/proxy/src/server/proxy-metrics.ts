@@ -1,4 +1,5 @@
 /** What a proxy counts, by etcd's names, and its text for a scrape. */
+import { loadOnce } from '@etcd/base';
 import {
   counter,
   createRegistry,
@@ -57,7 +58,7 @@ export class ProxyMetrics {
   readonly #grpc = new GrpcServerMetrics(false);
   readonly #server: GrpcServer;
   readonly #watches: WatchCounts;
-  #registry: ReturnType<typeof createRegistry> | null = null;
+  readonly #registry = loadOnce(() => createRegistry(this.#families()));
 
   constructor(server: GrpcServer, cache: RangeCache, watches: WatchCounts) {
     const entries = Object.entries(TABLE).map(([name, definition]) => [name, definition.create()]);
@@ -74,8 +75,7 @@ export class ProxyMetrics {
   }
 
   async render(): Promise<{ readonly contentType: string; readonly text: string }> {
-    this.#registry ??= createRegistry(this.#families());
-    const registry = await this.#registry;
+    const registry = await this.#registry();
     this.#handles.eventsCoalescing.value = this.#watches.shared;
     await readProcessFacts(this.#handles);
     this.#readMethods();

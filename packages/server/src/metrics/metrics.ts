@@ -3,6 +3,7 @@
  * is loaded by the first scrape, because a member that nobody scrapes should not pay for it when it starts.
  */
 
+import { loadOnce } from '@etcd/base';
 import {
   createRegistry,
   GrpcServerMetrics,
@@ -11,7 +12,6 @@ import {
   handleFamily,
   type MetricFamily,
   readProcessFacts,
-  type ScrapeRegistry,
 } from '@etcd/host/metrics';
 import type { FeatureGates } from '../config/index.ts';
 import { ETCD_VERSION, FEATURE_NAMES, FEATURES, IMPLEMENTATION_NAME } from '../config/index.ts';
@@ -26,7 +26,7 @@ export interface MetricsOptions {
 export class Metrics {
   readonly handles: MetricHandles = createHandles();
   readonly grpc: GrpcServerMetrics;
-  #registry: Promise<ScrapeRegistry> | null = null;
+  readonly #registry = loadOnce(() => createRegistry(this.#families()));
   #clusterVersion = '';
 
   constructor({ detail, featureGates }: MetricsOptions) {
@@ -55,8 +55,7 @@ export class Metrics {
     const { scrapesInFlight, scrapesTotal } = this.handles;
     scrapesInFlight.add(1);
     try {
-      this.#registry ??= createRegistry(this.#families());
-      const registry = await this.#registry;
+      const registry = await this.#registry();
       await readProcessFacts(this.handles);
       const text = await registry.metrics();
       scrapesTotal.labels('200').inc();

@@ -20,6 +20,8 @@ class Front {
   readonly warnings: string[] = [];
   readonly asked: string[] = [];
   loads = 0;
+  /** How many loads fail. */
+  failures = 0;
   certificatesAreRefused = false;
   readonly #front: ClientFront;
 
@@ -35,6 +37,7 @@ class Front {
     } as Pick<Gateway, 'answer'> as Gateway;
     const load = (): Promise<Gateway> => {
       this.loads++;
+      if (this.loads <= this.failures) return Promise.reject(new Error('too many open files'));
       return Promise.resolve(gateway);
     };
     const pages = {
@@ -104,6 +107,15 @@ test('paths of the gateway, today and before 3.4, are its own; all others are pa
   assert.equal(front.loads, 1);
   const { status, headers } = await front.ask('/v3?a=b');
   assert.deepEqual([status, headers['location']], [307, '/v3/?a=b']);
+});
+
+test('a gateway that can not be loaded fails its requests, not the member, and is tried again', async () => {
+  const front = new Front();
+  front.failures = 1;
+  const { status, body } = await front.ask('/v3/kv/put');
+  assert.deepEqual([status, body], [503, 'the gateway can not be loaded\n']);
+  assert.equal((await front.ask('/v3/kv/put')).status, 200);
+  assert.equal(front.loads, 2);
 });
 
 test('without a gateway its paths are nothing special', async () => {

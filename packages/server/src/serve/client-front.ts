@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { loadOnce } from '@etcd/base';
 import { type HttpAnswer, readTarget, redirectTo, type WholeRequest } from '@etcd/host/net';
 import type { HttpExchange } from '@etcd/transport';
 import type { AccessControl } from './access-control.ts';
@@ -35,12 +36,11 @@ const REFUSED_CERTIFICATE =
 export class ClientFront {
   readonly #access: AccessControl;
   readonly #loadGateway: (() => Promise<Gateway>) | null;
-  #loading: Promise<Gateway> | null = null;
   #gateway: Gateway | null = null;
   readonly #pages: Pick<ClientHttp, 'onHttp1' | 'onHttp2'>;
   readonly #facts: FrontFacts;
 
-  /** @param loadGateway called at the first request for it: a member that serves gRPC alone never loads it; null: there is none. */
+  /** @param loadGateway called at the first request for it, and again after a failure: a member that serves gRPC alone never loads it; null: there is none. */
   constructor(
     access: AccessControl,
     loadGateway: (() => Promise<Gateway>) | null,
@@ -48,7 +48,7 @@ export class ClientFront {
     facts: FrontFacts,
   ) {
     this.#access = access;
-    this.#loadGateway = loadGateway;
+    this.#loadGateway = loadGateway === null ? null : loadOnce(loadGateway);
     this.#pages = pages;
     this.#facts = facts;
   }
@@ -119,11 +119,13 @@ export class ClientFront {
       return call.respond(400, TEXT, Buffer.from(`${REFUSED_CERTIFICATE}\n`));
     }
     if (this.#gateway !== null) return then(this.#gateway);
-    this.#loading ??= this.#loadGateway?.() ?? null;
-    void this.#loading?.then((gateway) => {
-      this.#gateway = gateway;
-      then(gateway);
-    });
+    this.#loadGateway?.().then(
+      (gateway) => {
+        this.#gateway = gateway;
+        then(gateway);
+      },
+      () => call.respond(503, TEXT, Buffer.from('the gateway can not be loaded\n')),
+    );
   }
 }
 

@@ -271,7 +271,10 @@ class RunningMember {
     const access = new AccessControl(config, (message, fields) => this.#logger.warn(message, fields));
     const maxBodyBytes = gatewayBodyBytes(config.maxRequestBytes);
     const loadGateway = async (): Promise<Gateway> => {
-      const { Gateway } = await import('./gateway.ts');
+      const { Gateway } = await import('./gateway.ts').catch((error: Error) => {
+        this.#logger.error('failed to load the gateway', { error: error.message });
+        throw error;
+      });
       return new Gateway({
         grpc: this.#grpc,
         clock,
