@@ -7,6 +7,8 @@ export interface PlannedMember {
   readonly name: string;
   readonly peerUrls: readonly string[];
   readonly dataDir: string;
+  /** Of its log, where that is not in the data directory; else empty. */
+  readonly walDir: string;
   /** That makes its data directory. */
   readonly command: string;
 }
@@ -60,16 +62,21 @@ export function planText({ title, members, initSystem, file }: RestorePlan): str
     ['On every host, before anything is restored:', `  ${stopClients}`],
     ['On every host: stop the member, and keep what it had.', ...stop.map((line) => `  ${line}`)],
   ];
-  const places = new Set(members.map(({ dataDir }) => dataDir));
-  for (const dataDir of places)
-    steps[1]!.push(`  mv -T ${shellWord(dataDir)} ${shellWord(`${dataDir}.old`)}`);
+  const places = new Set(members.flatMap(placesOf));
+  for (const place of places) steps[1]!.push(`  mv -T ${shellWord(place)} ${shellWord(`${place}.old`)}`);
   if (file !== null) {
     const check = `  echo ${shellWord(`${file.sha256}  ${file.path}`)} | sha256sum --check`;
     steps.push([`To every host: copy ${file.path}, and see that it is the same.`, check]);
   }
-  for (const { name, peerUrls, dataDir, command } of members) {
-    const owner = `chown -R --reference=${shellWord(`${dataDir}.old`)} ${shellWord(dataDir)}`;
-    steps.push([`On the host of ${name} (${peerUrls.join(', ')}):`, `  ${command}`, `  ${owner}`]);
+  for (const member of members) {
+    const owners = placesOf(member).map(
+      (place) => `  chown -R --reference=${shellWord(`${place}.old`)} ${shellWord(place)}`,
+    );
+    steps.push([
+      `On the host of ${member.name} (${member.peerUrls.join(', ')}):`,
+      `  ${member.command}`,
+      ...owners,
+    ]);
   }
   steps.push(
     [
@@ -86,4 +93,9 @@ export function planText({ title, members, initSystem, file }: RestorePlan): str
   );
   const numbered = steps.map(([first, ...rest], i) => [`${i + 1}. ${first}`, ...rest].join('\n   '));
   return `${title}\n\n${numbered.join('\n')}\n`;
+}
+
+/** The directories that a restore makes, and finds in its way. */
+function placesOf({ dataDir, walDir }: PlannedMember): string[] {
+  return walDir === '' || walDir.startsWith(`${dataDir}/`) ? [dataDir] : [dataDir, walDir];
 }

@@ -242,7 +242,7 @@ test('words are read by a shell as they are meant', () => {
 });
 
 test('members in one place are stopped once, and hosts that reach a store need no file', () => {
-  const member = { peerUrls: ['http://h:2380'], command: 'restore it', dataDir: '/d' };
+  const member = { peerUrls: ['http://h:2380'], command: 'restore it', dataDir: '/d', walDir: '' };
   const members = ['a', 'b'].map((name) => ({ ...member, name }));
   const text = planText({ title: 'T.', members, initSystem: 'systemd', file: null });
   assert.equal(text.match(/mv -T \/d \/d\.old/g)?.length, 1);
@@ -251,9 +251,19 @@ test('members in one place are stopped once, and hosts that reach a store need n
 });
 
 test('what a plan says is read by a shell as it is meant, whatever a file is called', () => {
-  const member = { name: 'a', peerUrls: ['http://h:2380'], command: 'restore it', dataDir: '/d' };
+  const member = { name: 'a', peerUrls: ['http://h:2380'], command: 'restore it', dataDir: '/d', walDir: '' };
   const file = { path: "/it's; echo no", sha256: 'ab' };
   const text = planText({ title: 'T.', members: [member], initSystem: 'systemd', file });
   const [line] = /echo .*(?= \| sha256sum --check)/.exec(text)!;
   assert.equal(spawnSync('sh', ['-c', line], { encoding: 'utf8' }).stdout, `ab  ${file.path}\n`);
+});
+
+test('a log with a directory of its own is out of the way of its restore', () => {
+  const member = { name: 'a', peerUrls: ['http://h:2380'], command: 'restore it', dataDir: '/d' };
+  const plan = (walDir: string): string =>
+    planText({ title: 'T.', members: [{ ...member, walDir }], initSystem: 'systemd', file: null });
+  const text = plan('/w');
+  assert.match(text, /^ +mv -T \/d \/d\.old\n +mv -T \/w \/w\.old$/m);
+  assert.match(text, /^ +chown -R --reference=\/d\.old \/d\n +chown -R --reference=\/w\.old \/w$/m);
+  assert.doesNotMatch(plan('/d/wal'), /\/d\/wal/);
 });

@@ -184,6 +184,7 @@ async function tellPlan(
   const planned = members.map((member) => ({
     ...member,
     dataDir: dataDirFor(flags, member),
+    walDir: flags.text('wal-dir'),
     command: commandFor(flags, origin, member),
   }));
   const title = `A cluster of ${members.length} from ${origin.title}; every record was read.`;
