@@ -51,10 +51,15 @@ export type ParsedSpec =
   | { readonly ok: true; readonly spec: EtcdClusterSpec }
   | { readonly ok: false; readonly problems: readonly SpecProblem[] };
 
-/** Options that the operator sets by itself: a user's value would take a member out of its cluster. */
+/**
+ * Options that the operator sets by itself: a user's value would take a member out of its cluster. A file of options would stand in for all of
+ * these, and a log beside the data would stay where a restore gives the data up.
+ */
 const OWN_OPTIONS: readonly string[] = [
   'name',
   'data-dir',
+  'wal-dir',
+  'config-file',
   'listen-peer-urls',
   'listen-client-urls',
   'initial-advertise-peer-urls',
