@@ -58,7 +58,7 @@ function spreadTrust({ certificates }: SeenCertificates, { trusted }: SeenAuthor
 }
 
 function issueNext(seen: Observed, all: SeenCertificates, authority: SeenAuthority): Decision | null {
-  const isTrusted = seen.pods.every(({ trustedIds }) => trustedIds.includes(authority.id));
+  const isTrusted = isTrustedBy(seen.pods, authority);
   for (const role of ROLES) {
     const current = all.certificates.find((one) => one.role === role) ?? null;
     const why = whyIssue(current, authority, seen.nowMs);
@@ -72,6 +72,16 @@ function issueNext(seen: Observed, all: SeenCertificates, authority: SeenAuthori
   }
   return null;
 }
+
+/** Whether certificates are due that the authority can't sign before members have been restarted to trust it. */
+export function awaitsRestarts({ certificates, pods, nowMs }: Observed): boolean {
+  const authority = certificates?.authority ?? null;
+  if (authority === null || isTrustedBy(pods, authority)) return false;
+  return certificates!.certificates.some((one) => isDue(one, nowMs));
+}
+
+const isTrustedBy = (pods: Observed['pods'], { id }: SeenAuthority): boolean =>
+  pods.every(({ trustedIds }) => trustedIds.includes(id));
 
 /** Why a certificate has to be made; null: it is good. One that is of no use to anybody can't get worse. */
 function whyIssue(

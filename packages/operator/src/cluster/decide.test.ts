@@ -126,6 +126,25 @@ test('a cluster with TLS is made, and goes through another authority without a m
   assertAsDeclared(it);
 });
 
+test('another authority does not wait for a window when certificates that it has to sign would expire before', () => {
+  const windows = [{ start: '23:00', durationMinutes: 15 }];
+  const it = world({ tls: { provider: 'auto' }, maintenance: { windows } });
+  const { cluster } = it;
+  until(it, 'three members', isAvailable(it));
+  const first = cluster.certificates.authority!.id;
+  until(it, 'a window waited for', () => it.operator.last?.reason === 'AwaitingWindow', 1000);
+  until(it, 'another authority', () => cluster.certificates.authority!.id !== first, 1000);
+  for (let i = 0; i < 2000; i++) {
+    it.operator.step();
+    const { certificates } = cluster.certificates;
+    const signer = certificates.get('peer')!.issuerId!;
+    assert(cluster.pods.every(({ trustedIds }) => trustedIds.includes(signer)));
+    assert(certificates.get('peer')!.notAfterMs > cluster.nowMs);
+  }
+  assert(!cluster.certificates.trust.includes(first));
+  assert(cluster.members.every(({ healthy }) => healthy));
+});
+
 test('a cluster does not begin or cease to speak with TLS', () => {
   const it = world();
   until(it, 'three members', isAvailable(it));

@@ -2,6 +2,7 @@
 import { upgradeProblem } from '../resources/release.ts';
 import { act, type Decision, wait } from './action.ts';
 import { backUpFirst } from './back-up.ts';
+import { awaitsRestarts } from './certify.ts';
 import { awaitWindow } from './maintain.ts';
 import type { SeenPod } from './observed.ts';
 import type { ClusterView } from './view.ts';
@@ -21,7 +22,10 @@ export function rollOut(view: ClusterView, template: string): Decision | null {
         'members without volumes lose their data with their pods, and these are too few to lose one';
       return wait('Degraded', 'UpgradeRefused', problem);
     }
-    const waiting = awaitWindow(view, 'members are given what is declared');
+    // Certificates that expire meanwhile would be no better than an hour without members.
+    const waiting = awaitsRestarts(view.seen)
+      ? null
+      : awaitWindow(view, 'members are given what is declared');
     if (waiting !== null) return waiting;
     const isOther = workload.image !== `${spec.imageRegistry}:${spec.version}`;
     const backingUp = isOther ? backUpFirst(view) : null;
