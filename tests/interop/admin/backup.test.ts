@@ -62,6 +62,27 @@ async function listed(store: string): Promise<Listed[]> {
   return JSON.parse(await good('backup', 'list', '--store', store, '--json')) as Listed[];
 }
 
+/** A snapshot that is whole, and another than its metadata say. */
+async function refusesOtherMetadata(path: string, store: string, identity: string): Promise<void> {
+  const text = readFileSync(path, 'utf8');
+  const metadata = JSON.parse(text) as { hash: number; keys: number; revision: number };
+  const { hash, keys, revision } = metadata;
+  const is = (value: number, other: number): string => `at revision ${revision} is ${value}.*, not ${other}`;
+  for (const [change, reason, ...flags] of [
+    [{ hash: hash ^ 1 }, `the hash ${is(hash, hash ^ 1)} as its member said`, '--skip-start'],
+    [{ hash: hash ^ 1 }, `the hash ${is(hash, hash ^ 1)}`],
+    [{ keys: keys + 1 }, `the number of keys ${is(keys, keys + 1)}`],
+    [{ revision: revision + 1 }, 'future revision', '--skip-start'],
+    [{ revision: revision + 1 }, 'future revision'],
+  ] as const) {
+    writeFileSync(path, JSON.stringify({ ...metadata, ...change }));
+    const ended = await etcdadm('backup', 'verify', '--store', store, '--identity', identity, ...flags);
+    assert.equal(ended.code, 1, ended.stdout);
+    assert.match(ended.stderr, new RegExp(reason));
+  }
+  writeFileSync(path, text);
+}
+
 const tools = needs('etcd 3.7', 'age', 'zstd');
 
 for (const kind of ['ours', '3.7'] as const) {
@@ -92,6 +113,7 @@ for (const kind of ['ours', '3.7'] as const) {
         `is good: ${KEYS + 1} revisions, 0 leases, 0 users; the hash is that of its member; a member made of it starts at revision ${KEYS + 2} with ${KEYS - 1} keys\n$`,
       ),
     );
+    if (kind === 'ours') await refusesOtherMetadata(join(store, `${made!.name}.json`), store, identity);
     const theirs = join(directory, 'theirs');
     const restored = await run(peer('3.7', 'etcdutl'), [
       'snapshot',

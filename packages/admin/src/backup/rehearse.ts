@@ -16,6 +16,8 @@ export interface Rehearsal {
   readonly revision: number;
   /** At the revision of the backup, unless that is compacted; null where users and their passwords came with it, and it tells strangers nothing. */
   readonly keys: number | null;
+  /** The hash that the member gave; null where it was not asked for one. It was compared. */
+  readonly hash: number | null;
 }
 
 export interface RehearsalOptions {
@@ -72,11 +74,12 @@ async function compare(client: EtcdClient, options: RehearsalOptions): Promise<R
     throw new BackupError(`${metadata.name}: ${when} is ${is} in a member made of it, not ${expected}`);
   };
   // Such a member has proven that it starts; its keys were read from the file.
-  if (enabled) return { revision: found, keys: null };
+  if (enabled) return { revision: found, keys: null, hash: null };
   if (found < metadata.revision) differs('the revision', found, metadata.revision);
   const { revision } = metadata;
+  let hash: number | null = null;
   if (isHashCompared) {
-    const { hash } = await client.maintenance.hashKv(revision, { signal, timeoutMs: 0 });
+    ({ hash } = await client.maintenance.hashKv(revision, { signal, timeoutMs: 0 }));
     if (hash !== metadata.hash) differs('the hash', hash, metadata.hash);
   }
   const everything = { prefix: true, countOnly: true, serializable: true };
@@ -86,7 +89,7 @@ async function compare(client: EtcdClient, options: RehearsalOptions): Promise<R
   if (isHashCompared && metadata.keys !== undefined && count !== metadata.keys) {
     differs('the number of keys', count, metadata.keys);
   }
-  return { revision: found, keys: count };
+  return { revision: found, keys: count, hash };
 }
 
 class ScratchMember {

@@ -105,6 +105,7 @@ async function verify(invocation: Invocation): Promise<void> {
     skipsDigest: invocation.flags.bool('skip-hash-check'),
     timeoutMs: lockTimeoutMs(invocation),
     hashRevision: 0,
+    hash: 'taken',
   });
   printVerified(invocation, found);
 }
@@ -117,7 +118,7 @@ function printVerified(invocation: Invocation, found: Verified): void {
     { head: 'users', field: 'Users', key: 'users', value: found.users },
     { head: 'roles', field: 'Roles', key: 'roles', value: found.roles },
     { head: 'members', field: 'Members', key: 'members', value: found.members },
-    { head: 'hash', field: 'Hash', key: 'hash', value: found.hash },
+    { head: 'hash', field: 'Hash', key: 'hash', value: found.hash! },
     { head: 'hash revision', field: 'Hash revision', key: 'hashRevision', value: found.hashRevision },
   ]);
 }

@@ -13,11 +13,11 @@ import { describeError } from '../describe-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import { runSteps } from '../tool.ts';
 import { checkTargets, restoreSnapshot } from './restore.ts';
-import type { Verified } from './verify.ts';
+import type { HashWish, Verified } from './verify.ts';
 import { verifyFile } from './verify-file.ts';
 
 export { applyChanges } from './apply-changes.ts';
-export type { Verified };
+export type { HashWish, Verified };
 
 /** Where nobody is asked for anything. */
 const ALONE_PEER_URL = 'http://localhost:2380';
@@ -91,7 +91,8 @@ export function verifySnapshotFile(
   path: string,
   hashRevision: number,
   skipsDigest = false,
+  hash: HashWish = 'taken',
 ): Promise<Verified> {
   const tool = { disk: new NodeDisk(), clock: new NodeClock(), logger: SILENT_LOGGER };
-  return verifyFile(tool, path, { skipsDigest, timeoutMs: LOCK_TIMEOUT_MS, hashRevision });
+  return verifyFile(tool, path, { skipsDigest, timeoutMs: LOCK_TIMEOUT_MS, hashRevision, hash });
 }

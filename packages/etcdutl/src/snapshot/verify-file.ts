@@ -1,19 +1,16 @@
 /** A snapshot's digest, structure and records, one after the other. */
 import { openDatabase, runSteps, type Tool } from '../tool.ts';
 import { readSnapshot } from './copy-snapshot.ts';
-import { checkStructure } from './status.ts';
-import { type Verified, verifyRecords } from './verify.ts';
+import { type Verified, type VerifyWishes, verifyDatabase } from './verify.ts';
 
 /** Each walk reads everything once: what is kept of it serves nobody. */
 const CACHE_BYTES = 16 << 20;
 
-export interface VerifyOptions {
+export interface VerifyOptions extends VerifyWishes {
   /** A file that was copied from a data directory has no digest; one that was just written was compared with it. */
   readonly skipsDigest: boolean;
   /** How long another process may have the file. */
   readonly timeoutMs: number;
-  /** At which the keys are hashed; 0: the newest. */
-  readonly hashRevision: number;
 }
 
 /** Throws what is wrong with the file. */
@@ -22,13 +19,7 @@ export async function verifyFile(tool: Tool, path: string, options: VerifyOption
   const { timeoutMs } = options;
   const database = await openDatabase(tool, path, { readOnly: true, timeoutMs, cacheBytes: CACHE_BYTES });
   try {
-    const read = database.beginRead();
-    try {
-      await runSteps(checkStructure(database, read));
-    } finally {
-      read.close();
-    }
-    return await runSteps(verifyRecords(database, options.hashRevision));
+    return await runSteps(verifyDatabase(database, options));
   } finally {
     database.close();
   }

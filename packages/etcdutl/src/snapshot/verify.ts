@@ -1,23 +1,14 @@
 /**
- * Reads every record of a snapshot as a member would that starts with it: the digest, the structure of the file, each revision and
+ * Reads every record of a snapshot as a member would that starts with it: the structure of the file, each revision and
  * its value, and what the other buckets hold. Whatever is found wrong is thrown, as an error that says where.
  */
-import { BoltError, type Database } from '@etcd/bbolt';
-import {
-  type BackendReader,
-  isRevision,
-  mainOf,
-  REVISION_BYTES,
-  subOf,
-  TOMBSTONE_REVISION_BYTES,
-  transactionReader,
-} from '@etcd/storage/backend';
+import type { Database } from '@etcd/bbolt';
+import { type BackendReader, transactionReader } from '@etcd/storage/backend';
 import { membershipReader } from '@etcd/storage/data';
 import { readMembership } from '@etcd/storage/membership';
-import { hashOfDatabase, KeyValueView } from '@etcd/storage/mvcc';
+import { hashOfDatabase, hashPosition } from '@etcd/storage/mvcc';
 import {
   forEachLease,
-  KEY,
   readAlarms,
   readAuthEnabled,
   readAuthRevision,
@@ -29,6 +20,8 @@ import {
   readUsers,
   validateSchema,
 } from '@etcd/storage/schema';
+import { RevisionCheck } from './revision-check.ts';
+import { checkStructure } from './status.ts';
 
 export interface Verified {
   readonly revisions: number;
@@ -37,70 +30,59 @@ export interface Verified {
   readonly users: number;
   readonly roles: number;
   readonly members: number;
-  readonly hash: number;
+  /** Null: it was left to a member. */
+  readonly hash: number | null;
   readonly hashRevision: number;
   /** What was compacted when {@link hash} was taken, which decides what is in it. */
   readonly hashCompactRevision: number;
 }
 
-const STEP_REVISIONS = 10_000;
-
 /**
- * Yields the number of revisions read. The structure of the file has been checked before.
- *
- * @param hashRevision of the hash; 0: the newest.
+ * `left-to-member`: one that is made of the file is going to be asked for the hash, and reads all revisions for it. Where users came with the
+ * file, that member would tell strangers nothing: then it is taken all the same.
  */
-export function* verifyRecords(database: Database, hashRevision = 0): Generator<number, Verified, void> {
+export type HashWish = 'taken' | 'left-to-member';
+
+export interface VerifyWishes {
+  /** At which the keys are hashed; 0: the newest. Throws where the file can't have a hash at it. */
+  readonly hashRevision: number;
+  readonly hash: HashWish;
+}
+
+/** Yields now and then. Structure and revisions are read in one walk; the hash, where it is taken, needs two more. */
+export function* verifyDatabase(database: Database, wishes: VerifyWishes): Generator<void, Verified, void> {
   const read = database.beginRead();
   try {
+    const check = new RevisionCheck();
+    yield* checkStructure(database, read, check);
     const reader = transactionReader(read);
     validateSchema(reader);
-    const revisions = yield* verifyRevisions(database);
-    const others = verifyOthers(reader);
-    const { hash, error } = hashOfDatabase(database, hashRevision);
-    if (error !== undefined) throw new Error(error.message);
+    const { revisions, tombstones, newest } = check.result();
     return {
-      ...revisions,
-      ...others,
-      hash: hash.hash,
-      hashRevision: hash.revision,
-      hashCompactRevision: hash.compactRevision,
+      revisions,
+      tombstones,
+      ...verifyOthers(reader),
+      ...verifyHash(database, reader, newest, wishes),
     };
   } finally {
     read.close();
   }
 }
 
-function* verifyRevisions(
+function verifyHash(
   database: Database,
-): Generator<number, Pick<Verified, 'revisions' | 'tombstones'>, void> {
-  const read = database.beginRead();
-  try {
-    const cursor = read.bucket(KEY.nameBytes)?.cursor();
-    if (cursor === undefined)
-      throw new BoltError('bucket-not-found', 'there is no bucket key: not a database of etcd');
-    const view = new KeyValueView();
-    let revisions = 0;
-    let tombstones = 0;
-    for (let on = cursor.first(); on; on = cursor.next()) {
-      const { bytes, keyStart, keyEnd, valueStart, valueEnd } = cursor;
-      if (!isRevision(bytes, keyStart, keyEnd)) throw new Error('bucket key: a key is not a revision');
-      const name = `${mainOf(bytes, keyStart)}.${subOf(bytes, keyStart)}`;
-      if (!view.parse(bytes, valueStart, valueEnd)) throw new Error(`revision ${name}: not a KeyValue`);
-      const isTombstone = keyEnd - keyStart === TOMBSTONE_REVISION_BYTES;
-      // A revision without anything in it is how a restore makes the revision jump.
-      const isJump = valueStart === valueEnd && keyEnd - keyStart === REVISION_BYTES;
-      if (!isTombstone && !isJump && view.modRevision !== mainOf(bytes, keyStart)) {
-        throw new Error(`revision ${name}: its value is of revision ${view.modRevision}`);
-      }
-      revisions++;
-      if (isTombstone) tombstones++;
-      if (revisions % STEP_REVISIONS === 0) yield revisions;
-    }
-    return { revisions, tombstones };
-  } finally {
-    read.close();
+  reader: BackendReader,
+  newest: number,
+  { hash: wish, hashRevision }: VerifyWishes,
+): Pick<Verified, 'hash' | 'hashRevision' | 'hashCompactRevision'> {
+  if (wish === 'left-to-member' && !readAuthEnabled(reader)) {
+    const { position, error } = hashPosition(reader, newest, hashRevision);
+    if (error !== undefined) throw new Error(error.message);
+    return { hash: null, hashRevision: position.revision, hashCompactRevision: position.compactRevision };
   }
+  const { hash, error } = hashOfDatabase(database, hashRevision);
+  if (error !== undefined) throw new Error(error.message);
+  return { hash: hash.hash, hashRevision: hash.revision, hashCompactRevision: hash.compactRevision };
 }
 
 /** Each codec throws for a record that it can't read. */

@@ -30,7 +30,7 @@
  * Nothing here reads a clock but to log how long something took.
  */
 export type { Changes } from './changes.ts';
-export { type FileHash, hashOfDatabase } from './hash-file.ts';
+export { type FileHash, type HashPosition, hashOfDatabase, hashPosition } from './hash-file.ts';
 export { type HashCallback, HashStorage } from './hash-storage.ts';
 export type { KeyValueHash } from './key-hasher.ts';
 export { TreeIndex } from './key-index/tree-index.ts';
