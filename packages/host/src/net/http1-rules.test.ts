@@ -182,3 +182,12 @@ test('S20 who leaves is told of for each request that waits, also for those whos
   socket.destroy();
   await gone.promise;
 });
+
+test('S20 a connection with too many requests that wait ends, and so does one that goes on behind a refusal', async (context) => {
+  let begun = 0;
+  const port = await open(context, () => void begun++);
+  assert.equal(await ask(port, HELD.repeat(2000)), '');
+  assert.equal(begun, 1024);
+  assert.equal(await ask(port, `${HELD}GET /bad HTTP/1.1\r\nHost: a b\r\n\r\n${GOOD.repeat(2000)}`), '');
+  assert.equal(begun, 1025);
+});

@@ -5,11 +5,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
+/** Requests of a connection that wait for their answers, or will never have one; with more of them it ends. */
+const MAX_UNANSWERED = 1024;
+
 interface Pipeline {
   /** The answers that are due, in order, and what they are to. */
   readonly due: Map<ServerResponse, IncomingMessage>;
   /** Nothing that comes is looked at any more. */
   isEnding: boolean;
+  /** Requests that nobody has looked at. `node:http` holds them as long as their connection. */
+  ignored: number;
   onIdle: (() => void) | null;
 }
 
@@ -17,10 +22,12 @@ interface Pipeline {
 export class PipelinedRequests {
   readonly #pipelines = new WeakMap<Duplex, Pipeline>();
 
-  /** Remembers a request until it has its answer. False: the connection ends with an answer before that one. */
+  /** Remembers a request until it has its answer. False: its connection ends, or ends with an answer before that one. */
   take(request: IncomingMessage, response: ServerResponse): boolean {
     const pipeline = this.#pipelineOf(request.socket);
-    if (pipeline.isEnding) {
+    if (pipeline.isEnding) pipeline.ignored++;
+    if (pipeline.due.size + pipeline.ignored >= MAX_UNANSWERED) request.socket.destroy();
+    if (pipeline.isEnding || request.socket.destroyed) {
       request.resume();
       return false;
     }
@@ -67,7 +74,7 @@ export class PipelinedRequests {
   #pipelineOf(socket: Duplex): Pipeline {
     const known = this.#pipelines.get(socket);
     if (known !== undefined) return known;
-    const pipeline: Pipeline = { due: new Map(), isEnding: false, onIdle: null };
+    const pipeline: Pipeline = { due: new Map(), isEnding: false, ignored: 0, onIdle: null };
     this.#pipelines.set(socket, pipeline);
     socket.on('close', () => {
       pipeline.onIdle = null;
