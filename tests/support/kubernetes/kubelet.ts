@@ -187,9 +187,12 @@ export class Kubelet {
   #run(pod: FakeObject): void {
     const { name, namespace = '', uid } = pod.metadata;
     if (this.#isStopped || this.#running.has(name) || (this.#notBefore.get(name) ?? 0) > Date.now()) return;
-    this.#notBefore.set(name, Date.now() + BACK_OFF_MS);
     const { server } = this.#options;
-    const volume = server.get(CLAIMS, namespace, `data-${name}`);
+    const claim = `data-${name}`;
+    const volume = server.get(CLAIMS, namespace, claim);
+    // Seen later than its pod, perhaps: a member on another disk would lose it with the pod.
+    if (volume === undefined && claimsOf(pod).includes(claim)) return;
+    this.#notBefore.set(name, Date.now() + BACK_OFF_MS);
     const disk = volume === undefined ? join(this.#options.directory, uid!) : this.#diskOf(volume);
     const [member] = pod['spec'].containers as readonly Container[];
     const [gate] = pod['spec'].initContainers as readonly Container[];
@@ -338,6 +341,11 @@ export class Kubelet {
       others.every(({ metadata }) => this.#running.has(metadata.name))
     );
   }
+}
+
+function claimsOf(pod: FakeObject): string[] {
+  const volumes = (pod['spec'].volumes ?? []) as readonly Volume[];
+  return volumes.flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []);
 }
 
 /** Writes the names of a cluster's pods for a namespace: `ip netns exec` shows them to what it runs. */
