@@ -4,6 +4,13 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { ApiServer, type ManifestObject, needsApiServer } from '../../support/kubernetes/api-server.ts';
+import {
+  RELEASE,
+  RELEASE_NAMESPACE,
+  RENDERINGS,
+  renderedObjects,
+  WATCHED_NAMESPACE,
+} from '../../support/kubernetes/chart.ts';
 import { eventually } from '../../support/run.ts';
 
 const DEPLOY = new URL('../../../deploy/operator/', import.meta.url);
@@ -43,6 +50,16 @@ test('definitions, manifests and examples are accepted by the API server, and wr
   t.after(() => server.stop());
   for (const definition of documentsOf('definitions.yaml')) await server.apply(definition);
   for (const manifest of documentsOf('operator.yaml')) await server.apply(manifest);
+  // The chart's selects its pods by the release, too, and selectors never change.
+  const deployments = { group: '/apis/apps/v1', plural: 'deployments' };
+  await server.api.delete(deployments, RELEASE_NAMESPACE, RELEASE);
+  await server.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: WATCHED_NAMESPACE } });
+  for (const name of Object.keys(RENDERINGS)) {
+    for (const object of renderedObjects(name)) {
+      // Its definition is that of the Prometheus operator.
+      if (object.kind !== 'PodMonitor') await server.apply(object);
+    }
+  }
   const [example] = documentsOf('example.yaml');
   const at = (name: string, kind: string, spec: object): ManifestObject => ({
     apiVersion: API_VERSION,
