@@ -1,6 +1,7 @@
 /** The runtime's compressors by their names, each of which works on a thread of its own. */
 import type { Transform } from 'node:stream';
 import { constants, createGunzip, createGzip, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { BackupError } from './backup-error.ts';
 import type { Content } from './content.ts';
 import type { Compression } from './metadata.ts';
 import { PIECE_BYTES } from './stream-sizes.ts';
@@ -53,8 +54,15 @@ async function feed(transform: Transform, content: Content): Promise<void> {
   }
 }
 
+/** A compressor that is destroyed while what it has made waits for its reader says nothing any more of what it was given. */
 function write(transform: Transform, bytes: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
-    transform.write(bytes, (error) => (error ? reject(error) : resolve()));
+    const onClose = (): void => reject(new BackupError('given up'));
+    transform.once('close', onClose);
+    transform.write(bytes, (error) => {
+      transform.off('close', onClose);
+      if (error) reject(error);
+      else resolve();
+    });
   });
 }
