@@ -27,7 +27,7 @@ import { DirectoryStore } from './directory-store.ts';
 import { type BackupMetadata, backupName, parseMetadata } from './metadata.ts';
 import { SnapshotMeter } from './meter.ts';
 import { writeNewFile } from './new-file.ts';
-import { toRemove } from './retention.ts';
+import { prune, toRemove } from './retention.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'backup-'));
 after(() => rmSync(root, { recursive: true }));
@@ -219,6 +219,31 @@ test('what retention asks for stays, and the newest always', () => {
   assert.deepEqual(weekly, ['2026-11-22T23:30:00.000Z', '2026-11-28T23:30:00.000Z']);
   assert.equal(kept({ monthly: 12 }).length, 1);
   assert.deepEqual(toRemove([], { ...NOTHING, last: 1 }, nowMs), []);
+});
+
+test('up to a backup that is known to be good, its cluster alone is pruned, and what came after it is nobody to take its place', async () => {
+  const days = ['2026-11-01', '2026-11-02', '2026-11-03'];
+  const own = days.map((day, i) => wholeAt(`${day}T00:00:00.000Z`, i));
+  const other = days.map((day, i) => ({ ...wholeAt(`${day}T00:00:00.000Z`, 10 + i), clusterId: 'another' }));
+  const removed: number[] = [];
+  const store = { list: async () => [...own, ...other], remove: async () => {}, address: '/b' };
+  const pruneUpTo = (upTo: string | null): Promise<void> =>
+    prune(
+      store as unknown as BackupStore,
+      { ...NOTHING, last: 1 },
+      {
+        nowMs: Date.parse('2026-11-04'),
+        isDryRun: false,
+        onRemoved: ({ revision }) => removed.push(revision),
+        ...(upTo === null ? {} : { upTo }),
+      },
+    );
+  await pruneUpTo(own[1]!.name);
+  assert.deepEqual(removed.splice(0), [0]);
+  await pruneUpTo(null);
+  assert.deepEqual(removed.splice(0), [0, 1, 10, 11]);
+  await assert.rejects(pruneUpTo('gone'), BackupError);
+  assert.deepEqual(removed, []);
 });
 
 test('the newest that is whole stays, and one that is not takes its place from nobody', () => {

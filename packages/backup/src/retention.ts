@@ -2,6 +2,7 @@
  * Which backups stay: the last few, those of the last days, and of every hour, day, week and month the newest, as far back as asked.
  * The newest that is whole stays whatever is asked.
  */
+import { BackupError } from './backup-error.ts';
 import type { BackupStore, StoredBackup } from './backup-store.ts';
 
 export interface Retention {
@@ -18,6 +19,8 @@ export interface PruneOptions {
   readonly nowMs: number;
   /** Of this cluster alone; unless told of each. */
   readonly clusterId?: string;
+  /** Of the cluster of this backup alone, as if it were the newest: whether those after it are of any use is not known yet. */
+  readonly upTo?: string;
   readonly isDryRun: boolean;
   readonly onRemoved: (backup: StoredBackup) => void;
 }
@@ -67,16 +70,20 @@ export function isNothing(retention: Retention): boolean {
   return Object.values(retention).every((value) => value <= 0);
 }
 
-/** Removes what is to be removed of each cluster's backups, and tells of each. */
+/** Removes what is to be removed of each cluster's backups, and tells of each. Throws {@link BackupError} where {@link PruneOptions.upTo} is not there. */
 export async function prune(
   store: BackupStore,
   retention: Retention,
-  { nowMs, clusterId, isDryRun, onRemoved }: PruneOptions,
+  { nowMs, clusterId, upTo, isDryRun, onRemoved }: PruneOptions,
 ): Promise<void> {
-  const clusters = Map.groupBy(await store.list(), ({ clusterId }) => clusterId);
+  const all = await store.list();
+  const last = upTo === undefined ? null : all.find(({ name }) => name === upTo);
+  if (last === undefined) throw new BackupError(`${store.address} has no backup ${upTo}`);
+  const clusters = Map.groupBy(all, ({ clusterId }) => clusterId);
   for (const [id, backups] of clusters) {
-    if (clusterId !== undefined && clusterId !== id) continue;
-    for (const backup of toRemove(backups, retention, nowMs)) {
+    if (id !== (last?.clusterId ?? clusterId ?? id)) continue;
+    const told = last === null ? backups : backups.slice(0, backups.indexOf(last) + 1);
+    for (const backup of toRemove(told, retention, nowMs)) {
       if (!isDryRun) await store.remove(backup);
       onRemoved(backup);
     }

@@ -119,6 +119,11 @@ export const BACKUP: Command = {
         { name: 'keep-daily', type: 'uint', usage: 'of so many days' },
         { name: 'keep-weekly', type: 'uint', usage: 'of so many weeks' },
         { name: 'keep-monthly', type: 'uint', usage: 'of so many months' },
+        {
+          name: 'up-to',
+          type: 'string',
+          usage: 'of the cluster of this backup alone, as if it were the newest: none after it is removed',
+        },
         { name: 'dry-run', type: 'bool', usage: 'say what would be removed' },
       ],
       run: (invocation) => guarded(() => runPrune(invocation)),
@@ -242,7 +247,9 @@ async function runPrune({ flags, io }: Invocation): Promise<void> {
   await withStore(flags.text('store'), async (store) => {
     const onRemoved = ({ name }: StoredBackup): void =>
       io.line(`${isDryRun ? 'Would remove' : 'Removed'} ${name}`);
-    await prune(store, retention, { nowMs, isDryRun, onRemoved });
+    const name = flags.text('up-to');
+    const upTo = name === '' ? {} : { upTo: name };
+    await prune(store, retention, { nowMs, isDryRun, onRemoved, ...upTo });
     if (isDryRun) return;
     const count = await store.objects.removeUnfinished(nowMs - UNFINISHED_AGE_MS);
     if (count > 0) io.line(`Freed ${count} that were never finished`);

@@ -60,7 +60,7 @@ test('a backup is made, verified, and only then older ones go', async () => {
   assert.deepEqual(calls, [
     'backup --store=/backup/a --endpoints=https://c-0:2379,https://c-1:2379 --compression=gzip --recipient=age1x --cacert=/tls/ca.crt --cert=/tls/tls.crt --key=/tls/tls.key --json',
     'backup verify etcd-1.db.gz.age --store=/backup/a --identity=/key/identity --scratch=/scratch',
-    'backup prune --store=/backup/a --keep-last=3 --keep-daily=7 --keep-within=3600s',
+    'backup prune --up-to=etcd-1.db.gz.age --store=/backup/a --keep-last=3 --keep-daily=7 --keep-within=3600s',
   ]);
   const failing: string[] = [];
   await assert.rejects(

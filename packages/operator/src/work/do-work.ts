@@ -22,7 +22,10 @@ export function doWork(work: Work, run: RunTool): Promise<BackupResult | Restore
   return work.kind === 'backup' ? doBackup(work, run) : doRestore(work, run);
 }
 
-/** Older backups go only when the new one was found to be good, where that was asked for. */
+/**
+ * Older backups go only when the new one was found to be good, where that was asked for; those of other clusters, or that came after it, are
+ * for others to judge.
+ */
 async function doBackup(work: BackupWork, run: RunTool): Promise<BackupResult> {
   const made = metadataFrom(await run(['backup', ...storeFlags(work), ...takeFlags(work), '--json']));
   if (work.verify) {
@@ -37,7 +40,9 @@ async function doBackup(work: BackupWork, run: RunTool): Promise<BackupResult> {
   }
   const { retention } = work;
   const pruned =
-    retention === null ? '' : await run(['backup', 'prune', ...storeFlags(work), ...keepFlags(retention)]);
+    retention === null
+      ? ''
+      : await run(['backup', 'prune', `--up-to=${made.name}`, ...storeFlags(work), ...keepFlags(retention)]);
   return {
     backupName: made.name,
     clusterId: made.clusterId,
