@@ -99,7 +99,10 @@ function documentsOf(name: string): ManifestObject[] {
 
 const cluster = (): FakeObject | undefined => objects.get(CLUSTERS, NAMESPACE, 'c');
 const clientSecret = (key: string): string =>
-  Buffer.from(objects.get('/api/v1/secrets', NAMESPACE, 'c-client-tls')!['data'][key], 'base64').toString();
+  Buffer.from(
+    objects.get('/api/v1/secrets', NAMESPACE, 'c-client-tls')!.data?.[key] ?? '',
+    'base64',
+  ).toString();
 const endpoint = (ordinal: number): string => `https://${places[ordinal]!.host}:2379`;
 const client = (ordinals: readonly number[]): EtcdClient =>
   connect({
@@ -126,7 +129,7 @@ async function available(what: string, members: number): Promise<void> {
     what,
     () => {
       const found = cluster();
-      const status = found?.['status'];
+      const status = found?.status;
       return (
         status?.phase === 'Available' &&
         status.observedGeneration === found!.metadata.generation &&
@@ -229,7 +232,7 @@ async function repair(kubelet: Kubelet): Promise<string> {
     () => claim() !== undefined && claim()!.metadata.uid !== lost,
     PATIENCE_MS,
   );
-  await eventually('noticed', () => cluster()?.['status']?.phase !== 'Available', PATIENCE_MS);
+  await eventually('noticed', () => cluster()?.status?.phase !== 'Available', PATIENCE_MS);
   await available('repaired', 3);
   return 'another member in its place';
 }
@@ -242,7 +245,7 @@ async function restore(): Promise<string> {
     metadata: { name: 'back', namespace: NAMESPACE },
     spec: { clusterName: 'c', source: { backup: first.metadata.name }, replacesData: true },
   });
-  const phase = (): unknown => objects.get(RESTORES, NAMESPACE, 'back')?.['status']?.phase;
+  const phase = (): unknown => objects.get(RESTORES, NAMESPACE, 'back')?.status?.phase;
   await eventually('restored', () => phase() === 'Succeeded', PATIENCE_MS);
   await available('three members', 3);
   await using restored = client([0, 1, 2]);
@@ -255,7 +258,7 @@ async function destroy(): Promise<string> {
   await server.api.delete(collection('etcdclusters'), NAMESPACE, 'c');
   await eventually('gone', () => cluster() === undefined, PATIENCE_MS);
   const last = objects.list(BACKUPS).find(({ metadata }) => metadata.name.startsWith('c-final'));
-  if (last?.['status']?.isVerified !== true) throw new Error('there is no last backup');
+  if (last?.status?.isVerified !== true) throw new Error('there is no last backup');
   await eventually('no volumes', () => objects.list(VOLUMES).length === 1, PATIENCE_MS);
   return 'its volumes went, too';
 }
@@ -281,7 +284,7 @@ async function run(): Promise<void> {
 try {
   await run();
 } catch (error) {
-  console.error(JSON.stringify(cluster()?.['status'], null, 2));
+  console.error(JSON.stringify(cluster()?.status, null, 2));
   console.error(error);
   process.exitCode = 1;
 } finally {

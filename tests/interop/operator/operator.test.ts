@@ -20,7 +20,7 @@ test('a cluster of Go etcd is made from its declaration, repaired, taken to this
     const tls = { providerCfg: { autoCfg: { altNames: { ipAddresses: world.addresses } } } };
     world.declare({ size: 3, version: 'v3.6.4', storageSpec, tls, volumeReclaimPolicy: 'Delete' });
     await world.available('three members');
-    assert.equal(world.cluster['status'].memberCount, 3);
+    assert.equal(world.cluster.status?.memberCount, 3);
     await using client = world.client([0, 1, 2]);
     await client.kv.put('a', '1');
     const before = await client.cluster.memberList();
@@ -52,7 +52,7 @@ test('a cluster of Go etcd is made from its declaration, repaired, taken to this
       assert.match((await member.maintenance.status()).version, /^3\.7\./);
     }
     world.change({ version: 'v3.9.0' });
-    await eventually('refused', () => world.cluster['status'].conditions[2].reason === 'UpgradeRefused');
+    await eventually('refused', () => world.cluster.status?.conditions?.[2]?.reason === 'UpgradeRefused');
     world.change({ version: 'v3.7.3', size: 1 });
     await world.available('one member');
     await using last = world.client([0]);

@@ -42,10 +42,10 @@ test('a cluster is backed up on its schedule, goes back to that backup, and leav
     const all = server.list(BACKUPS).filter(({ status }) => status?.phase === 'Succeeded');
     return all.length > 0 && all;
   });
-  assert.equal(made!['status'].isVerified, true);
-  assert.equal(made!['status'].revision, put.header!.revision);
+  assert.equal(made!.status?.isVerified, true);
+  assert.equal(made!.status?.revision, put.header!.revision);
   await eventually('fresh', () =>
-    world.cluster['status'].conditions.some(
+    world.cluster.status?.conditions?.some(
       ({ type, status }: { type: string; status: string }) => type === 'BackupFresh' && status === 'True',
     ),
   );
@@ -56,7 +56,7 @@ test('a cluster is backed up on its schedule, goes back to that backup, and leav
     metadata: { name: 'back' },
     spec: { clusterName: 'c', source: { backup: made!.metadata.name }, replacesData: true },
   });
-  await eventually('restored', () => server.get(RESTORES, 'n', 'back')!['status']?.phase === 'Succeeded');
+  await eventually('restored', () => server.get(RESTORES, 'n', 'back')!.status?.phase === 'Succeeded');
   await world.available('a member again');
   await using restored = world.client([0]);
   const { kvs } = await restored.kv.get('a');
@@ -69,7 +69,7 @@ test('a cluster is backed up on its schedule, goes back to that backup, and leav
   await eventually('gone', () => server.list(CLUSTERS).length === 0);
   const last = server.list(BACKUPS).filter(({ metadata }) => metadata.name.startsWith('c-final-'));
   assert.deepEqual(
-    last.map(({ status }) => [status.phase, status.isVerified, status.revision]),
+    last.map(({ status }) => [status?.phase, status?.isVerified, status?.revision]),
     [['Succeeded', true, header!.revision]],
   );
   assert.deepEqual(

@@ -22,8 +22,34 @@ export interface FakeObject {
     finalizers?: string[];
     ownerReferences?: { uid: string; controller?: boolean }[];
   };
-  // biome-ignore lint/suspicious/noExplicitAny: objects of all kinds
-  [field: string]: any;
+  spec?: FakeSpec;
+  status?: FakeStatus;
+  data?: Readonly<Record<string, string>>;
+  [field: string]: unknown;
+}
+
+/** What tests read of specs, of whatever kind. */
+export interface FakeSpec {
+  nodeName?: string;
+  replicas?: number;
+  template?: { readonly metadata?: Partial<FakeObject['metadata']>; readonly spec: FakeSpec };
+  volumeClaimTemplates?: readonly FakeObject[];
+  containers?: readonly unknown[];
+  initContainers?: readonly unknown[];
+  volumes?: readonly unknown[];
+  [field: string]: unknown;
+}
+
+/** What tests read of statuses, of whatever kind. */
+export interface FakeStatus {
+  phase?: string;
+  observedGeneration?: number;
+  readyReplicas?: number;
+  memberCount?: number;
+  isVerified?: boolean;
+  revision?: number;
+  conditions?: readonly { readonly type: string; readonly status: string; readonly reason: string }[];
+  [field: string]: unknown;
 }
 
 interface Watching {
@@ -132,7 +158,7 @@ export class FakeApiServer {
 
   #update(collection: string, before: FakeObject, next: FakeObject): FakeObject {
     const key = `${before.metadata.namespace}/${before.metadata.name}`;
-    if (JSON.stringify(before['spec']) !== JSON.stringify(next['spec'])) {
+    if (JSON.stringify(before.spec) !== JSON.stringify(next.spec)) {
       next.metadata.generation = (before.metadata.generation ?? 0) + 1;
     }
     const isGone =

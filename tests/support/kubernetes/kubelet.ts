@@ -139,7 +139,7 @@ export class Kubelet {
   #serveNode(node: NodeDuties, pod: FakeObject): void {
     const { name, deletionTimestamp, labels } = pod.metadata;
     const isRunning = this.#running.get(name)?.uid === pod.metadata.uid;
-    if (pod['spec'].nodeName === undefined) node.bind(pod);
+    if (pod.spec?.nodeName === undefined) node.bind(pod);
     else if (deletionTimestamp !== undefined && !isRunning) node.remove(pod);
     else if (labels?.[WORK_LABEL] === undefined) {
       const ordinal = Number(/\d+$/.exec(name)?.[0] ?? 0);
@@ -151,7 +151,7 @@ export class Kubelet {
   #control(set: FakeObject): void {
     const { server } = this.#options;
     const { name, namespace = '' } = set.metadata;
-    const { replicas, template, volumeClaimTemplates = [] } = set['spec'];
+    const { replicas = 0, template, volumeClaimTemplates = [] } = set.spec ?? {};
     const ordinal = (pod: FakeObject): number => Number(pod.metadata.name.slice(name.length + 1));
     for (const pod of server.list(PODS)) {
       const isMine = pod.metadata.ownerReferences?.some(({ uid }) => uid === set.metadata.uid) === true;
@@ -164,7 +164,7 @@ export class Kubelet {
       for (const claim of volumeClaimTemplates) {
         const volume = `${claim.metadata.name}-${pod}`;
         if (server.get(CLAIMS, namespace, volume) === undefined) {
-          const labels = template.metadata.labels;
+          const labels = template?.metadata?.labels ?? {};
           server.create(CLAIMS, namespace, {
             metadata: { name: volume, labels },
             status: { phase: 'Bound' },
@@ -174,11 +174,11 @@ export class Kubelet {
       server.create(PODS, namespace, {
         metadata: {
           name: pod,
-          labels: template.metadata.labels,
-          annotations: template.metadata.annotations,
+          labels: template?.metadata?.labels ?? {},
+          annotations: template?.metadata?.annotations ?? {},
           ownerReferences: [{ uid: set.metadata.uid!, controller: true }],
         },
-        spec: template.spec,
+        spec: template?.spec ?? {},
         status: {},
       });
     }
@@ -194,15 +194,15 @@ export class Kubelet {
     if (volume === undefined && claimsOf(pod).includes(claim)) return;
     this.#notBefore.set(name, Date.now() + BACK_OFF_MS);
     const disk = volume === undefined ? join(this.#options.directory, uid!) : this.#diskOf(volume);
-    const [member] = pod['spec'].containers as readonly Container[];
-    const [gate] = pod['spec'].initContainers as readonly Container[];
+    const [member] = (pod.spec?.containers ?? []) as readonly Container[];
+    const [gate] = (pod.spec?.initContainers ?? []) as readonly Container[];
     const mayStart = this.#environment(gate!, pod)['MAY_START_EMPTY'] ?? '';
     if (!judgeStart(join(disk, 'data'), name, mayStart).opens) return;
     this.#running.set(name, { process: this.#spawn(member!, pod, disk), uid: uid! });
     if (this.#options.node !== null) return;
     const state = { running: { startedAt: new Date().toISOString() } };
     server.change('/api/v1/pods', namespace, name, (changed) => {
-      changed['status'] = { containerStatuses: [{ name: 'etcd', state }] };
+      changed.status = { containerStatuses: [{ name: 'etcd', state }] };
     });
   }
 
@@ -235,7 +235,7 @@ export class Kubelet {
     if (this.#isStopped || this.#running.has(name) || this.#worked.has(uid!)) return;
     this.#worked.add(uid!);
     const { server, directory, operator, places } = this.#options;
-    const [worker] = pod['spec'].containers as readonly Container[];
+    const [worker] = (pod.spec?.containers ?? []) as readonly Container[];
     const scratch = join(directory, `${uid}-scratch`);
     const result = join(directory, `${uid}-result`);
     mkdirSync(scratch, { recursive: true });
@@ -260,7 +260,7 @@ export class Kubelet {
       const message = existsSync(result) ? readFileSync(result, 'utf8') : '';
       server.change(PODS, namespace, name, (changed) => {
         const terminated = { message, finishedAt: new Date().toISOString() };
-        changed['status'] = {
+        changed.status = {
           phase: code === 0 ? 'Succeeded' : 'Failed',
           containerStatuses: [
             {
@@ -278,7 +278,7 @@ export class Kubelet {
   }
 
   #mounted(pod: FakeObject, name: string, scratch: string): string {
-    const volume = ((pod['spec'].volumes ?? []) as readonly Volume[]).find((each) => each.name === name);
+    const volume = ((pod.spec?.volumes ?? []) as readonly Volume[]).find((each) => each.name === name);
     if (volume?.secret !== undefined) return this.#secretsOf(pod, name);
     const claimName = volume?.persistentVolumeClaim?.claimName;
     if (claimName === undefined) return scratch;
@@ -295,7 +295,7 @@ export class Kubelet {
   /** A secret that changes changes in its pods, too: each file at once. */
   #writeSecrets(pod: FakeObject): void {
     const { server } = this.#options;
-    for (const volume of (pod['spec'].volumes ?? []) as readonly Volume[]) {
+    for (const volume of (pod.spec?.volumes ?? []) as readonly Volume[]) {
       if (volume.secret === undefined) continue;
       const secret = server.get(SECRETS, pod.metadata.namespace!, volume.secret.secretName);
       if (secret === undefined) continue;
@@ -303,7 +303,7 @@ export class Kubelet {
       const { resourceVersion = '' } = secret.metadata;
       if (this.#written.get(directory) === resourceVersion) continue;
       mkdirSync(directory, { recursive: true });
-      for (const [name, content] of Object.entries(secret['data'] as Record<string, string>)) {
+      for (const [name, content] of Object.entries(secret.data ?? {})) {
         writeFileSync(join(directory, `${name}.new`), Buffer.from(content, 'base64'));
         renameSync(join(directory, `${name}.new`), join(directory, name));
       }
@@ -319,7 +319,7 @@ export class Kubelet {
       if (reference === undefined) environment[name] = value ?? pod.metadata.name;
       else
         environment[name] =
-          server.get(RECORDS, pod.metadata.namespace!, reference.name)?.['data'][reference.key] ?? '';
+          server.get(RECORDS, pod.metadata.namespace!, reference.name)?.data?.[reference.key] ?? '';
     }
     return environment;
   }
@@ -337,14 +337,14 @@ export class Kubelet {
       .list(PODS)
       .filter((each) => each !== pod && each.metadata.ownerReferences?.[0]?.uid === owner);
     return (
-      others.length === set?.['spec'].replicas - 1 &&
+      others.length === (set?.spec?.replicas ?? 0) - 1 &&
       others.every(({ metadata }) => this.#running.has(metadata.name))
     );
   }
 }
 
 function claimsOf(pod: FakeObject): string[] {
-  const volumes = (pod['spec'].volumes ?? []) as readonly Volume[];
+  const volumes = (pod.spec?.volumes ?? []) as readonly Volume[];
   return volumes.flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []);
 }
 

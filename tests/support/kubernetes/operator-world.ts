@@ -10,7 +10,7 @@ import { Namespaces } from '../namespaces.ts';
 import { peer, ROOT, SUBJECT } from '../programs.ts';
 import { eventually } from '../run.ts';
 import { temporaryDirectory } from '../temporary.ts';
-import { FakeApiServer, type FakeObject } from './fake-api-server.ts';
+import { FakeApiServer, type FakeObject, type FakeSpec } from './fake-api-server.ts';
 import { Kubelet, writeHosts } from './kubelet.ts';
 
 export const CLUSTERS = '/apis/operator.etcd.io/v1alpha1/etcdclusters';
@@ -77,7 +77,7 @@ export class OperatorWorld {
   /** Empty: there is none. */
   secret(role: string, key: string): string {
     const secret = this.server.get(SECRETS, 'n', `c-${role}-tls`);
-    return Buffer.from(secret?.['data'][key] ?? '', 'base64').toString();
+    return Buffer.from(secret?.data?.[key] ?? '', 'base64').toString();
   }
 
   /** Whether all certificates are signed by an authority that is not `former`. */
@@ -93,7 +93,7 @@ export class OperatorWorld {
     return this.#places.map(({ host }) => host!);
   }
 
-  declare(spec: object): void {
+  declare(spec: FakeSpec): void {
     this.server.create(CLUSTERS, 'n', { metadata: { name: 'c' }, spec });
   }
 
@@ -102,7 +102,7 @@ export class OperatorWorld {
   }
 
   change(fields: object): void {
-    this.server.change(CLUSTERS, 'n', 'c', (cluster) => Object.assign(cluster['spec'], fields));
+    this.server.change(CLUSTERS, 'n', 'c', (cluster) => Object.assign(cluster.spec!, fields));
   }
 
   /** Until the status speaks of the declaration as it stands. */
