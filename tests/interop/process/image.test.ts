@@ -52,7 +52,7 @@ class Container {
   constructor() {
     makeImageRoot(this.#root);
     addBase(this.#root);
-    for (let at = this.#root; at !== dirname(at) && at !== '/tmp'; at = dirname(at)) chmodSync(at, 0o755);
+    chmodSync(this.#root, 0o755);
     chownSync(this.#data, USER, USER);
   }
 
