@@ -1,20 +1,33 @@
-/** Writes docs/benchmarks.md from results/latest.json: `node bench/document.ts`. */
+/** Writes docs/benchmarks.md and the README's table of goals from results/etcd-*.json, one file a release: `node bench/document.ts`. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { CASES } from './cases/index.ts';
+import { goalsTable } from './goals-table.ts';
 import { formatTable, type Report } from './report.ts';
 
-const { machine, rows } = JSON.parse(
-  readFileSync(new URL('results/latest.json', import.meta.url), 'utf8'),
-) as Report;
-const measured = CASES.filter((one) => rows.some((row) => row.case === one.name));
+const RELEASES = ['3.5', '3.7'] as const;
+
+const reports = RELEASES.map((release) => {
+  const file = new URL(`results/etcd-${release}.json`, import.meta.url);
+  return { release, report: JSON.parse(readFileSync(file, 'utf8')) as Report };
+});
+const { machine } = reports[0]!.report;
+const measured = CASES.filter((one) => reports.some(({ report }) => report.rows.some((row) => row.case === one.name)));
+
+/** A table for each release. */
+function tables(choose: (rows: Report['rows']) => Report['rows']): string {
+  return reports
+    .map(({ release, report }) => `### Against Go etcd ${release}\n\n${formatTable(choose(report.rows))}`)
+    .join('\n');
+}
+
 const text = `# Benchmarks
 
-Written by \`node bench/document.ts\` from \`bench/results/latest.json\`, which comes from
+Written by \`node bench/document.ts\` from \`bench/results/etcd-3.5.json\` and \`etcd-3.7.json\`, which come from
 
-    npm run bench -- --all --against <etcd 3.5> --json bench/results/latest.json
+    npm run bench -- --all --against <etcd 3.5> --json bench/results/etcd-3.5.json
 
-on a virtual machine with ${machine.cpus} CPUs (${machine.model}) and Node.js ${machine.node}, otherwise idle, generator and servers on the same
-two CPUs; but for \`stall-5m\`, which is of one round at a load average of 9 to 12, all others of at least three. [bench/README.md](../bench/README.md) says what the columns mean and how it
+on a virtual machine with ${machine.cpus} CPUs (${machine.model}) and Node.js ${machine.node}, generator and servers on the same
+two CPUs. The column *load* is the machine's load average meanwhile, what is measured included: 1 to 4 is a machine that did nothing else. [bench/README.md](../bench/README.md) says what the columns mean and how it
 is measured.
 
 What falls short, and why:
@@ -34,7 +47,7 @@ What falls short, and why:
 
 ## What an API server does: facts, and what was tried
 
-The tables below are from before most of this; their goals are those of that time. \`cost-model\` and \`steady-memory\` show where things stand.
+\`cost-model\` and \`steady-memory\` show where things stand.
 
 - **Memory outside the heap.** A Put of 4 kB asked for 13.8 kB (18.0 kB with watchers), most of which lived until a full collection: chunks of
   proposals, slabs of revisions, arrays of events, arenas of the write transaction, pages. All of these are used again now; a Put asks for 4.7 kB, and
@@ -110,10 +123,18 @@ other program, quiet machine, two rounds
 
 ## Goals
 
-${formatTable(rows.filter((row) => row.isMet !== null))}
+${tables((rows) => rows.filter((row) => row.isMet !== null))}
 ## Everything
 
 ${measured.map((one) => `- \`${one.name}\`: ${one.about}`).join('\n')}
 
-${formatTable(rows)}`;
+${tables((rows) => rows)}`;
 writeFileSync(new URL('../docs/benchmarks.md', import.meta.url), text);
+
+const BEGIN = '<!-- goals: begin (node bench/document.ts) -->\n';
+const END = '<!-- goals: end -->';
+const readme = new URL('../README.md', import.meta.url);
+const before = readFileSync(readme, 'utf8');
+const [begin, end] = [before.indexOf(BEGIN), before.indexOf(END)];
+if (begin < 0 || end < begin) throw new Error('README.md has no place for the goals');
+writeFileSync(readme, `${before.slice(0, begin + BEGIN.length)}\n${goalsTable(reports)}\n${before.slice(end)}`);

@@ -12,6 +12,8 @@ export interface RowReport {
   readonly other: number | null;
   /** The largest difference between two rounds of ours, as a share of the median. */
   readonly spread: number;
+  /** The machine's load average meanwhile, our programs included; null: not kept. */
+  readonly load: number | null;
   readonly ratio: number | null;
   readonly goal: string;
   /** Null without a goal. */
@@ -49,6 +51,7 @@ function reportRow(name: string, row: Row, result: CaseResult): RowReport {
     ours: middle,
     other,
     spread: middle === 0 ? 0 : (Math.max(...ours) - Math.min(...ours)) / middle,
+    load: result.load ?? null,
     ratio,
     goal: row.goal === undefined ? '' : formatGoal(row.goal),
     isMet: row.goal === undefined ? null : isMet(row.goal, middle, ratio),
@@ -77,25 +80,36 @@ function format(value: number): string {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-const HEADINGS = ['case', 'figure', 'ours', 'Go etcd', 'ratio', 'goal', 'met', 'spread'] as const;
+const HEADINGS = ['case', 'figure', 'ours', 'Go etcd', 'ratio', 'goal', 'met', 'spread', 'load'] as const;
 
 /** A Markdown table that also reads well as plain text. */
 export function formatTable(rows: readonly RowReport[]): string {
-  const cells = rows.map((row) => [
-    row.case,
-    row.figure,
-    `${format(row.ours)} ${row.unit}`,
-    row.other === null ? '–' : `${format(row.other)} ${row.unit}`,
-    row.ratio === null ? '–' : row.ratio.toFixed(2),
-    row.goal,
-    row.isMet === null ? '' : row.isMet ? 'yes' : 'no',
-    `${(row.spread * 100).toFixed(0)} %`,
-  ]);
-  const widths = HEADINGS.map((heading, i) =>
+  return formatMarkdown(
+    HEADINGS,
+    rows.map((row) => [
+      row.case,
+      row.figure,
+      formatFigure(row.ours, row.unit),
+      row.other === null ? '–' : formatFigure(row.other, row.unit),
+      row.ratio === null ? '–' : row.ratio.toFixed(2),
+      row.goal,
+      row.isMet === null ? '' : row.isMet ? 'yes' : 'no',
+      `${(row.spread * 100).toFixed(0)} %`,
+      row.load === null ? '' : row.load.toFixed(0),
+    ]),
+  );
+}
+
+export function formatFigure(value: number, unit: string): string {
+  return `${format(value)} ${unit}`;
+}
+
+export function formatMarkdown(headings: readonly string[], cells: readonly (readonly string[])[]): string {
+  const widths = headings.map((heading, i) =>
     Math.max(heading.length, ...cells.map((line) => line[i]!.length)),
   );
   const formatLine = (line: readonly string[]): string =>
     `| ${line.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
   const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
-  return `${[formatLine(HEADINGS), rule, ...cells.map(formatLine)].join('\n')}\n`;
+  return `${[formatLine(headings), rule, ...cells.map(formatLine)].join('\n')}\n`;
 }

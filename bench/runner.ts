@@ -1,4 +1,5 @@
 /** Runs a case on both programs by turns, so that whatever else the machine does meets both alike. */
+import { loadavg } from 'node:os';
 import type { BenchCase, RunningCase, Sample } from './case.ts';
 import type { Options } from './options.ts';
 
@@ -8,6 +9,8 @@ export interface CaseResult {
   readonly ours: readonly Sample[];
   /** Empty where only ours can do it. */
   readonly other: readonly Sample[];
+  /** The machine's load average of the five minutes before it ended, our programs included; unknown for figures of before it was kept. */
+  readonly load?: number;
 }
 
 interface Contender {
@@ -29,7 +32,7 @@ export async function runCase(one: BenchCase, options: Options): Promise<CaseRes
   const contenders = isAlone ? [ours] : [ours, other];
   if (one.isFresh === true) await runFresh(contenders, options.rounds);
   else await runShared(contenders, options.rounds, options.isQuick);
-  return { name: one.name, ours: ours.samples, other: other.samples };
+  return { name: one.name, ours: ours.samples, other: other.samples, load: loadavg()[1]! };
 }
 
 /** Whoever went first goes second in the next round. */
