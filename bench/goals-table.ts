@@ -11,7 +11,14 @@ export interface ReleaseReport {
 export function goalsTable(reports: readonly ReleaseReport[]): string {
   const byRelease = reports.map(({ report }) => new Map(report.rows.map((row) => [keyOf(row), row])));
   const keys = new Set(reports.flatMap(({ report }) => report.rows.filter(hasGoal).map(keyOf)));
-  const headings = ['work', 'figure', 'ours', ...reports.map(({ release }) => `to ${release}`), 'goal', 'met'];
+  const headings = [
+    'work',
+    'figure',
+    'ours',
+    ...reports.map(({ release }) => `to ${release}`),
+    'goal',
+    'met',
+  ];
   return formatMarkdown(
     headings,
     inOrder(reports, keys).map((key) => {
