@@ -10,7 +10,7 @@ import { EtcdServer, FAST_ELECTION } from '../../support/etcd-server.ts';
 import { needs, peer, REFERENCE, ROOT, versionOf } from '../../support/programs.ts';
 import { type Ended, eventually, Running, run } from '../../support/run.ts';
 import { temporaryDirectory } from '../../support/temporary.ts';
-import { DEPRECATED_LINES } from '../etcdutl/deprecated-lines.ts';
+import { BACKUP_LINES, DEPRECATED_LINES } from '../etcdutl/deprecated-lines.ts';
 import { COMMAND_LINES, type Entry } from './command-lines.ts';
 import { type Outcome, runLine } from './run-lines.ts';
 
@@ -82,6 +82,7 @@ test('every flag of etcdctl stands in a command line of the table at least once'
   const lines = [
     ...COMMAND_LINES.map(({ line, env }) => `${line} ${Object.keys(env ?? {}).join(' ')}`),
     ...DEPRECATED_LINES,
+    ...BACKUP_LINES,
   ].join('\n');
   const missing: string[] = [];
   const collect = (command: typeof root, path: string): void => {

@@ -28,3 +28,12 @@ export const DEPRECATED_LINES: readonly string[] = [
     (name) => `snapshot restore ${name}.db --data-dir made`,
   ),
 ];
+
+/** The same of `backup`, which etcdutl of etcd 3.5 is the last to have. */
+export const BACKUP_LINES: readonly string[] = [
+  'backup --data-dir member --backup-dir made',
+  'backup --data-dir member --wal-dir member/member/wal --backup-dir made --backup-wal-dir made-wal --with-v3',
+  'backup --data-dir nothing --backup-dir made',
+  'backup --data-dir member',
+  'backup --backup-dir made',
+];

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { needs, peer, ROOT } from '../../support/programs.ts';
 import { run } from '../../support/run.ts';
-import { DEPRECATED_LINES } from './deprecated-lines.ts';
-import { type Files, makeFiles } from './files.ts';
+import { BACKUP_LINES, DEPRECATED_LINES } from './deprecated-lines.ts';
+import { type Files, goTool, makeFiles } from './files.ts';
 import { type Outcome, runLine } from './run-line.ts';
 
 const OURS = `${ROOT}bin/etcdctl`;
@@ -31,6 +31,18 @@ describe('etcdctl snapshot', needs('etcd 3.5', 'etcd 3.7'), () => {
       }
     }
     assert.equal(differences.join('\n'), '');
+  });
+
+  test('backup ends as etcdutl of etcd 3.5 does, and leaves files of the same names', async () => {
+    for (const line of BACKUP_LINES) {
+      const programs = [OURS, goTool('3.5')];
+      const [ours, theirs] = await Promise.all(programs.map((program) => runLine(program, line, files)));
+      assert.ok(ours !== undefined && theirs !== undefined);
+      assert.equal(ours.code === 0, theirs.code === 0, line);
+      // What is in a file names a member of its own.
+      const named = (outcome: Outcome): string[] => outcome.files.map((file) => file.split(' ', 1)[0]!);
+      if (theirs.code === 0) assert.deepEqual(named(ours), named(theirs), line);
+    }
   });
 
   test('each says on stderr first where it has gone', async () => {
