@@ -18,6 +18,8 @@ const SMALL_HEAP_PERCENT = 300;
 /** V8 decides. */
 const DEFAULT_PERCENT = 0;
 const CHECK_INTERVAL_MS = 10_000;
+/** When a start is over, and before the load of a member that has just come back has had its heap collected. */
+const FIRST_CHECK_MS = 500;
 
 /** What is used of V8. */
 export interface Heap {
@@ -43,5 +45,5 @@ export function letSmallHeapGrow(clock: Clock, heap: Heap = NODE_HEAP): void {
     percent = wanted;
     clock.setTimer(CHECK_INTERVAL_MS, check);
   };
-  clock.setTimer(CHECK_INTERVAL_MS, check);
+  clock.setTimer(FIRST_CHECK_MS, check);
 }
