@@ -44,6 +44,9 @@ What falls short, and why:
   are the larger part. A profile of the server shows one read, one write and one sync of the log and one write to the socket, without an extra turn
   of the event loop in between.
 - \`memory-1m\`: a member begins with about 75 MB, and V8 keeps what it has grown to. After a restart it is half of Go's.
+- \`connections-16k\`: each of 16,000 puts a second comes alone on its connection, and costs 102 us; that is 1.6 of two processors, with the generator's half of one on
+  top, so that requests queue for seconds. All are served, an idle connection takes 8.6 kB. Go's 1,000 connections would take eight processors at 16,000.
+- \`tracing\`: to a member with tracing switched off the ratios are 1.02 and 1.04; between two members without a word of tracing the puts of this run differ by 1.13.
 - \`catch-up\`: all three members and the generator share one disk, which the database of 1 GB keeps busy, on Go's side as on ours. The figure also
   counts pauses in which the generator waited for the member's first answer; the case has been corrected since, and not been measured again.
 - the longest stall of \`stall-5m\` contains the time that prober and server wait for a processor: of the event loop's own gaps above 25 ms, seen from
@@ -66,7 +69,7 @@ What falls short, and why:
   CPU and 1.26 times the rate (four rounds, load average 20). What is left (profile by the kernel's clock, both builds warm): 26 % V8's own code,
   23 % the kernel in the threads that write files (half of that copying into the page cache), 20 % our code, 12 % V8's threads, 10 % the kernel
   in the event loop, 6 % the C library. Garbage collection is 4 to 5 % of the event loop's busy time.
-- **\`k8s-update\`, \`-create-delete\`, \`-conflict\` at 0.25 of the CPU** are missed: 0.4 to 0.5, 0.5 to 0.6 and 0.32. An object of 4 kB is copied by the
+- **\`k8s-update\`, \`-create-delete\`, \`-conflict\` at 0.25 of the CPU** are met over TLS, as API servers talk (0.16 to 0.26), and missed in plain text (0.33 to 0.36 of 3.7's). An object of 4 kB is copied by the
   kernel four times on either side (out of the socket, into the log, into the database, and each of them on to the disk), and synced: that is some
   20 us of Go's 90, and of our 40. A tenth of the rest can be had by fewer bytes, as above; no single part of the rest is above 5 %.
 - **The just-in-time compiler** was a third of the CPU in the rounds of cases with few requests in flight: 1,000 functions are compiled by one and 280 by
@@ -79,7 +82,7 @@ What falls short, and why:
   last, where Go's work is spread over threads that each do little. Done against it: one job of the thread pool for a batch instead of two, and
   inline syncs only where they last ([formats](formats/wal.md)): 0.81 of the CPU, 1.13 of the rate. Not done: writing inline and syncing on the thread pool,
   which measures the same, since a write may wait for the file system's journal on a slow disk.
-- **Lists** at 0.25 of the CPU are missed: 0.4 to 0.5 (a RangeStream 0.37). Of the event loop's clock in \`cost-model-list\`, a third are the socket's system
+- **Lists** at 0.25 of the CPU are missed: the tables below have them. Of the event loop's clock in \`cost-model-list\`, a third are the socket's system
   calls, a quarter copying values into the connection's blocks, a seventh each finding pages and walking the index; none reads the disk. Sending by
   reference was not tried: a thousand pieces of a vectored write cost Node about what the copy costs, and a page that is referred to can't be given up
   while a client takes its time.

@@ -9,7 +9,7 @@ export interface CaseResult {
   readonly ours: readonly Sample[];
   /** Empty where only ours can do it. */
   readonly other: readonly Sample[];
-  /** The machine's load average of the five minutes before it ended, our programs included; unknown for figures of before it was kept. */
+  /** The machine's load average of the minute before it ended, our programs included; unknown for figures of before it was kept. */
   readonly load?: number;
 }
 
@@ -32,7 +32,7 @@ export async function runCase(one: BenchCase, options: Options): Promise<CaseRes
   const contenders = isAlone ? [ours] : [ours, other];
   if (one.isFresh === true) await runFresh(contenders, options.rounds);
   else await runShared(contenders, options.rounds, options.isQuick);
-  return { name: one.name, ours: ours.samples, other: other.samples, load: loadavg()[1]! };
+  return { name: one.name, ours: ours.samples, other: other.samples, load: loadavg()[0]! };
 }
 
 /** Whoever went first goes second in the next round. */
