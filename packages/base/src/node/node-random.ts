@@ -25,14 +25,15 @@ export class NodeRandom implements Random {
 
 /** From the device where there is one: `node:crypto` takes ten milliseconds to load, and nothing else at a start needs it. */
 function fill(words: Uint32Array): void {
+  if (!fillFromDevice(words)) globalThis.crypto.getRandomValues(words);
+}
+
+/** False: there is none, or a signal came, behind which older kernels give less than was asked for. */
+function fillFromDevice(words: Uint32Array): boolean {
   const device = openDevice();
-  if (device === null) {
-    globalThis.crypto.getRandomValues(words);
-    return;
-  }
+  if (device === null) return false;
   try {
-    const count = fs.readSync(device, words);
-    assert(count === words.byteLength, 'random: the device gave less than was asked for');
+    return fs.readSync(device, words) === words.byteLength;
   } finally {
     fs.closeSync(device);
   }
