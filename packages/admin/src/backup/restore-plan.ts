@@ -53,7 +53,7 @@ const COMMANDS: Readonly<Record<InitSystem, InitCommands>> = {
 
 /** A word as a shell reads it. */
 export function shellWord(text: string): string {
-  return /^[\w@%+=:,./?&-]+$/.test(text) && !/[?&]/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 export function planText({ title, members, initSystem, file }: RestorePlan): string {
