@@ -9,11 +9,25 @@ export interface Mutant {
   /** Below the root. */
   readonly file: string;
   readonly line: number;
+  /** The line itself, without what stands around it: places move, what a line says seldom. */
+  readonly text: string;
+  /** From 1 on, of those in the file that change the same into the same in a line that says the same. */
+  readonly nth: number;
   readonly start: number;
   readonly end: number;
+  /** In one line, like `to`. */
   readonly from: string;
   readonly to: string;
+  /** What is put in the place of the source's `[start, end)`. */
+  readonly source: string;
   readonly operator: string;
+}
+
+/** What tells a mutant from others as long as its line is as it is. */
+export type MutantName = Pick<Mutant, 'file' | 'text' | 'nth' | 'from' | 'to'>;
+
+export function keyOf({ file, text, nth, from, to }: MutantName): string {
+  return [file, text, from, to, nth].join('\n');
 }
 
 const OTHERS: Readonly<Record<string, readonly [operator: string, to: string]>> = {
@@ -38,13 +52,39 @@ const SILENT =
 /** All mutants of a source, in its order. */
 export function findMutants(file: string, source: string): Mutant[] {
   const text = stripTypeScriptTypes(source, { mode: 'strip' });
-  const found: Mutant[] = [];
+  const lines = source.split('\n').map((line) => line.trim());
+  const found: Omit<Mutant, 'nth'>[] = [];
   const add = (node: Node, operator: string, to: string, start = node.start, end = node.end): void => {
     const line = source.slice(0, start).split('\n').length;
-    found.push({ file, line, start, end, from: source.slice(start, end), to, operator });
+    const from = oneLine(source.slice(start, end));
+    found.push({
+      file,
+      line,
+      text: lines[line - 1]!,
+      start,
+      end,
+      from,
+      to: oneLine(to),
+      source: to,
+      operator,
+    });
   };
   visit(parse(text, { ecmaVersion: 'latest', sourceType: 'module' }), text, add);
-  return found.sort((a, b) => a.start - b.start);
+  const counts = new Map<string, number>();
+  return found
+    .sort((a, b) => a.start - b.start)
+    .map((mutant) => {
+      const key = keyOf({ ...mutant, nth: 0 });
+      const nth = (counts.get(key) ?? 0) + 1;
+      counts.set(key, nth);
+      return { ...mutant, nth };
+    });
+}
+
+const MAX_TEXT = 100;
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').slice(0, MAX_TEXT);
 }
 
 type Add = (node: Node, operator: string, to: string, start?: number, end?: number) => void;

@@ -1,28 +1,28 @@
 /**
  * `npm run mutants`: changes the core in small ways, one at a time and in memory, and runs the tests of the room that should find it. Survivors are
- * printed; those that make the same program, and those that no test looks at, are for somebody to tell apart.
+ * printed; those that make the same program are listed in `equivalents/`.
  *
  *   --room A,B      these alone; all unless told
  *   --count K       so many mutants of each room, drawn at random; 40 unless told
  *   --seed N        of the draw; 1 unless told
  *   --simulate K    survivors are simulated as well, so many seeds each; 0 unless told
- *   --keep          the figures are added to `tools/mutants/results.json`, which makes docs/mutants.md
+ *   --keep          the figures are added to `tools/mutants/results/`, which makes docs/mutants.md
+ *   --fresh         kept as those of mutants that nobody had seen before
+ *   --again         only those that survived when the figures of this seed were kept
+ *
+ * Ends with 1 when a mutant that is listed as the same program is found.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { SeededRandom } from '@etcd/base';
-import { findMutants, type Mutant } from './find-mutants.ts';
-import type { PlantedMutant } from './plant.ts';
-import { addRoom, type RoomResult, type Survivor } from './record.ts';
+import { equivalentKeys } from './equivalents.ts';
+import { findMutants, keyOf, type Mutant } from './find-mutants.ts';
+import { addSample, countsOf, type RoomResult, readSamples, type Survivor, shareOf } from './record.ts';
+import { RoomTests } from './room-tests.ts';
 import { ROOM_NAMES, type Room, roomOf } from './rooms.ts';
-import { runTests } from './run-tests.ts';
 import { findsBySimulation } from './simulate.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
-/** Of one mutant: so many times what the tests take without one. */
-const TIMEOUT_FACTOR = 5;
-const LEAST_TIMEOUT_MS = 30_000;
-const BASELINE_TIMEOUT_MS = 600_000;
 
 const { values } = parseArgs({
   options: {
@@ -31,10 +31,13 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     simulate: { type: 'string', default: '0' },
     keep: { type: 'boolean', default: false },
+    fresh: { type: 'boolean', default: false },
+    again: { type: 'boolean', default: false },
   },
 });
+const seed = Number(values.seed);
 
-function drawn(mutants: readonly Mutant[], count: number, seed: number): Mutant[] {
+function drawn(mutants: readonly Mutant[], count: number): Mutant[] {
   const random = new SeededRandom(seed);
   const left = [...mutants];
   const chosen: Mutant[] = [];
@@ -42,50 +45,52 @@ function drawn(mutants: readonly Mutant[], count: number, seed: number): Mutant[
   return chosen;
 }
 
-function planted({ file, start, end, to }: Mutant): PlantedMutant {
-  return { url: new URL(file, `file://${ROOT}`).href, start, end, to };
-}
-
-/** The tests beside a source first: they are the likeliest to fail. */
-function ordered(tests: readonly string[], file: string): string[] {
-  const own = file.replace(/\.ts$/, '.test.ts');
-  return [...tests].sort((a, b) => Number(b === own) - Number(a === own));
-}
-
-async function mutateRoom(name: string, { sources, tests }: Room): Promise<RoomResult> {
-  const all = sources.flatMap((file) => findMutants(file, readFileSync(ROOT + file, 'utf8')));
-  const mutants = drawn(all, Number(values.count), Number(values.seed));
-  const beginMs = performance.now();
-  const baseline = await runTests(tests, null, BASELINE_TIMEOUT_MS, ROOT);
-  if (baseline !== 'passed') throw new Error(`${name}: its tests have ${baseline} without a mutant`);
-  const timeoutMs = Math.max(LEAST_TIMEOUT_MS, TIMEOUT_FACTOR * (performance.now() - beginMs));
-  const survivors: Survivor[] = [];
-  let simulated = 0;
-  for (const mutant of mutants) {
-    const outcome = await runTests(ordered(tests, mutant.file), planted(mutant), timeoutMs, ROOT);
-    if (outcome !== 'passed') continue;
-    if (findsBySimulation(planted(mutant), Number(values.simulate), ROOT)) {
-      simulated++;
-      continue;
-    }
-    const { file, line, from, to } = mutant;
-    survivors.push({ file, line, from: oneLine(from), to: oneLine(to) });
-    process.stdout.write(`  survives: ${file}:${line}: ${oneLine(from)} → ${oneLine(to)}\n`);
+/** What is tried now, and what is known of the others of the sample. */
+function sampleOf(name: string, all: readonly Mutant[]): [mutants: readonly Mutant[], tried: number] {
+  if (!values.again) {
+    const mutants = drawn(all, Number(values.count));
+    return [mutants, mutants.length];
   }
-  return { room: name, places: all.length, tried: mutants.length, simulated, survivors };
+  const sample = readSamples(name).find((known) => known.seed === seed);
+  if (sample === undefined) throw new Error(`no figures are kept of ${name} and seed ${seed}`);
+  const keys = new Set(sample.survivors.map(keyOf));
+  const mutants = all.filter((mutant) => keys.has(keyOf(mutant)));
+  // What is not in the source any more was no mutant of it.
+  return [mutants, sample.tried - (keys.size - mutants.length)];
 }
 
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').slice(0, 100);
+async function mutateRoom(name: string, room: Room): Promise<RoomResult> {
+  const all = room.sources.flatMap((file) => findMutants(file, readFileSync(ROOT + file, 'utf8')));
+  const [mutants, tried] = sampleOf(name, all);
+  const tests = new RoomTests(room, ROOT);
+  await tests.check();
+  const same = equivalentKeys(name);
+  const survivors: Survivor[] = [];
+  let simulated = values.again ? readSamples(name).find((known) => known.seed === seed)!.simulated : 0;
+  for (const mutant of mutants) {
+    const { file, line, text, nth, from, to } = mutant;
+    const isSame = same.has(keyOf(mutant));
+    let isFound = (await tests.find(mutant)) !== 'passed';
+    if (!isFound && !isSame && findsBySimulation(mutant, Number(values.simulate), ROOT)) {
+      isFound = true;
+      simulated++;
+    }
+    if (!isFound) survivors.push({ file, line, text, nth, from, to });
+    if (isFound === isSame) {
+      if (isSame) process.exitCode = 1;
+      const what = isSame ? 'listed as the same program, and found' : 'survives';
+      process.stdout.write(`  ${what}: ${file}:${line} (${nth}): ${text}\n      ${from} → ${to}\n`);
+    }
+  }
+  return { places: all.length, tried, simulated, survivors };
 }
 
 for (const name of values.room.split(',')) {
   const result = await mutateRoom(name, roomOf(name));
-  const { tried, places, simulated, survivors } = result;
-  const found = tried - survivors.length;
-  const share = tried === 0 ? 0 : Math.round((100 * found) / tried);
+  const counts = countsOf(result, equivalentKeys(name));
+  const { tried, found, equivalent } = counts;
   process.stdout.write(
-    `${name}: ${found} of ${tried} found (${share} %), ${simulated} by simulation; ${places} places\n`,
+    `${name}: ${found} of ${tried} found, ${equivalent} are the same program (${shareOf(counts)}), ${result.simulated} found by simulation; ${result.places} places\n`,
   );
-  if (values.keep) addRoom(result, Number(values.seed));
+  if (values.keep) addSample(name, result, seed, values.fresh);
 }

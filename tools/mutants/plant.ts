@@ -1,5 +1,6 @@
 /** Loaded before everything else into a process that runs tests: one source has a mutant, which stands in the environment. */
 import { registerHooks } from 'node:module';
+import type { Mutant } from './find-mutants.ts';
 
 /** As JSON: the URL of the source, and what is changed in it. */
 export interface PlantedMutant {
@@ -7,6 +8,10 @@ export interface PlantedMutant {
   readonly start: number;
   readonly end: number;
   readonly to: string;
+}
+
+export function plantedOf({ file, start, end, source }: Mutant, root: string): PlantedMutant {
+  return { url: new URL(file, `file://${root}`).href, start, end, to: source };
 }
 
 export const MUTANT_VARIABLE = 'MUTANT_TO_PLANT';

@@ -1,91 +1,172 @@
 /** `node tools/mutants/record.ts` writes docs/mutants.md from the figures that were kept: the last of each room and seed. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type Equivalent, readEquivalents } from './equivalents.ts';
+import { keyOf, type MutantName } from './find-mutants.ts';
+import { ROOM_NAMES } from './rooms.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
-const RESULTS = `${ROOT}tools/mutants/results.json`;
+const RESULTS = `${ROOT}tools/mutants/results`;
 export const PAGE = `${ROOT}docs/mutants.md`;
 
-export interface Survivor {
-  readonly file: string;
+export interface Survivor extends MutantName {
   readonly line: number;
-  readonly from: string;
-  readonly to: string;
 }
 
 export interface RoomResult {
-  readonly room: string;
   /** Where a mutant could be. */
   readonly places: number;
   readonly tried: number;
   /** Of those that the tests did not find. */
   readonly simulated: number;
+  /** Those that make the same program among them. */
   readonly survivors: readonly Survivor[];
 }
 
-export interface RecordedRoom extends RoomResult {
+export interface RecordedSample extends RoomResult {
   readonly date: string;
   readonly commit: string;
   readonly seed: number;
+  /** Nobody had seen these mutants when the tests were written. */
+  readonly isFresh: boolean;
 }
 
 const HEAD = `# Mutants
 
-Written by \`node tools/mutants/record.ts\` from \`tools/mutants/results.json\`.
+Written by \`node tools/mutants/record.ts\` from \`tools/mutants/results/\` and \`tools/mutants/equivalents/\`.
 
 \`npm run mutants\` changes the core in small ways, one at a time and in memory: conditions are turned round, limits and numbers moved by one, statements
-left out, operands swapped. The unit tests of the room run against each, until one fails; with \`--simulate\`, clusters are simulated of members that have
-those which the tests let pass. StrykerJS, the package that others use, has no runner for Node's own tests, nor for sources that are TypeScript when they run.
+left out, operands swapped. Against each run those tests of the room that run through its place, until one fails, then those of the rooms that stand on it; what
+does not end is found as well. With \`--simulate\`, clusters are simulated of members that have those which the tests let pass. StrykerJS, the package that others
+use, has no runner for Node's own tests, nor for sources that are TypeScript when they run.
 
 \`\`\`
-npm run mutants -- --room wal,lease --count 40 --seed 1
-npm run mutants -- --room watch --simulate 20 --keep
+npm run mutants -- --room wal,lease --count 40 --seed 1 --keep
+npm run mutants -- --room wal --seed 1 --keep --again
+npm run mutants -- --room watch --seed 7 --simulate 5 --keep --fresh
 \`\`\`
 
-A survivor is a question: many of them make the same program (a buffer that grows a byte sooner, a slice that ends one revision later, a cache that is asked twice),
-others show what no test looks at. raft has mutants of another kind as well, written by hand, each found by its simulation (\`packages/raft/src/mutants.test.ts\`), and
-the planted bugs of [corpus.md](corpus.md) are mutants of the whole member.
+A survivor is a test that is missing, or makes the same program: no answer, file, message, bound or error differs. Those of the second kind are listed, each with
+its reason, and do not count. Samples are of two kinds: of those that were *worked on*, tests were written for what survived; a *fresh* one is of mutants that
+nobody had seen when the tests were written, and says what share of all the tests find. raft has mutants of another kind as well, written by hand, each found by
+its simulation (\`packages/raft/src/mutants.test.ts\`), and the planted bugs of [corpus.md](corpus.md) are mutants of the whole member.
 
 `;
 
-export function readRooms(): RecordedRoom[] {
-  return existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as RecordedRoom[]) : [];
+export function readSamples(room: string): RecordedSample[] {
+  const path = `${RESULTS}/${room}.json`;
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as RecordedSample[]) : [];
 }
 
-export function addRoom(result: RoomResult, seed: number): void {
+export function addSample(room: string, result: RoomResult, seed: number, isFresh: boolean): void {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
     cwd: ROOT,
     encoding: 'utf8',
   }).trim();
   const date = new Date().toISOString().slice(0, 10);
-  const others = readRooms().filter((known) => known.room !== result.room || known.seed !== seed);
-  const rooms = [...others, { date, commit, seed, ...result }];
-  writeFileSync(RESULTS, `${JSON.stringify(rooms, null, 2)}\n`);
+  const others = readSamples(room).filter((known) => known.seed !== seed);
+  mkdirSync(RESULTS, { recursive: true });
+  const samples = [...others, { date, commit, seed, isFresh, ...result }];
+  writeFileSync(`${RESULTS}/${room}.json`, `${JSON.stringify(samples, null, 2)}\n`);
 }
 
-export function pageOf(rooms: readonly RecordedRoom[]): string {
-  const rows = rooms.map(({ room, date, commit, seed, places, tried, simulated, survivors }) => {
-    const found = tried - survivors.length;
-    const share = `${Math.round((100 * found) / tried)} %`;
-    return `| ${[room, date, commit, seed, places, tried, found, simulated, share].join(' | ')} |\n`;
-  });
-  const tried = rooms.reduce((total, room) => total + room.tried, 0);
-  const found = tried - rooms.reduce((total, { survivors }) => total + survivors.length, 0);
-  const survivors = rooms.flatMap(({ survivors: of }) =>
-    of.map(({ file, line, from, to }) => `| ${file}:${line} | ${cell(from)} | ${cell(to)} |\n`),
+interface Counts {
+  readonly tried: number;
+  readonly found: number;
+  readonly equivalent: number;
+}
+
+export function countsOf({ tried, survivors }: RoomResult, equivalents: ReadonlySet<string>): Counts {
+  const equivalent = survivors.filter((survivor) => equivalents.has(keyOf(survivor))).length;
+  return { tried, found: tried - survivors.length, equivalent };
+}
+
+export function shareOf({ tried, found, equivalent }: Counts): string {
+  return tried === equivalent ? '' : `${Math.round((100 * found) / (tried - equivalent))} %`;
+}
+
+/** All that is on record about a room. */
+export interface RoomRecord {
+  readonly room: string;
+  readonly samples: readonly RecordedSample[];
+  readonly equivalents: readonly Equivalent[];
+}
+
+export function readRecord(): RoomRecord[] {
+  return ROOM_NAMES.map((room) => ({
+    room,
+    samples: readSamples(room),
+    equivalents: readEquivalents(room),
+  }));
+}
+
+export function pageOf(record: readonly RoomRecord[]): string {
+  const rows: string[] = [];
+  const survivors: string[] = [];
+  const totals = { true: [] as Counts[], false: [] as Counts[] };
+  for (const { room, samples, equivalents } of record) {
+    const keys = new Set(equivalents.map(keyOf));
+    for (const sample of samples) {
+      const counts = countsOf(sample, keys);
+      const { date, commit, seed, isFresh, places, simulated } = sample;
+      totals[`${isFresh}`].push(counts);
+      const figures = [places, counts.tried, counts.equivalent, counts.found, simulated, shareOf(counts)];
+      rows.push(rowOf([room, isFresh ? 'fresh' : 'worked on', date, commit, seed, ...figures]));
+      for (const survivor of sample.survivors) {
+        const { file, line, from, to } = survivor;
+        if (keys.has(keyOf(survivor))) continue;
+        survivors.push(rowOf([`${file}:${line}`, cell(from), cell(to), isFresh ? 'fresh' : 'worked on']));
+      }
+    }
+  }
+  const same = record.flatMap(({ equivalents }) =>
+    equivalents.map(({ file, text, from, to, reason }) =>
+      rowOf([file, cell(text), cell(from), cell(to), reason.replaceAll('|', '¦')]),
+    ),
   );
   return [
-    `${HEAD}## Figures\n\n${found} of ${tried} found.\n\n`,
-    '| room | date | commit | seed | places | tried | found | of these by simulation | share |\n',
-    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n',
+    `${HEAD}## Figures\n\n`,
+    `${sentenceOf('Of the fresh samples', totals.true)}${sentenceOf('Of those that were worked on', totals.false)}\n`,
+    tableHead(
+      ...[
+        'room',
+        'sample',
+        'date',
+        'commit',
+        'seed',
+        'places',
+        'tried',
+        'of these the same program',
+        'found',
+      ],
+      ...['of these by simulation', 'share'],
+    ),
     ...rows,
-    '\n## Survivors\n\n| where, at its commit | from | to |\n| --- | --- | --- |\n',
+    `\n## Survivors\n\n${tableHead('where, at its commit', 'from', 'to', 'sample')}`,
     ...survivors,
+    `\n## The same program\n\n${tableHead('file', 'line', 'from', 'to', 'why')}`,
+    ...same,
   ].join('');
+}
+
+function sentenceOf(begin: string, counts: readonly Counts[]): string {
+  const total = (name: keyof Counts): number => counts.reduce((sum, { [name]: value }) => sum + value, 0);
+  const [tried, found, equivalent] = [total('tried'), total('found'), total('equivalent')];
+  if (tried === 0) return '';
+  const share = shareOf({ tried, found, equivalent });
+  return `${begin}, ${found} of ${tried} mutants were found, and ${equivalent} make the same program: ${share}.\n`;
+}
+
+function rowOf(cells: readonly (string | number)[]): string {
+  return `| ${cells.join(' | ')} |\n`;
+}
+
+function tableHead(...names: readonly string[]): string {
+  return rowOf(names) + rowOf(names.map(() => '---'));
 }
 
 function cell(text: string): string {
   return `\`${text.replaceAll('|', '¦').replaceAll('`', "'")}\``;
 }
 
-if (import.meta.main) writeFileSync(PAGE, pageOf(readRooms()));
+if (import.meta.main) writeFileSync(PAGE, pageOf(readRecord()));
