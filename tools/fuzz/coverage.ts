@@ -24,13 +24,13 @@ export function startCounting(): void {
 
 /** What is known to have run. There may be several: V8 has one count, which each question sets to zero. */
 export class Coverage {
-  /** By function: for each character of its text, whether it ran. */
-  readonly #seen = new Map<string, Uint8Array>();
+  /** By where its text is. */
+  readonly #seen = new Map<string, SeenFunction>();
 
   /** How much of the code has run: characters in blocks that ran. */
   get covered(): number {
     let count = 0;
-    for (const map of this.#seen.values()) for (const ran of map) count += ran;
+    for (const { ran } of this.#seen.values()) for (const one of ran) count += one;
     return count;
   }
 
@@ -60,21 +60,49 @@ export class Coverage {
     const key = `${url}:${whole.startOffset}:${whole.endOffset}`;
     let seen = this.#seen.get(key);
     if (seen === undefined) {
-      seen = new Uint8Array(whole.endOffset - whole.startOffset);
+      seen = { ran: new Uint8Array(whole.endOffset - whole.startOffset), shapes: new Set() };
       if (takesIn) this.#seen.set(key, seen);
     }
-    // Inner ranges come behind the outer ones that they correct.
-    const ran = new Uint8Array(seen.length);
-    for (const { startOffset, endOffset, count } of ranges) {
-      ran.fill(count > 0 ? 1 : 0, startOffset - whole.startOffset, endOffset - whole.startOffset);
-    }
+    // Mostly a function runs as it did before, and its text need not be gone through.
+    const shape = shapeOf(ranges);
+    if (seen.shapes.has(shape)) return false;
+    const ran = textThatRan(ranges);
     let isNew = false;
     for (let i = 0; i < ran.length; i++) {
-      if (ran[i] === 1 && seen[i] === 0) {
-        if (takesIn) seen[i] = 1;
+      if (ran[i] === 1 && seen.ran[i] === 0) {
+        if (takesIn) seen.ran[i] = 1;
         isNew = true;
       }
     }
+    if (!isNew || takesIn) {
+      if (seen.shapes.size >= MAX_SHAPES) seen.shapes.clear();
+      seen.shapes.add(shape);
+    }
     return isNew;
   }
+}
+
+/** Of a function: for each character of its text, whether it ran; and the ways of running that have nothing new. */
+interface SeenFunction {
+  readonly ran: Uint8Array;
+  readonly shapes: Set<string>;
+}
+
+const MAX_SHAPES = 64;
+
+function shapeOf(ranges: readonly Profiler.CoverageRange[]): string {
+  let shape = '';
+  for (const { startOffset, endOffset, count } of ranges)
+    shape += `${startOffset},${endOffset},${count > 0 ? 1 : 0};`;
+  return shape;
+}
+
+function textThatRan(ranges: readonly Profiler.CoverageRange[]): Uint8Array {
+  const { startOffset: start, endOffset: end } = ranges[0]!;
+  const ran = new Uint8Array(end - start);
+  // Inner ranges come behind the outer ones that they correct.
+  for (const { startOffset, endOffset, count } of ranges) {
+    ran.fill(count > 0 ? 1 : 0, startOffset - start, endOffset - start);
+  }
+  return ran;
 }

@@ -10,41 +10,53 @@ export interface Finding {
 }
 
 /** Of one input, on a busy machine too. */
-const HANG_MS = 4000;
+const HANG_MS = 10_000;
 /** What an input may make a target hold at once, whatever its length. */
 const FREE_BYTES = 16 * 1024 * 1024;
 const BYTES_PER_BYTE = 1024;
 
 /** Called by the script that V8 ends when it takes too long. */
-const slot: { run: () => void } = { run: () => {} };
+const slot: { run: () => void | Promise<void> } = { run: () => {} };
 Reflect.set(globalThis, 'fuzzSlot', slot);
 const caller = new Script('fuzzSlot.run()');
 
-export function judgeInput(target: FuzzTarget, input: Uint8Array, hangMs = HANG_MS): Finding | null {
+export async function judgeInput(
+  target: FuzzTarget,
+  input: Uint8Array,
+  hangMs = HANG_MS,
+): Promise<Finding | null> {
   const before = heldBytes();
-  const finding = within(hangMs, () => target.run(Uint8Array.from(input)));
+  const finding = await within(hangMs, () => target.run(Uint8Array.from(input)));
   if (finding !== null) return finding;
   const grown = heldBytes() - before;
-  if (grown <= FREE_BYTES + BYTES_PER_BYTE * input.length) return null;
+  if (grown <= freeBytes(target) + BYTES_PER_BYTE * input.length) return null;
   return { kind: 'memory', details: `${Math.round(grown / 1024)} KiB for ${input.length} bytes` };
 }
 
-/** Many inputs, watched as one: false if one of them has to be looked at alone. */
-export function isFine(target: FuzzTarget, inputs: readonly Uint8Array[]): boolean {
+/** Many inputs, watched one by one for errors and for an end: false if one of them has to be looked at alone. */
+export async function isFine(target: FuzzTarget, inputs: readonly Uint8Array[]): Promise<boolean> {
   const before = heldBytes();
-  const finding = within(HANG_MS, () => {
-    for (const input of inputs) target.run(Uint8Array.from(input));
-  });
-  return finding === null && heldBytes() - before <= FREE_BYTES * inputs.length;
+  for (let next = 0; next < inputs.length; ) {
+    let pending: void | Promise<void>;
+    // Those that are answered at once share one watch.
+    const finding = await within(HANG_MS, () => {
+      do pending = target.run(Uint8Array.from(inputs[next++]!));
+      while (pending === undefined && next < inputs.length);
+      return pending;
+    });
+    if (finding !== null) return false;
+  }
+  return heldBytes() - before <= freeBytes(target) * inputs.length;
 }
 
-function within(timeoutMs: number, run: () => void): Finding | null {
+async function within(timeoutMs: number, run: () => void | Promise<void>): Promise<Finding | null> {
   slot.run = run;
   try {
-    caller.runInThisContext({ timeout: timeoutMs });
+    const pending = caller.runInThisContext({ timeout: timeoutMs }) as void | Promise<void>;
+    if (pending !== undefined) await orHang(pending, timeoutMs);
     return null;
   } catch (error) {
-    if ((error as { code?: string }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') {
+    if (error === HANG || (error as { code?: string }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') {
       return { kind: 'hang', details: `no end in ${timeoutMs} ms` };
     }
     return {
@@ -52,6 +64,23 @@ function within(timeoutMs: number, run: () => void): Finding | null {
       details: error instanceof Error ? (error.stack ?? error.message) : String(error),
     };
   }
+}
+
+const HANG = new Error('no end');
+
+/** What waits for something that never comes. */
+async function orHang(pending: Promise<void>, timeoutMs: number): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(HANG), timeoutMs);
+  try {
+    await Promise.race([pending, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function freeBytes({ heldBytes: held = 0 }: FuzzTarget): number {
+  return FREE_BYTES + held;
 }
 
 function heldBytes(): number {

@@ -54,8 +54,8 @@ async function fuzzMany(): Promise<boolean> {
   return isFine;
 }
 
-function describe({ runs, seconds, corpus, covered, findings }: FuzzResult): string {
-  const facts = `${runs} inputs in ${seconds} s, ${corpus.length} kept, ${covered} characters of source ran`;
+function describe({ runs, seconds, cpuSeconds, corpus, covered, findings }: FuzzResult): string {
+  const facts = `${runs} inputs in ${seconds} s (${cpuSeconds} s of the processor), ${corpus.length} kept, ${covered} characters of source ran`;
   const found = findings.map(
     ({ kind, details, input }) => `\n  ${kind}: ${Buffer.from(input).toString('base64')}\n${details}`,
   );
@@ -68,12 +68,15 @@ async function fuzzOne(file: string): Promise<boolean> {
   const kept = readKept(target.name);
   const seed = Number(values.seed);
   const inputs = [...kept.regressions, ...kept.corpus];
-  const result = fuzz({ target, corpus: inputs, seed, durationMs: minutes * 60_000 });
+  const result = await fuzz({ target, corpus: inputs, seed, durationMs: minutes * 60_000 });
   process.stdout.write(`${target.name} (${target.what}), seed ${seed}: ${describe(result)}\n`);
   const isFine = result.findings.length === 0;
   if (values.keep || !isFine) {
     const regressions = [...kept.regressions, ...result.findings.map(({ input }) => input)];
-    writeKept(target.name, { regressions, corpus: values.keep ? result.corpus : kept.corpus });
+    writeKept(target.name, {
+      regressions,
+      corpus: values.keep ? result.corpus.slice(kept.regressions.length) : kept.corpus,
+    });
   }
   if (values.keep) addResult(target, seed, result);
   return isFine;

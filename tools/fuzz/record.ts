@@ -16,6 +16,8 @@ export interface RecordedRun {
   readonly seed: number;
   readonly runs: number;
   readonly seconds: number;
+  /** Of the processor; runs of before it was counted do not say. */
+  readonly cpuSeconds?: number;
   readonly kept: number;
   readonly covered: number;
   /** First lines. */
@@ -36,7 +38,7 @@ npm run fuzz -- --target wal,bbolt --minutes 30 --seed 7
 npm run fuzz -- --minutes 5 --keep               keeps what was learned, and the figures
 \`\`\`
 
-An input is taken badly if it ends in an error that is none of the target's own, if there is no end within four seconds, if it makes the process hold
+An input is taken badly if it ends in an error that is none of the target's own, if there is no end within ten seconds, if it makes the process hold
 more than 16 MiB and a kilobyte for each of its bytes, or if what the target promises does not hold: a message that was decoded encodes and decodes to the same, a
 connection that has ended leaves nothing behind, a log that was opened takes another entry. Such an input is made shorter, becomes one of the regressions in
 \`tools/fuzz/corpus\`, and \`npm test\` runs these, and all that was kept, against every target. Formats under checksums are fed behind them as well: records of
@@ -55,7 +57,7 @@ export function addResult({ name, what }: FuzzTarget, seed: number, result: Fuzz
     cwd: ROOT,
     encoding: 'utf8',
   }).trim();
-  const { runs, seconds, covered, corpus, findings } = result;
+  const { runs, seconds, cpuSeconds, covered, corpus, findings } = result;
   const run: RecordedRun = {
     date: new Date().toISOString().slice(0, 10),
     commit,
@@ -64,6 +66,7 @@ export function addResult({ name, what }: FuzzTarget, seed: number, result: Fuzz
     seed,
     runs,
     seconds,
+    cpuSeconds,
     kept: corpus.length,
     covered,
     findings: findings.map(({ kind, details }) => `${kind}: ${details.split('\n')[0]}`),

@@ -10,8 +10,12 @@ export interface FuzzTarget {
   readonly tokens?: readonly string[] | undefined;
   /** Longer inputs are not made; 2 KiB unless told. */
   readonly maxBytes?: number | undefined;
+  /** What it holds for any input, however short; 0 unless told. */
+  readonly heldBytes?: number | undefined;
+  /** An input takes it milliseconds: `npm test` feeds it a quarter of what was kept. */
+  readonly isSlow?: boolean | undefined;
   /** Takes an input; throws what is no answer to bad input: a broken invariant, a wrong kind of error, something left behind. */
-  readonly run: (input: Uint8Array) => void;
+  readonly run: (input: Uint8Array) => void | Promise<void>;
 }
 
 /** Cuts an input into the fields that a target needs; zeros where it has ended. */

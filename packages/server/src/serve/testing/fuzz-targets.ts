@@ -28,6 +28,7 @@ const BODIES: Readonly<Record<string, object>> = {
 /** The first two bytes say which path it is, and in which pieces the body comes. */
 const gateway: FuzzTarget = {
   name: 'gateway',
+  isSlow: true,
   what: 'bodies of requests and streams of the JSON gateway',
   tokens: [
     '{',

@@ -84,6 +84,7 @@ function use(disk: SimDisk): void {
 /** The first byte says how the rest is taken. */
 const wal: FuzzTarget = {
   name: 'wal',
+  isSlow: true,
   what: 'a segment, as it is or as records under right checksums; read, repaired, opened and written to',
   seeds: () => {
     const asRecords = records();
