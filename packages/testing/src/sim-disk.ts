@@ -97,6 +97,7 @@ export class SimDisk implements Disk {
   readonly #durableNames = new Map<string, Entry>([['/', 'directory']]);
   #pendingNames: NameChange[] = [];
   readonly #options: SimDiskOptions;
+  readonly #openFiles = new Set<SimFile>();
   #sequence = 0;
   #crashed = false;
   /** Told of each disk that is made, if anybody wants to know. */
@@ -113,6 +114,11 @@ export class SimDisk implements Disk {
   /** Operations so far: a test that cuts at each of them asks this of an uncut run first. */
   get operationCount(): number {
     return this.#sequence;
+  }
+
+  /** Where the files were opened that nobody has closed yet. */
+  openPaths(): string[] {
+    return [...this.#openFiles].map(({ path }) => path).sort();
   }
 
   /** Cuts the power now. */
@@ -187,9 +193,14 @@ export class SimDisk implements Disk {
     } else if (options.exclusive) {
       throw new DiskError('EEXIST', path, `EEXIST: open '${path}'`);
     }
-    const file = new SimFile(this, path, entry, options.access === 'readwrite');
-    if (options.truncate) file.truncate(0);
-    return file;
+    const file = new SimFile(this, path, entry, options.access === 'readwrite', this.#openFiles);
+    try {
+      if (options.truncate) file.truncate(0);
+      return file;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   stat(path: string): FileStat | null {
@@ -355,13 +366,17 @@ class SimFile implements DiskFile {
   readonly #disk: SimDisk;
   readonly #inode: Inode;
   readonly #writable: boolean;
+  readonly #openFiles: Set<SimFile>;
   #open = true;
 
-  constructor(disk: SimDisk, path: string, inode: Inode, writable: boolean) {
+  /** @param openFiles those of the disk, which this becomes one of until it is closed. */
+  constructor(disk: SimDisk, path: string, inode: Inode, writable: boolean, openFiles: Set<SimFile>) {
     this.#disk = disk;
     this.path = path;
     this.#inode = inode;
     this.#writable = writable;
+    this.#openFiles = openFiles;
+    openFiles.add(this);
   }
 
   sizeBytes(): number {
@@ -506,6 +521,7 @@ class SimFile implements DiskFile {
   close(): void {
     assert(this.#open, 'sim-disk: file closed twice');
     this.#open = false;
+    this.#openFiles.delete(this);
     this.#inode.lockHolders.delete(this);
   }
 

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { poisonMemory, SeededRandom } from '@etcd/base';
+import { writeRevision } from './revision.ts';
 import { RevisionLog } from './revision-log.ts';
 
 const MIB = 1024 * 1024;
@@ -96,6 +99,103 @@ test('what was let go is written over, and poisoned until then', () => {
     assert.ok(isPoisoned, 'a slab that is used again has nothing of before');
   });
   assert.ok(slabs.size <= 3, `${slabs.size} slabs`);
+});
+
+test('entries are walked as they were written, each with its key before its value', () => {
+  const random = new SeededRandom(9);
+  const log = new RevisionLog(41);
+  const written: { main: number; sub: number; isTombstone: boolean; value: string }[] = [];
+  for (let main = 42; main < 6000; main++) {
+    for (let sub = 0; sub <= random.below(4); sub++) {
+      const isTombstone = random.chance(0.3);
+      const value = `${main}.${sub}`.repeat(random.below(4));
+      log.reserve(main, sub, isTombstone, value.length);
+      assert.equal(log.isTombstone, isTombstone);
+      Buffer.from(log.buffer.buffer).write(value, log.start, 'latin1');
+      written.push({ main, sub, isTombstone, value });
+    }
+  }
+  assert.equal(log.nextEntry, written.length);
+  for (const [entry, { main, sub, isTombstone, value }] of written.entries()) {
+    log.select(entry);
+    const key = Buffer.alloc(18);
+    const keyBytes = writeRevision(key, main, sub, isTombstone);
+    const stored = Buffer.from(log.buffer.subarray(log.start - keyBytes, log.end));
+    assert.ok(
+      stored.equals(Buffer.concat([key.subarray(0, keyBytes), Buffer.from(value)])),
+      `${main}.${sub}`,
+    );
+    assert.equal(log.isTombstone, isTombstone);
+    assert.equal(log.firstEntryOf(main) + sub, entry);
+    const next = written[entry + 1];
+    if (next?.main !== main) assert.equal(log.firstEntryAfter(main), entry + 1);
+  }
+  for (const main of [41, 6000]) assert.throws(() => log.firstEntryOf(main), { name: 'InvariantError' });
+});
+
+test('a slab is filled to its last byte, and what is longer than one gets its own', () => {
+  const log = new RevisionLog(0);
+  const write = (length: number): Uint8Array => {
+    log.reserve(log.lastMain + 1, 0, false, length);
+    return log.buffer;
+  };
+  const first = write(MIB - 17 - 17 - 5);
+  assert.equal(write(5), first);
+  assert.deepEqual([log.bytes, log.end], [MIB, MIB]);
+  assert.notEqual(write(0), first);
+  assert.equal(log.bytes, 2 * MIB);
+  assert.equal(write(MIB - 16).length, MIB + 1);
+  assert.equal(log.bytes, 3 * MIB + 1);
+  log.trim(0, log.lastMain);
+  assert.equal(log.bytes, 0);
+});
+
+test('the oldest slabs go first, no more of them than the bound asks for, and none with what is not committed', () => {
+  const log = new RevisionLog(0);
+  // Two revisions in each slab.
+  for (let main = 1; main <= 20; main++) log.reserve(main, 0, false, MIB / 2 - 17);
+  log.trim(10 * MIB, 20);
+  assert.deepEqual([log.bytes, log.firstMain], [10 * MIB, 1]);
+  log.trim(10 * MIB - 1, 20);
+  assert.deepEqual([log.bytes, log.firstMain], [9 * MIB, 3]);
+  log.trim(0, 5);
+  assert.deepEqual([log.bytes, log.firstMain], [8 * MIB, 5], 'one of the two in its slab is not committed');
+  log.trim(0, 6);
+  assert.deepEqual([log.bytes, log.firstMain], [7 * MIB, 7]);
+  assert.ok(!log.find(6, 0) && log.find(7, 0));
+});
+
+test('S20 no more than eight slabs wait to be used again, none of an odd size', () => {
+  const log = new RevisionLog(0);
+  const write = (length: number): Uint8Array => {
+    log.reserve(log.lastMain + 1, 0, false, length);
+    return log.buffer;
+  };
+  const known = new Set(Array.from({ length: 12 }, () => write(MIB - 17)));
+  write(MIB);
+  log.trim(0, log.lastMain);
+  const later = Array.from({ length: 12 }, () => write(MIB - 17));
+  assert.equal(later.filter((slab) => known.has(slab)).length, 8);
+  assert.equal(new Set(later).size, 12);
+  assert.ok(later.every(({ length }) => length === MIB));
+});
+
+test('S20 what a log has let go costs no memory, its places included', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const held = (): number => {
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const log = new RevisionLog(0);
+  const before = held();
+  for (let main = 1; main <= 300_000; main++) {
+    log.reserve(main, 0, false, 0);
+    if (main % 10_000 === 0) log.trim(0, main);
+  }
+  // Eight slabs that wait to be used again; the places of 300,000 revisions would be 6 MB.
+  assert.ok(held() - before < 8 * MIB + MIB, `${held() - before} bytes`);
+  assert.equal(log.firstMain, 300_001);
 });
 
 test('a slab that was lent is never written over', () => {

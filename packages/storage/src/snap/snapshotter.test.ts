@@ -38,8 +38,18 @@ function newDisk(disk = new SimDisk()): SimDisk {
 }
 
 function snapshotter(disk: SimDisk, warnings: string[] = []): Snapshotter {
-  const logger = { ...SILENT_LOGGER, warn: (message: string): number => warnings.push(message) };
-  return new Snapshotter({ disk, directory: DIRECTORY, clock: new SimClock(), logger });
+  const warn = (message: string, fields?: { readonly path?: unknown }): number =>
+    warnings.push(`${message}: ${fields?.path}`);
+  return new Snapshotter({
+    disk,
+    directory: DIRECTORY,
+    clock: new SimClock(),
+    logger: { ...SILENT_LOGGER, warn },
+  });
+}
+
+function snapshotterAt(disk: SimDisk, clock: SimClock): Snapshotter {
+  return new Snapshotter({ disk, directory: DIRECTORY, clock });
 }
 
 function snapError(code: SnapErrorCode): (error: unknown) => boolean {
@@ -99,9 +109,9 @@ test('a damaged file is moved aside and the one before it is used', () => {
   assert.equal(snaps.load().metadata.index, 10);
   const broken = disk.readDirectory(DIRECTORY).filter((name) => name.endsWith('.snap.broken'));
   assert.equal(broken.length, 4);
-  assert.equal(
-    warnings.filter((warning) => warning === 'found unexpected non-snap file; skipping').length,
-    1,
+  assert.deepEqual(
+    warnings.filter((warning) => warning.startsWith('found unexpected')),
+    ['found unexpected non-snap file; skipping: /snap/stray'],
   );
 });
 
@@ -131,6 +141,28 @@ test('S17 any bytes give a snapshot or a SnapError', () => {
       else assert.throws(() => decodeSnapFile(flipped, 'x'), SnapError, `byte ${at} bit ${bit}`);
     }
   }
+});
+
+test('why a file is no snapshot is said', () => {
+  const good = encodeSnapFile(snapshot(3, 77));
+  const codeOf = (content: Uint8Array): string => {
+    try {
+      decodeSnapFile(content, 'x');
+      return 'none';
+    } catch (error) {
+      assert.ok(error instanceof SnapError);
+      return error.code;
+    }
+  };
+  assert.equal(codeOf(good), 'none');
+  assert.equal(codeOf(new Uint8Array(0)), 'empty');
+  // A checksum of nothing, with and without the field for the data.
+  assert.equal(codeOf(Buffer.from('0800', 'hex')), 'empty');
+  assert.equal(codeOf(Buffer.from('08001200', 'hex')), 'empty');
+  assert.equal(codeOf(Buffer.from('0801120100', 'hex')), 'crc');
+  assert.equal(codeOf(good.map((byte, i) => (i === 20 ? byte ^ 4 : byte))), 'crc');
+  assert.equal(codeOf(good.subarray(0, -1)), 'malformed');
+  assert.equal(codeOf(Buffer.from('not protobuf')), 'malformed');
 });
 
 test('S22 a snapshot whose save was cut off is not there, one that was saved is', () => {
@@ -166,6 +198,7 @@ test('S22 a snapshot whose save was cut off is not there, one that was saved is'
   }
 });
 
+const MIB = 1024 * 1024;
 const chunk = (length: number, fill: number): Uint8Array => new Uint8Array(length).fill(fill);
 
 /** A small database, as bytes. */
@@ -273,12 +306,12 @@ test('S18 a database that is too large, given up or not finished leaves nothing'
   assert.deepEqual(disk.readDirectory(DIRECTORY), ['db']);
 });
 
-/** A disk on which every operation from the n-th on, of those that change something, fails. */
-function failingDisk(from: number): SimDisk {
+/** A disk on which `count` operations from the n-th on, of those that change something, fail. */
+function failingDisk(from: number, count = Number.POSITIVE_INFINITY): SimDisk {
   let left = from;
   const disk = new SimDisk({
     onOperation: ({ kind, path }) => {
-      if (kind === 'read' || !path.startsWith(DIRECTORY) || left-- > 0) return;
+      if (kind === 'read' || !path.startsWith(DIRECTORY) || left-- > 0 || left < -count) return;
       throw new DiskError('EROFS', path, `EROFS: read-only file system, ${kind} '${path}'`);
     },
   });
@@ -295,12 +328,192 @@ test('whatever a disk refuses while a database comes in is reported, and ends no
       receiver instanceof DiskError ? receiver : ((await write(receiver, sent)) ?? (await finish(receiver)));
     if (outcome === null) break;
     assert.ok(outcome instanceof DiskError, String(outcome));
+    assert.deepEqual(disk.openPaths(), []);
     refused++;
   }
   assert.ok(refused >= 4, `open, write, sync, rename: ${refused}`);
 });
 
-test('whatever a disk refuses while a snapshot is saved is reported to whoever saves it', async () => {
+test('a database whose coming in one failure of the disk has ended leaves nothing behind', async () => {
+  const sent = database();
+  const left: string[] = [];
+  for (let from = 1; ; from++) {
+    const disk = newDisk(failingDisk(from, 1));
+    const receiver = snapshotter(disk).receiveDb(9, 100_000);
+    const outcome =
+      receiver instanceof DiskError ? receiver : ((await write(receiver, sent)) ?? (await finish(receiver)));
+    if (outcome === null) break;
+    assert.deepEqual(disk.openPaths(), []);
+    left.push(disk.readDirectory(DIRECTORY).join());
+  }
+  // Opening, truncating (the name is there), writing, syncing, opening for the check, renaming, and syncing the name.
+  const [temporary, name] = ['tmp-0-0000000000000009.snap.db', '0000000000000009.snap.db'];
+  assert.deepEqual(left, ['', temporary, '', '', '', '', name]);
+});
+
+/** A disk on which everything takes its time: an operation of each kind as many milliseconds as `KINDS_MS` says. */
+const KINDS_MS: Readonly<Partial<Record<DiskOperation['kind'], number>>> = {
+  open: 1,
+  write: 20,
+  sync: 300,
+  rename: 4000,
+  syncDirectory: 50_000,
+};
+
+function slowDisk(clock: SimClock): SimDisk {
+  let isSlow = false;
+  const disk = newDisk(
+    new SimDisk({
+      onOperation: ({ kind }) => isSlow && clock.advance(KINDS_MS[kind] ?? 0),
+      schedule: (_operation, complete) => complete(),
+    }),
+  );
+  isSlow = true;
+  return disk;
+}
+
+test('how long a snapshot takes is told: its sync, its encoding, and all of it', () => {
+  const clock = new SimClock();
+  const told: [string, ...number[]][] = [];
+  const snaps = new Snapshotter({
+    disk: slowDisk(clock),
+    directory: DIRECTORY,
+    clock,
+    onSync: (ms) => told.push(['sync', ms]),
+    onSave: (ms, encodingMs) => told.push(['save', ms, encodingMs]),
+  });
+  clock.advance(7);
+  const slow = (index: number): Snapshot => {
+    const saved = snapshot(1, index);
+    const { data } = saved;
+    let reads = 0;
+    const get = (): Uint8Array => {
+      if (reads++ === 0) clock.advance(2);
+      return data;
+    };
+    return Object.defineProperty(saved, 'data', { get });
+  };
+  snaps.saveSnap(slow(5));
+  snaps.saveSnapThen(slow(6), (error) => assert.equal(error, null));
+  const once = [
+    ['sync', 300],
+    ['save', 54_323, 2],
+  ];
+  assert.deepEqual(told, [...once, ...once]);
+});
+
+test('how long a database takes that comes in is told: its last sync, and all of it from its first byte on', () => {
+  const clock = new SimClock();
+  const told: [string, number][] = [];
+  const snaps = new Snapshotter({
+    disk: slowDisk(clock),
+    directory: DIRECTORY,
+    clock,
+    onDbSync: (ms) => told.push(['sync', ms]),
+    onDbSave: (ms) => told.push(['save', ms]),
+  });
+  clock.advance(7);
+  const receiver = receive(snaps, 7, 100_000);
+  clock.advance(600_000);
+  receiver.write(database(), (error) => assert.equal(error, null));
+  receiver.finish((error) => assert.equal(error, null));
+  // It is opened once more to be checked.
+  assert.deepEqual(told, [
+    ['sync', 300],
+    ['save', 654_321],
+  ]);
+});
+
+test('a database larger than a step is synced as it comes, with a rest as long as each sync took', () => {
+  const clock = new SimClock();
+  const syncs: number[] = [];
+  const disk = newDisk(
+    new SimDisk({
+      onOperation: ({ kind, path }) =>
+        kind === 'sync' && path.startsWith(DIRECTORY) && syncs.push(clock.now()),
+      schedule: ({ kind }, complete) => clock.setTimer(kind === 'sync' ? 100 : 1, complete),
+    }),
+  );
+  const receiver = receive(snapshotterAt(disk, clock), 7, 16 * MIB);
+  let taken = 0;
+  const next = (error: unknown): void => {
+    assert.equal(error, null);
+    if (++taken <= 9) receiver.write(chunk(MIB, taken), next);
+  };
+  receiver.write(chunk(MIB, 0), next);
+  clock.advance(1000);
+  assert.deepEqual([taken, receiver.sizeBytes], [10, 10 * MIB]);
+  assert.deepEqual(syncs, [4, 208]);
+  receiver.write(chunk(MIB, 1), () => assert.fail('given up'));
+  receiver.abort();
+  assert.equal(disk.readDirectory(DIRECTORY).length, 1, 'what is being written is not closed');
+  clock.advance(1);
+  assert.deepEqual([disk.readDirectory(DIRECTORY), disk.openPaths()], [[], []]);
+});
+
+test('a receiver that is given up while its disk is at work leaves nothing when that is over, and calls nobody', () => {
+  for (const isFinishing of [false, true]) {
+    for (const isBroken of [false, true]) {
+      const clock = new SimClock();
+      let fails = false;
+      const disk = newDisk(
+        new SimDisk({
+          schedule: (_operation, complete) => clock.setTimer(1, complete),
+          onOperation: ({ path }) => {
+            if (fails) throw new DiskError('EIO', path, 'EIO: test');
+          },
+        }),
+      );
+      const receiver = receive(snapshotterAt(disk, clock), 7, 16 * MIB);
+      receiver.write(chunk(10, 1), (error) => assert.equal(error, null));
+      clock.advance(10);
+      fails = isBroken;
+      if (isFinishing) receiver.finish(() => assert.fail('given up'));
+      else receiver.write(chunk(10, 1), () => assert.fail('given up'));
+      fails = false;
+      receiver.abort();
+      assert.throws(() => receiver.write(chunk(10, 1), () => {}), { name: 'InvariantError' });
+      assert.equal(disk.openPaths().length, 1, 'not closed under a write');
+      receiver.abort();
+      clock.advance(10);
+      assert.deepEqual([disk.readDirectory(DIRECTORY), disk.openPaths()], [[], []]);
+    }
+  }
+});
+
+test('removing all takes snapshots and received databases alone, durably, and says how many', () => {
+  const operations: string[] = [];
+  const disk = newDisk(new SimDisk({ onOperation: ({ kind }) => operations.push(kind) }));
+  const snaps = snapshotter(disk);
+  operations.length = 0;
+  assert.equal(snaps.removeAll(), 0);
+  assert.deepEqual(operations, [], 'nothing is synced for nothing');
+  snaps.saveSnap(snapshot(1, 5));
+  for (const name of [snapDbName(9), 'db', 'tmp-1', 'x.snap.broken', 'a.snap.db']) {
+    put(disk, disk.join(DIRECTORY, name), chunk(1, 1));
+  }
+  assert.equal(snaps.removeAll(), 2 + 1);
+  assert.deepEqual(disk.crashImage(new SeededRandom(3)).readDirectory(DIRECTORY), [
+    'db',
+    'tmp-1',
+    'x.snap.broken',
+  ]);
+});
+
+test('the snapshot that a record names is loaded, or null where it is not there or damaged, which it stays', () => {
+  const disk = newDisk();
+  const snaps = snapshotter(disk);
+  snaps.saveSnap(snapshot(2, 5));
+  assert.equal(snaps.loadRecorded({ index: 5, term: 2 })?.metadata.index, 5);
+  assert.equal(snaps.loadRecorded({ index: 5, term: 1 }), null);
+  const path = disk.join(DIRECTORY, snapName(2, 5));
+  put(disk, path, chunk(50, 1));
+  assert.equal(snaps.loadRecorded({ index: 5, term: 2 }), null);
+  assert.notEqual(disk.stat(path), null);
+  assert.equal(disk.stat(path)?.mode, 0o600, 'nobody else may read it');
+});
+
+test('whatever a disk refuses while a snapshot is reported to whoever saves it', async () => {
   let refused = 0;
   for (let from = 1; ; from++) {
     const clock = new SimClock();
@@ -366,6 +579,9 @@ test('the oldest files are purged down to the limit, and no segment that is lock
   put(disk, '/wal/0000000000000008-0000000000000000.wal', chunk(1, 1));
   clock.advance(10 * PURGE_INTERVAL_MS);
   assert.equal(disk.readDirectory('/wal').length, 3);
+  const keepMore = memberPurgeTargets({ snap: DIRECTORY, wal: '/wal' }, { maxSnapshots: 6, maxWals: 4 });
+  new PurgeLoop({ disk, clock, targets: keepMore, onError: (error) => assert.fail(error) }).start();
+  assert.deepEqual([disk.readDirectory('/wal').length, disk.readDirectory(DIRECTORY).length], [3, 6]);
   const keepAll = memberPurgeTargets({ snap: DIRECTORY, wal: '/wal' }, { maxSnapshots: 0, maxWals: 0 });
   new PurgeLoop({ disk, clock, targets: keepAll, onError: (error) => assert.fail(error) }).start();
   assert.equal(disk.readDirectory('/wal').length, 3);

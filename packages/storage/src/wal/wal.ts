@@ -197,14 +197,18 @@ export class Wal {
     for (const segment of this.#segments.splice(0, keptFrom)) segment.file.close();
   }
 
-  /** Saves what is left and unlocks the segments. Not allowed while a batch is in flight, unless saving has failed. */
+  /** Saves what is left and unlocks the segments, also where that fails. Not allowed while a batch is in flight, unless saving has failed. */
   close(): void {
     assert(!this.#isClosed, 'wal: closed twice');
-    if (!this.#isBroken) this.sync();
-    this.#isClosed = true;
-    this.#pipeline.close();
-    this.#nextSegment?.file.close();
-    for (const segment of this.#segments) segment.file.close();
+    assert(this.#done === null, 'wal: a batch is in flight');
+    try {
+      if (!this.#isBroken) this.sync();
+    } finally {
+      this.#isClosed = true;
+      this.#pipeline.close();
+      this.#nextSegment?.file.close();
+      for (const segment of this.#segments) segment.file.close();
+    }
   }
 
   get #tail(): Segment {
