@@ -74,11 +74,11 @@ class World {
     });
   }
 
-  /** Applies entries one by one, up to `to`. */
-  apply(to: number, bytes = 0): void {
+  /** Applies entries one by one, up to `to`, in a cluster of `confState`. */
+  apply(to: number, bytes = 0, confState = CONF_STATE): void {
     for (let index = this.raftStorage.lastIndex() + 1; index <= to; index++) {
       this.raftStorage.append([new Entry({ index, term: TERM })]);
-      this.keeper.onApplied({ index, term: TERM, confState: CONF_STATE }, bytes);
+      this.keeper.onApplied({ index, term: TERM, confState }, bytes);
     }
   }
 
@@ -234,6 +234,21 @@ test('in memory so many entries are kept as slow members may ask for, and more o
   keepsAbout(5);
   const gone = Array.from({ length: world.raftStorage.firstIndex() - 1 }, (_, i) => i + 1);
   assert.deepEqual(world.forgotten, gone, 'each entry is given up once, in order');
+});
+
+test('a member that is alone keeps few entries once the log does not begin at its first, and as many as others do when there are others', () => {
+  const world = new World({ snapshotCount: 100_000, catchUpEntries: 2000 });
+  const { raftStorage } = world;
+  world.apply(2000);
+  assert.equal(raftStorage.firstIndex(), 1, 'who is added now may still get all of them');
+  world.apply(4000);
+  assert.ok(raftStorage.firstIndex() > 4000 - 2 * 256, `${raftStorage.firstIndex()} is the first`);
+  const alone = raftStorage.firstIndex();
+  world.apply(5000, 0, new ConfState({ voters: [SELF], learners: [2n] }));
+  assert.equal(raftStorage.firstIndex(), alone, 'nothing is dropped that a slow member might ask for');
+  world.apply(8000, 0, new ConfState({ voters: [SELF, 2n] }));
+  const kept = raftStorage.lastIndex() - raftStorage.firstIndex() + 1;
+  assert.ok(kept >= 2000 && kept < 2000 + 2 * 256, `${kept} are kept`);
 });
 
 test('S21 large entries leave memory before there are as many as may be kept, and even those that are needed have a bound', () => {

@@ -50,6 +50,11 @@ export interface AppliedPosition {
 /** How often the log in memory is looked at, in entries and in bytes; more often where fewer entries are kept. */
 const COMPACT_STEP = 256;
 const COMPACT_STEP_BYTES = 8 * 1024 * 1024;
+/**
+ * A member that is alone keeps this many: whoever is added gets the database anyway, once the log does not begin at its first entry. Entries
+ * that go this soon die young; those that wait for thousands more grow old, and are garbage for V8's full collections alone.
+ */
+const MAX_ENTRIES_ALONE = 256;
 /** Entries in memory are let go earlier when they are large: a bound on memory that their number alone does not give. */
 const MAX_RETAINED_BYTES = 64 * 1024 * 1024;
 /** And this bound holds even for what a member that is catching up still needs: beyond it, it gets another snapshot. */
@@ -124,6 +129,7 @@ export class LogKeeper {
     if (!isStep && forgetTo === 0) return;
     marks.push({ index, bytes: this.#appliedBytes });
     let keepFrom = index - this.#options.catchUpEntries;
+    if (keepFrom > 0 && isAlone(position.confState)) keepFrom = Math.max(keepFrom, index - MAX_ENTRIES_ALONE);
     const tooOld = marks.findLast(({ bytes }) => this.#appliedBytes - bytes > MAX_RETAINED_BYTES);
     if (tooOld !== undefined && tooOld.index > keepFrom) keepFrom = tooOld.index;
     const outOfBounds = marks.findLast(({ bytes }) => this.#appliedBytes - bytes > MAX_NEEDED_BYTES);
@@ -202,4 +208,8 @@ export class LogKeeper {
       });
     });
   }
+}
+
+function isAlone({ voters, votersOutgoing, learners, learnersNext }: ConfState): boolean {
+  return voters.length + votersOutgoing.length + learners.length + learnersNext.length === 1;
 }
