@@ -42,7 +42,7 @@ export abstract class GrpcStream extends Http2Stream {
   #assembledBytes = 0;
   // What came while paused.
   #isPaused = false;
-  #inbox: Piece[] = [];
+  #inbox: Piece[] | null = null;
   #inboxBytes = 0;
   #hasHeldEnd = false;
   #isDiscarded = false;
@@ -82,8 +82,8 @@ export abstract class GrpcStream extends Http2Stream {
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    const pieces = this.#inbox;
-    this.#inbox = [];
+    const pieces = this.#inbox ?? [];
+    this.#inbox = null;
     for (let i = 0; i < pieces.length && !this.#isDiscarded; i++) {
       const { bytes, start, end } = pieces[i]!;
       this.#release(end - start + PIECE_OVERHEAD_BYTES);
@@ -117,7 +117,7 @@ export abstract class GrpcStream extends Http2Stream {
     this.#isDiscarded = true;
     const heldBytes = this.#inboxBytes + this.#assembledBytes;
     this.#inboxBytes = 0;
-    this.#inbox = [];
+    this.#inbox = null;
     this.#assembledBytes = 0;
     this.#assembly = NOTHING;
     this.#prefixCount = 0;
@@ -223,6 +223,7 @@ export abstract class GrpcStream extends Http2Stream {
     const claimedBytes = end - start + PIECE_OVERHEAD_BYTES;
     if (!this.#claim(claimedBytes)) return;
     this.#inboxBytes += claimedBytes;
+    this.#inbox ??= [];
     if ((end - start) * 4 >= bytes.length) this.#inbox.push({ bytes, start, end });
     // A small view must not keep a large chunk alive.
     else this.#inbox.push({ bytes: copyBytes(bytes.subarray(start, end)), start: 0, end: end - start });

@@ -21,6 +21,8 @@ const MAX_POOLED_LARGE_BLOCKS = 512;
 const MAX_IDLE_LARGE_BLOCKS = 96;
 
 const NO_BLOCK: Uint8Array = Buffer.allocUnsafeSlow(0);
+/** Shared by all that has none, which is the usual case: a list that is made for every write is garbage that may grow old. */
+const NONE: Uint8Array[] = [];
 
 /**
  * Blocks of memory that connections lend themselves while they have something to write. What is taken from here and given
@@ -74,12 +76,13 @@ export class Output {
   readonly pool: OutputPool;
   /** Where the part of the current block begins that is not yet in `#sealed`. */
   #segmentStart = 0;
-  #sealed: Uint8Array[] = [];
+  #sealed: Uint8Array[] = NONE;
   #sealedBytes = 0;
   /** Blocks that `#sealed` refers to, besides the current one. */
-  #fullBlocks: Uint8Array[] = [];
-  /** Blocks that the duplex has not taken yet. */
-  #blocksInFlight: Uint8Array[] = [];
+  #fullBlocks: Uint8Array[] = NONE;
+  /** Blocks that the duplex has not taken yet: the last one, and those that were full. */
+  #blockInFlight: Uint8Array = NO_BLOCK;
+  #fullBlocksInFlight: Uint8Array[] = NONE;
 
   constructor(pool: OutputPool) {
     this.pool = pool;
@@ -107,13 +110,12 @@ export class Output {
   /** Appends `view` without copying: it must not change until it has been sent. */
   adopt(view: Uint8Array): void {
     this.#seal();
-    this.#sealed.push(view);
-    this.#sealedBytes += view.length;
+    this.#addSealed(view);
   }
 
   /** Gives `block` to the pool when all that was appended or adopted so far has been sent. */
   releaseWhenSent(block: Uint8Array): void {
-    this.#fullBlocks.push(block);
+    this.#addFull(block);
   }
 
   /** Hands everything to `duplex`, which has nothing pending. Returns how many bytes. */
@@ -122,9 +124,9 @@ export class Output {
     const count = this.#sealedBytes;
     if (count === 0) return 0;
     duplex.write(this.#sealed);
-    this.#blocksInFlight = this.#fullBlocks;
-    this.#blocksInFlight.push(this.bytes);
-    this.#fullBlocks = [];
+    this.#blockInFlight = this.bytes;
+    this.#fullBlocksInFlight = this.#fullBlocks;
+    this.#fullBlocks = NONE;
     this.#reset();
     if (duplex.pendingBytes === 0) this.onDrain();
     return count;
@@ -132,15 +134,19 @@ export class Output {
 
   /** The duplex has taken everything: its blocks are free. */
   onDrain(): void {
-    const blocks = this.#blocksInFlight;
-    for (const block of blocks) this.pool.give(block);
-    blocks.length = 0;
+    const block = this.#blockInFlight;
+    const full = this.#fullBlocksInFlight;
+    this.#blockInFlight = NO_BLOCK;
+    this.#fullBlocksInFlight = NONE;
+    for (const each of full) this.pool.give(each);
+    this.pool.give(block);
   }
 
   /** Forgets everything. The memory is left to the collector: the duplex may still read it. */
   discard(): void {
-    this.#blocksInFlight = [];
-    this.#fullBlocks = [];
+    this.#blockInFlight = NO_BLOCK;
+    this.#fullBlocksInFlight = NONE;
+    this.#fullBlocks = NONE;
     this.#reset();
   }
 
@@ -149,22 +155,32 @@ export class Output {
     this.position = 0;
     this.openFrameAt = -1;
     this.#segmentStart = 0;
-    this.#sealed = [];
+    this.#sealed = NONE;
     this.#sealedBytes = 0;
   }
 
   #seal(): void {
     this.openFrameAt = -1;
     if (this.position === this.#segmentStart) return;
-    this.#sealed.push(this.bytes.subarray(this.#segmentStart, this.position));
-    this.#sealedBytes += this.position - this.#segmentStart;
+    this.#addSealed(this.bytes.subarray(this.#segmentStart, this.position));
     this.#segmentStart = this.position;
+  }
+
+  #addSealed(part: Uint8Array): void {
+    if (this.#sealed === NONE) this.#sealed = [part];
+    else this.#sealed.push(part);
+    this.#sealedBytes += part.length;
+  }
+
+  #addFull(block: Uint8Array): void {
+    if (this.#fullBlocks === NONE) this.#fullBlocks = [block];
+    else this.#fullBlocks.push(block);
   }
 
   #reserveInNewBlock(length: number): number {
     this.#seal();
     const isFirst = this.bytes === NO_BLOCK;
-    if (!isFirst) this.#fullBlocks.push(this.bytes);
+    if (!isFirst) this.#addFull(this.bytes);
     if (length > LARGE_BLOCK_BYTES) this.bytes = Buffer.allocUnsafeSlow(length);
     else this.bytes = this.pool.take(!isFirst || length > OUTPUT_BLOCK_BYTES);
     this.#segmentStart = 0;
