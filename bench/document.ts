@@ -43,8 +43,7 @@ What falls short, and why:
 - \`put-1\`: of the time that one request takes, the disk's sync, which both servers wait for, and the generator's own turn around
   are the larger part. A profile of the server shows one read, one write and one sync of the log and one write to the socket, without an extra turn
   of the event loop in between.
-- \`memory-1m\`: a member begins with about 74 MB, and V8 keeps what it has grown to. 393 MB beside 3.7 is more than the 305 of an older run beside 3.5: a small heap may
-  grow to four times of what a collection leaves since then, for a third of the time spent on collecting. After a restart it is half of Go's.
+- \`memory-1m\`: the table's figure is of before what *Memory after a load* below says; since then 119 MB are left, and 131 ten seconds later, on a busy machine.
 - \`connections-16k\`: each of 16,000 puts a second comes alone on its connection, and costs 102 us; that is 1.6 of two processors, with the generator's half of one on
   top, so that requests queue for seconds. All are served, an idle connection takes 8.6 kB. Go's 1,000 connections would take eight processors at 16,000.
 - \`tracing\`: to a member with tracing switched off the ratios are 1.02 and 1.04; between two members without a word of tracing the puts of this run differ by 1.13.
@@ -106,12 +105,27 @@ What falls short, and why:
   program's code, 32 evaluating 620 modules, 10 other threads' compiling, 5 koffi, 10 Node's name service and cluster modules, which listening loads, 18 the
   questions of the warm-up. A snapshot of Node's (\`--build-snapshot\`) can't be made: HTTP's parser, TLS and threads can't be in it, and it ends the process that tries.
   \`tests/program/start-modules.json\` is what a start loads; a test compares.
-- **Idle**, a member has 74 MB resident just after its start where it had 86, and 70 MB after half a minute, when V8 has collected, where it had 80 (the same runs). A Node
-  that does nothing has 42. 43 to 48 MB are pages of Node's own file (34 for a Node that does nothing, which share them with all others), 26 are of its own: 18 the
-  heap of V8 (3 of it code, 3 to 4 young objects), 2 the program's text, 3.5 the C library's. So 60 MB are missed by 10 to 14. Tried: \`--optimize-for-size\`, \`--lite-mode\`,
+- **Idle**, a member has 78 MB resident when its start is over, and 44 half a second later, 48 after three seconds, when what is still needed has come back (load
+  average 19; a Node that does nothing has 42, Go 27). 45 of the 78 MB were pages of Node's own file (text, and what V8 and Node begin with), most of which only a start touches: they are unmapped when the member rests for
+  the first time, stay in the system's cache, and those that are needed are mapped again sixteen at a time. 1 to 14 ms of CPU. 27 to 29 MB are of its own: 16 to 18 the
+  heap of V8 (9 MB old objects, 3 the program's text, 3 compiled code, 3 to 5 young ones), 4 the C library's, 4 buffers. A full collection at once would
+  free 6 of them for 15 ms of CPU and more; V8 makes it itself when it sees fit. Tried before: \`--optimize-for-size\`, \`--lite-mode\`,
   \`--max-lazy\` (V8 refuses all compiled code then), \`--min-semi-space-size\` of 1, 2 and 4 MB (nothing less, no CPU less), \`--v8-pool-size=1\`,
-  \`--no-flush-bytecode\`, \`malloc_trim\` (nothing to speak of); a collection right after the start would free 4 MB for 15 ms of CPU. What is
+  \`--no-flush-bytecode\` (nothing to speak of). What is
   allocated in advance (2 MB for hashes of changes, 1 MB for the index, the log's buffers) is not resident before it is used.
+- **Memory after a load.** After \`memory-1m\` a member had 333 MB (peak 333) beside the build of now with 119 (peak 217), at the same CPU for a put. What was resident, and what was done:
+  - 109 MB of V8's heap, of which 10 to 18 were in use. A profile of what dies old (\`HeapProfiler.startSampling\` with the objects that full collections find, not those that
+    scavenges find) named three: entries of the log in memory with their views (124 bytes a put), since 5,000 are kept for slow members and a scavenge comes every 5,000 puts, so that each lived
+    through one. A member that is alone keeps 256 now, once the log does not begin at its first entry: nobody could be served from it. An empty list made at the end of every call (32 bytes), which V8, having seen it live long
+    at first, put among the old objects from then on. Two lists for every write to a socket (180 bytes). The old objects are at 18 MB after a million puts where they were at 95, with one full collection
+    instead of two, and scavenges take half as long (50 and 26 ms in 60,000 puts of 4 kB).
+  - A heap that may grow by 300 % is bounded in bytes now: 40 MB more than what a collection leaves, whatever that is. Full collections are as many as before: one in 60,000 puts of 4 kB.
+  - 54 MB in the C library's heap that nobody used, between blocks that somebody did: \`malloc_trim\`, when the process rests.
+  - 30 MB outside the heap that only old garbage held, 16 MB of room for young objects: a full collection of the kind that gives back, when the process rests and 32 MB have come since the last time
+    (18 to 50 ms of CPU, once after each load). 30 MB of pages of Node's file, as above.
+  - What stays: 29 MB revisions and keys, 18 the newest revisions (bound: 16), 17 pages of the database (an eighth of 128, for what was only written), 3 the tree and the table of keys, 2 hashes of changes,
+    2 buffers of answers, 5 pooled pages and chunks. A key of 13 bytes with one revision takes some 95 bytes, each further revision 21 (12 for itself, the rest is
+    room to grow), where Go takes 24 and doubles its slices.
 - **A connection that stays.** V8 throws away optimized code that is about objects of which none is left. To keep the connection of the warm-up open was thought to save
   a tenth of the CPU of a server that has been without clients for half a minute. That did not show: 24.3 us for a
   compare-and-put with it, 21.9 us without, after half a minute without clients (four rounds of 30,000 each), and 19.9 and 20.8 us under load all the time (six rounds of

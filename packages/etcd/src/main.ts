@@ -18,6 +18,7 @@ import {
   DataDirectoryError,
   descriptorLimit,
   findLockHolder,
+  giveBackAtRest,
   handedSockets,
   holdProcess,
   InitSystem,
@@ -192,6 +193,7 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
   const failure = await Promise.race([member.ready, member.failed]);
   if (failure instanceof Error) lifecycle.die(MEMBER_FAILED, { error: failure });
   letSmallHeapGrow(clock);
+  giveBackAtRest(clock);
   init.ready();
   const error = await member.failed;
   lifecycle.die(MEMBER_FAILED, { error });

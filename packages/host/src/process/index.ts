@@ -16,6 +16,7 @@ export {
   type DataDirectoryOptions,
   prepareDataDirectory,
 } from './data-directory.ts';
+export { giveBackAtRest } from './give-back.ts';
 export { letSmallHeapGrow } from './heap-growth.ts';
 export { type HandedSocket, handedSockets, InitSystem } from './init-system.ts';
 export { holdProcess, ignoreSignals, Lifecycle, type LifecycleOptions } from './lifecycle.ts';

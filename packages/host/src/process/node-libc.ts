@@ -1,9 +1,10 @@
 /**
- * The two things that Node can't do and a service needs: to ask whether a descriptor takes bytes without waiting, and to
- * send a datagram to a unix socket (systemd's readiness, the journal). Through koffi, loaded on first use. Where it
- * can't be loaded, every descriptor counts as writable and no datagram is sent; {@link libcProblem} says why.
+ * The things that Node can't do and a service needs: to ask whether a descriptor takes bytes without waiting, to
+ * send a datagram to a unix socket (systemd's readiness, the journal), and to give memory back. Through koffi, loaded on first use. Where it
+ * can't be loaded, every descriptor counts as writable, no datagram is sent and memory stays; {@link libcProblem} says why.
  */
 import { createRequire } from 'node:module';
+import type { LibraryHandle } from 'koffi';
 
 /** Whether a datagram went out; the error text says why not. */
 export type SendResult = { readonly error?: undefined } | { readonly error: string };
@@ -20,11 +21,15 @@ interface Libc {
     addressLength: number,
   ): number;
   close(descriptor: number): number;
+  madvise(start: number, length: number, advice: number): number;
+  /** Null where the C library has no such thing: it is GNU's. */
+  readonly malloc_trim: ((padBytes: number) => number) | null;
   strerror(errno: number): string;
   errno(): number;
 }
 
 const POLLOUT = 4;
+const MADV_DONTNEED = 4;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
@@ -62,6 +67,17 @@ export function sendUnixDatagram(path: string, bytes: Uint8Array): SendResult {
   const result: SendResult = sent < 0 ? { error: libc.strerror(libc.errno()) } : {};
   libc.close(descriptor);
   return result;
+}
+
+/** Has the C library give back what it keeps for later. */
+export function trimAllocator(): void {
+  load()?.malloc_trim?.(0);
+}
+
+/** The process can do without these pages: what is in them is lost, unless they are a file's, which is mapped again where it is touched. */
+export function unmapPages(start: number, length: number): void {
+  // What is locked in memory stays, and that is right.
+  load()?.madvise(start, length, MADV_DONTNEED);
 }
 
 /** A `struct sockaddr_un` cut to its path; null when the path does not fit. */
@@ -107,7 +123,17 @@ function bind(): Libc {
       'int64_t sendto(int descriptor, uint8_t *bytes, size_t length, int flags, uint8_t *address, uint32_t addressLength)',
     ) as Libc['sendto'],
     close: library.func('int close(int descriptor)') as Libc['close'],
+    madvise: library.func('int madvise(uintptr_t start, size_t length, int advice)') as Libc['madvise'],
+    malloc_trim: trimOf(library),
     strerror: library.func('const char *strerror(int errno)') as Libc['strerror'],
     errno: () => koffi.errno(),
   };
+}
+
+function trimOf(library: LibraryHandle): Libc['malloc_trim'] {
+  try {
+    return library.func('int malloc_trim(size_t pad)') as Libc['malloc_trim'];
+  } catch {
+    return null;
+  }
 }

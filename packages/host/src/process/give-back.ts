@@ -1,0 +1,85 @@
+/**
+ * Gives memory back to the system when the load is over: what V8 has not looked at since it became garbage, what the C library keeps for
+ * later, and the pages of Node's own file that only the start or the load had use for.
+ *
+ * V8 does its part by itself, some ten seconds later or much later, depending on when it collected last; the C library gives back no more than
+ * the end of what it has; and nobody does the third. The pages of a file stay in the system's cache, and those that are still needed are
+ * mapped again when they are, sixteen at a time. A million puts of 256 bytes leave 221 MB, of which this gives back 90.
+ *
+ *     rest, and resident memory has grown ──> full collection ──next rest──> trim, unmap
+ *     first rest after the start ───────────────────────────────────────────^
+ *
+ * A full collection of this kind takes some tens of milliseconds in which nobody is served: a load is over when the whole process has done next
+ * to nothing for half a second, and each takes at most one.
+ */
+import v8 from 'node:v8';
+import vm from 'node:vm';
+import type { Clock } from '@etcd/base';
+import { trimAllocator } from './node-libc.ts';
+import { unmapProgramFile } from './program-file.ts';
+
+const MEGABYTE = 1024 * 1024;
+const CHECK_INTERVAL_MS = 500;
+/** The process rests if it has used less of a processor between two looks. */
+const REST_CPU_MS = 20;
+/** For less it is not worth a collection. */
+const MIN_GROWTH_BYTES = 32 * MEGABYTE;
+
+/** What is used of V8, the C library and the kernel. */
+export interface ProcessMemory {
+  /** Of all threads since the start. */
+  cpuMs(): number;
+  residentBytes(): number;
+  collect(): void;
+  trim(): void;
+}
+
+const NODE_MEMORY: ProcessMemory = {
+  cpuMs: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  },
+  residentBytes: () => process.memoryUsage.rss(),
+  collect: () => collectAll()({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
+  trim: () => {
+    trimAllocator();
+    unmapProgramFile();
+  },
+};
+
+/** For programs that stay, when their start is over. */
+export function giveBackAtRest(clock: Clock, memory: ProcessMemory = NODE_MEMORY): void {
+  let cpuMs = memory.cpuMs();
+  let isTrimDue = true;
+  /** What was resident after the last time; growth counts from there. */
+  let leftBytes = 0;
+  const atRest = (): void => {
+    if (isTrimDue) {
+      isTrimDue = false;
+      memory.trim();
+      leftBytes = memory.residentBytes();
+    } else if (memory.residentBytes() - leftBytes >= MIN_GROWTH_BYTES) {
+      memory.collect();
+      isTrimDue = true;
+    }
+  };
+  const check = (): void => {
+    const now = memory.cpuMs();
+    const isAtRest = now - cpuMs < REST_CPU_MS;
+    cpuMs = now;
+    if (isAtRest) atRest();
+    clock.setTimer(CHECK_INTERVAL_MS, check);
+  };
+  clock.setTimer(CHECK_INTERVAL_MS, check);
+}
+
+let collector: NodeJS.GCFunction | null = null;
+
+/** Node offers a collection under a flag only, that must not be given at the start: V8 would refuse compiled code. */
+function collectAll(): NodeJS.GCFunction {
+  if (collector === null) {
+    v8.setFlagsFromString('--expose-gc');
+    collector = vm.runInNewContext('gc') as NodeJS.GCFunction;
+  }
+  return collector;
+}
