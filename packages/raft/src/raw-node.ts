@@ -327,7 +327,6 @@ export class RawNode {
 
   #proposeEntries(entries: Entry[]): StepError | null {
     const message = newMessage(MessageType.MsgProp, NONE);
-    message.from = this.#raft.id;
     message.entries = entries;
     return step(this.#raft, message);
   }

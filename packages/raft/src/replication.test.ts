@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfState, Message, MessageType, Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
+import {
+  ConfChange,
+  ConfChangeType,
+  ConfState,
+  Message,
+  MessageType,
+  Snapshot,
+  SnapshotMetadata,
+} from '@etcd/api/raftpb';
 import { SILENT_LOGGER } from '@etcd/base';
 import { entriesOf, idsOf, TestGroup, TestMember, type TestOptions } from './rafttest/test-group.ts';
 import { ProgressState } from './tracker/progress.ts';
@@ -258,4 +266,88 @@ test('a follower that has lost what it acknowledged says so once, confirms nothi
   for (let i = 0; i < 6; i++)
     answers = exchange([...reports, ...answers].flatMap((one) => leader.receive(one)));
   assert.equal(progressOf(leader), 'StateReplicate match=4 next=5');
+});
+
+test('a report of the loss of more than is acknowledged changes nothing, one of what is begins anew', () => {
+  const leader = leaderOfTwo();
+  for (let i = 0; i < 3; i++) leader.propose('x');
+  leader.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 3 }));
+  const lossOf = (index: number): Message =>
+    message(MessageType.MsgAppResp, 2n, 1, {
+      reject: true,
+      index,
+      rejectHint: 1,
+      context: Buffer.from('lost'),
+    });
+  const context = lossContext();
+  const before = progressOf(leader);
+  assert.equal(before, 'StateReplicate match=3 next=5 inflight=1');
+  // It speaks of more than was ever acknowledged: it is of another time.
+  assert.deepEqual(leader.receive(new Message({ ...lossOf(4), context })), []);
+  assert.equal(progressOf(leader), before);
+  const [again] = appendsTo(2n, leader.receive(new Message({ ...lossOf(3), context })));
+  assert.equal(idsOf(again?.entries ?? []), '1/2 1/3 1/4');
+  assert.equal(progressOf(leader), 'StateProbe match=0 next=2 paused');
+});
+
+/** What tells the report of a loss from other rejections, as a follower sends it. */
+function lossContext(): Uint8Array {
+  const follower = new TestMember(1n, { voters: [1n, 2n], logTerms: [1] });
+  const [report] = follower.receive(message(MessageType.MsgHeartbeat, 2n, 1, { commit: 3 }));
+  assert.equal(report?.reject, true);
+  return report.context;
+}
+
+test('proposals are refused once so much is not committed, to the byte; what has no payload never is', () => {
+  const refused = (...sizes: number[]): boolean[] => {
+    const leader = leaderOfTwo({ maxUncommittedEntriesSizeBytes: 10 });
+    return sizes.map((size) => leader.node.propose([new Uint8Array(size)]) !== null);
+  };
+  assert.deepEqual(refused(11), [false], 'the first may be of any size');
+  assert.deepEqual(refused(11, 1, 0), [false, true, false]);
+  assert.deepEqual(refused(5, 5, 1), [false, false, true]);
+  assert.deepEqual(refused(5, 6, 5), [false, true, false]);
+  assert.deepEqual(refused(1, 10, 9), [false, true, false]);
+  assert.deepEqual(refused(0, 11, 1), [false, false, true]);
+  const leader = leaderOfTwo({ maxUncommittedEntriesSizeBytes: 10 });
+  leader.propose('12345', '12345');
+  assert.notEqual(leader.node.propose([Buffer.from('1')]), null);
+  leader.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 2 }));
+  assert.equal(leader.node.propose([Buffer.from('12345')]), null, 'what is applied does not count');
+  assert.notEqual(leader.node.propose([Buffer.from('1')]), null);
+});
+
+test('a leader follows itself from the start', () => {
+  const member = new TestMember(1n, { voters: [1n, 2n, 3n], logTerms: [1, 1] });
+  member.node.campaign();
+  member.handle();
+  member.node.step(message(MessageType.MsgVoteResp, 2n, 2));
+  assert.equal(progressOf(member, 1n), 'StateReplicate match=2 next=3');
+  assert.equal(progressOf(member, 2n), 'StateProbe match=0 next=3 paused inactive');
+  member.handle();
+  assert.equal(progressOf(member, 1n), 'StateReplicate match=3 next=4');
+});
+
+test('a voter that is removed may let entries be committed, of which everybody is told at once', () => {
+  const state = { voters: [1n, 2n], learners: [3n] };
+  const leader = new TestMember(1n, state);
+  leader.node.campaign();
+  leader.handle();
+  leader.receive(message(MessageType.MsgVoteResp, 2n, 1));
+  for (const from of [2n, 3n]) leader.receive(message(MessageType.MsgAppResp, from, 1, { index: 1 }));
+  leader.node.proposeConfChange(new ConfChange({ type: ConfChangeType.ConfChangeRemoveNode, nodeId: 2n }));
+  leader.handle();
+  leader.propose('behind it');
+  leader.receive(message(MessageType.MsgAppResp, 3n, 1, { index: 3 }));
+  assert.equal(leader.node.committed, 1);
+  const sent = leader.receive(message(MessageType.MsgAppResp, 2n, 1, { index: 2 }));
+  assert.equal(leader.node.committed, 3);
+  assert.deepEqual(
+    appendsTo(3n, sent).map(({ commit }) => commit),
+    [2, 3],
+  );
+  assert.deepEqual(
+    leader.applied.map(({ index }) => index),
+    [1, 2, 3],
+  );
 });

@@ -264,3 +264,28 @@ test('a scan reads page by page, ends at the first match, and takes what is gone
   storage.compact(2);
   assert.equal(log.someEntry(1, 5, 1, look(9)), true);
 });
+
+test('handing out pauses at the bound of what is being applied, to the byte, and goes on below it', () => {
+  const log = logOf([1, 1, 1, 1], 4, 100);
+  log.commitTo(2);
+  const isPaused = (): boolean => !log.hasNextCommittedEntries(true) && log.applied < log.committed;
+  log.acceptApplying(2, 99, true);
+  log.commitTo(4);
+  assert.equal(isPaused(), false);
+  log.acceptApplying(3, 0, true);
+  assert.equal(isPaused(), true, 'the last hand-out was cut short');
+  log.appliedTo(1, 0);
+  assert.equal(isPaused(), false, '99 bytes are under way');
+  log.acceptApplying(4, 1, true);
+  log.commitTo(4);
+  assert.deepEqual(log.nextCommittedEntries(true), []);
+  const full = logOf([1, 1, 1], 3, 100);
+  full.commitTo(2);
+  full.acceptApplying(2, 100, true);
+  full.commitTo(3);
+  assert.equal(full.hasNextCommittedEntries(true), false, '100 of 100 bytes');
+  full.appliedTo(1, 0);
+  assert.equal(full.hasNextCommittedEntries(true), false);
+  full.appliedTo(2, 1);
+  assert.equal(full.hasNextCommittedEntries(true), true, '99 bytes');
+});

@@ -33,3 +33,21 @@ test('what is long past is forgotten, not mixed up', () => {
   assert.equal(phases.of(10_000 - 5000), null);
   assert.equal(phases.of(9_999)?.savedMs, 9_999);
 });
+
+test('4096 batches are remembered, of the oldest of them only what another tells apart', () => {
+  const phases = new EntryPhases();
+  const add = (batch: number): void => {
+    phases.saved(10 * batch, batch, batch + 0.5);
+    phases.committed(10 * batch, batch + 0.75);
+  };
+  for (let batch = 1; batch <= 4096; batch++) add(batch);
+  assert.deepEqual(phases.of(1), { savingMs: 1, savedMs: 1.5, committedMs: 1.75 });
+  assert.deepEqual(phases.of(11), { savingMs: 2, savedMs: 2.5, committedMs: 2.75 });
+  add(4097);
+  assert.equal(phases.of(10), null);
+  assert.equal(phases.of(20), null, 'it may have been in one that is forgotten');
+  assert.equal(phases.of(21)?.savingMs, 3);
+  assert.equal(phases.of(40_970)?.savingMs, 4097);
+  assert.equal(phases.of(40_971), null);
+  assert.equal(new EntryPhases().of(0), null);
+});

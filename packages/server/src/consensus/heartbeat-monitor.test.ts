@@ -26,3 +26,29 @@ test('heartbeats count as late after twice the interval, within one term', () =>
   assert.equal(after(0, 3n), 1, '150 ms');
   assert.equal(after(60_000, 2n, 5), 1, 'another term of leadership');
 });
+
+test('twice the interval is in time, and late ones are told once in ten seconds', () => {
+  const clock = new SimClock();
+  const lines: unknown[] = [];
+  let lateCount = 0;
+  const monitor = new HeartbeatMonitor({
+    clock,
+    logger: { ...SILENT_LOGGER, warn: (_line, fields) => void lines.push(fields?.['exceeded-duration']) },
+    heartbeatIntervalMs: 100,
+    onLate: () => lateCount++,
+  });
+  const after = (ms: number): void => {
+    clock.advance(ms);
+    monitor.onSend(2n, 1);
+  };
+  after(0);
+  after(200);
+  assert.deepEqual([lateCount, lines], [0, []]);
+  after(201);
+  assert.deepEqual([lateCount, lines], [1, ['1ms']]);
+  after(9999);
+  assert.deepEqual([lateCount, lines.length], [2, 1]);
+  after(1);
+  after(250);
+  assert.deepEqual([lateCount, lines], [3, ['1ms', '50ms']]);
+});

@@ -53,3 +53,31 @@ test('S21 what is held has a bound in bytes, of which what is taken is free agai
   for (let i = 0; i < 10_000; i++) held.add(proposal(...new Array<number>(100).fill(0)));
   assert.ok(held.count < 6000);
 });
+
+test('S21 the bound on what is held is exact, an entry counts for 128 bytes more than its data', () => {
+  const limit = 64 * 1024 * 1024;
+  const countOf = (...proposals: Message[]): number => {
+    const held = new HeldProposals(new SimClock(), TIMEOUT_MS);
+    for (const message of proposals) held.add(message);
+    return held.count;
+  };
+  assert.equal(countOf(proposal(limit - 128)), 1);
+  assert.equal(countOf(proposal(limit - 127)), 0);
+  assert.equal(countOf(proposal(limit / 2, limit / 2 - 256), proposal()), 2);
+  assert.equal(countOf(proposal(limit / 2), proposal(limit / 2 - 256)), 2);
+  assert.equal(countOf(proposal(limit / 2), proposal(limit / 2 - 255), proposal(0)), 2);
+});
+
+test('somebody may wait for a proposal up to the end of its time', () => {
+  for (const [waitedMs, count] of [
+    [TIMEOUT_MS, 1],
+    [TIMEOUT_MS + 1, 0],
+  ] as const) {
+    const clock = new SimClock();
+    const held = new HeldProposals(clock, TIMEOUT_MS);
+    held.add(proposal(1));
+    clock.advance(waitedMs);
+    assert.equal(taken(held).length, count);
+    assert.equal(held.count, 0);
+  }
+});

@@ -222,3 +222,27 @@ test("answers with names of another length, as another program makes them, are n
   for (const length of [0, 8, 15, 17]) world.answer(10, new Uint8Array(length));
   assert.deepEqual([world.served, world.slow], [[], 4]);
 });
+
+test('who comes first has a turn made for it, who comes while a question is under way has not', () => {
+  const world = new World();
+  world.add('a');
+  world.add('b');
+  assert.equal(world.wakes, 2);
+  world.reads.ask();
+  const { wakes } = world;
+  world.add('c');
+  assert.equal(world.wakes, wakes);
+});
+
+test('a question is asked again after half a second, not before, and with each try anew', () => {
+  const world = new World();
+  world.ask('a');
+  world.tick(499);
+  assert.equal(world.asked.length, 1);
+  world.tick(1);
+  assert.equal(world.asked.length, 2);
+  world.tick(499);
+  assert.equal(world.asked.length, 2);
+  world.tick(1);
+  assert.equal(world.asked.length, 3);
+});

@@ -292,3 +292,50 @@ test('a member that is added gets no entry from memory that it might not read', 
     assert.equal(world.raftStorage.firstIndex(), first, version);
   }
 });
+
+/** Where the log in memory begins when the entries have been applied, each of so many bytes. */
+function firstAfter(options: Partial<LogKeeperOptions>, neededFrom: number, ...sizes: number[]): number {
+  const world = new World({ snapshotCount: 100_000, catchUpEntries: 100_000, ...options });
+  world.neededFrom = neededFrom;
+  for (const [i, bytes] of sizes.entries()) world.apply(i + 1, bytes);
+  return world.raftStorage.firstIndex();
+}
+
+test('S21 the bounds on what is kept in memory hold to the byte', () => {
+  const none = Number.POSITIVE_INFINITY;
+  assert.equal(firstAfter({}, none, 1, 64 * MIB), 1);
+  assert.equal(firstAfter({}, none, 1, 64 * MIB + 1), 2);
+  assert.equal(firstAfter({}, 1, 1, 64 * MIB + 1), 1, 'somebody needs it');
+  assert.equal(firstAfter({}, 1, 1, 512 * MIB), 1);
+  assert.equal(firstAfter({}, 1, 1, 512 * MIB + 1), 2, 'whoever needs it');
+  assert.equal(firstAfter({}, 2, 1, 64 * MIB + 1), 2, 'what is before is not needed');
+});
+
+test('the log in memory is looked at after so many entries, or bytes', () => {
+  const keeps = { catchUpEntries: 256 };
+  const none = Number.POSITIVE_INFINITY;
+  const sizes = (count: number, last: number): number[] => [...new Array<number>(count - 1).fill(0), last];
+  assert.equal(firstAfter(keeps, none, ...sizes(256, 0)), 1);
+  assert.equal(firstAfter(keeps, none, ...sizes(257, 0)), 2);
+  // The next look is at 513 otherwise.
+  assert.equal(firstAfter(keeps, none, ...sizes(512, 8 * MIB - 1)), 2);
+  assert.equal(firstAfter(keeps, none, ...sizes(512, 8 * MIB)), 257);
+  assert.equal(
+    firstAfter({ catchUpEntries: 0 }, none, 0, 0, 0),
+    4,
+    'nothing is kept, and each entry looked at',
+  );
+  assert.equal(firstAfter({ catchUpEntries: 3 }, none, 0, 0, 0, 0, 0, 0), 2);
+  assert.equal(firstAfter({ catchUpEntries: 3 }, none, 0, 0, 0, 0, 0, 0, 0), 5);
+});
+
+test('a snapshot of the log that was found is the one to count from', () => {
+  const world = new World({ snapshotIndex: 5 });
+  world.raftStorage.append(Array.from({ length: 5 }, (_, i) => new Entry({ index: i + 1, term: TERM })));
+  world.apply(15);
+  world.settle();
+  assert.deepEqual(world.snapFiles, []);
+  world.apply(16);
+  world.settle();
+  assert.deepEqual(world.snapFiles, [snapName(16)]);
+});

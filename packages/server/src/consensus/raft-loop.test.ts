@@ -34,6 +34,10 @@ class StallingClock extends SimClock {
 class Member implements RaftLoopHost {
   /** The disk holds the whole process up for so long, once, at the next sync. */
   stallMs = 0;
+  /** What does not hold the process up takes so long on the disk. */
+  diskMs = 1;
+  /** For how long entries have waited for the disk, and up to which. */
+  readonly saved: [waitedMs: number, index: number][] = [];
   readonly clock: SimClock & { stalledMs: number } = new StallingClock();
   readonly disk: SimDisk;
   readonly storage = new MemoryStorage();
@@ -55,7 +59,7 @@ class Member implements RaftLoopHost {
   constructor(voters: readonly bigint[] = [SELF]) {
     const { clock, storage } = this;
     this.disk = new SimDisk({
-      schedule: (_operation, complete) => clock.setTimer(1, complete),
+      schedule: (_operation, complete) => clock.setTimer(this.diskMs, complete),
       onOperation: ({ kind, path }) => {
         if (kind === 'sync') {
           clock.stalledMs += this.stallMs;
@@ -142,7 +146,9 @@ class Member implements RaftLoopHost {
   send(messages: readonly Message[]): void {
     this.sent.push(...messages);
   }
-  onSaved(): void {}
+  onSaved(waitedMs: number, index: number): void {
+    this.saved.push([waitedMs, index]);
+  }
   onTurnEnd(): void {
     this.turns++;
   }
@@ -392,4 +398,34 @@ test('what waits for messages is done when those that raft has made are with the
   member.loop.wake();
   member.clock.settle();
   assert.ok(member.sent.length > 0 && sentBefore === member.sent.length, 'after the campaign');
+});
+
+test('how long entries have waited for the disk is told, without the time in which there was no processor', () => {
+  const member = new Member().lead();
+  const { clock, saved, wal } = member;
+  const save = (stallMs: number): [number, number][] => {
+    saved.length = 0;
+    member.stallMs = stallMs;
+    member.propose('x');
+    clock.advance(950);
+    return [...saved];
+  };
+  assert.deepEqual(save(HEARTBEAT_MS - 1), [[HEARTBEAT_MS - 1, wal.lastIndex]]);
+  const late = new Member().lead();
+  late.stallMs = HEARTBEAT_MS;
+  late.propose('x');
+  late.clock.settle();
+  const what = 'the event loop stood still for a tick: nobody knows what for';
+  assert.equal(late.saved.at(-1)?.[1], late.wal.lastIndex - 1, what);
+  // From here on the disk is not waited for inline.
+  assert.equal(wal.prefersInline, false);
+  // A write and a sync.
+  member.diskMs = 175;
+  assert.deepEqual(save(0), [[350, wal.lastIndex]], 'three ticks came in time meanwhile');
+  saved.length = 0;
+  member.propose('y');
+  clock.advance(120);
+  clock.stalledMs += 200;
+  clock.advance(600);
+  assert.deepEqual(saved, [[350, wal.lastIndex]], 'without the 200 ms in which nothing ran');
 });

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { INTERNAL_ERRORS } from '@etcd/api';
 import { DeleteRangeRequest, PutRequest, RangeRequest } from '@etcd/api/etcdserverpb';
 import { latin1FromBytes, SeededRandom } from '@etcd/base';
@@ -10,8 +8,6 @@ import { checkDatabases } from '../backend/testing/check-databases.ts';
 import { executeRange } from '../mvcc/range.ts';
 import { openBackend, SimMember } from '../mvcc/testing/sim-member.ts';
 import { deleteRange, put } from '../mvcc/txn.ts';
-import { LeaseQueue } from './lease-queue.ts';
-import { LeaseTable } from './lease-table.ts';
 import { type Checkpointer, Lessor, type LessorOptions, MAX_LEASE_TTL } from './lessor.ts';
 
 checkDatabases();
@@ -389,6 +385,259 @@ test('recovering takes over the leases of a snapshot and forgets the old ones', 
   assert.deepEqual(allKeys(member), []);
 });
 
+test('expiry is seen twice a second, and told again each three seconds as long as the lease is there', () => {
+  const { lessor, clock } = newMember();
+  const told: [bigint, number][] = [];
+  lessor.setExpiredHandler((ids) => {
+    for (const id of ids) told.push([id, clock.now()]);
+  });
+  lessor.promote(0);
+  lessor.grant(1n, 5);
+  clock.advance(200);
+  lessor.grant(2n, 5);
+  clock.advance(9000);
+  assert.deepEqual(told, [
+    [1n, 5000],
+    [2n, 5500],
+    [1n, 8000],
+    [2n, 8500],
+  ]);
+  lessor.stop();
+  clock.advance(9000);
+  assert.equal(told.length, 4, 'nothing after its stop');
+});
+
+test('leases that last no longer than the interval of checkpoints have none, longer ones have until that is left', () => {
+  const member = newMember();
+  const { lessor, clock } = member;
+  const recorded: [bigint, number, number][] = [];
+  lessor.setCheckpointer((checkpoints, done) => {
+    for (const { id, remainingTtl } of checkpoints) {
+      recorded.push([id, remainingTtl, clock.now()]);
+      lessor.checkpoint(id, remainingTtl);
+    }
+    done(null);
+  });
+  lessor.promote(0);
+  lessor.grant(1n, 300);
+  lessor.grant(2n, 301);
+  lessor.grant(3n, 900);
+  clock.advance(1_000_000);
+  assert.deepEqual(recorded, [
+    [2n, 1, 300_000],
+    [3n, 600, 300_000],
+    [3n, 300, 600_000],
+  ]);
+  const next = newMember({}, member.sim.stop());
+  next.lessor.promote(0);
+  assert.equal(next.lessor.lookup(3n)!.remainingMs, 900_000, 'unless told, they are not written down');
+});
+
+test('of what is left of a lease, a second that has begun is recorded whole', () => {
+  const { lessor, clock } = newMember({ checkpointIntervalMs: 60_500 });
+  const recorded: number[] = [];
+  lessor.setCheckpointer((checkpoints) => recorded.push(...checkpoints.map((it) => it.remainingTtl)));
+  lessor.promote(0);
+  clock.advance(50);
+  lessor.grant(1n, 300);
+  clock.advance(61_000);
+  assert.deepEqual(recorded, [240]);
+});
+
+test('there is no checkpoint of a lease that has all of its time left, nor of one that has none', () => {
+  const { lessor, clock } = newMember({ checkpointIntervalMs: 60_900 });
+  const recorded: [bigint, number][] = [];
+  lessor.setCheckpointer((checkpoints) => {
+    for (const { id, remainingTtl } of checkpoints) recorded.push([id, remainingTtl]);
+  });
+  lessor.promote(0);
+  lessor.grant(1n, 61);
+  lessor.grant(2n, 300);
+  // At the instant at which both are due, and before that.
+  clock.setTimer(61_000, () => lessor.renewThen(2n, (error) => assert.equal(error, null)));
+  clock.advance(50);
+  lessor.grant(3n, 61);
+  clock.advance(61_000);
+  assert.deepEqual(recorded, [[3n, 1]]);
+});
+
+test('checkpoints come in batches of a thousand, and never none', () => {
+  const { lessor, clock } = newMember({ checkpointIntervalMs: 1000 });
+  const batches: number[] = [];
+  lessor.setCheckpointer((checkpoints) => batches.push(checkpoints.length));
+  lessor.promote(0);
+  for (let i = 1; i <= 1000; i++) lessor.grant(BigInt(i), 10);
+  clock.advance(1200);
+  assert.deepEqual(batches, [1000]);
+  for (let i = 1001; i <= 3001; i++) lessor.grant(BigInt(i), 10);
+  clock.advance(1500);
+  assert.deepEqual(batches, [1000, 1000, 1000, 1]);
+});
+
+test('from a thousand leases on a promotion spreads them', () => {
+  for (const [count, later] of [
+    [999, 0],
+    [1000, 250],
+  ] as const) {
+    const { lessor } = newMember();
+    for (let i = 1; i <= count; i++) lessor.grant(BigInt(i), 10);
+    lessor.promote(0);
+    let found = 0;
+    for (let i = 1; i <= count; i++) if (lessor.lookup(BigInt(i))!.remainingMs > 10_000) found++;
+    assert.equal(found, later);
+  }
+});
+
+test('a renewal that waits for its checkpoint is refused when the primary, the lease or the lessor is gone by then', () => {
+  const ends: readonly [(lessor: Lessor) => void, unknown[]][] = [
+    [() => {}, [null, 300]],
+    [(lessor) => lessor.demote(), [ErrNotPrimary, -1]],
+    [(lessor) => lessor.revoke(1n), [ErrLeaseNotFound, -1]],
+    [(lessor) => lessor.stop(), [ErrNotPrimary, -1]],
+  ];
+  for (const [end, answer] of ends) {
+    const { lessor } = newMember();
+    const answers: unknown[] = [];
+    const waiting: (() => void)[] = [];
+    lessor.promote(0);
+    lessor.grant(1n, 300);
+    lessor.checkpoint(1n, 100);
+    lessor.setCheckpointer((_checkpoints, done) => waiting.push(() => done(null)));
+    lessor.renewThen(1n, (...given) => answers.push(given));
+    assert.deepEqual(answers, []);
+    end(lessor);
+    for (const go of waiting) go();
+    assert.deepEqual(answers, [answer]);
+  }
+});
+
+test('an error of a renewal comes with a TTL of -1', () => {
+  const { lessor, clock } = newMember();
+  const answers: unknown[] = [];
+  const renew = (id: bigint): void => lessor.renewThen(id, (...given) => answers.push(given));
+  renew(1n);
+  lessor.promote(0);
+  renew(1n);
+  for (const id of [1n, 2n]) lessor.grant(id, 5);
+  clock.advance(5000);
+  for (const id of [1n, 2n, 2n]) renew(id);
+  lessor.revoke(1n);
+  lessor.stop();
+  lessor.stop();
+  lessor.grant(3n, 300);
+  lessor.checkpoint(3n, 1);
+  lessor.setCheckpointer((_checkpoints, done) => done(INTERNAL_ERRORS.errors.ErrTimeout));
+  renew(3n);
+  assert.deepEqual(answers, [
+    [ErrNotPrimary, -1],
+    [ErrLeaseNotFound, -1],
+    [ErrLeaseNotFound, -1],
+    [ErrNotPrimary, -1],
+    [ErrNotPrimary, -1],
+    [INTERNAL_ERRORS.errors.ErrTimeout, -1],
+  ]);
+});
+
+test('a lease without a checkpoint is renewed without one, and one with it while nobody proposes any', () => {
+  const { lessor } = newMember();
+  const answers: unknown[] = [];
+  lessor.promote(0);
+  lessor.grant(1n, 300);
+  lessor.checkpoint(1n, 100);
+  lessor.renewThen(1n, (...given) => answers.push(given));
+  lessor.grant(2n, 300);
+  lessor.setCheckpointer(() => assert.fail('nothing is to be taken back'));
+  lessor.renewThen(2n, (...given) => answers.push(given));
+  assert.deepEqual(answers, [
+    [null, 300],
+    [null, 300],
+  ]);
+});
+
+test('leases are listed to the second, those of one second in the order of their grants', () => {
+  const { lessor, clock } = newMember();
+  const grantAt = (ms: number, id: bigint, ttl: number): void => {
+    clock.advance(ms - clock.now());
+    lessor.grant(id, ttl);
+  };
+  lessor.promote(0);
+  // What is left of them at 10 s: 2.0, 1.999, 1.5 s, nothing since 1 s, MAX, MAX, 0.2 s.
+  grantAt(0, 9n, 30);
+  grantAt(4000, 1n, 8);
+  grantAt(4999, 2n, 7);
+  grantAt(5500, 3n, 6);
+  grantAt(6000, 4n, 3);
+  grantAt(6000, 5n, MAX_LEASE_TTL);
+  grantAt(6000, 6n, MAX_LEASE_TTL);
+  grantAt(7200, 7n, 3);
+  lessor.revoke(9n);
+  clock.advance(10_000 - clock.now());
+  assert.deepEqual(lessor.leases(), [4n, 7n, 2n, 3n, 1n, 5n, 6n]);
+  lessor.demote();
+  assert.deepEqual(lessor.leases(), [1n, 2n, 3n, 4n, 5n, 6n, 7n]);
+});
+
+test('a primary that recovers gives the leases of the snapshot their time from then on, and refuses who waits', () => {
+  const other = newMember();
+  other.lessor.grant(9n, 20);
+  other.lessor.checkpoint(9n, 15);
+  const disk = other.sim.stop();
+  const { lessor, clock } = newMember({ checkpointIntervalMs: 10_000 });
+  const answers: unknown[] = [];
+  const told: bigint[] = [];
+  const recorded: bigint[] = [];
+  lessor.setExpiredHandler((ids) => told.push(...ids));
+  lessor.setCheckpointer((checkpoints) => recorded.push(...checkpoints.map(({ id }) => id)));
+  lessor.promote(1000);
+  for (const id of [1n, 2n]) lessor.grant(id, 30);
+  lessor.grant(3n, 5);
+  clock.advance(5000);
+  lessor.renewThen(3n, (...given) => answers.push(given));
+  assert.deepEqual(told, [3n]);
+  lessor.recover(openBackend(clock, disk));
+  assert.deepEqual(answers, [[ErrNotPrimary, -1]]);
+  assert.deepEqual([lessor.leaseCount, lessor.lookup(9n)!.remainingMs], [1, 21_000]);
+  clock.advance(25_000);
+  assert.deepEqual([told, recorded], [[3n, 9n, 9n], [9n]]);
+});
+
+test('what a backend says of leases is compared with what is known', () => {
+  const put = (...leases: readonly (readonly [bigint, number, number])[]): Member => {
+    const member = newMember({ persistsCheckpoints: () => true });
+    for (const [id, ttl, remainingTtl] of leases) {
+      member.lessor.grant(id, ttl);
+      if (remainingTtl !== 0) member.lessor.checkpoint(id, remainingTtl);
+    }
+    return member;
+  };
+  const { lessor } = put([1n, 10, 0], [2n, 20, 5]);
+  const differenceFrom = (...leases: readonly (readonly [bigint, number, number])[]): string | null =>
+    lessor.differenceFrom(put(...leases).sim.backend);
+  assert.equal(differenceFrom([1n, 10, 0], [2n, 20, 20]), null);
+  assert.equal(differenceFrom([1n, 10, 0], [2n, 20, 21]), 'lease 2 has more left than it was given');
+  assert.equal(differenceFrom([1n, 10, 0], [2n, 21, 0]), 'lease 2 has another TTL');
+  assert.equal(differenceFrom([1n, 10, 0], [3n, 20, 0]), 'lease 3 is not known');
+  assert.equal(differenceFrom([3n, 10, 0], [4n, 20, 0]), 'lease 3 is not known', 'the first of them');
+  assert.equal(differenceFrom([1n, 10, 0]), '2 leases are known, and 1 are there');
+});
+
+test('a lease that nobody knows has no keys, takes none, and is checkpointed by nobody', () => {
+  const member = newMember();
+  const { lessor } = member;
+  lessor.checkpoint(1n, 5);
+  assert.deepEqual([lessor.leaseCount, lessor.keysOf(1n), lessor.has(1n)], [0, [], false]);
+  putKey(member, 'a', 0n);
+  const ref = member.sim.store.index.find(bytes('a'), 0, 1);
+  lessor.setLease(ref, 1n);
+  assert.deepEqual([lessor.leaseOf(ref), lessor.attachedKeyCount], [0n, 0]);
+  lessor.grant(1n, 10);
+  lessor.setLease(ref, 1n);
+  lessor.setLease(ref, 1n);
+  assert.deepEqual([lessor.leaseOf(ref), lessor.attachedKeyCount, keysOf(member, 1n)], [1n, 1, ['a']]);
+  lessor.setLease(ref, 7n);
+  assert.deepEqual([lessor.leaseOf(ref), lessor.attachedKeyCount, keysOf(member, 1n)], [0n, 0, []]);
+});
+
 // --- against a model
 
 interface ModelLease {
@@ -491,71 +740,6 @@ function checkAgainst(
   }
   assert.deepEqual(allKeys(member), [...keys].sort(), label);
 }
-
-// --- parts
-
-test('the queue gives rows in order of their times, whatever was moved and removed', () => {
-  for (let seed = 1; seed <= 20; seed++) {
-    const random = new SeededRandom(seed);
-    const queue = new LeaseQueue();
-    const model = new Map<number, number>();
-    for (let step = 0; step < 500; step++) {
-      const row = 1 + random.below(60);
-      if (random.chance(0.7)) {
-        const time = random.below(1000);
-        queue.set(row, time);
-        model.set(row, time);
-      } else {
-        queue.remove(row);
-        model.delete(row);
-      }
-      assert.equal(queue.count, model.size);
-      assert.equal(queue.firstTime, Math.min(...model.values()));
-    }
-    for (let last = -1; queue.count > 0; queue.remove(queue.first)) {
-      assert.ok(queue.firstTime >= last);
-      assert.equal(model.get(queue.first), queue.firstTime);
-      last = queue.firstTime;
-    }
-  }
-});
-
-test('ids that share a word of their 64 bits are told apart', () => {
-  const table = new LeaseTable();
-  const rows = new Map<bigint, number>();
-  for (let high = 0n; high < 50n; high++) {
-    for (const low of [0n, 1n, 0xffff_ffffn]) {
-      const id = BigInt.asIntN(64, (high << 32n) | low);
-      rows.set(id, table.add(id, 5));
-    }
-  }
-  // The same low word, and words chosen to meet in one shard.
-  for (const [id, row] of rows) assert.equal(table.find(id), row);
-  for (const [id, row] of [...rows].filter((_, i) => i % 2 === 0)) {
-    table.remove(row);
-    rows.delete(id);
-    assert.equal(table.find(id), 0);
-  }
-  for (const [id, row] of rows) assert.equal(table.find(id), row);
-});
-
-/** The heap without what nobody holds any more. */
-function heldHeapBytes(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-  return process.memoryUsage().heapUsed;
-}
-
-test('S20 leases with a key each stay outside the heap', () => {
-  const table = new LeaseTable();
-  const queue = new LeaseQueue();
-  const before = heldHeapBytes();
-  for (let i = 1; i <= 300_000; i++) queue.set(table.add(BigInt(i) << 20n, 60), i);
-  const grown = heldHeapBytes() - before;
-  assert.ok(grown < 300_000 * 100, `${Math.round(grown / 300_000)} bytes of heap a lease`);
-  // Both are there to be measured.
-  assert.equal(table.count + queue.count, 600_000);
-});
 
 test('every key of a lease is asked for until one fails', () => {
   const member = newMember();

@@ -86,7 +86,7 @@ export interface LeaseInfo {
   readonly remainingMs: number;
 }
 
-/** `ttl` in seconds; counts only without an error. */
+/** `ttl` in seconds; -1 with an error. */
 export type RenewCallback = (error: InternalError | null, ttl: number) => void;
 
 export class Lessor implements LeaseKeeper {
@@ -397,7 +397,6 @@ export class Lessor implements LeaseKeeper {
 
   #startLoop(): void {
     this.#timer = this.#clock.setTimer(LOOP_INTERVAL_MS, () => {
-      if (this.#isStopped) return;
       this.#startLoop();
       if (!this.#isPrimary) return;
       this.#handOutExpired();

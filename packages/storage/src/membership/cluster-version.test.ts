@@ -26,9 +26,16 @@ function v(text: string): SemanticVersion {
 test('versions are read, compared and printed', () => {
   const ordered = [
     '3.4.0',
+    '3.5.0-1',
+    '3.5.0-1.0',
+    '3.5.0-2',
+    '3.5.0-alpha',
     '3.5.0-alpha.1',
+    '3.5.0-alpha.1.0',
     '3.5.0-alpha.2',
     '3.5.0-alpha.10',
+    '3.5.0-alpha.beta',
+    '3.5.0-rc',
     '3.5.0-rc.0',
     '3.5.0',
     '3.5.10',
