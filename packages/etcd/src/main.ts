@@ -23,6 +23,7 @@ import {
   holdProcess,
   InitSystem,
   ignoreSignals,
+  keepObjectsYoung,
   Lifecycle,
   letSmallHeapGrow,
   prepareDataDirectory,
@@ -194,6 +195,7 @@ async function runMember(config: Config, root: EtcdLogger, lifecycle: Lifecycle)
   if (failure instanceof Error) lifecycle.die(MEMBER_FAILED, { error: failure });
   letSmallHeapGrow(clock);
   giveBackAtRest(clock);
+  keepObjectsYoung(clock);
   init.ready();
   const error = await member.failed;
   lifecycle.die(MEMBER_FAILED, { error });

@@ -38,3 +38,4 @@ export {
   runtimeFields,
   threadCount,
 } from './system-facts.ts';
+export { keepObjectsYoung } from './young-objects.ts';
