@@ -13,10 +13,16 @@ import type { PageWriter } from './page-writer.ts';
 import type { Steps } from './steps.ts';
 import type { WriteBucket } from './write-bucket.ts';
 
-/** One write is at most so long, so that others get their turn on the disk and in Node's thread pool. */
-const MAX_WRITE_BYTES = 1 << 20;
-/** Node has four threads for all files of the process. */
-const WRITES_IN_FLIGHT = 2;
+/**
+ * What is written in the background is written one piece after the other, each durable before the next: a sync of the log, which every
+ * client waits for, finds no more than one of them before it on the disk. All pages at once, and a sync behind them, let it wait for all.
+ */
+const MAX_WRITE_BYTES = 512 * 1024;
+/** Large commits are written in so many pieces, or in larger ones than these: a disk may be slow to sync, and fast to write. */
+const USUAL_WRITES = 16;
+const MAX_LARGE_WRITE_BYTES = 4 * 1024 * 1024;
+/** Shorter pieces get their sync together. */
+const MIN_SYNCED_BYTES = 64 * 1024;
 
 /** A state of the database: its meta page, and how long its stored freelist is. */
 export interface State {
@@ -114,7 +120,7 @@ export class Commit {
   /** Writes and syncs; throws `DiskError`. The file is long enough already. */
   write(file: DiskFile): void {
     const began = this.#now();
-    const runs = new Runs(this.#writer, this.state.meta.pageSizeBytes);
+    const runs = new Runs(this.#writer, this.state.meta.pageSizeBytes, MAX_LARGE_WRITE_BYTES);
     while (runs.next()) {
       let position = runs.position;
       for (const chunk of runs.chunks) {
@@ -135,47 +141,44 @@ export class Commit {
     const began = this.#now();
     this.#writeRunsThen(file, (writeError) => {
       if (writeError !== null) return done(writeError);
-      this.#syncThen(file, this.#runs > 0, (syncError) => {
-        if (syncError !== null) return done(syncError);
-        const finish = (error: DiskError | null): void => {
-          if (error === null) this.#writeMs = this.#now() - began;
-          done(error);
-        };
-        const page = [this.#metaPage()];
-        if (this.#options.noSync) file.writeThen(page, this.#metaPosition(), finish);
-        else file.writeSyncedThen(page, this.#metaPosition(), finish);
-      });
+      const finish = (error: DiskError | null): void => {
+        if (error === null) this.#writeMs = this.#now() - began;
+        done(error);
+      };
+      const page = [this.#metaPage()];
+      if (this.#options.noSync) file.writeThen(page, this.#metaPosition(), finish);
+      else file.writeSyncedThen(page, this.#metaPosition(), finish);
     });
   }
 
+  /** All pages; they are durable when `done` is called, unless nothing is to be. */
   #writeRunsThen(file: DiskFile, done: (error: DiskError | null) => void): void {
-    const runs = new Runs(this.#writer, this.state.meta.pageSizeBytes);
-    let inFlight = 0;
-    let failed: DiskError | null = null;
-    let finished = false;
-    const pump = (): void => {
-      while (failed === null && !finished && inFlight < WRITES_IN_FLIGHT) {
-        if (!runs.next()) {
-          finished = true;
-          break;
-        }
-        inFlight++;
-        this.#runs++;
-        file.writeThen(runs.chunks, runs.position, (error) => {
-          inFlight--;
-          failed ??= error;
-          pump();
-        });
-      }
-      // All writes have come back: nobody reads the buffers any more.
-      if (inFlight === 0) done(failed);
+    const { noSync } = this.#options;
+    const maxBytes = this.#pieceBytes;
+    const runs = new Runs(this.#writer, this.state.meta.pageSizeBytes, maxBytes);
+    let unsyncedBytes = 0;
+    const sync = (then: (error: DiskError | null) => void): void => {
+      unsyncedBytes = 0;
+      file.syncThen(then);
     };
-    pump();
+    const next = (error: DiskError | null): void => {
+      if (error !== null) return done(error);
+      if (unsyncedBytes >= maxBytes) return sync(next);
+      if (!runs.next()) return unsyncedBytes > 0 ? sync(done) : done(null);
+      this.#runs++;
+      if (!noSync && runs.sizeBytes >= MIN_SYNCED_BYTES) {
+        return file.writeSyncedThen(runs.chunks, runs.position, next);
+      }
+      if (!noSync) unsyncedBytes += runs.sizeBytes;
+      file.writeThen(runs.chunks, runs.position, next);
+    };
+    next(null);
   }
 
-  #syncThen(file: DiskFile, needed: boolean, done: (error: DiskError | null) => void): void {
-    if (needed && !this.#options.noSync) file.syncThen(done);
-    else done(null);
+  get #pieceBytes(): number {
+    const { pageSizeBytes } = this.state.meta;
+    const share = Math.ceil(this.#writer.pageCount / USUAL_WRITES) * pageSizeBytes;
+    return Math.max(MAX_WRITE_BYTES, Math.min(MAX_LARGE_WRITE_BYTES, share));
   }
 
   #metaPosition(): number {
@@ -215,16 +218,20 @@ export function metaPage(meta: Meta, slot: number): Uint8Array {
 /** The built pages in the order of the file, as few writes as they allow. */
 class Runs {
   position = 0;
+  sizeBytes = 0;
   chunks: Uint8Array[] = [];
   readonly #writer: PageWriter;
   readonly #pageSizeBytes: number;
+  /** A run ends with the page that makes it so long. */
+  readonly #maxBytes: number;
   /** By page id: the page's number in the writer's lists. */
   readonly #order: Float64Array;
   #next = 0;
 
-  constructor(writer: PageWriter, pageSizeBytes: number) {
+  constructor(writer: PageWriter, pageSizeBytes: number, maxBytes: number) {
     this.#writer = writer;
     this.#pageSizeBytes = pageSizeBytes;
+    this.#maxBytes = maxBytes;
     this.#order = orderOf(writer.pgids);
   }
 
@@ -236,7 +243,7 @@ class Runs {
     const size = this.#pageSizeBytes;
     const firstPgid = pgids.at(order[this.#next]!);
     let expected = firstPgid;
-    const isFull = (): boolean => (expected - firstPgid) * size >= MAX_WRITE_BYTES;
+    const isFull = (): boolean => (expected - firstPgid) * size >= this.#maxBytes;
     this.chunks = [];
     this.position = firstPgid * size;
     while (this.#next < order.length && pgids.at(order[this.#next]!) === expected && !isFull()) {
@@ -252,6 +259,7 @@ class Runs {
       }
       this.chunks.push(slab.bytes.subarray(start, end));
     }
+    this.sizeBytes = (expected - firstPgid) * size;
     return true;
   }
 }

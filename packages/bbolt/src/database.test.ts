@@ -261,6 +261,43 @@ test('a long commit is built in slices, and a transaction that begins meanwhile 
   database.close();
 });
 
+/** Bytes that were written before each sync, while `write` is committed in the background. */
+async function writtenBeforeSyncs(disk: SimDisk, operations: DiskOperation[], write: WriteTransaction) {
+  operations.length = 0;
+  const syncs = disk.syncCount;
+  assert.equal(await new Promise((resolve) => write.commitThen(resolve)), null);
+  const pieces = [0];
+  for (const { kind, bytes } of operations) {
+    if (kind === 'write') pieces[pieces.length - 1]! += bytes;
+    if (kind === 'sync') pieces.push(0);
+  }
+  assert.equal(pieces.pop(), 0, 'what was written last is durable, too');
+  assert.equal(disk.syncCount - syncs, pieces.length);
+  return { pieces, writes: operations.filter(({ kind }) => kind === 'write').length };
+}
+
+test('a large commit is written piece by piece, each durable before the next, and scattered pages are synced together', async () => {
+  const operations: DiskOperation[] = [];
+  const disk = new SimDisk({ onOperation: (operation) => void operations.push(operation) });
+  const database = open(disk);
+  let write = database.beginWrite();
+  putMany(write, 0, 3000, 1000);
+  const { pieces: inARow } = await writtenBeforeSyncs(disk, operations, write);
+  assert.ok(inARow.reduce((sum, bytes) => sum + bytes) > 3_000_000);
+  assert.ok(Math.max(...inARow) <= 528_384, 'half a megabyte, and what of the last page is beyond it');
+  assert.equal(inARow.at(-1), database.pageSizeBytes, 'the meta page comes last');
+
+  write = database.beginWrite();
+  for (let i = 0; i < 3000; i += 20) write.bucket(NAME)!.put(key(i), Buffer.alloc(1000, 1));
+  await writtenBeforeSyncs(disk, operations, write);
+  write = database.beginWrite();
+  for (let i = 0; i < 3000; i += 100) write.bucket(NAME)!.put(key(i), Buffer.alloc(1000, 2));
+  const scattered = await writtenBeforeSyncs(disk, operations, write);
+  assert.ok(scattered.pieces.length <= 3, `${scattered.pieces.length} syncs for ${scattered.writes} writes`);
+  assert.equal(count(database), 3000);
+  database.close();
+});
+
 /** A disk of which one kind of operation fails from some point on. */
 function failingDisk(
   kind: DiskOperation['kind'],
