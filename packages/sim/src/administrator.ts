@@ -91,7 +91,7 @@ export class Administrator {
   #schedule(): void {
     if (!this.#isRunning || this.#isScheduled || this.#isAsking) return;
     this.#isScheduled = true;
-    this.#world.clock.setTimer(this.#random.below(MAX_PAUSE_MS), () => {
+    this.#world.pauses.pause(this.#random.below(MAX_PAUSE_MS), () => {
       this.#isScheduled = false;
       if (this.#isRunning) this.#ask();
     });

@@ -78,7 +78,7 @@ export class BulkWriter {
   #scheduleNext(): void {
     if (!this.#isRunning || this.#isScheduled) return;
     this.#isScheduled = true;
-    this.#world.clock.setTimer(this.#random.below(2 * MEAN_PAUSE_MS), () => {
+    this.#world.pauses.rest(this.#random.below(2 * MEAN_PAUSE_MS), () => {
       this.#isScheduled = false;
       if (!this.#isRunning) return;
       if (this.#random.chance(0.05)) this.#session.leave();

@@ -57,7 +57,7 @@ export class Caretaker {
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    this.#world.clock.setTimer(this.#random.below(2 * MEAN_PAUSE_MS), () => {
+    this.#world.pauses.pause(this.#random.below(2 * MEAN_PAUSE_MS), () => {
       this.#isScheduled = false;
       this.#isBusy = true;
       this.#list(() => {

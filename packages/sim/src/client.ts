@@ -35,6 +35,7 @@ import { AnswerChecks, type Bounds, type Verdict } from './checks.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { Operation } from './picture.ts';
 import { ORDINARY_USER, ROOT, Session } from './session.ts';
+import { drawLeaseFactor } from './tempo.ts';
 import { rangeText, textOf } from './trace.ts';
 import type { World } from './world.ts';
 
@@ -45,6 +46,8 @@ export interface ClientOptions {
   /** Mean time between an answer and the next request. */
   readonly thinkMs: number;
   readonly keyCount: number;
+  /** So many requests are made at one moment, and the next when all have been answered. */
+  readonly atOnce: number;
   /** Whether it is somebody who may do little. */
   readonly isOrdinary: boolean;
 }
@@ -96,7 +99,9 @@ export class Client {
   #isRunning = false;
   /** There is a timer for the next request. */
   #isScheduled = false;
-  #isAsking = false;
+  #underWay = 0;
+  /** Some other member may do better, when all have been answered. */
+  #isLeaving = false;
   okCount = 0;
   failedCount = 0;
   /** Times that it was told, by a member that could tell, that it may not do what it asked for. */
@@ -116,13 +121,13 @@ export class Client {
   }
 
   get isIdle(): boolean {
-    return !this.#isAsking;
+    return this.#underWay === 0;
   }
 
   start(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
-    if (!this.#isAsking) this.#scheduleNext();
+    if (this.#underWay === 0) this.#scheduleNext();
   }
 
   /** Asks nothing new, and keeps no lease alive any more. */
@@ -136,14 +141,18 @@ export class Client {
     if (!this.#isRunning || this.#isScheduled) return;
     this.#isScheduled = true;
     const waitMs = -Math.log(1 - this.#random.below(1 << 20) / (1 << 20)) * this.#options.thinkMs;
-    this.#world.clock.setTimer(waitMs, () => this.#next());
+    this.#world.pauses.pause(waitMs, () => this.#next());
   }
 
   #next(): void {
     this.#isScheduled = false;
     if (!this.#isRunning) return;
-    this.#isAsking = true;
     if (this.#random.chance(0.02)) this.#session.leave();
+    for (let i = 0; i < this.#options.atOnce; i++) this.#ask();
+  }
+
+  #ask(): void {
+    this.#underWay++;
     const asked = this.#draw();
     const bounds = { seenRevision: this.#world.seenRevision };
     this.#world.note(`${this.#options.name} asks ${asked.text}`);
@@ -153,12 +162,18 @@ export class Client {
       this.#marked(asked.request),
       { timeoutMs: REQUEST_TIMEOUT_MS },
       (code, message, answer) => {
-        this.#isAsking = false;
+        this.#underWay--;
         if (code === GrpcCode.OK) this.#onAnswer(asked, answer, bounds, operation);
         else this.#onError(asked, code, message, operation);
-        this.#scheduleNext();
+        if (this.#underWay === 0) this.#onAllAnswered();
       },
     );
+  }
+
+  #onAllAnswered(): void {
+    if (this.#isLeaving) this.#session.leave();
+    this.#isLeaving = false;
+    this.#scheduleNext();
   }
 
   #onAnswer(asked: Asked, answer: Uint8Array, bounds: Bounds, operation: Operation): void {
@@ -180,7 +195,7 @@ export class Client {
     this.#world.judgeError(asked.text, code, message);
     if (REFUSALS.has(code) && asked.value !== undefined) this.#world.forbid(asked.value);
     // Some other member may do better: one that is no learner, has a leader, or runs at all.
-    if (!ANSWERS.has(code) || this.#random.chance(0.1)) this.#session.leave();
+    if (!ANSWERS.has(code) || this.#random.chance(0.1)) this.#isLeaving = true;
   }
 
   #draw(): Asked {
@@ -192,7 +207,7 @@ export class Client {
     if (draw < 82) return this.#deleteRange();
     if (draw < 87) return this.#grant();
     if (draw < 90) return this.#revoke();
-    if (draw < 93) return this.#compact();
+    if (draw < 93 && this.#world.tempo.clientsCompact) return this.#compact();
     return this.#range();
   }
 
@@ -313,7 +328,8 @@ export class Client {
   }
 
   #grant(): Asked {
-    const ttl = 2 + this.#random.below(this.#random.chance(0.5) ? 3 : 15);
+    const usualTtl = 2 + this.#random.below(this.#random.chance(0.5) ? 3 : 15);
+    const ttl = usualTtl * drawLeaseFactor(this.#random, this.#world.tempo);
     return {
       path: '/etcdserverpb.Lease/LeaseGrant',
       text: `grant ${ttl} s`,

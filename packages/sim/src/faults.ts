@@ -5,6 +5,7 @@
 import { SeededRandom } from '@etcd/base';
 import { clusterPhase } from './cluster-phase.ts';
 import { type DiskFault, FAST_DISK, type Machine, NO_LOAD } from './machine.ts';
+import { lasting } from './tempo.ts';
 import type { World } from './world.ts';
 
 /** Operations of a disk within which a cut of power that is due happens. */
@@ -91,6 +92,8 @@ export class FaultInjector {
     const all = this.#allKinds();
     const isFocused = random.chance(FOCUSED_SHARE);
     this.#meanMs = isFocused || focus !== null ? 400 + random.below(1500) : 800 + random.below(6000);
+    const { meanFaultMs } = world.tempo;
+    if (meanFaultMs > 0) this.#meanMs = meanFaultMs;
     if (focus !== null) this.#kinds = all.filter(({ name }) => focus.includes(name));
     else if (isFocused) this.#kinds = Array.from({ length: FOCUSED_KINDS }, () => random.pick(all));
     else this.#kinds = all.filter(() => random.chance(0.6));
@@ -206,6 +209,10 @@ export class FaultInjector {
     ];
   }
 
+  #lasting(durationMs: number): number {
+    return lasting(this.#random, durationMs, this.#world.tempo);
+  }
+
   #onRunning(happen: (machine: Machine) => void): void {
     const running = this.#world.activeMachines.filter((machine) => machine.isRunning);
     if (running.length > 0) happen(this.#random.pick(running));
@@ -213,7 +220,7 @@ export class FaultInjector {
 
   #restartLater(machine: Machine): void {
     const downMs = this.#random.chance(0.5) ? this.#random.below(500) : this.#random.below(MAX_DOWN_MS);
-    this.#world.clock.setTimer(downMs, () => machine.start());
+    this.#world.clock.setTimer(this.#lasting(downMs), () => machine.start());
   }
 
   #cutPower(machine: Machine): void {
@@ -246,7 +253,7 @@ export class FaultInjector {
     this.#world.note(`${machine.name}'s disk is about to fail: ${JSON.stringify(fault)}`);
     machine.diskFault = fault;
     machine.onCut = () => this.#restartLater(machine);
-    this.#world.clock.setTimer(random.below(15_000), () => {
+    this.#world.clock.setTimer(this.#lasting(random.below(15_000)), () => {
       machine.diskFault = null;
     });
   }
@@ -299,7 +306,7 @@ export class FaultInjector {
     const syncMs = 1 + this.#random.below(MAX_SLOW_SYNC_MS);
     this.#world.note(`${machine.name}'s disk is slow: ${syncMs} ms`);
     machine.diskSpeed = { syncMs: syncMs / 4, spreadMs: syncMs };
-    this.#world.clock.setTimer(this.#random.below(15_000), () => {
+    this.#world.clock.setTimer(this.#lasting(this.#random.below(15_000)), () => {
       machine.diskSpeed = FAST_DISK;
     });
   }
@@ -313,7 +320,7 @@ export class FaultInjector {
     this.#world.note(`${names} wait for processors: ${JSON.stringify(load)}`);
     for (const machine of machines) {
       machine.load = load;
-      this.#world.clock.setTimer(this.#random.below(15_000), () => {
+      this.#world.clock.setTimer(this.#lasting(this.#random.below(15_000)), () => {
         machine.load = NO_LOAD;
       });
     }
@@ -325,7 +332,7 @@ export class FaultInjector {
     const syncMs = 100 + this.#random.below(MAX_SLOW_FILE_MS);
     this.#world.note(`${machine.name}'s files ${suffix} are slow: ${syncMs} ms`);
     machine.diskSpeed = { syncMs, spreadMs: syncMs / 4, suffix };
-    this.#world.clock.setTimer(this.#random.below(60_000), () => {
+    this.#world.clock.setTimer(this.#lasting(this.#random.below(60_000)), () => {
       machine.diskSpeed = FAST_DISK;
     });
   }
@@ -392,7 +399,7 @@ export class FaultInjector {
   /** One member hears nothing for so long that it has to be sent the database; its clients are there when it comes. */
   #absent(): void {
     const absent = this.#random.pick(this.#world.machines).name;
-    const durationMs = MIN_ABSENCE_MS + this.#random.below(MAX_ABSENCE_MS);
+    const durationMs = this.#lasting(MIN_ABSENCE_MS + this.#random.below(MAX_ABSENCE_MS));
     this.#world.note(`${absent} is absent for ${durationMs} ms`);
     const others = this.#world.machines.map(({ name }) => name).filter((name) => name !== absent);
     for (const name of others) this.#world.fabric.cut(name, absent);

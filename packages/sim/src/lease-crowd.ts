@@ -17,6 +17,7 @@ import { GrpcCode, type SeededRandom } from '@etcd/base';
 import { bytesOf } from './client.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { Session } from './session.ts';
+import { drawLeaseFactor } from './tempo.ts';
 import { textOf } from './trace.ts';
 import type { World } from './world.ts';
 
@@ -69,7 +70,7 @@ export class LeaseCrowd {
   #schedule(): void {
     if (!this.#isRunning || this.#isScheduled) return;
     this.#isScheduled = true;
-    this.#world.clock.setTimer(this.#random.below(2 * MEAN_PAUSE_MS), () => {
+    this.#world.pauses.pause(this.#random.below(2 * MEAN_PAUSE_MS), () => {
       this.#isScheduled = false;
       if (!this.#isRunning) return;
       // A burst: the next is asked for as soon as one is there.
@@ -82,7 +83,7 @@ export class LeaseCrowd {
 
   #grant(more: number): void {
     this.#left--;
-    const ttl = 3 + this.#random.below(25);
+    const ttl = (3 + this.#random.below(25)) * drawLeaseFactor(this.#random, this.#world.tempo);
     const request = encodeLeaseGrantRequest(new LeaseGrantRequest({ ttl }));
     this.#ask('/etcdserverpb.Lease/LeaseGrant', request, 'grants', (answer) => {
       const { id, ttl: granted } = decodeLeaseGrantResponse(answer);

@@ -34,7 +34,8 @@ export class LeaseKeeper {
   keep(id: bigint, ttlMs: number): void {
     if (this.#askedMs.size >= this.#maxLeases) return;
     this.#askedMs.set(id, Number.NaN);
-    this.#renewLater(id, this.#random.chance(0.5) ? EAGER_MS : ttlMs / 3);
+    const isEager = this.#random.chance(0.5) && this.#world.tempo.restShare === 0;
+    this.#renewLater(id, isEager ? EAGER_MS : ttlMs / 3);
   }
 
   forget(id: bigint): void {

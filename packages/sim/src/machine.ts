@@ -537,11 +537,19 @@ class MemberRun {
     >,
   ): void {
     const { process } = this;
-    const grpc = new GrpcServer({ clock: process });
+    const { config } = common;
+    const grpc = new GrpcServer({
+      clock: process,
+      limits: {
+        keepaliveIntervalMs: config.grpcKeepaliveIntervalMs,
+        keepaliveTimeoutMs: config.grpcKeepaliveTimeoutMs,
+        minPingIntervalMs: config.grpcKeepaliveMinTimeMs,
+      },
+    });
     this.#grpc = grpc;
     this.#world.plant?.parts?.(parts);
     // Where little is kept, revisions lie in memory that is used again with every commit, instead of after 16 MiB.
-    if (common.config.snapshotCatchUpEntries <= FEW_ENTRIES) parts.backend.recentBytes = 0;
+    if (config.snapshotCatchUpEntries <= FEW_ENTRIES) parts.backend.recentBytes = 0;
     this.parts = parts;
     const server = new EtcdServer({
       ...common,
@@ -593,13 +601,12 @@ class MemberRun {
 
   #hear(message: Message): readonly Message[] {
     const receive = this.#world.plant?.receive;
+    if (receive === undefined) return [message];
     const members = this.server?.membership.members() ?? [];
-    return receive === undefined
-      ? [message]
-      : receive(
-          message,
-          members.map(({ id }) => id),
-        );
+    return receive(
+      message,
+      members.map(({ id }) => id),
+    );
   }
 
   #onStartError(error: unknown): void {

@@ -7,12 +7,15 @@
  *   --members N     members of each cluster at first; drawn from the seed unless told
  *   --jobs J        so many processes; 1 unless told
  *   --plant B       puts a bug into all members: one of those in `plant.ts` or `source-plants.ts`
+ *   --long          worlds in which hours pass: 720 minutes of each unless told
  *   --world W       more of what a world is, as JSON: what a failing or shrunk world is told as
  *   --trace         prints everything that happens, with the members' logs
  *   --shrink        makes a world that fails as small as it can, and prints its events
  *   --explore M     for M minutes of elapsed time: worlds that meet new states are kept and changed
  *   --keep F        the file in which an exploration keeps them, for the next one to go on from
  *   --record        adds what was simulated to `docs/simulation-record.json`, and writes the page that is made of it
+ *   --record-to F   adds it to the record in a file of its own instead
+ *   --merge F       simulates nothing: adds such a file to the record, and writes its page
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -42,21 +45,26 @@ const { values } = parseArgs({
     shrink: { type: 'boolean', default: false },
     explore: { type: 'string' },
     keep: { type: 'string' },
+    long: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
+    'record-to': { type: 'string' },
+    merge: { type: 'string' },
   },
 });
 
 const DEFAULT_MINUTES = 5;
+const LONG_MINUTES = 720;
 /** Of each world of an exploration: short ones meet more in the same time. */
 const EXPLORED_MINUTES = 0.5;
 const MAX_TRIES = 150;
 
 /** What a simulation needs to know besides its seed, as it stands on the command line. */
 function sharedOptions(): string[] {
-  return (['minutes', 'members', 'plant', 'world'] as const).flatMap((name) => {
+  const named = (['minutes', 'members', 'plant', 'world'] as const).flatMap((name) => {
     const value = values[name];
     return value === undefined ? [] : [`--${name}`, value];
   });
+  return values.long ? [...named, '--long'] : named;
 }
 
 const sourcePlant = Object.keys(SOURCE_PLANTS).find((name) => name === values.plant);
@@ -76,7 +84,8 @@ function optionsOf(seed: number): SimulationOptions {
   const told = values.world === undefined ? {} : (JSON.parse(values.world) as Partial<SimulationOptions>);
   return {
     seed,
-    minutes: DEFAULT_MINUTES,
+    minutes: values.long ? LONG_MINUTES : DEFAULT_MINUTES,
+    isLong: values.long ? true : undefined,
     ...told,
     ...(values.minutes === undefined ? {} : { minutes: Number(values.minutes) }),
     ...(values.members === undefined ? {} : { members: Number(values.members) }),
@@ -90,7 +99,8 @@ function say(line: string): void {
 }
 
 const summary = new Summary();
-const record = values.record ? new RecordFile() : null;
+const isRecorded = values.record || values['record-to'] !== undefined || values.merge !== undefined;
+const record = isRecorded ? new RecordFile(values['record-to']) : null;
 
 function onResult(result: SimulationResult, options: SimulationOptions): void {
   summary.add(result);
@@ -181,11 +191,11 @@ async function main(): Promise<void> {
   const jobs = Math.min(Number(values.jobs), count);
   const seeds = seedsFrom(Number(values.seed), count);
   const startMs = performance.now();
+  if (values.merge !== undefined) return record!.merge(values.merge);
   if (values.explore !== undefined) await exploreHere(Number(values.explore));
   else if (jobs > 1) await runInProcesses(seeds, jobs);
   else await runHere(seeds);
   if (count > 1 || values.explore !== undefined) say(summary.text(performance.now() - startMs));
-  record?.write();
   process.exitCode = summary.violationCount > 0 ? 1 : 0;
 }
 

@@ -110,7 +110,7 @@ export class Operator {
   #scheduleNext(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    this.#world.clock.setTimer(this.#random.below(2 * MEAN_STEP_MS), () => {
+    this.#world.pauses.pause(this.#random.below(2 * MEAN_STEP_MS), () => {
       this.#isScheduled = false;
       if (!this.#isRunning) return;
       this.#isBusy = true;
@@ -154,7 +154,8 @@ export class Operator {
 
   #add(then: () => void): void {
     const machine = this.#options.addMachine(() => this.#initialCluster(machine));
-    const isLearner = this.#random.chance(0.7);
+    // A second voter is needed as soon as it has been added, and the machine would not come: only the two of them could say that it was.
+    const isLearner = this.#random.chance(0.7) || this.#members.length === 1;
     const request = new MemberAddRequest({ peerUrls: [machine.peerUrls[0]!], isLearner });
     this.#unseen.push(machine);
     const what = `adds ${machine.name}${isLearner ? ' as a learner' : ''}`;

@@ -62,18 +62,9 @@ export class SimProcess implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    let isCancelled = false;
-    const timer = this.#clock.setTimer(this.aheadMs + Math.max(0, delayMs) / this.clockRate, () =>
-      this.run(() => {
-        if (!isCancelled) callback();
-      }),
-    );
-    return {
-      cancel: () => {
-        isCancelled = true;
-        timer.cancel();
-      },
-    };
+    const timer = new ProcessTimer(this, callback);
+    timer.start(this.#clock, this.aheadMs + Math.max(0, delayMs) / this.clockRate);
+    return timer;
   }
 
   /** After everything that is due at this instant: what arrived together is worked off together. */
@@ -106,4 +97,30 @@ export class SimProcess implements Clock {
   end(): void {
     this.#isAlive = false;
   }
+}
+
+/** What is cancelled does not run either when it is due already, but waits for its process. */
+class ProcessTimer implements Timer {
+  readonly #process: SimProcess;
+  readonly #callback: () => void;
+  #timer: Timer | null = null;
+  #isCancelled = false;
+
+  constructor(process: SimProcess, callback: () => void) {
+    this.#process = process;
+    this.#callback = callback;
+  }
+
+  start(clock: SimClock, delayMs: number): void {
+    this.#timer = clock.setTimer(delayMs, () => this.#process.run(this.#run));
+  }
+
+  cancel(): void {
+    this.#isCancelled = true;
+    this.#timer?.cancel();
+  }
+
+  readonly #run = (): void => {
+    if (!this.#isCancelled) this.#callback();
+  };
 }

@@ -131,7 +131,7 @@ export class Reader {
       world.trace.mix(response.header!.revision, response.kvs.length, 0);
       this.readCount++;
       const maxPauseMs = world.pace.turnMs > 0 ? MAX_PAUSE_MS : MAX_IDLE_MS;
-      world.clock.setTimer(this.#random.below(maxPauseMs), () => this.#next());
+      world.pauses.rest(this.#random.below(maxPauseMs), () => this.#next());
       return;
     }
     if (code !== GrpcCode.OutOfRange) this.#session.leave();
@@ -139,7 +139,7 @@ export class Reader {
     else if (request.revision === 0 || !isRightRefusal(message, request.revision, world)) {
       world.violate('reads', `${who} is refused at revision ${request.revision}: ${message}`);
     }
-    world.clock.setTimer(RETRY_MS, () => this.#next());
+    world.pauses.pause(RETRY_MS, () => this.#next());
   }
 }
 

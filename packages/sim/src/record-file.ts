@@ -1,6 +1,6 @@
-/** The record of all simulations on disk, and the page that is made of it. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { addResult, newRecord, recordPage, type SimulationRecord } from './record.ts';
+/** The record of all simulations on disk, or one of some of them, and the page that is made of the first. */
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { addRecord, addResult, newRecord, recordPage, type SimulationRecord } from './record.ts';
 import type { SimulationResult } from './simulation.ts';
 
 const RECORD = new URL('../../../docs/simulation-record.json', import.meta.url);
@@ -8,27 +8,47 @@ const PAGE = new URL('../../../docs/simulation-record.md', import.meta.url);
 const SEEDS = new URL('seeds.json', import.meta.url);
 
 export class RecordFile {
+  readonly #path: string | URL;
   readonly #record: SimulationRecord;
-  readonly #cpu = process.cpuUsage();
+  #cpu = process.cpuUsage();
 
-  constructor() {
-    this.#record = existsSync(RECORD)
-      ? (JSON.parse(readFileSync(RECORD, 'utf8')) as SimulationRecord)
-      : newRecord();
+  /** @param path of a record of its own, without a page; the one in the documentation unless told. */
+  constructor(path: string | null = null) {
+    this.#path = path ?? RECORD;
+    this.#record = existsSync(this.#path) ? read(this.#path) : newRecord();
   }
 
+  /** Written at once: a run of hours may be ended at any time. Of this process alone the processor time is known. */
   add(result: SimulationResult, world: string): void {
-    addResult(this.#record, result, world);
+    const { user, system } = process.cpuUsage(this.#cpu);
+    this.#cpu = process.cpuUsage();
+    addResult(this.#record, result, world, (user + system) / 1000);
+    this.#write();
   }
 
-  /** Of this process alone the time is known. */
-  write(): void {
-    const { user, system } = process.cpuUsage(this.#cpu);
-    this.#record.cpuMs += Math.round((user + system) / 1000);
+  /** Adds what stands in the record at `path`. */
+  merge(path: string): void {
+    addRecord(this.#record, read(path));
+    this.#write();
+  }
+
+  #write(): void {
+    replace(this.#path, `${JSON.stringify(this.#record, null, 2)}\n`);
+    if (this.#path !== RECORD) return;
     const { seeds } = JSON.parse(readFileSync(SEEDS, 'utf8')) as {
       seeds: { readonly seed: number; readonly minutes: number; readonly found: string }[];
     };
-    writeFileSync(RECORD, `${JSON.stringify(this.#record, null, 2)}\n`);
-    writeFileSync(PAGE, recordPage(this.#record, seeds));
+    replace(PAGE, recordPage(this.#record, seeds));
   }
+}
+
+function read(path: string | URL): SimulationRecord {
+  return JSON.parse(readFileSync(path, 'utf8')) as SimulationRecord;
+}
+
+/** Whoever reads meanwhile finds the whole of it. */
+function replace(path: string | URL, text: string): void {
+  const aside = path instanceof URL ? new URL(`${path.href}.tmp`) : `${path}.tmp`;
+  writeFileSync(aside, text);
+  renameSync(aside, path);
 }

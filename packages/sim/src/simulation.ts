@@ -19,10 +19,19 @@ import type { Operation } from './picture.ts';
 import type { Plant } from './plant.ts';
 import { Reader } from './reader.ts';
 import { drawSizes, usualSizes } from './sizes.ts';
+import { drawLongTempo, rarerTraits, type Span, USUAL_FLAGS, USUAL_TEMPO } from './tempo.ts';
 import { drawTraits, peerUrlsOf, type Traits } from './traits.ts';
 import { TxnClient } from './txn-client.ts';
 import { drawWatchStyle, Watcher } from './watcher.ts';
 import { FULL_PACE, type Pace, type Violation, World } from './world.ts';
+
+/** Of clients. */
+export interface Load {
+  readonly clients: number;
+  readonly thinkMs: number;
+  /** 1 unless told. */
+  readonly atOnce?: number;
+}
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -36,8 +45,10 @@ export interface SimulationOptions {
   readonly traits?: Partial<Traits> | undefined;
   readonly limits?: Partial<Limits> | undefined;
   readonly pace?: Pace | undefined;
-  /** How many clients there are, and their mean time between an answer and the next request: drawn from the seed unless given. */
-  readonly load?: { readonly clients: number; readonly thinkMs: number } | undefined;
+  /** Hours pass in it, with little to do and few faults. */
+  readonly isLong?: boolean | undefined;
+  /** How many clients there are, their mean time between an answer and the next request, and how many they make at once. */
+  readonly load?: Load | undefined;
   /** Faults that don't happen, by their number. */
   readonly withoutFaults?: readonly number[] | undefined;
   /** Who does nothing: names of clients, readers and watchers, and of everybody else. */
@@ -55,6 +66,7 @@ export interface SimulationOptions {
 
 export interface SimulationResult {
   readonly seed: number;
+  readonly isLong: boolean;
   readonly members: number;
   readonly traits: Traits;
   /** Everybody who works with the cluster, by name. */
@@ -90,6 +102,7 @@ const ADMINISTRATOR_SEED = 0x5eed;
 const LATER_SEED = 0x1a7e6;
 const BULK_SEED = 0xb01c;
 const NEWEST_SEED = 0x2e3f7;
+const TEMPO_SEED = 0x7e3d0;
 const FAULTS_SEED = 0xfa017;
 const DRIFT_SEED = 0xd71f7;
 /** Of the clocks of machines, in ten thousandths. */
@@ -98,9 +111,6 @@ const MAX_DRIFT = 1500;
 const QUIET_MS = 500;
 const SIZES_SEED = 0x512e5;
 const INSPECTION_SEED = 0x14592;
-/** How often the disk of some member is looked at as if its run ended now. */
-const MEAN_INSPECTION_MS = 4000;
-const CLUSTER_SIZES = [3, 3, 5] as const;
 /** Of databases, in bytes: a few dozen transactions of a writer of much. */
 const QUOTAS = [150_000, 400_000, 1_000_000] as const;
 /** Clients that read everything, again and again. */
@@ -157,11 +167,14 @@ class Simulation {
     const nature = new SeededRandom(seed).fork();
     this.#drift = new SeededRandom(seed ^ DRIFT_SEED);
     const newest = new SeededRandom(seed ^ NEWEST_SEED);
-    const traits = { ...drawTraits(nature, this.#later, newest), ...options.traits };
+    const leisure = options.isLong === true ? new SeededRandom(seed ^ TEMPO_SEED) : null;
+    const tempo = leisure === null ? USUAL_TEMPO : drawLongTempo(leisure);
+    const drawn = drawTraits(nature, this.#later, newest);
+    const traits = { ...(leisure === null ? drawn : rarerTraits(drawn, leisure)), ...options.traits };
     const limits = { ...drawLimits(nature), ...options.limits };
     const { segmentBytes } = limits;
     const { onEvent } = options;
-    this.#world = new World({ seed, print, onEvent, plant, traits, segmentBytes });
+    this.#world = new World({ seed, print, onEvent, plant, traits, tempo, segmentBytes });
     this.#operator = this.#found(limits, traits.hasQuota ? newest.pick(QUOTAS) : 0);
     this.#faults = new FaultInjector(this.#world, this.#world.random.fork(), {
       focus: options.faults,
@@ -180,6 +193,7 @@ class Simulation {
 
   async run(): Promise<SimulationResult> {
     const world = this.#world;
+    const { pauses } = world;
     const untilMs = this.#options.minutes * 60_000;
     for (const machine of world.machines) machine.start();
     for (const watcher of this.#watchers) if (!this.#isIdle(watcher.name)) watcher.start();
@@ -189,13 +203,16 @@ class Simulation {
     );
     while (world.violation === null && !world.isOver && world.clock.now() < untilMs) {
       for (const { name, worker } of this.#workers) if (!this.#isIdle(name)) worker.start();
-      await world.run(1000 + world.random.below(10_000));
+      await world.run(durationOf(world.tempo.calmMs, world.random));
       this.#faults.begin();
-      await world.run(5000 + world.random.below(45_000));
+      await world.run(durationOf(world.tempo.stormMs, world.random));
       this.#faults.end();
+      pauses.wake();
       await this.#mustRecover();
+      pauses.relax();
       if (world.traits.hasDisasters && this.#later.chance(0.5)) await this.#loseAllButOne();
     }
+    pauses.wake();
     await this.#mustLetLeasesEnd();
     await this.#mustConverge();
     return this.#result();
@@ -223,8 +240,8 @@ class Simulation {
 
   /** Again and again the disk of some member is looked at, at no particular moment. */
   #inspectLater(random: SeededRandom): void {
-    const { clock, activeMachines } = this.#world;
-    clock.setTimer(random.below(2 * MEAN_INSPECTION_MS), () => {
+    const { clock, activeMachines, tempo } = this.#world;
+    clock.setTimer(random.below(2 * tempo.meanInspectionMs), () => {
       random.pick(activeMachines).inspect(random);
       this.#inspectLater(random);
     });
@@ -247,20 +264,20 @@ class Simulation {
   #found(limits: Limits, quotaBytes: number): Operator {
     const world = this.#world;
     const { random, traits } = world;
-    const size = this.#options.members ?? random.pick(CLUSTER_SIZES);
+    const size = this.#options.members ?? random.pick(world.tempo.sizes);
     const pace = this.#drawPace();
     world.pace = this.#options.pace ?? pace;
     const common = [
       '--data-dir=/data',
-      '--heartbeat-interval=100',
-      '--election-timeout=1000',
       '--initial-cluster-token=sim',
       ...limitFlags(limits),
       `--compaction-batch-limit=${random.pick([1, 10, 1000])}`,
       `--pre-vote=${random.chance(0.7)}`,
       `--quota-backend-bytes=${quotaBytes}`,
-      `--watch-progress-notify-interval=${traits.hasWatchStyles ? this.#later.pick(['200ms', '2s', '10m']) : '10m'}`,
     ];
+    const notifyInterval = traits.hasWatchStyles ? this.#later.pick(['200ms', '2s', '10m']) : '10m';
+    const usual = [...USUAL_FLAGS, `--watch-progress-notify-interval=${notifyInterval}`];
+    common.push(...(world.tempo.flags ?? usual));
     const numbers = Array.from({ length: size }, (_, i) => i + 1);
     const founders = numbers.map((number) => `m${number}=${peerUrlsOf(number, traits)[0]}`).join();
     const addMachine = (cluster: string | (() => string)): Machine => {
@@ -296,11 +313,13 @@ class Simulation {
     const drawnMs = random.pick([300, 700, 2000]);
     const keyCount = random.pick([3, 8, 20, 60]);
     const drawnCount = 2 + random.below(3);
-    const { clients: count, thinkMs } = load ?? { clients: drawnCount, thinkMs: drawnMs };
+    const { clients: count, thinkMs, atOnce = 1 }: Load = load ?? { clients: drawnCount, thinkMs: drawnMs };
     for (let i = 0; i < count; i++) {
       const name = `c${i + 1}`;
       const isOrdinary = world.traits.hasUsers && i === 0;
-      this.#clients.push(new Client({ world, name, random: random.fork(), thinkMs, keyCount, isOrdinary }));
+      this.#clients.push(
+        new Client({ world, name, random: random.fork(), thinkMs, keyCount, atOnce, isOrdinary }),
+      );
     }
     for (let i = 0; i < READERS; i++) {
       this.#readers.push(new Reader({ world, name: `r${i + 1}`, random: random.fork(), isLocal: i > 0 }));
@@ -324,7 +343,7 @@ class Simulation {
   async #mustHold(what: string, limitMs: number, condition: () => boolean): Promise<void> {
     const world = this.#world;
     if (world.violation !== null || world.isOver) return;
-    const holds = await world.run(limitMs, condition);
+    const holds = await world.run(limitMs * world.tempo.patience, condition);
     if (holds || world.violation !== null || world.isOver) return;
     const states = world.machines.map((machine) => describeState(machine)).join('\n  ');
     world.violate('progress', `not within ${limitMs / 1000} s: ${what}\n  ${states}`);
@@ -400,7 +419,8 @@ class Simulation {
   async #mustLetLeasesEnd(): Promise<void> {
     for (const client of this.#clients) client.stop();
     const { leases } = this.#world.model;
-    const limitMs = LEASE_LIMIT_MS + leases.size * REVOCATION_LIMIT_MS;
+    const limitMs =
+      LEASE_LIMIT_MS * Math.max(...this.#world.tempo.leaseFactors) + leases.size * REVOCATION_LIMIT_MS;
     await this.#mustHold('leases end', limitMs, () => leases.size === 0);
   }
 
@@ -410,6 +430,7 @@ class Simulation {
       this.#clients.reduce((total, client) => total + count(client), 0);
     return {
       seed: this.#options.seed,
+      isLong: this.#options.isLong === true,
       members: world.machines.length,
       traits: world.traits,
       workers: [...this.#workers, ...this.#watchers].map(({ name }) => name),
@@ -432,6 +453,10 @@ class Simulation {
       snapshotCount: world.fabric.snapshotCount,
     };
   }
+}
+
+function durationOf({ minMs, spreadMs }: Span, random: SeededRandom): number {
+  return minMs + random.below(spreadMs);
 }
 
 function ownFlags(number: number, traits: Traits): string[] {

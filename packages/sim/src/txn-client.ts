@@ -81,7 +81,7 @@ export class TxnClient {
   #schedule(): void {
     if (!this.#isRunning || this.#isScheduled || this.#isAsking) return;
     this.#isScheduled = true;
-    this.#world.clock.setTimer(this.#random.below(2 * MEAN_PAUSE_MS), () => {
+    this.#world.pauses.pause(this.#random.below(2 * MEAN_PAUSE_MS), () => {
       this.#isScheduled = false;
       if (this.#isRunning) this.#ask();
     });

@@ -113,7 +113,7 @@ export class Watcher {
 
   /** Now and then another member is asked, and a compacted beginning is risked. */
   #switchLater(): void {
-    this.#world.clock.setTimer(2000 + this.#options.random.below(20_000), () => {
+    this.#world.pauses.rest(2000 + this.#options.random.below(20_000), () => {
       if (this.#isStopped) return;
       this.#session.leave();
       this.#switchLater();
@@ -124,7 +124,7 @@ export class Watcher {
   #dozeLater(): void {
     const { clock } = this.#world;
     const { random } = this.#options;
-    clock.setTimer(random.below(2 * this.#style.maxDozeMs), () => {
+    this.#world.pauses.pause(random.below(2 * this.#style.maxDozeMs), () => {
       const call = this.#call;
       call?.pause();
       clock.setTimer(random.below(this.#style.maxDozeMs), () => {
@@ -135,7 +135,7 @@ export class Watcher {
   }
 
   #askLater(): void {
-    this.#world.clock.setTimer(this.#options.random.below(2 * MEAN_QUESTION_MS), () => {
+    this.#world.pauses.rest(this.#options.random.below(2 * MEAN_QUESTION_MS), () => {
       const progressRequest = new WatchProgressRequest();
       this.#call?.write(encodeWatchRequest(new WatchRequest({ progressRequest })));
       this.#askLater();
@@ -169,7 +169,7 @@ export class Watcher {
   #retry(): void {
     this.#call = null;
     this.#session.leave();
-    this.#world.clock.setTimer(RETRY_MS, () => {
+    this.#world.pauses.pause(RETRY_MS, () => {
       if (this.#call === null) this.#open();
     });
   }

@@ -13,6 +13,7 @@ import { MAX_OPERATIONS, type Operation } from './picture.ts';
 import type { Plant } from './plant.ts';
 import { RaftHistory } from './raft-history.ts';
 import { Fabric } from './sim-network.ts';
+import { Pauses, type Tempo, USUAL_TEMPO } from './tempo.ts';
 import { Trace } from './trace.ts';
 import { ORDINARY, type Traits } from './traits.ts';
 
@@ -30,6 +31,8 @@ export interface WorldOptions {
   /** A bug that is put into the members, to see that it is found. */
   readonly plant: Plant | null;
   readonly traits?: Traits;
+  /** Of most worlds unless told. */
+  readonly tempo?: Tempo;
   /** Machines begin with disks that have been used elsewhere: what their logs say is not judged. */
   readonly hasPast?: boolean;
   /** Of the members' logs: small, so that they have many. */
@@ -53,6 +56,7 @@ export interface Pace {
 
 export const FULL_PACE: Pace = { slices: SLICE_SIZES, turnMs: 0 };
 
+const PAUSES_SEED = 0x9a05e;
 const SEGMENT_BYTES = 64 * 1024;
 /** What went before a violation and is to be seen in a picture of it. */
 const PICTURED_MS = 15_000;
@@ -64,6 +68,9 @@ export class World {
   readonly random: SeededRandom;
   readonly traits: Traits;
   readonly segmentBytes: number;
+  readonly tempo: Tempo;
+  /** Of those who work in it. */
+  readonly pauses: Pauses;
   readonly trace: Trace;
   readonly fabric: Fabric;
   readonly machines: Machine[] = [];
@@ -94,12 +101,15 @@ export class World {
     onEvent,
     plant,
     traits = ORDINARY,
+    tempo = USUAL_TEMPO,
     hasPast = false,
     segmentBytes = SEGMENT_BYTES,
   }: WorldOptions) {
     this.random = new SeededRandom(seed);
     this.traits = traits;
     this.segmentBytes = segmentBytes;
+    this.tempo = tempo;
+    this.pauses = new Pauses(this.clock, tempo, new SeededRandom(seed ^ PAUSES_SEED));
     this.trace = new Trace(print, onEvent);
     this.#plant = plant;
     this.fabric = new Fabric(this.clock, this.trace, this.random.fork());
@@ -112,7 +122,8 @@ export class World {
         violate('refusal', `${value} was refused, but written at revision ${revision}`);
       },
       onLeaseGranted: (id, ttl) => {
-        this.leases.set(id, { ttlMs: ttl * 1000, renewedMs: this.clock.now(), isRevocable: false });
+        const ttlMs = Math.max(ttl, tempo.minTtl) * 1000;
+        this.leases.set(id, { ttlMs, renewedMs: this.clock.now(), isRevocable: false });
       },
       onLeaseRevoked: (id) => this.#onLeaseRevoked(id),
     });

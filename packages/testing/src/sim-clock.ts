@@ -5,11 +5,26 @@
 import type { Clock, Timer } from '@etcd/base';
 import { assert, Heap, RingBuffer } from '@etcd/base';
 
-interface PendingTimer extends Timer {
+class PendingTimer implements Timer {
+  readonly #timers: Heap<PendingTimer>;
   readonly deadlineMs: number;
   readonly sequence: number;
   readonly callback: () => void;
-  heapIndex: number;
+  /** Below 0 where it is not in the heap. */
+  heapIndex = -1;
+  isCancelled = false;
+
+  constructor(timers: Heap<PendingTimer>, deadlineMs: number, sequence: number, callback: () => void) {
+    this.#timers = timers;
+    this.deadlineMs = deadlineMs;
+    this.sequence = sequence;
+    this.callback = callback;
+  }
+
+  cancel(): void {
+    this.isCancelled = true;
+    if (this.heapIndex >= 0) this.#timers.removeAt(this.heapIndex);
+  }
 }
 
 /** A turn that defers without end is a bug; this many callbacks without time moving is taken as one. */
@@ -20,6 +35,8 @@ export class SimClock implements Clock {
   #sequence = 0;
   readonly #epochMs: number;
   readonly #deferred = new RingBuffer<() => void>(64);
+  /** To run at this instant, after what the heap has for it. */
+  readonly #due = new RingBuffer<PendingTimer>(64);
   readonly #timers = new Heap<PendingTimer>({
     before: (a, b) =>
       a.deadlineMs < b.deadlineMs || (a.deadlineMs === b.deadlineMs && a.sequence < b.sequence),
@@ -42,17 +59,11 @@ export class SimClock implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    const timers = this.#timers;
-    const timer: PendingTimer = {
-      deadlineMs: this.#nowMs + Math.max(0, delayMs),
-      sequence: this.#sequence++,
-      callback,
-      heapIndex: -1,
-      cancel(): void {
-        if (this.heapIndex >= 0) timers.removeAt(this.heapIndex);
-      },
-    };
-    timers.push(timer);
+    const deadlineMs = this.#nowMs + Math.max(0, delayMs);
+    const timer = new PendingTimer(this.#timers, deadlineMs, this.#sequence++, callback);
+    // Whatever is due at this instant already was set before, so a queue is in order.
+    if (deadlineMs === this.#nowMs) this.#due.push(timer);
+    else this.#timers.push(timer);
     return timer;
   }
 
@@ -74,20 +85,14 @@ export class SimClock implements Clock {
   advance(durationMs: number): void {
     const untilMs = this.#nowMs + durationMs;
     this.settle();
-    for (;;) {
-      const next = this.#timers.peek();
-      if (next === undefined || next.deadlineMs > untilMs) break;
-      this.#runNext();
-    }
+    while (this.#runNext(untilMs));
     this.#nowMs = untilMs;
   }
 
   /** Moves time to the next timer and runs it; false when none is pending. */
   step(): boolean {
     this.settle();
-    if (this.#timers.count === 0) return false;
-    this.#runNext();
-    return true;
+    return this.#runNext(Number.POSITIVE_INFINITY);
   }
 
   /** Moves time timer by timer until `condition` holds; false when `limitMs` passed first. */
@@ -95,20 +100,30 @@ export class SimClock implements Clock {
     const untilMs = this.#nowMs + limitMs;
     this.settle();
     while (!condition()) {
-      const next = this.#timers.peek();
-      if (next === undefined || next.deadlineMs > untilMs) {
-        this.#nowMs = untilMs;
-        return false;
-      }
-      this.#runNext();
+      if (this.#runNext(untilMs)) continue;
+      this.#nowMs = untilMs;
+      return false;
     }
     return true;
   }
 
-  #runNext(): void {
-    const timer = this.#timers.pop()!;
+  /** Runs the next timer that is due by `untilMs`, and what it defers; false when there is none. */
+  #runNext(untilMs: number): boolean {
+    const timer = this.#takeNext(untilMs);
+    if (timer === null) return false;
     if (timer.deadlineMs > this.#nowMs) this.#nowMs = timer.deadlineMs;
     timer.callback();
     this.settle();
+    return true;
+  }
+
+  #takeNext(untilMs: number): PendingTimer | null {
+    const first = this.#timers.peek();
+    if (first === undefined || first.deadlineMs > this.#nowMs) {
+      for (let due = this.#due.take(); due !== undefined; due = this.#due.take()) {
+        if (!due.isCancelled) return due;
+      }
+    }
+    return first !== undefined && first.deadlineMs <= untilMs ? this.#timers.pop()! : null;
   }
 }
