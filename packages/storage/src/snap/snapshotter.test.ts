@@ -162,6 +162,7 @@ test('why a file is no snapshot is said', () => {
   assert.equal(codeOf(Buffer.from('0801120100', 'hex')), 'crc');
   assert.equal(codeOf(good.map((byte, i) => (i === 20 ? byte ^ 4 : byte))), 'crc');
   assert.equal(codeOf(good.subarray(0, -1)), 'malformed');
+  assert.equal(codeOf(good.subarray(0, 1)), 'malformed');
   assert.equal(codeOf(Buffer.from('not protobuf')), 'malformed');
 });
 
@@ -232,7 +233,10 @@ test('a received database gets its name when all of it is durable', async () => 
   }
   assert.throws(() => snaps.dbFilePath(0x1234), snapError('no-db'));
   assert.equal(await finish(receiver), null);
-  assert.deepEqual(disk.readDirectory(DIRECTORY), ['0000000000001234.snap.db']);
+  receiver.abort();
+  assert.throws(() => receiver.write(sent, () => {}), { name: 'InvariantError' });
+  assert.throws(() => receiver.finish(() => {}), { name: 'InvariantError' });
+  assert.deepEqual([disk.readDirectory(DIRECTORY), disk.openPaths()], [['0000000000001234.snap.db'], []]);
   const path = snaps.dbFilePath(0x1234);
   const after = disk.afterCrash(new SeededRandom(1), {});
   assert.deepEqual(Buffer.from(after.readFile(path)), sent);
