@@ -12,8 +12,9 @@ const ELAPSED_FACTOR = 20;
 const MORE_CPU_MS = 10_000;
 const MORE_ELAPSED_MS = 60_000;
 
-/** These measure the process that they run in, or change it. */
-const ALONE = /setFlagsFromString|memoryUsage|cpuUsage|process\.exit\(|process\.env\[[^\]]*\] *=/;
+/** These measure the process that they run in, or change it, or look at what each test in it has left. */
+const ALONE =
+  /setFlagsFromString|memoryUsage|cpuUsage|process\.exit\(|process\.env\[[^\]]*\] *=|\bcheck(?:Databases|Logs)\(/;
 
 export class RoomTests {
   readonly #root: string;

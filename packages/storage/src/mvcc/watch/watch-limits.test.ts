@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DeleteRangeRequest, PutRequest, RequestOp, TxnRequest } from '@etcd/api/etcdserverpb';
-import { Event, encodeEvent, EventType, KeyValue } from '@etcd/api/mvccpb';
+import { Event, EventType, encodeEvent, KeyValue } from '@etcd/api/mvccpb';
 import { SimClock, SimDisk } from '@etcd/testing';
 import type { BackendOptions } from '../../backend/index.ts';
 import { checkDatabases } from '../../backend/testing/check-databases.ts';
@@ -35,7 +35,10 @@ class Member extends SimMember<CountingClock, SimDisk> {
   }
 
   put(key: string, value: string | Uint8Array = 'x'): void {
-    const request = new PutRequest({ key: bytes(key), value: typeof value === 'string' ? bytes(value) : value });
+    const request = new PutRequest({
+      key: bytes(key),
+      value: typeof value === 'string' ? bytes(value) : value,
+    });
     assert.equal(put(this.store, request).error, null);
   }
 
@@ -180,9 +183,15 @@ test('who is behind is sent so many revisions at a time, and no more than a mega
   const small = client.watch('small', { startRevision: 2 });
   const large = client.watch('large', { startRevision: first });
   member.clock.advance(1000);
-  assert.deepEqual(client.batches.get(small)!.reduce((a, b) => a + b), 2500);
+  assert.deepEqual(
+    client.batches.get(small)!.reduce((a, b) => a + b),
+    2500,
+  );
   assert.deepEqual(client.batches.get(small), [1000, 1000, 500]);
-  assert.deepEqual(client.batches.get(large)!.reduce((a, b) => a + b), 10);
+  assert.deepEqual(
+    client.batches.get(large)!.reduce((a, b) => a + b),
+    10,
+  );
   assert.equal(Math.max(...client.batches.get(large)!), 4);
 });
 
