@@ -278,7 +278,7 @@ test('events are the bytes that the codec of messages writes, with and without t
   withPrev.watch('k', { end: bytes('l'), wantsPrevKv: true });
   const expected: [Buffer, Buffer][] = [];
   let previous: KeyValue | null = null;
-  const expect = (type: EventType, kv: KeyValue): void => {
+  const expect = (type: number, kv: KeyValue): void => {
     const framed = (prevKv: KeyValue | null): Buffer => {
       const body = encodeEvent(new Event({ type, kv, prevKv }));
       const head: number[] = [0x5a];
