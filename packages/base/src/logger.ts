@@ -9,7 +9,11 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 export type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Logger {
-  enabled(level: LogLevel): boolean;
+  /**
+   * Whether a line of this level is written; with `message`, whether the next one of this message is, which may have been written too often
+   * already. Where not, asking counts as having logged it.
+   */
+  enabled(level: LogLevel, message?: string): boolean;
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;

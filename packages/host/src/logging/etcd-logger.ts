@@ -88,8 +88,9 @@ export class EtcdLogger extends LevelMethods {
     this.#pino = core.pino.child({ ...(logger && { logger }), ...(caller && { caller }) });
   }
 
-  enabled(level: LogLevel): boolean {
-    return RANKS[level] >= RANKS[this.#core.level];
+  enabled(level: LogLevel, message?: string): boolean {
+    if (RANKS[level] < RANKS[this.#core.level]) return false;
+    return message === undefined || level === 'fatal' || !this.#core.sampler.passesOver(message);
   }
 
   override fatal(message: string, fields?: LogFields): void {

@@ -149,6 +149,21 @@ test('any fields give one line of JSON', () => {
   );
 });
 
+test('who asks first whether a line is written builds the fields of no other, and the same lines are written', () => {
+  const { logger, sink, clock } = setUp();
+  let built = 0;
+  for (let i = 0; i < 1000; i++) {
+    if (!logger.enabled('error', 'disk is slow')) continue;
+    built++;
+    logger.error('disk is slow');
+  }
+  assert.deepEqual([sink.lines().length, built], [109, 109]);
+  assert.equal(logger.enabled('debug', 'something else'), false);
+  assert.equal(logger.enabled('error', 'something else'), true);
+  clock.advance(1001);
+  assert.equal(logger.enabled('error', 'disk is slow'), true);
+});
+
 test('of a message that repeats, a hundred a second are written and then every hundredth', () => {
   const { logger, sink, clock } = setUp();
   for (let i = 0; i < 1000; i++) logger.error('disk is slow');

@@ -21,13 +21,29 @@ export class Sampler {
 
   /** Whether this occurrence of `message` is written. */
   admits(message: string): boolean {
+    const count = this.#countOf(message) + 1;
+    this.#counts.set(message, count);
+    return isWritten(count);
+  }
+
+  /** Whether an occurrence of `message` would not be written; then it has been counted. */
+  passesOver(message: string): boolean {
+    const count = this.#countOf(message) + 1;
+    if (isWritten(count)) return false;
+    this.#counts.set(message, count);
+    return true;
+  }
+
+  #countOf(message: string): number {
     const nowMs = this.#clock.now();
     if (nowMs >= this.#windowEndMs || this.#counts.size >= MAX_MESSAGES) {
       this.#counts.clear();
       this.#windowEndMs = nowMs + WINDOW_MS;
     }
-    const count = (this.#counts.get(message) ?? 0) + 1;
-    this.#counts.set(message, count);
-    return count <= FIRST || (count - FIRST) % THEREAFTER === 0;
+    return this.#counts.get(message) ?? 0;
   }
+}
+
+function isWritten(count: number): boolean {
+  return count <= FIRST || (count - FIRST) % THEREAFTER === 0;
 }

@@ -17,12 +17,14 @@ class Fixture {
   readonly metrics = createHandles();
   readonly warnings: (readonly [string, LogFields])[] = [];
   readonly times: RequestTimes;
+  isWritten = true;
 
   constructor() {
     const { clock, metrics } = this;
     const warn = (message: string, fields: LogFields = {}): void =>
       void this.warnings.push([message, fields]);
-    const logger: Logger = { ...SILENT_LOGGER, warn };
+    const enabled = (): boolean => this.isWritten;
+    const logger: Logger = { ...SILENT_LOGGER, enabled, warn };
     this.times = new RequestTimes({
       clock,
       logger,
@@ -120,4 +122,18 @@ test('what the cluster has decided against is a success of the member, a read th
   assert.deepEqual(count('Put'), [1, 1]);
   times.failed(CALL, 'ReadonlyTxn', times.begin(), INTERNAL_ERRORS.mvcc.ErrCompacted, range);
   assert.deepEqual(count('ReadonlyTxn'), [0, 1]);
+});
+
+test('of requests that are passed over, as those behind the hundredth of a second are, nothing is described', () => {
+  const fixture = new Fixture();
+  fixture.isWritten = false;
+  const start = fixture.times.begin();
+  fixture.clock.advance(1000);
+  const unreadable = new PutRequest();
+  Object.defineProperty(unreadable, 'key', { get: () => assert.fail('described') });
+  fixture.times.answered(CALL, 'Put', start, true, unreadable);
+  fixture.times.answered(CALL, 'Range', start, true, unreadable);
+  fixture.clock.settle();
+  assert.deepEqual(fixture.messages, []);
+  assert.equal(fixture.metrics.slowApplyTotal.value, 1, 'what was slow counts all the same');
 });

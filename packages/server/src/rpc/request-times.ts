@@ -123,15 +123,18 @@ export class RequestTimes {
     const prefix = READ_PREFIXES.get(type);
     if (prefix !== undefined && durationMs > warningApplyMs) {
       metrics.slowApplyTotal.inc();
-      logger.warn('apply request took too long', {
-        took: formatGoDuration(durationMs),
-        'expected-duration': formatGoDuration(warningApplyMs),
-        prefix,
-        request: describe(request),
-        success,
-      });
+      if (logger.enabled('warn', SLOW_READ)) {
+        logger.warn(SLOW_READ, {
+          took: formatGoDuration(durationMs),
+          'expected-duration': formatGoDuration(warningApplyMs),
+          prefix,
+          request: describe(request),
+          success,
+        });
+      }
     }
-    if (durationMs > warningMs) this.#tellOfSlow(call, type, startMs, success, request);
+    if (durationMs > warningMs && logger.enabled('warn', SLOW_REQUEST))
+      this.#tellOfSlow(call, type, startMs, success, request);
   }
 
   /** At once, or when the answer has been sent. */
@@ -153,7 +156,7 @@ export class RequestTimes {
     const ends = this.#phaseEnds(type, success);
     const tell = (sentMs: number): void => {
       const phases = ends === null ? {} : phaseFields(startMs, [...ends, ['send', sentMs]]);
-      logger.warn('request stats', { ...fields, ...phases });
+      logger.warn(SLOW_REQUEST, { ...fields, ...phases });
     };
     if (call.isHeldBack) whenSent(call, () => tell(clock.now()));
     else tell(this.#lastMs);
@@ -184,6 +187,10 @@ export class RequestTimes {
     ];
   }
 }
+
+/** What is said of one costs more than the request itself: of thousands that were slow together, most are passed over before. */
+const SLOW_READ = 'apply request took too long';
+const SLOW_REQUEST = 'request stats';
 
 type PhaseEnd = readonly [phase: string, endMs: number];
 
