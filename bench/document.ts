@@ -43,7 +43,7 @@ What falls short, and why:
 - \`put-1\`: of the time that one request takes, the disk's sync, which both servers wait for, and the generator's own turn around
   are the larger part. A profile of the server shows one read, one write and one sync of the log and one write to the socket, without an extra turn
   of the event loop in between.
-- \`memory-1m\`: the table's figure is of before what *Memory after a load* below says; since then 119 MB are left, and 131 ten seconds later, on a busy machine.
+- \`memory-1m\`: the table's figure is of before what *Memory after a load* below says; since then 162 MB are left, on a busy machine (load average 40).
 - \`connections-16k\`: each of 16,000 puts a second comes alone on its connection, and costs 102 us; that is 1.6 of two processors, with the generator's half of one on
   top, so that requests queue for seconds. All are served, an idle connection takes 8.6 kB. Go's 1,000 connections would take eight processors at 16,000.
 - \`tracing\`: to a member with tracing switched off the ratios are 1.02 and 1.04; between two members without a word of tracing the puts of this run differ by 1.13.
@@ -113,7 +113,7 @@ What falls short, and why:
   \`--max-lazy\` (V8 refuses all compiled code then), \`--min-semi-space-size\` of 1, 2 and 4 MB (nothing less, no CPU less), \`--v8-pool-size=1\`,
   \`--no-flush-bytecode\` (nothing to speak of). What is
   allocated in advance (2 MB for hashes of changes, 1 MB for the index, the log's buffers) is not resident before it is used.
-- **Memory after a load.** After \`memory-1m\` a member had 333 MB (peak 333) beside the build of now with 119 (peak 217), at the same CPU for a put. What was resident, and what was done:
+- **Memory after a load.** After \`memory-1m\` a member had 333 MB (peak 333) beside the build of now with 162 (peak 217), at the same CPU for a put. What was resident, and what was done:
   - 109 MB of V8's heap, of which 10 to 18 were in use. A profile of what dies old (\`HeapProfiler.startSampling\` with the objects that full collections find, not those that
     scavenges find) named three: entries of the log in memory with their views (124 bytes a put), since 5,000 are kept for slow members and a scavenge comes every 5,000 puts, so that each lived
     through one. A member that is alone keeps 256 now, once the log does not begin at its first entry: nobody could be served from it. An empty list made at the end of every call (32 bytes), which V8, having seen it live long
@@ -121,8 +121,8 @@ What falls short, and why:
     instead of two, and scavenges take half as long (50 and 26 ms in 60,000 puts of 4 kB).
   - A heap that may grow by 300 % is bounded in bytes now: 40 MB more than what a collection leaves, whatever that is. Full collections are as many as before: one in 60,000 puts of 4 kB.
   - 54 MB in the C library's heap that nobody used, between blocks that somebody did: \`malloc_trim\`, when the process rests.
-  - 30 MB outside the heap that only old garbage held, 16 MB of room for young objects: a full collection of the kind that gives back, when the process rests and 32 MB have come since the last time
-    (18 to 50 ms of CPU, once after each load). 30 MB of pages of Node's file, as above.
+  - 30 MB outside the heap that only old garbage held, 16 MB of room for young objects: a full collection, when the process rests and 32 MB have come since the last time
+    (30 to 50 ms of CPU, once after each load; one of the flavour that gives back all takes seven, and four seconds of clock at a load average of 45; V8 gives the room back by itself some ten seconds later). 30 MB of pages of Node's file, as above.
   - What stays: 29 MB revisions and keys, 18 the newest revisions (bound: 16), 17 pages of the database (an eighth of 128, for what was only written), 3 the tree and the table of keys, 2 hashes of changes,
     2 buffers of answers, 5 pooled pages and chunks. A key of 13 bytes with one revision takes some 95 bytes, each further revision 21 (12 for itself, the rest is
     room to grow), where Go takes 24 and doubles its slices.

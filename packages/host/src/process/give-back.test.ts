@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Clock } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
 import { giveBackAtRest } from './give-back.ts';
 
@@ -10,6 +11,8 @@ function world() {
   const calls: string[] = [];
   const memory = {
     usedMs: 0,
+    busyMs: () => memory.loopMs,
+    loopMs: 0,
     residentMegabytes: 80,
     cpuMs: () => memory.usedMs,
     residentBytes: () => memory.residentMegabytes * MEGABYTE,
@@ -19,7 +22,14 @@ function world() {
       memory.residentMegabytes -= 30;
     },
   };
-  giveBackAtRest(clock, memory);
+  const late = { ms: 0 };
+  const lateClock: Clock = {
+    now: () => clock.now() + late.ms,
+    wallNow: () => clock.wallNow(),
+    setTimer: (delayMs, callback) => clock.setTimer(delayMs, callback),
+    defer: (callback) => clock.defer(callback),
+  };
+  giveBackAtRest(lateClock, memory);
   /** Half seconds, one after the other, in each of which so much of a processor is used. */
   const pass = (...cpuMs: number[]): string[] => {
     for (const used of cpuMs) {
@@ -28,7 +38,7 @@ function world() {
     }
     return calls.splice(0);
   };
-  return { memory, pass };
+  return { late, memory, pass };
 }
 
 test('what the start has left is given back when it is over, without a collection', () => {
@@ -44,7 +54,7 @@ test('after a load that left memory behind there is one collection, and when it 
   memory.residentMegabytes = 200;
   assert.deepEqual(pass(400, 400, 50, 20), [], 'not under load');
   assert.deepEqual(pass(5), ['collect']);
-  assert.deepEqual(pass(100), [], 'the collection itself counts as work');
+  assert.deepEqual(pass(100), [], 'not in the middle of another load');
   assert.deepEqual(pass(1), ['trim']);
   assert.deepEqual(pass(1, 1, 1, 1), []);
 });
@@ -58,4 +68,15 @@ test('growth counts from what was left: data that stay do not cause collections'
   assert.deepEqual(pass(400, 1, 1), []);
   memory.residentMegabytes += 1;
   assert.deepEqual(pass(400, 1, 1), ['collect', 'trim']);
+});
+
+test('a process that gets no processor does not rest', () => {
+  const { late, memory, pass } = world();
+  pass(1);
+  memory.residentMegabytes = 200;
+  memory.loopMs += 25;
+  assert.deepEqual(pass(1), [], 'its event loop had work');
+  late.ms += 60;
+  assert.deepEqual(pass(1), [], 'its timer came late');
+  assert.deepEqual(pass(1), ['collect']);
 });

@@ -9,9 +9,11 @@
  *     rest, and resident memory has grown ──> full collection ──next rest──> trim, unmap
  *     first rest after the start ───────────────────────────────────────────^
  *
- * A full collection of this kind takes some tens of milliseconds in which nobody is served: a load is over when the whole process has done next
- * to nothing for half a second, and each takes at most one.
+ * A full collection takes some tens of milliseconds in which nobody is served: a load is over when the whole process has done next to nothing
+ * for half a second, its event loop has waited all the time, and was not late; and each takes at most one. A process that gets no processor does
+ * little, too.
  */
+import { performance } from 'node:perf_hooks';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import type { Clock } from '@etcd/base';
@@ -20,8 +22,11 @@ import { unmapProgramFile } from './program-file.ts';
 
 const MEGABYTE = 1024 * 1024;
 const CHECK_INTERVAL_MS = 500;
-/** The process rests if it has used less of a processor between two looks. */
+/** The process rests if it has used less of a processor between two looks, and the event loop has not been busy for longer. */
 const REST_CPU_MS = 20;
+const REST_BUSY_MS = 25;
+/** And the look is not later than this. */
+const REST_LATE_MS = 50;
 /** For less it is not worth a collection. */
 const MIN_GROWTH_BYTES = 32 * MEGABYTE;
 
@@ -29,6 +34,8 @@ const MIN_GROWTH_BYTES = 32 * MEGABYTE;
 export interface ProcessMemory {
   /** Of all threads since the start. */
   cpuMs(): number;
+  /** For how long the event loop did anything but wait, since the start. */
+  busyMs(): number;
   residentBytes(): number;
   collect(): void;
   trim(): void;
@@ -39,8 +46,10 @@ const NODE_MEMORY: ProcessMemory = {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1000;
   },
+  busyMs: () => performance.eventLoopUtilization().active,
   residentBytes: () => process.memoryUsage.rss(),
-  collect: () => collectAll()({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
+  // Not of flavour last-resort, which collects again and again as long as that gives anything: for a second on a busy machine.
+  collect: () => collector()({ type: 'major', execution: 'sync' }),
   trim: () => {
     trimAllocator();
     unmapProgramFile();
@@ -49,7 +58,6 @@ const NODE_MEMORY: ProcessMemory = {
 
 /** For programs that stay, when their start is over. */
 export function giveBackAtRest(clock: Clock, memory: ProcessMemory = NODE_MEMORY): void {
-  let cpuMs = memory.cpuMs();
   let isTrimDue = true;
   /** What was resident after the last time; growth counts from there. */
   let leftBytes = 0;
@@ -63,23 +71,29 @@ export function giveBackAtRest(clock: Clock, memory: ProcessMemory = NODE_MEMORY
       isTrimDue = true;
     }
   };
+  let atMs = clock.now();
+  let cpuMs = memory.cpuMs();
+  let busyMs = memory.busyMs();
   const check = (): void => {
-    const now = memory.cpuMs();
-    const isAtRest = now - cpuMs < REST_CPU_MS;
-    cpuMs = now;
-    if (isAtRest) atRest();
+    const isLate = clock.now() - atMs > CHECK_INTERVAL_MS + REST_LATE_MS;
+    const hasWorked = memory.cpuMs() - cpuMs >= REST_CPU_MS || memory.busyMs() - busyMs >= REST_BUSY_MS;
+    if (!isLate && !hasWorked) atRest();
+    // What was done here is none of the load.
+    atMs = clock.now();
+    cpuMs = memory.cpuMs();
+    busyMs = memory.busyMs();
     clock.setTimer(CHECK_INTERVAL_MS, check);
   };
   clock.setTimer(CHECK_INTERVAL_MS, check);
 }
 
-let collector: NodeJS.GCFunction | null = null;
+let gc: NodeJS.GCFunction | null = null;
 
 /** Node offers a collection under a flag only, that must not be given at the start: V8 would refuse compiled code. */
-function collectAll(): NodeJS.GCFunction {
-  if (collector === null) {
+function collector(): NodeJS.GCFunction {
+  if (gc === null) {
     v8.setFlagsFromString('--expose-gc');
-    collector = vm.runInNewContext('gc') as NodeJS.GCFunction;
+    gc = vm.runInNewContext('gc') as NodeJS.GCFunction;
   }
-  return collector;
+  return gc;
 }
