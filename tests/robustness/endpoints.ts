@@ -46,17 +46,20 @@ export interface Endpoint {
 /** The connections of one client: one to each member. */
 export class Endpoints {
   readonly #all: () => readonly Endpoint[];
+  readonly #metadata: Readonly<Record<string, string>>;
   readonly #clients = new Map<string, EtcdRpc>();
 
-  constructor(all: () => readonly Endpoint[]) {
+  /** @param metadata sent with each call. */
+  constructor(all: () => readonly Endpoint[], metadata: Readonly<Record<string, string>> = {}) {
     this.#all = all;
+    this.#metadata = metadata;
   }
 
   pick(choose: (count: number) => number): { readonly name: string; readonly rpc: EtcdRpc } {
     const all = this.#all();
     const { name, address } = all[choose(all.length)]!;
     let rpc = this.#clients.get(address);
-    if (rpc === undefined) this.#clients.set(address, (rpc = new EtcdRpc(address)));
+    if (rpc === undefined) this.#clients.set(address, (rpc = new EtcdRpc(address, this.#metadata)));
     return { name, rpc };
   }
 

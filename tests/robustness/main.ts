@@ -3,8 +3,9 @@
  *
  *   --minutes M     rounds are begun for so long; 10 unless told
  *   --seed N        of the first round; the others count on from it
- *   --members A,B   programs of the members (`ours`, `3.5`, `3.7`); every mix in turn unless told
+ *   --members A,B   programs of the members (`ours`, `3.4` to `3.7`); every mix in turn unless told
  *   --faults A,B    only these kinds
+ *   --with A,B      `tls`: TLS between members, and damaged bytes; `users`: authentication; every third round has the one, every fourth the other unless told
  *   --round S       seconds of faults in a round; 45 unless told
  *   --into FILE     a record of all rounds that were asked for is kept there; `tests/robustness/results.json` makes docs/robustness.md
  */
@@ -15,6 +16,7 @@ import { needsNamespaces } from '../support/namespaces.ts';
 import { PEERS_DIR } from '../support/programs.ts';
 import { whyNoDiskFaults } from './failing-disk.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
+import { whyNoPowerCuts } from './member-disks.ts';
 import { addRounds } from './record.ts';
 import { type RoundResult, runRound } from './round.ts';
 
@@ -25,7 +27,13 @@ const MIXES: readonly (readonly Kind[])[] = [
   ['3.5', '3.5', 'ours'],
   ['ours', 'ours', 'ours', 'ours', 'ours'],
   ['3.7', '3.7', 'ours'],
+  ['3.6', 'ours', 'ours'],
+  ['3.4', 'ours', 'ours'],
 ];
+
+/** One round in so many has it. */
+const TLS_EVERY = 3;
+const USERS_EVERY = 4;
 
 const { values } = parseArgs({
   options: {
@@ -33,6 +41,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     members: { type: 'string' },
     faults: { type: 'string' },
+    with: { type: 'string' },
     round: { type: 'string', default: '45' },
     into: { type: 'string' },
   },
@@ -57,6 +66,8 @@ function sayWhatIsMissing(): Kind[][] {
   const missing: string[] = [];
   const disks = whyNoDiskFaults();
   if (disks !== null) missing.push(`failing and slow disks: ${disks}`);
+  const power = whyNoPowerCuts();
+  if (power !== null) missing.push(`cuts of power: ${power}`);
   const { skip } = needsNamespaces();
   if (skip !== undefined) missing.push(`partitions: ${skip}`);
   const wanted = values.members === undefined ? MIXES : [values.members.split(',') as Kind[]];
@@ -82,6 +93,7 @@ function describe(result: RoundResult): string {
   ].join('\n');
 }
 
+const extras = values.with === undefined ? null : new Set(values.with.split(','));
 const mixes = sayWhatIsMissing();
 const faults = faultsOf(values.faults);
 const endMs = performance.now() + numberOf('minutes') * 60_000;
@@ -89,12 +101,17 @@ const results: RoundResult[] = [];
 for (let i = 0; performance.now() < endMs; i++) {
   const seed = numberOf('seed') + i;
   const kinds = mixes[i % mixes.length]!;
-  process.stdout.write(`round of ${kinds.join(' + ')}, seed ${seed}\n`);
+  const hasProxies = extras?.has('tls') ?? seed % TLS_EVERY === 0;
+  const hasUsers = extras?.has('users') ?? seed % USERS_EVERY === 0;
+  const how = `${hasProxies ? ', TLS' : ''}${hasUsers ? ', users' : ''}`;
+  process.stdout.write(`round of ${kinds.join(' + ')}${how}, seed ${seed}\n`);
   const result = await runRound({
     kinds,
     seed,
     faultsMs: numberOf('round') * 1000,
     faults,
+    hasProxies,
+    hasUsers,
     print: (line) => process.stdout.write(`  ${line}\n`),
   });
   process.stdout.write(`${describe(result)}\n`);

@@ -36,6 +36,8 @@ export interface Asked {
   readonly text: string;
   readonly path: string;
   readonly request: Uint8Array;
+  /** No other user may. */
+  readonly isForRoot?: boolean;
   /** What it would write. */
   readonly value: string | null;
   readonly read: (answer: Uint8Array) => Answer;
@@ -212,6 +214,7 @@ export class RequestSource {
       kind: 'compaction',
       text: `compact ${revision}`,
       path: '/etcdserverpb.KV/Compact',
+      isForRoot: true,
       request: encodeCompactionRequest(request),
       value: null,
       read: () => ({

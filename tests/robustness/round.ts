@@ -3,17 +3,19 @@
  * judged by the log that the members left, and all members must have the same contents.
  */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { SeededRandom } from '@etcd/base';
 import { Cluster, type ClusterMember, type Kind } from '../support/cluster.ts';
-import { Namespaces, needsNamespaces } from '../support/namespaces.ts';
 import { eventually, PATIENCE_MS, sleep } from '../support/run.ts';
+import { temporaryDirectory } from '../support/temporary.ts';
 import { type CommittedLog, readCommittedLog } from './committed-log.ts';
 import { whyNoDiskFaults } from './failing-disk.ts';
 import { drawFault, type FaultKind, possibleKinds } from './faults.ts';
 import { History } from './history.ts';
 import { judge, type Violation } from './judge.ts';
-import { flagsOf } from './member-flags.ts';
+import { RoundPlace } from './place.ts';
 import { Traffic } from './traffic.ts';
+import { makeUsers, NO_USERS, type Users } from './users.ts';
 
 export interface RoundOptions {
   readonly kinds: readonly Kind[];
@@ -22,6 +24,10 @@ export interface RoundOptions {
   readonly faultsMs: number;
   /** Only these; all that are possible unless given. */
   readonly faults?: readonly FaultKind[] | undefined;
+  /** TLS between members, through proxies that may damage bytes, instead of namespaces. */
+  readonly hasProxies?: boolean;
+  /** Authentication is enabled, and clients have a token. */
+  readonly hasUsers?: boolean;
   readonly print: (line: string) => void;
 }
 
@@ -49,21 +55,24 @@ const PROGRESS = 10;
 
 export async function runRound(options: RoundOptions): Promise<RoundResult> {
   const random = new SeededRandom(options.seed);
-  const hasNamespaces = needsNamespaces().skip === undefined;
-  const namespaces = hasNamespaces ? new Namespaces(options.kinds.length) : null;
-  const place = namespaces === null ? {} : { place: namespaces.place };
-  const cluster = await Cluster.start(options.kinds, { flags: flagsOf, ...place });
+  const { kinds, hasProxies = false, hasUsers = false } = options;
+  const place = await RoundPlace.open({ kinds, hasProxies, hasUsers });
   try {
-    return await new Round(cluster, namespaces, random, options).run();
+    const cluster = await Cluster.start(kinds, { flags: place.flags, place: place.place });
+    try {
+      const users = hasUsers ? await makeUsers(cluster) : NO_USERS;
+      return await new Round(cluster, place, users, random, options).run();
+    } finally {
+      await cluster.stop();
+    }
   } finally {
-    await cluster.stop();
-    namespaces?.remove();
+    place.remove();
   }
 }
 
 class Round {
   readonly #cluster: Cluster;
-  readonly #namespaces: Namespaces | null;
+  readonly #place: RoundPlace;
   readonly #random: SeededRandom;
   readonly #options: RoundOptions;
   readonly #history = new History();
@@ -71,19 +80,28 @@ class Round {
   readonly #faults = new Map<string, number>();
   readonly #violations: Violation[] = [];
 
-  constructor(cluster: Cluster, namespaces: Namespaces | null, random: SeededRandom, options: RoundOptions) {
+  constructor(
+    cluster: Cluster,
+    place: RoundPlace,
+    users: Users,
+    random: SeededRandom,
+    options: RoundOptions,
+  ) {
     this.#cluster = cluster;
-    this.#namespaces = namespaces;
+    this.#place = place;
     this.#random = random;
     this.#options = options;
     this.#traffic = new Traffic({
       endpoints: () => cluster.members,
+      // etcd 3.4.23 tells of progress before the events (its #15220): a round found that.
+      watched: () => cluster.members.filter(({ kind }) => kind !== '3.4'),
       history: this.#history,
       random: random.fork(),
       clients: 6,
       watchers: 4,
       leaseHolders: 3,
       pauseMs: 60,
+      users,
     });
   }
 
@@ -111,7 +129,12 @@ class Round {
     const around = {
       cluster: this.#cluster,
       kinds: this.#options.kinds,
-      namespaces: this.#namespaces,
+      namespaces: this.#place.namespaces,
+      proxies: this.#place.proxies,
+      disks: this.#place.disks,
+      flags: this.#place.flags,
+      // Certificates and tokens are good for a time.
+      hasOtherClocks: this.#options.hasProxies !== true && this.#options.hasUsers !== true,
       random,
       hasDiskFaults: whyNoDiskFaults() === null,
     };
@@ -180,7 +203,10 @@ class Round {
     const violations = [...this.#violations, ...judged.violations];
     if (violations.length > 0) process.env['ETCD_TEST_KEEP'] = '1';
     return {
-      members: this.#options.kinds.join(' + '),
+      members:
+        this.#options.kinds.join(' + ') +
+        (this.#options.hasProxies === true ? ', TLS' : '') +
+        (this.#options.hasUsers === true ? ', users' : ''),
       seed: this.#options.seed,
       seconds: Math.round(seconds),
       revision: judged.revision,
@@ -191,8 +217,20 @@ class Round {
       faults: sorted(this.#faults),
       failures: sorted(this.#history.failures),
       violations,
-      directories: violations.length > 0 ? this.#cluster.members.map(dataDirectoryOf) : [],
+      directories: violations.length > 0 ? this.#keepDirectories() : [],
     };
+  }
+
+  /** What a member has on a disk of its own goes with that disk. */
+  #keepDirectories(): string[] {
+    const { disks } = this.#place;
+    if (disks === null) return this.#cluster.members.map(dataDirectoryOf);
+    const kept = temporaryDirectory();
+    return this.#cluster.members.map(({ name }, position) => {
+      const directory = join(kept, name);
+      disks.keep(position, directory);
+      return directory;
+    });
   }
 
   #readLog(): CommittedLog {

@@ -16,10 +16,13 @@ import { asRpcError, type Endpoint, Endpoints, failureText, kindOfFailure } from
 import type { History } from './history.ts';
 import { LeaseStream } from './lease-stream.ts';
 import { type Answer, type Asked, RequestSource } from './requests.ts';
+import type { Users } from './users.ts';
 import { drawRange, Watcher } from './watcher.ts';
 
 export interface TrafficOptions {
   readonly endpoints: () => readonly Endpoint[];
+  /** Those whom watchers ask. */
+  readonly watched: () => readonly Endpoint[];
   readonly history: History;
   readonly random: SeededRandom;
   readonly clients: number;
@@ -27,6 +30,7 @@ export interface TrafficOptions {
   readonly leaseHolders: number;
   /** Mean pause of a client after an answer. */
   readonly pauseMs: number;
+  readonly users: Users;
 }
 
 const DEADLINE_MS = 4000;
@@ -39,6 +43,7 @@ const MAX_TTL_S = 5;
 export class Traffic {
   readonly #options: TrafficOptions;
   readonly #endpoints: Endpoints;
+  readonly #ofRoot: Endpoints;
   readonly #running: Promise<void>[] = [];
   readonly #watchers: Watcher[] = [];
   readonly #known = new Map<string, KeyValue | null>();
@@ -50,17 +55,19 @@ export class Traffic {
 
   constructor(options: TrafficOptions) {
     this.#options = options;
-    this.#endpoints = new Endpoints(options.endpoints);
+    this.#endpoints = new Endpoints(options.endpoints, options.users.client);
+    this.#ofRoot = new Endpoints(options.endpoints, options.users.root);
   }
 
   start(): void {
-    const { random, clients, watchers, leaseHolders, endpoints, history } = this.#options;
+    const { random, clients, watchers, leaseHolders, watched, history, users } = this.#options;
     this.#lastAcknowledgedMs = performance.now();
     for (let i = 0; i < clients; i++) this.#running.push(this.#ask(`c${i}`, random.fork()));
     for (let i = 0; i < leaseHolders; i++) this.#running.push(this.#hold(`h${i}`, random.fork()));
     for (let i = 0; i < watchers; i++) {
       const range = drawRange(random, i === 0);
-      const watcher = new Watcher({ name: `w${i}`, range, endpoints, history, random: random.fork() });
+      const common = { endpoints: watched, history, metadata: users.client, random: random.fork() };
+      const watcher = new Watcher({ ...common, name: `w${i}`, range });
       this.#watchers.push(watcher);
       watcher.start();
     }
@@ -80,6 +87,7 @@ export class Traffic {
   stop(): void {
     for (const watcher of this.#watchers) watcher.stop();
     this.#endpoints.close();
+    this.#ofRoot.close();
   }
 
   async #ask(name: string, random: SeededRandom): Promise<void> {
@@ -150,7 +158,8 @@ export class Traffic {
   async #attempt(asked: Asked, random: SeededRandom): Promise<Answer | null> {
     const { history } = this.#options;
     const bounds = { seenRevision: history.seenRevision };
-    const { name, rpc } = this.#endpoints.pick((count) => random.below(count));
+    const endpoints = asked.isForRoot === true ? this.#ofRoot : this.#endpoints;
+    const { name, rpc } = endpoints.pick((count) => random.below(count));
     try {
       const answer = asked.read(await rpc.callRaw(asked.path, asked.request, DEADLINE_MS));
       history.count(asked.kind);

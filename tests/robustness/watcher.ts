@@ -22,6 +22,7 @@ export interface WatcherOptions {
   readonly range: WatchedRange;
   readonly endpoints: () => readonly Endpoint[];
   readonly history: History;
+  readonly metadata: Readonly<Record<string, string>>;
   readonly random: SeededRandom;
 }
 
@@ -60,7 +61,7 @@ export class Watcher {
 
   constructor(options: WatcherOptions) {
     this.#options = options;
-    this.#endpoints = new Endpoints(options.endpoints);
+    this.#endpoints = new Endpoints(options.endpoints, options.metadata);
     this.#record = { name: options.name, range: options.range, steps: [] };
     options.history.watches.push(this.#record);
   }

@@ -21,7 +21,7 @@ export interface ClusterOptions {
   readonly place?: (position: number, peerPort: number) => Place | Promise<Place>;
 }
 
-export type Place = Pick<EtcdOptions, 'advertisedPeerUrl' | 'host' | 'launcher' | 'peerScheme'>;
+export type Place = Pick<EtcdOptions, 'advertisedPeerUrl' | 'host' | 'launcher' | 'peerScheme' | 'dataDir'>;
 
 /** Elections in half a second, which leaves a busy machine room to breathe. */
 export const QUICK_ELECTION = ['--heartbeat-interval=50', '--election-timeout=500'] as const;
@@ -41,6 +41,7 @@ export class ClusterMember {
   kind: Kind;
   server: EtcdServer;
   #rpc: EtcdRpc | null = null;
+  #metadata: Readonly<Record<string, string>> = {};
 
   constructor(kind: Kind, options: ClusterMember['options'], server: EtcdServer) {
     this.kind = kind;
@@ -60,8 +61,14 @@ export class ClusterMember {
 
   /** A client of this member alone, which connects again by itself. */
   get rpc(): EtcdRpc {
-    this.#rpc ??= new EtcdRpc(this.address);
+    this.#rpc ??= new EtcdRpc(this.address, this.#metadata);
     return this.#rpc;
+  }
+
+  /** What {@link rpc} sends with each call from now on: somebody's token. */
+  useMetadata(metadata: Readonly<Record<string, string>>): void {
+    this.#metadata = metadata;
+    this.closeClient();
   }
 
   get isRunning(): boolean {

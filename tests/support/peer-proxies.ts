@@ -2,7 +2,7 @@
  * A network between the members of a cluster that can be cut and slowed down: a proxy on loopback before each member's peer
  * port, which all others are told to use. Who dials is known from the header that every peer request carries, so each direction
  * between two members can be cut by itself. What is sent over a cut link is held, as a TCP connection would, and arrives when
- * the link is whole again.
+ * the link is whole again. Bytes can be damaged on their way.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Cluster, Place } from './cluster.ts';
@@ -24,12 +24,20 @@ const FROM_HEADER = /x-server-from: ([0-9a-f]+)/i;
 
 export class PeerProxies {
   delayMs = 0;
+  /** Changes what is on its way, in place; null: nothing is changed. */
+  damage: ((chunk: Buffer) => void) | null = null;
+  readonly #scheme: 'http' | 'https';
   readonly #servers: Server[] = [];
   readonly #pipes = new Set<Pipe>();
   /** `from>to` of the directions that are cut. */
   readonly #cuts = new Set<string>();
   /** Member id in hex to position, as soon as the cluster is there. */
   readonly #positions = new Map<string, number>();
+
+  /** @param scheme over TLS nobody can be told apart: no single direction can be cut. */
+  constructor(scheme: 'http' | 'https' = 'http') {
+    this.#scheme = scheme;
+  }
 
   /** For {@link ClusterOptions.place}. */
   readonly place = async (position: number, peerPort: number): Promise<Place> => {
@@ -39,8 +47,16 @@ export class PeerProxies {
     );
     await new Promise<void>((resolve) => server.listen(port, HOST, resolve));
     this.#servers.push(server);
-    return { advertisedPeerUrl: `http://${HOST}:${port}` };
+    return { advertisedPeerUrl: `${this.#scheme}://${HOST}:${port}`, peerScheme: this.#scheme };
   };
+
+  /** Connections break, and what is on its way is lost. */
+  reset(): void {
+    for (const { source, sink } of [...this.#pipes]) {
+      source.resetAndDestroy();
+      sink.resetAndDestroy();
+    }
+  }
 
   /** Learns which member has which id; cuts have an effect from then on. */
   async learn(cluster: Cluster): Promise<void> {
@@ -101,6 +117,7 @@ export class PeerProxies {
     };
     source.on('data', (chunk: Buffer) => {
       look(chunk);
+      this.damage?.(chunk);
       // The chunk that tells who is at the other end may be the first that must not get there.
       if (this.#isCut(pipe)) {
         source.pause();

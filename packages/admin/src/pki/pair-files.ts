@@ -66,7 +66,7 @@ export class PairFiles {
 /** Whole or not at all: a key that is cut is worse than an old one. */
 function replace(path: string, content: string | Buffer, mode: number): void {
   const temporary = `${path}.new`;
-  writeFileSync(temporary, content, { mode });
+  writeFileSync(temporary, content, { mode, flush: true });
   renameSync(temporary, path);
 }
 

@@ -3,7 +3,7 @@
  * but prove nothing. The package that makes them is loaded only by the start that does.
  */
 import { KeyObject, randomBytes, webcrypto } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { Clock, Logger } from '@etcd/base';
@@ -31,7 +31,7 @@ export async function selfSignedFiles(options: SelfSignedOptions): Promise<TlsFi
   }
   const certFile = resolve(join(directory, 'cert.pem'));
   const keyFile = resolve(join(directory, 'key.pem'));
-  if (!existsSync(certFile) || !existsSync(keyFile)) await make(options, certFile, keyFile);
+  if (!isWritten(certFile) || !isWritten(keyFile)) await make(options, certFile, keyFile);
   return {
     ...NO_TLS_FILES,
     certFile,
@@ -40,6 +40,18 @@ export async function selfSignedFiles(options: SelfSignedOptions): Promise<TlsFi
     clientKeyFile: keyFile,
     isSelfSigned: true,
   };
+}
+
+/** Whether a file is there with something in it: after a cut of power, older releases of this program could find an empty one. */
+function isWritten(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+/** Whole or not at all, also when the power is cut: what is not there is made anew, but with half of it no member starts. */
+function writeWhole(path: string, content: string | Buffer, mode: number): void {
+  const temporary = `${path}.tmp`;
+  writeFileSync(temporary, content, { mode, flush: true });
+  renameSync(temporary, path);
 }
 
 async function make(options: SelfSignedOptions, certFile: string, keyFile: string): Promise<void> {
@@ -75,9 +87,9 @@ async function make(options: SelfSignedOptions, certFile: string, keyFile: strin
   const key = KeyObject.from(keys.privateKey).export({ type: 'sec1', format: 'pem' });
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(certFile, `${certificate.toString('pem')}\n`);
+    writeWhole(certFile, `${certificate.toString('pem')}\n`, 0o644);
     logger.info('created cert file', { path: certFile });
-    writeFileSync(keyFile, key, { mode: 0o600 });
+    writeWhole(keyFile, key, 0o600);
     logger.info('created key file', { path: keyFile });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

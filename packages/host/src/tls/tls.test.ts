@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -546,6 +555,19 @@ test('certificates that a member makes for itself are kept, private, and encrypt
   );
   const { port } = await serve(t, files);
   assert.equal(await echo(connectTls(await openSide(files), { host: '127.0.0.1', port }, clock)), 'hello');
+});
+
+test('S22 certificates of which a cut of power left empty files are made anew', async () => {
+  const own = join(directory, 'cut-off');
+  const options = { directory: own, hosts: ['localhost'], validityYears: 1, clock, logger: new Lines() };
+  const { certFile, keyFile } = await selfSignedFiles(options);
+  for (const path of [certFile, keyFile]) {
+    const before = readFileSync(certFile, 'utf8');
+    writeFileSync(path, '');
+    await openSide(await selfSignedFiles(options));
+    assert.notEqual(readFileSync(certFile, 'utf8'), before);
+  }
+  assert.deepEqual(readdirSync(own).sort(), ['cert.pem', 'key.pem']);
 });
 
 test('S06 a session from before an authority was exchanged stands for nobody', async (t) => {

@@ -92,6 +92,12 @@ test('what a watcher has had is left out, by revision and by place within it', (
   assert.equal(left(8, 0, 0), null);
 });
 
+test('S17 a length that is a negative number is an error, as in whoever decodes it whole', () => {
+  const bytes = Buffer.from('0affffffffffffffffff01', 'hex');
+  assert.throws(() => WatchFrame.read(bytes, 0, bytes.length), DecodeError);
+  assert.throws(() => decodeWatchResponse(bytes), DecodeError);
+});
+
 test('S17 a message that ends too early is an error, wherever it ends', () => {
   const response = responseOf(new SeededRandom(11));
   response.events = [new Event({ kv: new KeyValue({ key: Buffer.from('key'), modRevision: 9 }) })];

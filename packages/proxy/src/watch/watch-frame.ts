@@ -196,9 +196,10 @@ class Reader {
     throw this.malformed();
   }
 
+  /** A length of ten bytes is none. */
   skip(length: number): void {
+    if (length < 0 || this.at + length > this.#end) throw this.malformed();
     this.at += length;
-    if (this.at > this.#end) throw this.malformed();
   }
 
   malformed(): DecodeError {

@@ -55,7 +55,7 @@ function damaged(reader: InputReader): Uint8Array {
     else if (how % 4 === 2)
       file.copyWithin(at, (value * 64) % file.length, ((value * 64) % file.length) + 64);
     else if (how > 240) file = file.slice(0, at);
-    else new DataView(file.buffer).setUint16(at & ~1, value, true);
+    else if (at + 1 < file.length) new DataView(file.buffer, file.byteOffset).setUint16(at, value, true);
   }
   return file;
 }

@@ -93,6 +93,7 @@ function hashOf({ backend, clock }: SingleLog): number {
 const apply: FuzzTarget = {
   name: 'apply',
   isSlow: true,
+  heldBytes: 32 * 1024 * 1024,
   what: 'entries of the log, requests of the v2 API among them; what is not refused is applied by two members, which must agree',
   tokens: [
     '/0/version',

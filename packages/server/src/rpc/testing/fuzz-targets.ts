@@ -38,6 +38,7 @@ function callBytes(member: FakeMember, reader: InputReader): void {
 const clientCalls: FuzzTarget = {
   name: 'client-calls',
   isSlow: true,
+  heldBytes: 32 * 1024 * 1024,
   what: `calls of the ${METHODS.length} methods, one after the other, with whatever token`,
   tokens: ['token', 'abcdefghijklmnop.1', '\0'],
   seeds: () =>

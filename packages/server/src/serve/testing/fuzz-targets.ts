@@ -29,6 +29,7 @@ const BODIES: Readonly<Record<string, object>> = {
 const gateway: FuzzTarget = {
   name: 'gateway',
   isSlow: true,
+  heldBytes: 32 * 1024 * 1024,
   what: 'bodies of requests and streams of the JSON gateway',
   tokens: [
     '{',
