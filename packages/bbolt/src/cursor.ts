@@ -15,7 +15,7 @@ import {
   pageCount,
   pageFlags,
 } from './format.ts';
-import { branchChild, childIndex, searchBranch, searchLeaf } from './page.ts';
+import { branchChild, childIndex, compareSeparator, searchBranch, searchLeaf } from './page.ts';
 import { PageBuffer } from './page-buffer.ts';
 import { MAX_RUN_PAGES } from './page-cache.ts';
 import type { TreeRoot } from './tree-root.ts';
@@ -76,7 +76,25 @@ export class TreeCursor implements Cursor {
   }
 
   seekExact(key: Uint8Array): boolean {
-    return this.#seekRange(key, 0, key.length, true);
+    const child = this.#nearChild(key);
+    if (child === NOWHERE) return this.#seekRange(key, 0, key.length, true);
+    const level = this.#leaf;
+    if (child !== this.#indexes[level - 1]) {
+      this.#indexes[level - 1] = child;
+      this.#push(level);
+      // A tree that is damaged may be deeper here.
+      if (!this.#isLeaf(level)) return this.#seekRange(key, 0, key.length, true);
+    }
+    this.#leaf = NOWHERE;
+    const found = searchLeaf(
+      this.#buffers[level]!,
+      this.#bases[level]!,
+      this.#counts[level]!,
+      key,
+      0,
+      key.length,
+    );
+    return found >= 0 && this.#standOn(level, found);
   }
 
   next(): boolean {
@@ -126,6 +144,23 @@ export class TreeCursor implements Cursor {
     if (node === null || node === undefined) return this.#buffers[this.#leaf]!;
     const workspace = this.#root.workspace!;
     return workspace.buffer(workspace.pool[(node.start + this.#indexes[this.#leaf]!) * STRIDE + SOURCE]!);
+  }
+
+  /**
+   * Where the parent of the leaf that the cursor stands on says that `key` is under that leaf or the next one: which child of it. Keys that
+   * were written one after the other are read so, without the way from the root.
+   */
+  #nearChild(key: Uint8Array): number {
+    const level = this.#leaf - 1;
+    if (level < 0 || this.#root.workspace !== null) return NOWHERE;
+    const buffer = this.#buffers[level]!;
+    const base = this.#bases[level]!;
+    const count = this.#counts[level]!;
+    const index = this.#indexes[level]!;
+    if (index + 1 >= count || compareSeparator(buffer, base, index, key) > 0) return NOWHERE;
+    if (compareSeparator(buffer, base, index + 1, key) > 0) return index;
+    const isNext = index + 2 < count && compareSeparator(buffer, base, index + 2, key) > 0;
+    return isNext ? index + 1 : NOWHERE;
   }
 
   #seekRange(key: Uint8Array, start: number, end: number, exact: boolean): boolean {

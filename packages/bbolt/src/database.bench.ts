@@ -123,6 +123,9 @@ function gets(): void {
     began = performance.now();
     for (let i = 0; i < rounds; i++) cursor.seekExact(revision(key, random.below(hot)));
     print(`cursor.seekExact, random of ${hot}, ${label}`, perItem(performance.now() - began, rounds));
+    began = performance.now();
+    for (let i = 0; i < rounds; i++) cursor.seekExact(revision(key, i % hot));
+    print(`cursor.seekExact, in order of ${hot}, ${label}`, perItem(performance.now() - began, rounds));
   }
   read.close();
   database.close();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DiskError, SeededRandom } from '@etcd/base';
 import { type DiskOperation, SimClock, SimDisk, type SimDiskOptions } from '@etcd/testing';
+import fc from 'fast-check';
 import { Database, type DatabaseOptions, type WriteTransaction } from './index.ts';
 import { checkDatabases } from './testing/check-databases.ts';
 
@@ -208,6 +209,36 @@ test('a cursor finds the first key that is not less, and nothing behind the last
   assert.ok(key(1998).equals(cursor.key()));
   assert.equal(cursor.next(), false);
   assert.equal(cursor.next(), false);
+  read.close();
+});
+
+test('a cursor that goes to exact keys finds them, from wherever it stands', () => {
+  const database = open(new SimDisk(), { cacheBytes: 1 });
+  const write = database.beginWrite();
+  for (let i = 0; i < 4000; i += 2) putMany(write, i, i + 1);
+  write.commit();
+  const read = database.beginRead();
+  const step = fc.oneof(
+    fc.constantFrom(0, 1, 2, 3, -1, -2),
+    fc.integer({ min: -200, max: 200 }),
+    fc.nat(4100),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const cursor = read.bucket(NAME)!.cursor();
+      let at = 0;
+      for (const by of steps) {
+        at = Math.max(0, (at + by) % 4100);
+        const isThere = at < 4000 && at % 2 === 0;
+        assert.equal(cursor.seekExact(key(at)), isThere);
+        if (isThere) assert.ok(key(at).equals(cursor.key()));
+        else assert.throws(() => cursor.key(), { name: 'InvariantError' });
+        // And goes on from there.
+        if (isThere && by === 3) assert.equal(cursor.next(), at < 3998);
+      }
+    }),
+    { numRuns: 100 },
+  );
   read.close();
 });
 

@@ -83,6 +83,17 @@ export function searchBranch(
   return childIndex(searchPage(buffer, base, BRANCH_POSITION, count, key, start, end));
 }
 
+/** How the separator of a child of a branch page compares with `key`. */
+export function compareSeparator(
+  { bytes, view }: PageBuffer,
+  base: number,
+  index: number,
+  key: Uint8Array,
+): number {
+  const start = branchKeyStart(view, base, index);
+  return compareRange(bytes, start, start + branchKeyBytes(view, base, index), key, 0, key.length);
+}
+
 /** From the result of a search among separators to the child: the last one whose separator is not above the key. */
 export function childIndex(found: number): number {
   if (found >= 0) return found;

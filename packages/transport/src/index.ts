@@ -70,7 +70,7 @@ export {
 export { type Metadata, NO_METADATA } from './grpc/metadata.ts';
 export { type CallReceiver, type ConnectionInfo, ServerCall } from './grpc/server-call.ts';
 export { type Headers, HttpExchange } from './http/http-exchange.ts';
-export type { Body } from './http2/body.ts';
+export { type Body, MIN_REFERRED_BYTES } from './http2/body.ts';
 export { Http2Counters } from './http2/connection.ts';
 export type { Head } from './http2/head.ts';
 export { CLIENT_LIMITS, type Http2Limits, SERVER_LIMITS } from './http2/limits.ts';

@@ -42,6 +42,10 @@ class FreezableDuplex implements Duplex {
     return this.#inner.pendingBytes;
   }
 
+  get writesParts(): boolean {
+    return this.#inner.writesParts;
+  }
+
   open(receiver: DuplexReceiver): void {
     this.#inner.open(receiver);
   }

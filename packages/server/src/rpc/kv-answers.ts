@@ -18,7 +18,7 @@ import {
   TXN,
   type TxnResult,
 } from '@etcd/storage/mvcc';
-import type { Body } from '@etcd/transport';
+import { type Body, MIN_REFERRED_BYTES } from '@etcd/transport';
 import { EMPTY_HEADER, type HeaderWriter, INNER_HEADER } from './response-header.ts';
 
 const delimited = (field: number): number => (field << 3) | 2;
@@ -51,9 +51,9 @@ export function writeRangeAnswer(
 }
 
 /** The same into `body`, for answers that are too large for one piece. */
-export function appendRangeAnswer(result: RangeResult, header: HeaderWriter, body: Body): void {
+export function appendRangeAnswer(result: RangeResult, header: HeaderWriter, body: Body, lasts: Lasts): void {
   appendHeader(header, result.revision, body);
-  appendRangePairs(result.kvs, body, 0, result.kvs.count);
+  appendRangePairs(result.kvs, body, 0, result.kvs.count, lasts);
   appendRangeEnd(result, body);
 }
 
@@ -62,15 +62,23 @@ export function appendHeader(header: HeaderWriter, revision: Revision, body: Bod
   header.write(body.block, position, revision);
 }
 
+/** Whether pairs that lie in `buffer` may be referred to beyond this turn. */
+export type Lasts = (buffer: Uint8Array) => boolean;
+
+/** Nothing is known to: all pairs are copied. */
+export const NOTHING_LASTS: Lasts = () => false;
+
 /** The pairs `from` to `to`, without that one. */
-export function appendRangePairs(kvs: Slices, body: Body, from: number, to: number): void {
+export function appendRangePairs(kvs: Slices, body: Body, from: number, to: number, lasts: Lasts): void {
   for (let i = from; i < to; i++) {
     const start = kvs.start(i);
     const end = kvs.end(i);
     const position = body.reserve(1 + sizeUint32(end - start));
     body.block[position] = RANGE_KVS_TAG;
     writeUint32(body.block, position + 1, end - start);
-    body.append(kvs.buffer(i), start, end);
+    const buffer = kvs.buffer(i);
+    if (end - start >= MIN_REFERRED_BYTES && lasts(buffer)) body.appendLasting(buffer, start, end);
+    else body.append(buffer, start, end);
   }
 }
 

@@ -19,6 +19,8 @@ import {
   appendRangeAnswer,
   appendRangeEnd,
   appendRangePairs,
+  type Lasts,
+  NOTHING_LASTS,
   sizeRangeAnswer,
   sizeRangePairs,
   writeRangeAnswer,
@@ -47,17 +49,23 @@ export function answerRange(
   owner: RangeOwner,
 ): void {
   if (request.rangeEnd.length === 0 || request.countOnly) {
-    return answerWhole(call, executeRange(store, request), header, owner);
+    return answerWhole(call, executeRange(store, request), header, owner, NOTHING_LASTS);
   }
   const scan = new RangeScan(store, request);
-  if (scan.step(store.slices.rangeKeys)) return answerWhole(call, scan.result, header, owner);
+  if (scan.step(store.slices.rangeKeys)) return answerWhole(call, scan.result, header, owner, scan.lasts);
   scan.hold(store);
   new LargeRange(call, store, scan, header, owner).next();
 }
 
-function answerWhole(call: ServerCall, result: RangeResult, header: HeaderWriter, owner: RangeOwner): void {
+function answerWhole(
+  call: ServerCall,
+  result: RangeResult,
+  header: HeaderWriter,
+  owner: RangeOwner,
+  lasts: Lasts,
+): void {
   if (result.error !== null) return refuseRange(call, result.error, owner);
-  writeWhole(call, result, header);
+  writeWhole(call, result, header, lasts);
   owner.onRanged(true);
 }
 
@@ -66,16 +74,16 @@ function refuseRange(call: ServerCall, error: InternalError, owner: RangeOwner):
   owner.onRanged(false);
 }
 
-function writeWhole(call: ServerCall, result: RangeResult, header: HeaderWriter): void {
+function writeWhole(call: ServerCall, result: RangeResult, header: HeaderWriter, lasts: Lasts): void {
   const size = sizeRangeAnswer(result, header);
   if (size <= MAX_INLINE_BYTES) {
     const position = call.reserve(size);
     writeRangeAnswer(result, header, call.output, position);
     return;
   }
-  const body = call.newBody();
-  appendRangeAnswer(result, header, body);
-  call.respondBody(body);
+  const body = call.openBody(size);
+  appendRangeAnswer(result, header, body, lasts);
+  call.closeAnswer(body);
 }
 
 class LargeRange {
@@ -121,7 +129,7 @@ class LargeRange {
   /** Copies what the scan has found so far, and forgets it. */
   #take(): void {
     const { kvs } = this.#scan.result;
-    appendRangePairs(kvs, this.#body, 0, kvs.count);
+    appendRangePairs(kvs, this.#body, 0, kvs.count, NOTHING_LASTS);
     kvs.clear();
   }
 
@@ -133,7 +141,7 @@ class LargeRange {
     const { rangeKeys } = this.#store.slices;
     const maxLength = this.#body.length + SLICE_BYTES;
     while (this.#taken < kvs.count && this.#taken - from < rangeKeys && this.#body.length < maxLength) {
-      appendRangePairs(kvs, this.#body, this.#taken, this.#taken + 1);
+      appendRangePairs(kvs, this.#body, this.#taken, this.#taken + 1, NOTHING_LASTS);
       this.#taken++;
     }
     if (this.#taken < kvs.count) this.#store.clock.defer(this.#takeSorted);
@@ -220,10 +228,10 @@ class RangeStream implements CallReceiver {
     if (kvs.count < this.#chunkKeys) return this.#store.clock.defer(this.next);
     if (!this.#isPermitted()) return;
     const body = this.#begin(sizeRangePairs(kvs));
-    appendRangePairs(kvs, body, 0, kvs.count);
+    appendRangePairs(kvs, body, 0, kvs.count, this.#scan.lasts);
     kvs.clear();
     this.#adjust(body.length);
-    if (this.#call.writeBody(body)) this.#store.clock.defer(this.next);
+    if (this.#call.closeMessage(body)) this.#store.clock.defer(this.next);
   };
 
   /** Ends the stream otherwise. */
@@ -241,16 +249,17 @@ class RangeStream implements CallReceiver {
     // A count alone is all in one chunk anyway; otherwise pairs, header and count make the last one.
     if (this.#isCountOnly) result.more = false;
     const body = this.#begin(sizeRangeAnswer(result, this.#header));
-    appendRangeAnswer(result, this.#header, body);
-    this.#call.writeBody(body);
+    appendRangeAnswer(result, this.#header, body, this.#scan.lasts);
+    this.#call.closeMessage(body);
     this.#call.end();
     this.#owner.onRanged(true);
   }
 
   /** A message whose RangeResponse, to be appended, has `size` bytes. */
   #begin(size: number): Body {
-    const body = this.#call.newBody();
-    const position = body.reserve(1 + sizeUint32(size));
+    const tagBytes = 1 + sizeUint32(size);
+    const body = this.#call.openBody(tagBytes + size);
+    const position = body.reserve(tagBytes);
     body.block[position] = RANGE_RESPONSE_TAG;
     writeUint32(body.block, position + 1, size);
     return body;

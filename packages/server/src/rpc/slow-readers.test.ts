@@ -11,7 +11,7 @@ import {
   WatchRequest,
 } from '@etcd/api/etcdserverpb';
 import { KvService, WatchService } from '@etcd/api/services';
-import { GrpcCode } from '@etcd/base';
+import { GrpcCode, poisonMemory } from '@etcd/base';
 import { FakeMember } from './testing/served-member.ts';
 
 const { range, rangeStream } = KvService.methods;
@@ -136,6 +136,70 @@ test('a streamed range holds up a compaction for a while and not for good', () =
   stream.readAgain();
   member.clock.advance(1000);
   assert.equal(stream.end?.message, RPC_ERRORS.ErrGRPCCompacted.message);
+});
+
+/** A member with so many values in pages of its database that an answer with all of them is more than a client's window. */
+function memberWithPages(): FakeMember {
+  const member = new FakeMember();
+  for (let i = 0; i < KEYS; i++) {
+    member.log.replay('put', new PutRequest({ key: keyOf(i), value: Buffer.alloc(10_000, i + 1) }));
+  }
+  member.backend.recentBytes = 0;
+  commit(member);
+  return member;
+}
+
+function commit(member: FakeMember): void {
+  member.backend.commitNowThen((error) => assert.equal(error, null));
+  member.clock.settle();
+}
+
+/** Everything is written over, the old revisions are removed, and what is left changes places. */
+function turnOver(member: FakeMember): void {
+  for (let i = 0; i < KEYS; i++) {
+    member.log.replay('put', new PutRequest({ key: keyOf(i), value: Buffer.alloc(10_000, 0xee) }));
+  }
+  member.log.replay('compaction', new CompactionRequest({ revision: member.store.revision }));
+  commit(member);
+  member.backend.defragThen((error) => assert.equal(error, null));
+  member.clock.settle();
+  commit(member);
+}
+
+for (const [when, waitMs] of [
+  ['at once', 0],
+  ['after a while', 5000],
+] as const) {
+  test(`an answer whose client reads on ${when} is what it was, whatever is written, removed and moved meanwhile`, () => {
+    poisonMemory();
+    const member = memberWithPages();
+    const stream = member.open(range);
+    stream.stopReading();
+    stream.send(new RangeRequest(ALL));
+    stream.halfClose();
+    member.clock.advance(waitMs);
+    turnOver(member);
+    stream.readAgain();
+    member.clock.advance(1000);
+    assert.equal(stream.end?.code, GrpcCode.OK);
+    const { kvs } = stream.responses[0]!;
+    assert.equal(kvs.length, KEYS);
+    for (const [i, { value }] of kvs.entries()) assert.ok(Buffer.alloc(10_000, i + 1).equals(value));
+  });
+}
+
+test('an answer whose client goes in the middle of it takes nothing away from the next one', () => {
+  poisonMemory();
+  const member = memberWithPages();
+  for (let i = 0; i < 5; i++) {
+    const stream = member.open(range);
+    stream.stopReading();
+    stream.send(new RangeRequest(ALL));
+    stream.halfClose();
+    stream.cancel();
+    const { kvs } = member.ask(range, new RangeRequest(ALL));
+    for (const [j, { value }] of kvs.entries()) assert.ok(Buffer.alloc(10_000, j + 1).equals(value));
+  }
 });
 
 test('a watcher that takes nothing falls behind, costs the others nothing, and is told everything when it takes again', () => {

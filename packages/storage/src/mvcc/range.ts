@@ -89,6 +89,8 @@ export class RangeScan {
   #arena: OutputArena | null = null;
   /** What {@link #lend} was told last. */
   #lent: Uint8Array | null = null;
+  /** What {@link lasts} found to last. */
+  #lasting: Uint8Array | null = null;
   /** Where to go on: the key itself, or with `#isAfter` behind it. */
   #position: Uint8Array;
   #isAfter = false;
@@ -142,6 +144,14 @@ export class RangeScan {
     this.#isDone = true;
     this.#held?.close();
   }
+
+  /** Whether `buffer`, in which pairs of the result lie, is never written over while somebody refers to it. */
+  readonly lasts = (buffer: Uint8Array): boolean => {
+    if (this.#held !== null || buffer === this.#lasting) return true;
+    if (this.#view.backend.revisionLog.mayChange(buffer)) return false;
+    this.#lasting = buffer;
+    return true;
+  };
 
   /** Looks at up to `maxKeys` more keys, fewer when their values are large; true when the result is complete. */
   step(maxKeys: number): boolean {

@@ -9,6 +9,8 @@
 export interface Duplex {
   /** Bytes that were written but are not yet with the operating system. */
   readonly pendingBytes: number;
+  /** Whether a write of many parts takes them from where they are, instead of putting them together first. */
+  readonly writesParts: boolean;
 
   open(receiver: DuplexReceiver): void;
 

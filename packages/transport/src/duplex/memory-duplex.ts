@@ -60,6 +60,8 @@ class MemoryDuplex implements Duplex {
     this.#peer = peer;
   }
 
+  readonly writesParts = true;
+
   get pendingBytes(): number {
     return Math.max(0, this.#peer!.#inboundBytes - this.#capacityBytes);
   }

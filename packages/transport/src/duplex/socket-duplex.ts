@@ -1,6 +1,7 @@
 /** A Node stream (a net or tls socket, or anything else that is a `stream.Duplex`) as a {@link Duplex}. */
 import type { Socket } from 'node:net';
 import type { Duplex as NodeDuplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import type { Duplex, DuplexReceiver } from './duplex.ts';
 
 /**
@@ -29,6 +30,11 @@ class SocketDuplex implements Duplex {
 
   get pendingBytes(): number {
     return this.#socket.writableLength;
+  }
+
+  /** TLS encrypts what it has copied to one place. */
+  get writesParts(): boolean {
+    return (this.#socket as Partial<TLSSocket>).encrypted !== true;
   }
 
   open(receiver: DuplexReceiver): void {

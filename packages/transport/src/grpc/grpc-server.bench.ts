@@ -28,6 +28,7 @@ const clock: Clock = {
 /** Takes whatever is written. */
 class Sink implements Duplex {
   readonly pendingBytes = 0;
+  readonly writesParts = true;
   receiver: DuplexReceiver | null = null;
   byteCount = 0;
 

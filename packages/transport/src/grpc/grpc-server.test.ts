@@ -69,6 +69,7 @@ test('a thousand answers of one turn are one write per connection', () => {
       get pendingBytes() {
         return ours.pendingBytes;
       },
+      writesParts: ours.writesParts,
       open: (receiver) => ours.open(receiver),
       write: (parts) => {
         writeCount++;

@@ -8,7 +8,7 @@
 
 import { GRPC_CODE_NAMES, GrpcCode } from '@etcd/base';
 import type { HeaderField } from '../hpack/header-field.ts';
-import type { Body } from '../http2/body.ts';
+import type { Body, BodySink } from '../http2/body.ts';
 import type { Http2Connection } from '../http2/connection.ts';
 import type { Head } from '../http2/head.ts';
 import { copyRange } from '../http2/output.ts';
@@ -20,6 +20,7 @@ import {
   writeFrameHeader,
   writeUint32,
 } from '../http2/protocol.ts';
+import type { Segment } from '../http2/send-queue.ts';
 import type { AnswerBlocks } from './answer-blocks.ts';
 import type { Deadlines, Expiring } from './deadlines.ts';
 import { NO_SLOT } from './deadlines.ts';
@@ -74,7 +75,7 @@ const DATA = FrameType.DATA << 8;
 const DEAD_LETTERS = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** Hot: one shape, allocated once per request; not reused, so that a late answer can't meet another call. */
-export class ServerCall extends GrpcStream implements Expiring {
+export class ServerCall extends GrpcStream implements Expiring, BodySink {
   readonly route: GrpcRoute;
   readonly head: Head;
   readonly method: GrpcMethod | null;
@@ -189,7 +190,7 @@ export class ServerCall extends GrpcStream implements Expiring {
    * or {@link writeBody}, or else discarded.
    */
   newBody(): Body {
-    return this.connection.newBody();
+    return this.connection.newBody(this, MESSAGE_PREFIX_BYTES);
   }
 
   /** Answers with `body`, which is empty afterwards. Sent as the client takes it. */
@@ -197,6 +198,35 @@ export class ServerCall extends GrpcStream implements Expiring {
     if (!this.#mayAnswer(body.length)) return body.discard();
     this.#isAnswered = true;
     if (this.#placeBody(body)) this.#endWhenSent(GrpcCode.OK, '', NO_METADATA);
+  }
+
+  /**
+   * A message of `length` bytes that leaves while it is made: the caller appends as many to the body, then gives it to {@link
+   * closeAnswer} or {@link closeMessage}. Where there is nobody left to answer, the bytes go nowhere.
+   */
+  openBody(length: number): Body {
+    const body = this.newBody();
+    if (this.#mayAnswer(length) && this.#beginMessage(length)) writePrefix(body, length);
+    body.sendTo(this);
+    return body;
+  }
+
+  /** The answer is complete. */
+  closeAnswer(body: Body): void {
+    this.closeMessage(body);
+    this.end();
+  }
+
+  /** The message is complete. Returns whether there is room for more. */
+  closeMessage(body: Body): boolean {
+    body.finish();
+    return this.hasRoom;
+  }
+
+  /** For the body that {@link openBody} has made. */
+  takeBlock(segment: Segment): void {
+    if (this.isAlive) this.#sendFrames(segment);
+    else this.connection.giveBack(segment);
   }
 
   /** Answers with an error. */
@@ -505,29 +535,41 @@ export class ServerCall extends GrpcStream implements Expiring {
 
   /** Returns whether the message was taken; if not, its blocks are back in the pool. */
   #placeBody(body: Body): boolean {
-    if (!this.#queuePrefix(body.length)) {
+    const { length } = body;
+    if (!this.#beginMessage(length)) {
       body.discard();
       return false;
     }
-    this.connection.sender.queueBody(this, body);
-    this.connection.touch();
+    writePrefix(body, length);
+    for (const segment of body.take()) this.#sendFrames(segment);
     return true;
+  }
+
+  #sendFrames(segment: Segment): void {
+    // Writing what is there may be the end of the connection.
+    if (this.isClosed) this.connection.giveBack(segment);
+    else this.connection.sendFrames(this, segment);
   }
 
   /** Begins a message in the queue. False when too much is there already, which ends the call. */
   #queuePrefix(length: number): boolean {
-    const { connection } = this;
-    if (connection.isCongested) {
+    if (!this.#beginMessage(length)) return false;
+    const { sender } = this.connection;
+    const at = sender.reserveQueued(this, MESSAGE_PREFIX_BYTES);
+    const bytes = sender.queueBytes(this);
+    bytes[at] = 0;
+    writeUint32(bytes, at + 1, length);
+    return true;
+  }
+
+  /** False when too much is in the queue already, which ends the call. */
+  #beginMessage(length: number): boolean {
+    if (this.connection.isCongested) {
       this.#overflow();
       return false;
     }
     this.#countSent(length);
     this.#sendHeadersOnce(NO_METADATA);
-    const { sender } = connection;
-    const at = sender.reserveQueued(this, MESSAGE_PREFIX_BYTES);
-    const bytes = sender.queueBytes(this);
-    bytes[at] = 0;
-    writeUint32(bytes, at + 1, length);
     return true;
   }
 
@@ -582,6 +624,12 @@ export class ServerCall extends GrpcStream implements Expiring {
 }
 
 const HTTP_OK = 200;
+
+/** Says at the beginning of a body how long it is. */
+function writePrefix({ prefixBlock, prefixAt }: Body, length: number): void {
+  prefixBlock[prefixAt] = 0;
+  writeUint32(prefixBlock, prefixAt + 1, length);
+}
 
 /** Writes a frame that is a header block; returns the position behind it. */
 function putBlock(

@@ -7,6 +7,7 @@
  *
  *   block A [ headers data trailers … ]  adopted chunk  block A [ … header ]  adopted chunk  block B [ … ]
  */
+import { poisonReleased } from '@etcd/base';
 import type { Duplex } from '../duplex/duplex.ts';
 import type { Sweepable, Sweeper } from './sweeper.ts';
 
@@ -46,6 +47,7 @@ export class OutputPool implements Sweepable {
   }
 
   give(block: Uint8Array): void {
+    poisonReleased(block);
     if (block.length === OUTPUT_BLOCK_BYTES) {
       if (this.#blocks.length < MAX_POOLED_BLOCKS) this.#blocks.push(block);
     } else if (block.length === LARGE_BLOCK_BYTES && this.#largeBlocks.length < MAX_POOLED_LARGE_BLOCKS) {

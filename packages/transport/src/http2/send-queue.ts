@@ -1,17 +1,26 @@
 /**
  * Body bytes of one stream that could not be sent yet: the peer's window is used up, or the socket is full.
- * Small writes are copied together into blocks of the pool; chunks whose ownership was passed are kept as they are.
+ * Small writes are copied together into blocks of the pool; chunks whose ownership was passed are kept as they are, and so are
+ * the blocks of large messages, which have the headers of their frames in them.
  */
-import { RingBuffer } from '@etcd/base';
-import type { Body } from './body.ts';
+import { assert, RingBuffer } from '@etcd/base';
 import { copyRange, LARGE_BLOCK_BYTES, OUTPUT_BLOCK_BYTES, type OutputPool } from './output.ts';
+import type { References } from './references.ts';
 
 export interface Segment {
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
   start: number;
   end: number;
   /** Whether `bytes` is a block that goes to the pool once this segment, the only one in it, has been sent. */
   readonly isPooled: boolean;
+  /** Whether it consists of DATA frames, headers included. */
+  readonly isFramed: boolean;
+  /** Of one that refers to memory elsewhere: all of it in order, what is in `bytes` included. */
+  references: References | null;
+  /** Body bytes of one that is framed: what is left of them. */
+  payloadBytes: number;
+  /** Of a frame that has been sent in part, which begins at `start` without its header. */
+  frameRestBytes: number;
 }
 
 export class SendQueue {
@@ -20,6 +29,8 @@ export class SendQueue {
   /** The last segment, when it is a block of ours with room at its end. */
   #tail: Segment | null = null;
   #byteCount = 0;
+  /** Whether a segment may refer to memory elsewhere. */
+  #hasReferences = false;
 
   constructor(pool: OutputPool) {
     this.#pool = pool;
@@ -57,12 +68,16 @@ export class SendQueue {
   /** Appends `source[start, end)` itself, which must not change any more. */
   adopt(source: Uint8Array, start: number, end: number): void {
     if (start === end) return;
-    this.#adopt({ bytes: source, start, end, isPooled: false });
+    this.#adopt(plainSegment(source, start, end, false));
+    this.#byteCount += end - start;
   }
 
-  /** Appends the blocks of `body`, which is empty afterwards. */
-  adoptBody(body: Body): void {
-    for (const segment of body.take()) this.#adopt(segment);
+  /** Appends a block of frames. */
+  adoptFrames(segment: Segment): void {
+    assert(segment.isFramed, 'send queue: a block without frames');
+    this.#adopt(segment);
+    this.#byteCount += segment.payloadBytes;
+    if (segment.references !== null) this.#hasReferences = true;
   }
 
   /** The first segment of a queue that is not empty. */
@@ -70,25 +85,65 @@ export class SendQueue {
     return this.#segments.peek()!;
   }
 
-  /** Takes `length` bytes, at most what the first segment holds, off the front. */
-  consume(length: number): void {
+  /** Bytes at the front without frames, counted up to `most`: what one frame may be made of. */
+  plainBytes(most: number): number {
+    let sum = 0;
+    for (let i = 0; sum < most; i++) {
+      const segment = this.#segments.at(i);
+      if (segment === undefined || segment.isFramed) break;
+      sum += segment.end - segment.start;
+    }
+    return Math.min(sum, most);
+  }
+
+  /** Takes `length` bytes, at most what the first segment holds, off the front; `payloadBytes` of them are body. */
+  consume(length: number, payloadBytes: number): void {
     const segment = this.#segments.peek()!;
     segment.start += length;
-    this.#byteCount -= length;
+    this.#byteCount -= payloadBytes;
     if (segment.start < segment.end) return;
     this.#segments.take();
     if (segment === this.#tail) this.#tail = null;
   }
 
+  /** Refers to no memory elsewhere any more: what is referred to is copied, a block for a block. */
+  settle(): void {
+    if (!this.#hasReferences) return;
+    this.#hasReferences = false;
+    for (let i = 0; i < this.#segments.count; i++) this.#putTogether(this.#segments.at(i)!);
+  }
+
+  #putTogether(segment: Segment): void {
+    if (segment.references === null) return;
+    const block = this.#pool.take(true);
+    segment.start = 0;
+    segment.end = segment.references.copyTo(block);
+    segment.references = null;
+    this.#pool.give(segment.bytes);
+    segment.bytes = block;
+  }
+
   #adopt(segment: Segment): void {
     this.#segments.push(segment);
     this.#tail = null;
-    this.#byteCount += segment.end - segment.start;
   }
 
   #newBlock(length: number): Segment {
     const isPooled = length <= LARGE_BLOCK_BYTES;
     const bytes = isPooled ? this.#pool.take(length > OUTPUT_BLOCK_BYTES) : Buffer.allocUnsafeSlow(length);
-    return { bytes, start: 0, end: 0, isPooled };
+    return plainSegment(bytes, 0, 0, isPooled);
   }
+}
+
+function plainSegment(bytes: Uint8Array, start: number, end: number, isPooled: boolean): Segment {
+  return {
+    bytes,
+    start,
+    end,
+    isPooled,
+    isFramed: false,
+    references: null,
+    payloadBytes: 0,
+    frameRestBytes: 0,
+  };
 }

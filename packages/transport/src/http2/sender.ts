@@ -3,7 +3,6 @@
  * its stream's queue, and the streams that may send take turns, one frame each.
  */
 import { assert, RingBuffer } from '@etcd/base';
-import type { Body } from './body.ts';
 import type { Output } from './output.ts';
 import {
   DEFAULT_MAX_FRAME_BYTES,
@@ -12,9 +11,11 @@ import {
   FRAME_HEADER_BYTES,
   FrameType,
   MAX_WINDOW_BYTES,
+  readUint24,
   writeFrameHeader,
 } from './protocol.ts';
-import { SendQueue } from './send-queue.ts';
+import type { References } from './references.ts';
+import { type Segment, SendQueue } from './send-queue.ts';
 import type { Http2Stream } from './stream.ts';
 
 const DATA = FrameType.DATA << 8;
@@ -25,6 +26,8 @@ const FLAGS_OFFSET = 4;
 const ADOPT_BYTES = 4096;
 /** The largest frames we send, even to a peer that takes larger ones: streams take turns by frames. */
 const MAX_SENT_FRAME_BYTES = 64 * 1024;
+/** Of frames that are there already, so much is sent in a stream's turn while others wait. */
+const TURN_BYTES: number = MAX_SENT_FRAME_BYTES;
 
 export class Sender {
   readonly output: Output;
@@ -129,11 +132,11 @@ export class Sender {
     this.#onQueued(stream, end - start);
   }
 
-  /** Queues the blocks of `body`, which is empty afterwards. */
-  queueBody(stream: Http2Stream, body: Body): void {
-    const { length } = body;
-    this.#queueOf(stream).adoptBody(body);
-    this.#onQueued(stream, length);
+  /** Queues a block of frames of this stream. */
+  queueFrames(stream: Http2Stream, segment: Segment): void {
+    const { payloadBytes } = segment;
+    this.#queueOf(stream).adoptFrames(segment);
+    this.#onQueued(stream, payloadBytes);
   }
 
   /** Drops what a stream that is no more had queued. */
@@ -199,11 +202,20 @@ export class Sender {
 
   #sendFrame(stream: Http2Stream, queue: SendQueue): void {
     const window = Math.min(this.windowBytes, stream.sendCreditBytes + this.initialWindowBytes);
-    const length = Math.min(queue.byteCount, window, this.maxFrameBytes);
     // Without window the stream is enlisted again by the frame that brings some.
-    if (length <= 0 && queue.byteCount > 0) return;
-    if (length > 0) this.#writeData(stream, queue, length);
-    this.queuedBytes -= length;
+    if (window <= 0 && queue.byteCount > 0) return;
+    if (queue.byteCount > 0) {
+      const segment = queue.first();
+      const { references } = segment;
+      if (references !== null) {
+        this.queuedBytes -= this.#writeReferences(stream, queue, references, window);
+      } else if (segment.isFramed) this.queuedBytes -= this.#writeFrames(stream, queue, segment, window);
+      else {
+        const length = queue.plainBytes(Math.min(window, this.maxFrameBytes));
+        this.#writeData(stream, queue, length);
+        this.queuedBytes -= length;
+      }
+    }
     if (queue.byteCount > 0) {
       this.#enlist(stream);
       return;
@@ -225,12 +237,78 @@ export class Sender {
       assert(take > 0, 'sender: an empty segment in a queue');
       if (take >= ADOPT_BYTES) output.adopt(segment.bytes.subarray(segment.start, segment.start + take));
       else output.append(segment.bytes, segment.start, segment.start + take);
-      queue.consume(take);
+      queue.consume(take, take);
       if (segment.isPooled && segment.start === segment.end) output.releaseWhenSent(segment.bytes);
       rest -= take;
     }
     this.#openStream = stream;
     this.#openEnd = output.position;
+  }
+
+  /** Writes frames of `segment`, the first of the queue: as many whole ones as it may, else a part of one. Returns the bytes of body. */
+  #writeFrames(stream: Http2Stream, queue: SendQueue, segment: Segment, window: number): number {
+    const { output } = this;
+    const { bytes, start } = segment;
+    const most = this.#ready.count > 0 ? Math.min(window, TURN_BYTES) : window;
+    let payload = 0;
+    let end = start;
+    while (segment.frameRestBytes === 0 && end < segment.end) {
+      const length = readUint24(bytes, end);
+      if (payload + length > most || length > this.maxFrameBytes) break;
+      payload += length;
+      end += FRAME_HEADER_BYTES + length;
+    }
+    if (payload === 0) return this.#writePart(stream, queue, segment, window);
+    this.spend(stream, payload);
+    output.adopt(bytes.subarray(start, end));
+    segment.payloadBytes -= payload;
+    queue.consume(end - start, payload);
+    if (segment.start === segment.end) output.releaseWhenSent(bytes);
+    return payload;
+  }
+
+  /** The same where the frames refer to memory elsewhere. */
+  #writeReferences(stream: Http2Stream, queue: SendQueue, references: References, window: number): number {
+    const { output } = this;
+    const segment = queue.first();
+    const most = this.#ready.count > 0 ? Math.min(window, TURN_BYTES) : window;
+    let payload = segment.frameRestBytes > 0 ? 0 : references.takeFrames(most, this.maxFrameBytes, output);
+    if (payload === 0) {
+      if (segment.frameRestBytes === 0) segment.frameRestBytes = references.openFrame();
+      payload = Math.min(window, segment.frameRestBytes, this.maxFrameBytes);
+      const at = output.reserve(FRAME_HEADER_BYTES);
+      writeFrameHeader(output.bytes, at, payload, DATA, stream.id);
+      references.take(payload, output);
+      segment.frameRestBytes -= payload;
+    }
+    this.spend(stream, payload);
+    segment.payloadBytes -= payload;
+    const { bytes } = segment;
+    const { isDone } = references;
+    queue.consume(isDone ? segment.end - segment.start : 0, payload);
+    if (isDone) output.releaseWhenSent(bytes);
+    return payload;
+  }
+
+  /** Writes a part of a frame that the window, or a peer that takes smaller frames than before, has no room for. */
+  #writePart(stream: Http2Stream, queue: SendQueue, segment: Segment, window: number): number {
+    const { output } = this;
+    const { bytes } = segment;
+    if (segment.frameRestBytes === 0) {
+      segment.frameRestBytes = readUint24(bytes, segment.start);
+      queue.consume(FRAME_HEADER_BYTES, 0);
+    }
+    const length = Math.min(window, segment.frameRestBytes, this.maxFrameBytes);
+    assert(length > 0, 'sender: an empty frame in a queue');
+    this.spend(stream, length);
+    const at = output.reserve(FRAME_HEADER_BYTES);
+    writeFrameHeader(output.bytes, at, length, DATA, stream.id);
+    output.adopt(bytes.subarray(segment.start, segment.start + length));
+    segment.frameRestBytes -= length;
+    segment.payloadBytes -= length;
+    queue.consume(length, length);
+    if (segment.start === segment.end) output.releaseWhenSent(bytes);
+    return length;
   }
 
   /**
