@@ -26,7 +26,7 @@ export const PACKAGES: Edges = {
   operator: ['base', 'api', 'client', 'host', 'defrag', 'backup'],
   testing: ['base'],
   'test-server': ['base', 'client', 'server', 'testing'],
-  sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host', 'server', 'testing'],
+  sim: ['base', 'api', 'raft', 'bbolt', 'storage', 'transport', 'host', 'server', 'etcdutl', 'testing'],
 };
 
 /** By package: its folders, each of which shows its neighbours nothing but its `index.ts`. */

@@ -29,6 +29,7 @@ import {
 import type { SeededRandom } from '@etcd/base';
 import { GrpcCode } from '@etcd/base';
 import { bytesOf } from './client.ts';
+import { Pacer } from './pacer.ts';
 import { ORDINARY_USER, ROOT, Session } from './session.ts';
 import type { World } from './world.ts';
 
@@ -46,6 +47,7 @@ export class Administrator {
   readonly #world: World;
   readonly #random: SeededRandom;
   readonly #session: Session;
+  readonly #pacer: Pacer;
   /** What has to be there first, in order; a step is done again until it is. */
   readonly #foundation: Step[] = [
     step('UserAdd', AuthUserAddRequestCodec, new AuthUserAddRequest(ROOT)),
@@ -64,15 +66,19 @@ export class Administrator {
       new AuthUserGrantRoleRequest({ user: ORDINARY_USER.name, role: 'own' }),
     ),
   ];
-  #isRunning = false;
   #isAsking = false;
-  #isScheduled = false;
   changeCount = 0;
 
   constructor(world: World, random: SeededRandom) {
     this.#world = world;
     this.#random = random;
     this.#session = new Session(world, random.fork());
+    this.#pacer = new Pacer({
+      wait: (pauseMs, then) => world.pauses.pause(pauseMs, then),
+      random,
+      maxPauseMs: MAX_PAUSE_MS,
+      step: () => this.#ask(),
+    });
   }
 
   get isIdle(): boolean {
@@ -80,21 +86,11 @@ export class Administrator {
   }
 
   start(): void {
-    this.#isRunning = true;
-    this.#schedule();
+    this.#pacer.start();
   }
 
   stop(): void {
-    this.#isRunning = false;
-  }
-
-  #schedule(): void {
-    if (!this.#isRunning || this.#isScheduled || this.#isAsking) return;
-    this.#isScheduled = true;
-    this.#world.pauses.pause(this.#random.below(MAX_PAUSE_MS), () => {
-      this.#isScheduled = false;
-      if (this.#isRunning) this.#ask();
-    });
+    this.#pacer.stop();
   }
 
   #ask(): void {
@@ -112,7 +108,7 @@ export class Administrator {
         if (isThere) this.changeCount++;
         if (isThere && first !== undefined) this.#foundation.splice(0, 1);
         if (code !== GrpcCode.OK && this.#random.chance(0.3)) this.#session.leave();
-        this.#schedule();
+        this.#pacer.next();
       },
     );
   }

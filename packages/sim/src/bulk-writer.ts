@@ -21,6 +21,7 @@ import {
 import { GrpcCode, type SeededRandom } from '@etcd/base';
 import { AnswerChecks, type Bounds, type Verdict } from './checks.ts';
 import { bytesOf } from './client.ts';
+import { Pacer } from './pacer.ts';
 import { Session } from './session.ts';
 import type { World } from './world.ts';
 
@@ -46,18 +47,23 @@ export class BulkWriter {
   readonly #world: World;
   readonly #random: SeededRandom;
   readonly #session: Session;
+  readonly #pacer: Pacer;
   readonly #checks: AnswerChecks;
   readonly #maxValueBytes: number;
   #sequence = 0;
   #underWay = 0;
-  #isRunning = false;
-  #isScheduled = false;
   okCount = 0;
 
   constructor(world: World, random: SeededRandom) {
     this.#world = world;
     this.#random = random;
     this.#session = new Session(world, random.fork());
+    this.#pacer = new Pacer({
+      wait: (pauseMs, then) => world.pauses.rest(pauseMs, then),
+      random,
+      maxPauseMs: 2 * MEAN_PAUSE_MS,
+      step: () => this.#step(),
+    });
     this.#checks = new AnswerChecks(world.model);
     this.#maxValueBytes = random.pick([10, 100, 400, 1500]);
   }
@@ -67,30 +73,23 @@ export class BulkWriter {
   }
 
   start(): void {
-    this.#isRunning = true;
-    this.#scheduleNext();
+    this.#pacer.start();
   }
 
   stop(): void {
-    this.#isRunning = false;
+    this.#pacer.stop();
   }
 
-  #scheduleNext(): void {
-    if (!this.#isRunning || this.#isScheduled) return;
-    this.#isScheduled = true;
-    this.#world.pauses.rest(this.#random.below(2 * MEAN_PAUSE_MS), () => {
-      this.#isScheduled = false;
-      if (!this.#isRunning) return;
-      if (this.#random.chance(0.05)) this.#session.leave();
-      for (
-        let left = 1 + this.#random.below(MAX_UNDER_WAY);
-        left > 0 && this.#underWay < MAX_UNDER_WAY;
-        left--
-      ) {
-        this.#draw();
-      }
-      this.#scheduleNext();
-    });
+  #step(): void {
+    if (this.#random.chance(0.05)) this.#session.leave();
+    for (
+      let left = 1 + this.#random.below(MAX_UNDER_WAY);
+      left > 0 && this.#underWay < MAX_UNDER_WAY;
+      left--
+    ) {
+      this.#draw();
+    }
+    this.#pacer.next();
   }
 
   #draw(): void {

@@ -16,6 +16,7 @@ import {
 } from '@etcd/api/etcdserverpb';
 import { GrpcCode, type SeededRandom } from '@etcd/base';
 import { bytesOf } from './client.ts';
+import { Pacer } from './pacer.ts';
 import { Session } from './session.ts';
 import type { World } from './world.ts';
 
@@ -29,14 +30,20 @@ export class Caretaker {
   readonly #world: World;
   readonly #random: SeededRandom;
   readonly #session: Session;
+  readonly #pacer: Pacer;
   #isRunning = false;
-  #isScheduled = false;
   #isBusy = false;
 
   constructor(world: World, random: SeededRandom) {
     this.#world = world;
     this.#random = random;
     this.#session = new Session(world, random.fork());
+    this.#pacer = new Pacer({
+      wait: (pauseMs, then) => world.pauses.pause(pauseMs, then),
+      random,
+      maxPauseMs: 2 * MEAN_PAUSE_MS,
+      step: () => this.#step(),
+    });
   }
 
   /** No alarm is left, and nothing is asked. */
@@ -46,7 +53,7 @@ export class Caretaker {
 
   start(): void {
     this.#isRunning = true;
-    this.#schedule();
+    this.#pacer.start();
   }
 
   /** Raises nothing any more; what others raise is still looked after. */
@@ -54,16 +61,11 @@ export class Caretaker {
     this.#isRunning = false;
   }
 
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    this.#world.pauses.pause(this.#random.below(2 * MEAN_PAUSE_MS), () => {
-      this.#isScheduled = false;
-      this.#isBusy = true;
-      this.#list(() => {
-        this.#isBusy = false;
-        this.#schedule();
-      });
+  #step(): void {
+    this.#isBusy = true;
+    this.#list(() => {
+      this.#isBusy = false;
+      this.#pacer.next();
     });
   }
 
@@ -82,7 +84,9 @@ export class Caretaker {
   /** Without need, and in the name of some member. */
   #raise(then: () => void): void {
     const random = this.#random;
-    const named = random.pick(this.#world.activeMachines).server?.memberId;
+    const { activeMachines } = this.#world;
+    if (activeMachines.length === 0) return then();
+    const named = random.pick(activeMachines).server?.memberId;
     if (!this.#isRunning || named === undefined || !random.chance(0.15)) return then();
     const alarm = random.chance(0.8) ? AlarmType.NOSPACE : AlarmType.CORRUPT;
     const request = new AlarmRequest({ action: AlarmAction.ACTIVATE, memberId: named, alarm });

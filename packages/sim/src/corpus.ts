@@ -78,6 +78,29 @@ const LEFT_BEHIND: World = {
   limits: { snapshotCount: 5, catchUpEntries: 5 },
 };
 
+/** All is lost again and again, and begins anew from a copy. */
+const RESTORES: World = {
+  minutes: 1,
+  members: 3,
+  faults: [],
+  traits: { ...PLAIN, hasRestores: true },
+};
+const RELEASES: World = {
+  minutes: 1,
+  members: 3,
+  faults: ['kill', 'stop'],
+  traits: { ...PLAIN, hasReleases: true },
+};
+/** Nothing but clocks that go at different speeds, and a leader that is cut off while much is asked. */
+const DRIFT: World = {
+  minutes: 2,
+  members: 3,
+  faults: ['isolation', 'healed network'],
+  traits: { ...PLAIN, hasDrift: true, probesStarts: false },
+  limits: { snapshotCount: 1000, catchUpEntries: 500 },
+  load: { clients: 5, thinkMs: 30 },
+};
+
 /** Databases that come while others are being taken over, which takes many turns. */
 const DATABASES: World = {
   sharesDraws: true,
@@ -195,6 +218,43 @@ export const CORPUS: readonly Scenario[] = [
     members: 3,
     faults: [],
     traits: { ...PLAIN, hasHttpPeers: true },
+  }),
+  scenario('forgetsLeasesInLine', [], 'of leases that end together some are never ended', {
+    minutes: 0.5,
+    members: 3,
+    faults: [],
+    traits: { ...PLAIN, hasManyLeases: true },
+  }),
+  scenario(
+    'readsByLease',
+    [],
+    'a leader answers by itself as long as its clock says that nobody else can lead',
+    DRIFT,
+  ),
+  scenario('losesSecondCompletion', [], 'of two writes that complete at one moment one never does', {
+    minutes: 1,
+    members: 3,
+    faults: ['stuck file'],
+    traits: { ...PLAIN, hasDrift: true },
+  }),
+  scenario('forgetsDowngrades', [], 'a downgrade is forgotten by the next start', {
+    ...RELEASES,
+    traits: { ...PLAIN, hasDowngrades: true },
+  }),
+  scenario('dropsV2Requests', [], 'a request in the form of 3.5 is done by its proposer alone', RELEASES),
+  scenario(
+    'bumpsWithoutTelling',
+    [],
+    'watchers of a cluster that was restored are not told that the past is gone',
+    RESTORES,
+  ),
+  scenario('keepsIndexOfCopy', [], 'a restored cluster leaves out what its log begins with', RESTORES),
+  scenario('breaksWhatItCanNotOpen', [], 'a snapshot that can not be opened is thrown away', {
+    minutes: 1,
+    members: 3,
+    faults: ['no descriptors', 'kill'],
+    traits: { ...PLAIN, lacksDescriptors: true },
+    limits: { snapshotCount: 5, catchUpEntries: 5 },
   }),
   scenario(
     'emptyLeavesWritten',

@@ -1,6 +1,6 @@
 /**
  * Chooses the worlds that are simulated next: those that have met new states are kept and changed a little, and now and then there is one that is new in
- * everything. A state is a pair of a fault and what it met, or of two faults that followed each other.
+ * everything. A state is a pair of a fault and what it met, or of two faults that followed each other; blocks of the core's code that had never run count as well.
  */
 import type { SeededRandom } from '@etcd/base';
 import type { Limits } from './limits.ts';
@@ -20,13 +20,15 @@ export interface KeptWorld {
 
 export interface Kept {
   readonly world: KeptWorld;
-  /** How many states it was the first to meet. */
+  /** How many states it was the first to meet, and what the blocks that it was the first to run count for. */
   readonly gain: number;
 }
 
 /** So many are kept; those that brought least go first. */
 const MAX_KEPT = 500;
 const FRESH_SHARE = 0.25;
+/** A block of the core that has never run is rarer than a pair of a fault and a phase. */
+const BLOCK_WEIGHT = 3;
 const MAX_FAULT_KINDS = 5;
 const TRAITS = Object.keys(ORDINARY) as (keyof Traits)[];
 
@@ -64,10 +66,19 @@ export class Explorer {
     return this.#mutate(this.#pick());
   }
 
-  /** Returns how many states nobody had met before. */
-  add(world: KeptWorld, { states, faults }: Pick<SimulationResult, 'states' | 'faults'>): number {
+  /**
+   * Returns how many states nobody had met before, and blocks.
+   *
+   * @param blockCount blocks of code that nobody had run before.
+   */
+  add(
+    world: KeptWorld,
+    { states, faults }: Pick<SimulationResult, 'states' | 'faults'>,
+    blockCount = 0,
+  ): number {
     for (const kind of Object.keys(faults)) this.#faultKinds.add(kind);
-    const gain = states.filter((state) => !this.#states.has(state)).length;
+    const stateCount = states.filter((state) => !this.#states.has(state)).length;
+    const gain = stateCount + BLOCK_WEIGHT * blockCount;
     for (const state of states) this.#states.add(state);
     if (gain === 0) return 0;
     this.#kept.push({ world, gain });

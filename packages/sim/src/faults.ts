@@ -24,6 +24,7 @@ const MAX_SLOW_FILE_MS = 6000;
 /** Of a connection. */
 const MAX_SLOW_READER_MS = 20_000;
 const MAX_STRANGER_MS = 8000;
+const MAX_EXHAUSTED_MS = 10_000;
 /** Who answers with more keeps the connection open. */
 const MAX_OPEN_BYTES = 120;
 /** Long enough to be cut off, and to be sent a database afterwards. */
@@ -117,6 +118,7 @@ export class FaultInjector {
       machine.plannedCut = null;
       machine.diskFault = null;
       machine.stuckFiles = { suffix: '', untilMs: 0 };
+      machine.lacksDescriptors = false;
       machine.start();
     }
     for (const calm of this.#calming.splice(0)) calm();
@@ -187,6 +189,9 @@ export class FaultInjector {
       { name: 'healed network', weight: 8, happen: () => this.#heal() },
       ...(this.#world.traits.hasDrift ? this.#timeKinds() : []),
       ...(this.#world.traits.hasHttpPeers ? this.#connectionKinds() : []),
+      ...(this.#world.traits.lacksDescriptors
+        ? [{ name: 'no descriptors', weight: 6, happen: () => this.#onRunning((m) => this.#exhaust(m)) }]
+        : []),
       ...(this.#world.traits.failsDisks
         ? [{ name: 'failing disk', weight: 6, happen: () => this.#onRunning((m) => this.#failDisk(m)) }]
         : []),
@@ -255,6 +260,17 @@ export class FaultInjector {
     machine.onCut = () => this.#restartLater(machine);
     this.#world.clock.setTimer(this.#lasting(random.below(15_000)), () => {
       machine.diskFault = null;
+    });
+  }
+
+  /** Somebody leaks descriptors, or the limit is low: for a while nothing more can be opened, by this run and by the next ones. */
+  #exhaust(machine: Machine): void {
+    this.#world.note(`${machine.name} has no descriptors left`);
+    machine.lacksDescriptors = true;
+    machine.onCut = () => this.#restartLater(machine);
+    if (this.#random.chance(0.3)) this.#kill(machine);
+    this.#world.clock.setTimer(this.#random.below(MAX_EXHAUSTED_MS), () => {
+      machine.lacksDescriptors = false;
     });
   }
 

@@ -16,6 +16,7 @@ import {
 import { GrpcCode, type SeededRandom } from '@etcd/base';
 import { bytesOf } from './client.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import { Pacer } from './pacer.ts';
 import { Session } from './session.ts';
 import { drawLeaseFactor } from './tempo.ts';
 import { textOf } from './trace.ts';
@@ -36,13 +37,12 @@ export class LeaseCrowd {
   readonly #world: World;
   readonly #random: SeededRandom;
   readonly #session: Session;
+  readonly #pacer: Pacer;
   readonly #keeper: LeaseKeeper;
   readonly #granted: bigint[] = [];
   #left: number;
   #underWay = 0;
   #sequence = 0;
-  #isRunning = false;
-  #isScheduled = false;
   okCount = 0;
 
   constructor(world: World, random: SeededRandom) {
@@ -50,6 +50,12 @@ export class LeaseCrowd {
     this.#random = random;
     this.#left = random.pick(CROWDS);
     this.#session = new Session(world, random.fork());
+    this.#pacer = new Pacer({
+      wait: (pauseMs, then) => world.pauses.pause(pauseMs, then),
+      random,
+      maxPauseMs: 2 * MEAN_PAUSE_MS,
+      step: () => this.#step(),
+    });
     this.#keeper = new LeaseKeeper(world, random.fork(), this.#left);
   }
 
@@ -58,27 +64,20 @@ export class LeaseCrowd {
   }
 
   start(): void {
-    this.#isRunning = true;
-    this.#schedule();
+    this.#pacer.start();
   }
 
   stop(): void {
-    this.#isRunning = false;
+    this.#pacer.stop();
     this.#keeper.stop();
   }
 
-  #schedule(): void {
-    if (!this.#isRunning || this.#isScheduled) return;
-    this.#isScheduled = true;
-    this.#world.pauses.pause(this.#random.below(2 * MEAN_PAUSE_MS), () => {
-      this.#isScheduled = false;
-      if (!this.#isRunning) return;
-      // A burst: the next is asked for as soon as one is there.
-      if (this.#underWay < MAX_UNDER_WAY && this.#left > 0) this.#grant(this.#random.below(MAX_BURST));
-      if (this.#random.chance(0.5)) this.#list();
-      else if (this.#granted.length > 0) this.#askFor(this.#random.pick(this.#granted));
-      this.#schedule();
-    });
+  #step(): void {
+    // A burst: the next is asked for as soon as one is there.
+    if (this.#underWay < MAX_UNDER_WAY && this.#left > 0) this.#grant(this.#random.below(MAX_BURST));
+    if (this.#random.chance(0.5)) this.#list();
+    else if (this.#granted.length > 0) this.#askFor(this.#random.pick(this.#granted));
+    this.#pacer.next();
   }
 
   #grant(more: number): void {
@@ -89,9 +88,9 @@ export class LeaseCrowd {
       const { id, ttl: granted } = decodeLeaseGrantResponse(answer);
       if (!this.#world.leases.has(id)) return `lease ${id} is not in the log`;
       this.#granted.push(id);
-      if (this.#isRunning && this.#random.chance(KEPT_SHARE)) this.#keeper.keep(id, granted * 1000);
+      if (this.#pacer.isRunning && this.#random.chance(KEPT_SHARE)) this.#keeper.keep(id, granted * 1000);
       if (this.#random.chance(ATTACHED_SHARE)) this.#attach(id);
-      if (this.#isRunning && more > 0 && this.#left > 0) this.#grant(more - 1);
+      if (this.#pacer.isRunning && more > 0 && this.#left > 0) this.#grant(more - 1);
       return null;
     });
   }

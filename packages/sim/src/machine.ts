@@ -35,6 +35,7 @@ import { simAuthentication } from './sim-authentication.ts';
 import { SimHttpNetwork } from './sim-http-network.ts';
 import { SimNetwork } from './sim-network.ts';
 import { probeStart } from './start-probe.ts';
+import { newStateView } from './state-steps.ts';
 import { requestIdStart } from './traits.ts';
 import type { World } from './world.ts';
 
@@ -130,6 +131,7 @@ export class Machine {
   plannedCut: PlannedCut | null = null;
   diskFault: DiskFault | null = null;
   stuckFiles = NO_STUCK_FILES;
+  #lacksDescriptors = false;
   /** How fast its clocks go. */
   clockRate = 1;
   /** For its starts, until its member serves. */
@@ -160,6 +162,7 @@ export class Machine {
       takesBytesLate: () => world.traits.takesBytesLate && this.#random.chance(0.5),
       onOperation: (operation) => this.#onDiskOperation(operation),
       schedule: (_operation, complete) => this.#schedule(complete),
+      onListing: (path) => this.#failToList(path),
     };
     this.#disk = new SimDisk(this.#diskOptions);
   }
@@ -227,6 +230,16 @@ export class Machine {
     this.#endRun(`loses power: ${reason}`);
     for (let i = 0; i < PROBES; i++) this.#probe(this.#disk.crashImage(this.#random.fork()));
     this.#disk = this.#disk.afterCrash(this.#random.fork(), this.#diskOptions);
+  }
+
+  /** The process can open nothing more: no file, no directory, no connection. */
+  set lacksDescriptors(lacks: boolean) {
+    this.#lacksDescriptors = lacks;
+    this.#world.fabric.exhaust(this.name, lacks);
+  }
+
+  get lacksDescriptors(): boolean {
+    return this.#lacksDescriptors;
   }
 
   processorWaitMs(): number {
@@ -375,7 +388,18 @@ export class Machine {
     throw new SimulatedCrash(`${kind} ${path}`);
   }
 
+  #failToList(path: string): void {
+    if (!this.#lacksDescriptors || this.run === null) return;
+    this.#hasFailedDisk = true;
+    throw new DiskError('EMFILE', path, `EMFILE: too many open files, scandir '${path}'`);
+  }
+
   #failIfDue({ kind, path }: DiskOperation): void {
+    if (this.#lacksDescriptors && kind === 'open' && this.run !== null) {
+      this.#hasFailedDisk = true;
+      this.#world.note(`${this.name} has no descriptor for ${path}`);
+      throw new DiskError('EMFILE', path, `EMFILE: too many open files, open '${path}'`);
+    }
     const fault = this.diskFault;
     if (fault === null || !fault.kinds.includes(kind) || !path.endsWith(fault.suffix)) return;
     if (fault.after > 0) {
@@ -413,7 +437,7 @@ export class Machine {
 /** Whether it came of what a disk did: that stands in the text, or among the causes. */
 function isOfDisk(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
-    if (at instanceof DiskError || /\bEIO\b|\bENOSPC\b/.test(at.message)) return true;
+    if (at instanceof DiskError || /\b(EIO|ENOSPC|EMFILE)\b/.test(at.message)) return true;
   }
   return false;
 }
@@ -422,6 +446,7 @@ function isOfDisk(error: unknown): boolean {
 class MemberRun {
   readonly process: SimProcess;
   readonly observation: Observation = { appliedIndex: 0, ledTerm: 0 };
+  readonly stateView = newStateView();
   readonly #world: World;
   readonly #machine: Machine;
   readonly #flags: readonly string[];
@@ -478,7 +503,7 @@ class MemberRun {
 
   /** A client's end of a new connection; null when nobody listens. */
   connect(): Duplex | null {
-    if (!this.isServing || this.#grpc === null) return null;
+    if (!this.isServing || this.#grpc === null || this.#machine.lacksDescriptors) return null;
     const latencyMs = CLIENT_LATENCY_MS;
     const [theirs, ours] = memoryDuplexPair(
       { clock: this.#world.clock, latencyMs },
@@ -560,6 +585,7 @@ class MemberRun {
         requestIdStart(this.#random, this.#world.traits),
       onTurnEnd: () => {
         this.#observe();
+        this.#observeState();
         grpc.flush();
       },
       onReady: () => {
@@ -572,7 +598,8 @@ class MemberRun {
     });
     this.server = server;
     this.#observeBeforeCompaction(parts.raftStorage);
-    this.#world.plant?.member?.(server);
+    if (this.#world.judgesSteps) this.#observeAppends(parts);
+    this.#world.plant?.member?.(server, parts);
     this.#world.plant?.node?.(parts.node);
     this.#services = registerServices(server, grpc);
     server.start();
@@ -585,6 +612,26 @@ class MemberRun {
       this.#observe();
       return compact(index);
     };
+  }
+
+  #observeAppends({ node, raftStorage }: MemberParts): void {
+    const { logs } = this.#world;
+    const log = { name: this.#machine.name, node, raftStorage };
+    const append = raftStorage.append.bind(raftStorage);
+    raftStorage.append = (entries) => {
+      logs.beforeAppend(log, entries);
+      append(entries);
+      logs.onAppended(log, entries);
+    };
+    const first = raftStorage.firstIndex();
+    const found = raftStorage.entries(first, raftStorage.lastIndex() + 1, Number.MAX_SAFE_INTEGER);
+    logs.onAppended(log, found ?? []);
+  }
+
+  #observeState(): void {
+    const { server } = this;
+    if (server === null || !this.process.isAlive || !this.#world.judgesSteps) return;
+    this.#world.states.observe(this.#machine.name, server, this.stateView);
   }
 
   #observe(): void {

@@ -12,6 +12,7 @@
  *   --trace         prints everything that happens, with the members' logs
  *   --shrink        makes a world that fails as small as it can, and prints its events
  *   --explore M     for M minutes of elapsed time: worlds that meet new states are kept and changed
+ *   --no-branches   what worlds run of the core's code does not count: an exploration is faster without, and blind for it
  *   --keep F        the file in which an exploration keeps them, for the next one to go on from
  *   --record        adds what was simulated to `docs/simulation-record.json`, and writes the page that is made of it
  *   --record-to F   adds it to the record in a file of its own instead
@@ -22,7 +23,8 @@ import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { explore } from './explore.ts';
+import { Branches } from './branches.ts';
+import { explore, readKept } from './explore.ts';
 import { loadSimulation } from './load-simulation.ts';
 import { pictureOf } from './picture.ts';
 import type { Plant } from './plant.ts';
@@ -44,6 +46,7 @@ const { values } = parseArgs({
     trace: { type: 'boolean', default: false },
     shrink: { type: 'boolean', default: false },
     explore: { type: 'string' },
+    'no-branches': { type: 'boolean', default: false },
     keep: { type: 'string' },
     long: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
@@ -67,6 +70,8 @@ function sharedOptions(): string[] {
   return values.long ? [...named, '--long'] : named;
 }
 
+const countsBranches = values.explore !== undefined && !values['no-branches'];
+const branches = countsBranches ? new Branches(readKept(values.keep ?? null).blocks) : null;
 const sourcePlant = Object.keys(SOURCE_PLANTS).find((name) => name === values.plant);
 const { simulate, PLANTS, RARE_PLANTS } = await loadSimulation(sourcePlant);
 
@@ -177,13 +182,15 @@ async function exploreHere(minutes: number): Promise<void> {
     worldMinutes: values.minutes === undefined ? EXPLORED_MINUTES : Number(values.minutes),
     file: values.keep ?? null,
     nowMs: () => performance.now(),
+    branches,
     onResult: (result, world, gain) => {
       onResult(result, world);
-      if (gain > 0) say(`  ${gain} states that were new`);
+      if (gain > 0) say(`  ${gain} for what was new`);
       if (result.violation !== null) say(`as --world: ${worldText(world)}`);
     },
   });
-  say(`${states.size} states met; ${kept.length} worlds kept`);
+  const code = branches === null ? '' : `; ${branches.covered} characters of the core have run`;
+  say(`${states.size} states met; ${kept.length} worlds kept${code}`);
 }
 
 async function main(): Promise<void> {

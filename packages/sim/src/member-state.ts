@@ -4,8 +4,9 @@
  */
 import { AlarmType, RangeRequest } from '@etcd/api/etcdserverpb';
 import { decodeKeyValue } from '@etcd/api/mvccpb';
-import type { Member } from '@etcd/storage/membership';
+import { formatClusterVersion, type Member, type Membership } from '@etcd/storage/membership';
 import { executeRange, type KeyValueHash } from '@etcd/storage/mvcc';
+import { readStorageVersion } from '@etcd/storage/schema';
 import { isSamePair } from './checks.ts';
 import type { Machine } from './machine.ts';
 import type { World } from './world.ts';
@@ -24,6 +25,7 @@ export async function compareMembers(world: World): Promise<void> {
   const machines = world.activeMachines;
   for (const machine of machines) compareWithModel(world, machine);
   compareMembership(world, machines);
+  compareVersions(world, machines);
   for (const machine of machines) machine.mustBeSound();
   // Leases may end meanwhile, which makes further revisions.
   const { revision } = world.model;
@@ -74,6 +76,33 @@ function listMembers(members: readonly Member[]): string {
     ),
   );
   return texts.sort().join(', ');
+}
+
+/** All know of the same version and downgrade; and a database is never for an earlier release than the cluster. */
+function compareVersions(world: World, machines: readonly Machine[]): void {
+  const texts = machines.map(({ server }) => releaseText(server!.membership));
+  for (const [i, text] of texts.entries()) {
+    if (text === texts[0]) continue;
+    world.violate('equal states', `${machines[0]!.name} is in ${texts[0]}; ${machines[i]!.name} in ${text}`);
+  }
+  for (const { name, server } of machines) {
+    const cluster = server!.membership.version;
+    const storage = readStorageVersion(server!.backend);
+    if (cluster === null || cluster.minor < FIRST_STORED_MINOR) continue;
+    if (storage !== null && storage.minor >= cluster.minor) continue;
+    world.violate(
+      'equal states',
+      `the database of ${name} is for 3.${storage?.minor}, the cluster at 3.${cluster.minor}`,
+    );
+  }
+}
+
+/** The first release, 3.6, that writes into the database which it is for. */
+const FIRST_STORED_MINOR = 6;
+
+export function releaseText({ version, downgrade }: Pick<Membership, 'version' | 'downgrade'>): string {
+  const target = downgrade.enabled ? `, on its way down to ${downgrade.targetVersion}` : '';
+  return `${version === null ? 'no version' : formatClusterVersion(version)}${target}`;
 }
 
 function idsOf(ids: readonly bigint[]): string {

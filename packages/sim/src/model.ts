@@ -62,7 +62,7 @@ export class Model {
   revision = 1;
   compactRevision = -1;
   readonly leases = new Map<bigint, ModelLease>();
-  readonly auth = new AuthModel((lease) => this.leases.get(lease)?.keys ?? []);
+  auth = this.#noUsers();
   readonly #listener: ModelListener;
   /** Versions of each key in ascending order. */
   readonly #versions = new Map<string, KeyVersion[]>();
@@ -94,8 +94,33 @@ export class Model {
     this.#applyRequest(request);
     if (this.#changes.length === 0) return;
     this.revision++;
-    this.#events.push(this.#changes);
+    this.#events[this.revision] = this.#changes;
     this.#changes = [];
+  }
+
+  /** Nothing has ever happened: what did is applied again, as far as it is left. */
+  startOver(): void {
+    this.revision = 1;
+    this.compactRevision = -1;
+    this.leases.clear();
+    this.alarms.clear();
+    this.auth = this.#noUsers();
+    this.#versions.clear();
+    this.#sortedKeys = [];
+    this.#events.length = 2;
+    this.#revisionOfValue.clear();
+    this.#txns.clear();
+    this.#changes = [];
+  }
+
+  /** A restore lets the revision jump: everything up to there counts as compacted. */
+  jump(revision: number): void {
+    this.revision = revision;
+    this.compactRevision = revision;
+  }
+
+  #noUsers(): AuthModel {
+    return new AuthModel((lease) => this.leases.get(lease)?.keys ?? []);
   }
 
   #applyRequest(request: InternalRaftRequest): void {

@@ -55,6 +55,8 @@ function contentProblem(world: World, read: ReadTransaction): string | null {
   if (revision === null) return null;
   const newest = new Map<string, Uint8Array | null>();
   reader.forEach(KEY_BUCKET, (revisionKey, value) => {
+    // What a restore bumps the revision with.
+    if (value.length === 0) return;
     const key = textOf(decodeKeyValue(value).key);
     newest.set(key, revisionKey.length === TOMBSTONE_BYTES ? null : value.slice());
   });

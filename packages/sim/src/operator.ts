@@ -191,7 +191,8 @@ export class Operator {
   #downgrade(then: () => void): void {
     const { VALIDATE, ENABLE, CANCEL } = DowngradeAction;
     const action = this.#random.pick([VALIDATE, ENABLE, ENABLE, CANCEL]);
-    const request = new DowngradeRequest({ action, version: '3.6.0' });
+    const version = this.#world.traits.hasReleases ? this.#random.pick(['3.5.0', '3.6.0']) : '3.6.0';
+    const request = new DowngradeRequest({ action, version });
     const what = ['would downgrade', 'downgrades', 'calls the downgrade off'][action]!;
     this.#ask('/etcdserverpb.Maintenance/Downgrade', encodeDowngradeRequest(request), what, then);
   }

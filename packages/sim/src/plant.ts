@@ -5,7 +5,7 @@
 import type { InternalError } from '@etcd/api';
 import { PutRequest, TxnRequest } from '@etcd/api/etcdserverpb';
 import { Message, MessageType } from '@etcd/api/raftpb';
-import type { Disk, DiskFile } from '@etcd/base';
+import type { Disk, DiskError, DiskFile } from '@etcd/base';
 import type { RawNode } from '@etcd/raft';
 import { EtcdServer, type MemberParts } from '@etcd/server';
 import type { Identity } from '@etcd/storage/auth';
@@ -13,7 +13,7 @@ import type { WatchHub, WatchSink } from '@etcd/storage/mvcc';
 
 export interface Plant {
   /** Stands between a member and its disk. */
-  readonly disk?: (disk: Disk) => Disk;
+  readonly disk?: (disk: Disk, nowMs: () => number) => Disk;
   /** Stands between the network and a member with these fellows: what it hears for a message. */
   readonly receive?: (message: Message, memberIds: readonly bigint[]) => readonly Message[];
   /** Where a member begins to count its requests. */
@@ -21,7 +21,7 @@ export interface Plant {
   /** Changes what a member has found on its disk. */
   readonly parts?: (parts: MemberParts) => void;
   /** Changes a member that is about to start. */
-  readonly member?: (server: EtcdServer) => void;
+  readonly member?: (server: EtcdServer, parts: MemberParts) => void;
   /** Changes its raft. */
   readonly node?: (node: RawNode) => void;
 }
@@ -178,6 +178,54 @@ const judgesWhenProposing: Plant = {
   },
 };
 
+/** A completion is lost that comes at the same moment as another one of the same disk, as when all that was stuck comes at once. */
+const losesSecondCompletion: Plant = {
+  disk: (disk, nowMs) => {
+    let lastMs = -1;
+    const once =
+      (done: (error: DiskError | null) => void) =>
+      (error: DiskError | null): void => {
+        const isSecond = lastMs === nowMs();
+        lastMs = nowMs();
+        if (!isSecond) done(error);
+      };
+    return through(disk, {
+      openFile: (path, options) => {
+        const file = disk.openFile(path, options);
+        return through(file, {
+          syncThen: (done) => file.syncThen(once(done)),
+          writeSyncedThen: (chunks, position, done) => file.writeSyncedThen(chunks, position, once(done)),
+        });
+      },
+    });
+  },
+};
+
+/** So long after a quorum has answered no other member can have been elected, as its leader's clock goes. */
+const LEASE_MS = 850;
+
+/** A leader answers reads by itself as long as its lease has not ended: right where all clocks go equally fast. */
+const readsByLease: Plant = {
+  member: (server, { node }) => {
+    const heardMs = new Map<bigint, number>();
+    const step = node.step.bind(node);
+    node.step = (message) => {
+      if (message.type === MessageType.MsgHeartbeatResp || message.type === MessageType.MsgAppResp) {
+        heardMs.set(message.from, server.clock.now());
+      }
+      return step(message);
+    };
+    const read = server.read.bind(server);
+    const holdsLease = (): boolean => {
+      const voters = server.membership.members().filter(({ isLearner }) => !isLearner);
+      const since = server.clock.now() - LEASE_MS;
+      const near = voters.filter(({ id }) => id === server.memberId || (heardMs.get(id) ?? 0) >= since);
+      return server.isLeader && near.length > voters.length / 2;
+    };
+    server.read = (reader) => (holdsLease() ? server.readLocally(reader) : read(reader));
+  },
+};
+
 /** A leader proposes while it hands over, which raft refuses. */
 const proposesMeanwhile: Plant = {
   node: (node) => Object.defineProperty(node, 'transferee', { get: () => 0n }),
@@ -199,9 +247,12 @@ export const PLANTS = {
 } as const satisfies Readonly<Record<string, Plant>>;
 
 /** Those that random worlds show too seldom for a test: each has one of its own, which brings about what it takes. */
-export const RARE_PLANTS = { proposesMeanwhile, renewsWithoutAsking } as const satisfies Readonly<
-  Record<string, Plant>
->;
+export const RARE_PLANTS = {
+  losesSecondCompletion,
+  proposesMeanwhile,
+  readsByLease,
+  renewsWithoutAsking,
+} as const satisfies Readonly<Record<string, Plant>>;
 
 function unsynced(file: DiskFile): DiskFile {
   return through(file, {

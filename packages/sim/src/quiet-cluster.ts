@@ -45,6 +45,7 @@ export class QuietCluster {
       print: (line) => this.log.push(line),
       plant: plant ?? null,
       hasPast: disks.length > 0,
+      judgesSteps: isDamaged !== true,
       traits: { ...ORDINARY, probesStarts: isDamaged !== true },
     });
     this.world.pace = pace;

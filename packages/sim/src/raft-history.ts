@@ -24,7 +24,8 @@ export interface Observation {
 }
 
 interface Committed {
-  readonly entry: Entry;
+  /** null: it came with what the cluster was founded from. */
+  readonly entry: Entry | null;
   /** Term of the member that was seen first to have applied it: not before the term in which it was committed. */
   readonly seenInTerm: number;
 }
@@ -41,6 +42,8 @@ export class RaftHistory {
   /** By index - 1. */
   readonly #committed: Committed[] = [];
   readonly #leaders = new Map<number, ObservedMember>();
+  /** Of clusters that are no more. */
+  #formerTerms = 0;
 
   constructor(options: RaftHistoryOptions) {
     this.#options = options;
@@ -52,7 +55,15 @@ export class RaftHistory {
   }
 
   get termCount(): number {
-    return this.#leaders.size;
+    return this.#formerTerms + this.#leaders.size;
+  }
+
+  /** Another cluster begins, whose first `count` entries are in what it is founded from. */
+  startOver(count: number): void {
+    this.#committed.length = 0;
+    this.#formerTerms += this.#leaders.size;
+    this.#leaders.clear();
+    for (let i = 0; i < count; i++) this.#committed.push({ entry: null, seenInTerm: 0 });
   }
 
   /** To be called after every turn of a member, before its answers leave. */
@@ -87,7 +98,7 @@ export class RaftHistory {
     if (known === undefined) {
       this.#committed.push({ entry, seenInTerm: node.term });
       this.#options.onCommitted(entry);
-    } else if (!isSame(known.entry, entry)) {
+    } else if (known.entry !== null && !isSame(known.entry, entry)) {
       const terms = `of term ${entry.term}, others have one of term ${known.entry.term}`;
       this.#violate('state machine safety', `${name} has applied at ${index} an entry ${terms}`);
     }
@@ -103,7 +114,8 @@ export class RaftHistory {
     const last = this.#committed.findLastIndex(({ seenInTerm }) => seenInTerm < node.term) + 1;
     if (last === 0 || last < raftStorage.firstIndex()) return;
     const term = last > raftStorage.lastIndex() ? null : raftStorage.term(last);
-    if (term !== this.#committed[last - 1]!.entry.term) {
+    const expected = this.#committed[last - 1]!.entry;
+    if (expected !== null && term !== expected.term) {
       const has = term === null ? 'does not have it' : `has one of term ${term} there`;
       this.#violate(
         'leader completeness',

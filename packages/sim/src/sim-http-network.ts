@@ -173,7 +173,8 @@ export class SimHttpNetwork implements PeerNetwork {
     const fabric = this.#fabric;
     const socket = new SimSocket({ fabric, process: this.#process, machine: name }, true);
     fabric.remember(socket);
-    this.#knock(socket, url.text, MAX_SYNS);
+    if (fabric.isExhausted(name)) fabric.clock.setTimer(0, () => socket.breakOff('EMFILE'));
+    else this.#knock(socket, url.text, MAX_SYNS);
     return socket;
   }
 

@@ -79,6 +79,8 @@ export class Fabric {
   readonly #refusedUntilMs = new Map<string, number>();
   /** Who answers in the place of a machine's member. */
   readonly #strangers = new Map<string, (socket: SimSocket) => void>();
+  /** Machines whose member has no descriptor for a connection. */
+  readonly #exhausted = new Set<string>();
   readonly #sockets = new Set<SimSocket>();
   #isTouched = false;
   quality: LinkQuality = GOOD_LINK;
@@ -118,7 +120,9 @@ export class Fabric {
     const { machine, process } = answering;
     if (this.#isRefused(machine)) return { machine, process, accept: null };
     if (!process.isAlive) return null;
-    const accept = this.#strangers.get(machine) ?? answering.accept;
+    const whole = this.#strangers.get(machine) ?? answering.accept;
+    // The kernel has made the connection before the process fails to take it.
+    const accept = this.#exhausted.has(machine) ? (socket: SimSocket): void => socket.reset() : whole;
     return { machine, process, accept };
   }
 
@@ -150,6 +154,16 @@ export class Fabric {
   /** Somebody else answers in the place of the member on `machine`. */
   impersonate(machine: string, accept: (socket: SimSocket) => void): void {
     this.#strangers.set(machine, accept);
+  }
+
+  /** The member on `machine` can make and take no connection; those that there are stay. */
+  exhaust(machine: string, isExhausted: boolean): void {
+    if (isExhausted) this.#exhausted.add(machine);
+    else this.#exhausted.delete(machine);
+  }
+
+  isExhausted(machine: string): boolean {
+    return this.#exhausted.has(machine);
   }
 
   unmask(machine: string): void {

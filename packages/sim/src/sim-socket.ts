@@ -102,7 +102,7 @@ export class SimSocket extends Duplex {
   }
 
   /** The connection breaks at this end alone: nobody tells the other one. */
-  breakOff(code: 'ECONNRESET' | 'ECONNREFUSED' | 'EPIPE'): void {
+  breakOff(code: 'ECONNRESET' | 'ECONNREFUSED' | 'EPIPE' | 'EMFILE'): void {
     if (!this.isAlive) return;
     this.#fabric.touch();
     this.#process.run(() => {

@@ -80,8 +80,16 @@ const EXPECTED: Readonly<Record<keyof typeof PLANTS, readonly string[]>> = {
     'election safety',
     'leader completeness',
     'state machine safety',
+    'log matching',
+    'equal states',
   ],
-  countsVotesTwice: ['election safety', 'leader completeness', 'state machine safety', 'no failure'],
+  countsVotesTwice: [
+    'election safety',
+    'leader completeness',
+    'state machine safety',
+    'log matching',
+    'no failure',
+  ],
   // Answers go to others, of another kind even, and members apply what is not in the log.
   countsRequestsFromTheClock: MIXED_UP,
   findsRequestsById: MIXED_UP,
@@ -102,6 +110,8 @@ const EXPECTED: Readonly<Record<keyof typeof PLANTS, readonly string[]>> = {
     'election safety',
     'leader completeness',
     'state machine safety',
+    'log matching',
+    'equal states',
   ],
 };
 

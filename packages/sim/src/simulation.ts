@@ -18,6 +18,8 @@ import { Operator } from './operator.ts';
 import type { Operation } from './picture.ts';
 import type { Plant } from './plant.ts';
 import { Reader } from './reader.ts';
+import { Releases } from './releases.ts';
+import { RestoreDrill } from './restore-drill.ts';
 import { drawSizes, usualSizes } from './sizes.ts';
 import { drawLongTempo, rarerTraits, type Span, USUAL_FLAGS, USUAL_TEMPO } from './tempo.ts';
 import { drawTraits, peerUrlsOf, type Traits } from './traits.ts';
@@ -103,12 +105,16 @@ const LATER_SEED = 0x1a7e6;
 const BULK_SEED = 0xb01c;
 const NEWEST_SEED = 0x2e3f7;
 const TEMPO_SEED = 0x7e3d0;
+const LATEST_SEED = 0x1a7e57;
+const RELEASES_SEED = 0x4e1ea;
 const FAULTS_SEED = 0xfa017;
 const DRIFT_SEED = 0xd71f7;
 /** Of the clocks of machines, in ten thousandths. */
 const MAX_DRIFT = 1500;
 /** For so long nothing must have happened when members are lost, so that all that was committed is known to be so. */
 const QUIET_MS = 500;
+/** Longer than clients take to notice that nobody is there any more. */
+const LOST_MS = 3000;
 const SIZES_SEED = 0x512e5;
 const INSPECTION_SEED = 0x14592;
 /** Of databases, in bytes: a few dozen transactions of a writer of much. */
@@ -156,6 +162,12 @@ class Simulation {
   readonly #readers: Reader[] = [];
   readonly #faults: FaultInjector;
   readonly #operator: Operator;
+  readonly #drill: RestoreDrill;
+  /** Members at first. */
+  #size = 0;
+  #addMachine: (cluster: string | (() => string)) => Machine = () => {
+    throw new Error('no cluster has been founded');
+  };
   readonly #administrator: Administrator;
   readonly #bulkWriter: BulkWriter;
   readonly #workers: readonly NamedWorker[];
@@ -167,9 +179,10 @@ class Simulation {
     const nature = new SeededRandom(seed).fork();
     this.#drift = new SeededRandom(seed ^ DRIFT_SEED);
     const newest = new SeededRandom(seed ^ NEWEST_SEED);
+    const latest = new SeededRandom(seed ^ LATEST_SEED);
     const leisure = options.isLong === true ? new SeededRandom(seed ^ TEMPO_SEED) : null;
     const tempo = leisure === null ? USUAL_TEMPO : drawLongTempo(leisure);
-    const drawn = drawTraits(nature, this.#later, newest);
+    const drawn = drawTraits(nature, this.#later, newest, latest);
     const traits = { ...(leisure === null ? drawn : rarerTraits(drawn, leisure)), ...options.traits };
     const limits = { ...drawLimits(nature), ...options.limits };
     const { segmentBytes } = limits;
@@ -184,6 +197,7 @@ class Simulation {
     this.#addClients();
     this.#administrator = new Administrator(this.#world, new SeededRandom(seed ^ ADMINISTRATOR_SEED));
     this.#bulkWriter = new BulkWriter(this.#world, new SeededRandom(seed ^ BULK_SEED));
+    this.#drill = new RestoreDrill(this.#world, latest.fork());
     this.#world.stopAtMs = options.stopAtMs ?? Number.POSITIVE_INFINITY;
     this.#workers = this.#allWorkers(traits, newest);
     if (traits.drawsSizes) {
@@ -211,6 +225,7 @@ class Simulation {
       await this.#mustRecover();
       pauses.relax();
       if (world.traits.hasDisasters && this.#later.chance(0.5)) await this.#loseAllButOne();
+      if (world.traits.hasRestores && world.random.chance(0.7)) await this.#loseAll();
     }
     pauses.wake();
     await this.#mustLetLeasesEnd();
@@ -230,6 +245,7 @@ class Simulation {
       ...(hasBulk ? [{ name: 'bulk', worker: this.#bulkWriter }] : []),
       ...(traits.hasQuota ? [{ name: 'caretaker', worker: caretaker }] : []),
       ...(traits.hasLargeTxns ? [{ name: 't', worker: new TxnClient(world, random.fork()) }] : []),
+      ...(traits.hasRestores ? [{ name: 'copies', worker: this.#drill }] : []),
       ...(traits.hasManyLeases ? [{ name: 'l', worker: new LeaseCrowd(world, random.fork()) }] : []),
     ];
   }
@@ -242,7 +258,7 @@ class Simulation {
   #inspectLater(random: SeededRandom): void {
     const { clock, activeMachines, tempo } = this.#world;
     clock.setTimer(random.below(2 * tempo.meanInspectionMs), () => {
-      random.pick(activeMachines).inspect(random);
+      if (activeMachines.length > 0) random.pick(activeMachines).inspect(random);
       this.#inspectLater(random);
     });
   }
@@ -265,6 +281,7 @@ class Simulation {
     const world = this.#world;
     const { random, traits } = world;
     const size = this.#options.members ?? random.pick(world.tempo.sizes);
+    this.#size = size;
     const pace = this.#drawPace();
     world.pace = this.#options.pace ?? pace;
     const common = [
@@ -278,6 +295,7 @@ class Simulation {
     const notifyInterval = traits.hasWatchStyles ? this.#later.pick(['200ms', '2s', '10m']) : '10m';
     const usual = [...USUAL_FLAGS, `--watch-progress-notify-interval=${notifyInterval}`];
     common.push(...(world.tempo.flags ?? usual));
+    const releases = new Releases(new SeededRandom(this.#options.seed ^ RELEASES_SEED));
     const numbers = Array.from({ length: size }, (_, i) => i + 1);
     const founders = numbers.map((number) => `m${number}=${peerUrlsOf(number, traits)[0]}`).join();
     const addMachine = (cluster: string | (() => string)): Machine => {
@@ -290,6 +308,7 @@ class Simulation {
         flags: () => [
           ...ownFlags(number, traits),
           ...common,
+          ...(traits.hasReleases ? releases.flags(number) : []),
           `--initial-cluster=${isNew ? cluster() : cluster}`,
           `--initial-cluster-state=${isNew ? 'existing' : 'new'}`,
         ],
@@ -298,6 +317,7 @@ class Simulation {
       world.maxClockRate = Math.max(world.maxClockRate, machine.clockRate);
       return machine;
     };
+    this.#addMachine = addMachine;
     for (let i = 0; i < size; i++) addMachine(founders);
     const nature = Object.entries(traits).flatMap(([trait, holds]) => (holds ? [trait] : []));
     world.note(`seed ${this.#options.seed}: ${size} members, ${JSON.stringify(limits)}; ${nature}`);
@@ -389,6 +409,7 @@ class Simulation {
     const survivor = this.#later.pick(hasAll);
     for (const machine of world.activeMachines) if (machine !== survivor) machine.abandon();
     world.note(`all but ${survivor.name} are lost`);
+    world.logs.clear();
     // How far it had committed it need not have written down before it ends in good order; etcd does not, either.
     survivor.stop();
     await this.#mustHold('the last member ends', PROGRESS_LIMIT_MS, () => !survivor.isRunning);
@@ -396,6 +417,32 @@ class Simulation {
     this.#operator.startOver();
     survivor.start();
     await this.#mustHold('the last member goes on alone', PROGRESS_LIMIT_MS, () => survivor.isServing);
+  }
+
+  /** Nothing is left but a copy of the database, and a new cluster is made of that: what the copy does not have has never been. */
+  async #loseAll(): Promise<void> {
+    const world = this.#world;
+    if (world.violation !== null || world.isOver) return;
+    const copy = this.#drill.take();
+    if (copy === null) return;
+    for (const machine of world.activeMachines) machine.abandon();
+    await world.run(LOST_MS);
+    const { traits } = world;
+    const first = world.machines.length + 1;
+    const numbers = Array.from({ length: this.#size }, (_, i) => first + i);
+    const cluster = numbers.map((number) => `m${number}=${peerUrlsOf(number, traits)[0]}`).join();
+    const founders = numbers.map(() => this.#addMachine(cluster));
+    const { index, jumpedTo } = this.#drill.restore(copy, founders);
+    world.note(
+      `all are lost; a copy as of entry ${index} becomes a cluster, at ${jumpedTo ?? 'its revision'}`,
+    );
+    world.startOver(index, founders.length, jumpedTo);
+    for (const watcher of this.#watchers) watcher.startOver(jumpedTo !== null);
+    this.#operator.startOver();
+    for (const machine of founders) machine.start();
+    await this.#mustHold('the restored cluster serves', PROGRESS_LIMIT_MS, () =>
+      founders.every((machine) => machine.isServing),
+    );
   }
 
   /** Every member is as far as the log, and the machines that run are those of the members. */

@@ -146,6 +146,42 @@ export const SOURCE_PLANTS: Readonly<Record<string, SourcePlant>> = {
     from: '        this.#park(watcher, group, first);\n',
     to: '        if (group !== this.#synced) this.#park(watcher, group, first);\n',
   }),
+  /** Of leases that end together only some are ended: those that would have to wait are forgotten. */
+  forgetsLeasesInLine: plant({
+    file: 'server/src/cluster/lease-revoker.ts',
+    from: '        this.#queue.push(id);\n',
+    to: '        if (this.#queue.count + this.#pendingCount < MAX_PENDING) this.#queue.push(id);\n',
+  }),
+  /** The revision of a restored cluster jumps, but who watched the former one is not told. */
+  bumpsWithoutTelling: plant({
+    file: 'etcdutl/src/snapshot/restore.ts',
+    from: '  writeScheduledCompact(transactionWriter(write), bumped);\n',
+    to: '',
+  }),
+  /** A restored cluster takes what is new in its log for what is in the copy already. */
+  keepsIndexOfCopy: plant({
+    file: 'etcdutl/src/snapshot/restore.ts',
+    from: '      writeConsistentIndex(writer, { index: cluster.members().length, term: TERM });\n',
+    to: '',
+  }),
+  /** A snapshot for which there is no descriptor is taken for a damaged one. */
+  breaksWhatItCanNotOpen: plant({
+    file: 'storage/src/snap/snapshotter.ts',
+    from: '      if (!(error instanceof SnapError)) throw error;\n      const brokenPath',
+    to: "      if (!(error instanceof SnapError) && (error as DiskError).code !== 'EMFILE') throw error;\n      const brokenPath",
+  }),
+  /** What etcd 3.5 would have written is done by whoever has proposed it alone. */
+  dropsV2Requests: plant({
+    file: 'server/src/apply/applier.ts',
+    from: 'membership.applyV2Request(request, this.#cold.membershipWriter);',
+    to: 'if (waiter !== null) membership.applyV2Request(request, this.#cold.membershipWriter);',
+  }),
+  /** A downgrade that was announced is forgotten by the next start. */
+  forgetsDowngrades: plant({
+    file: 'storage/src/membership/membership.ts',
+    from: '    putDowngrade(writer, downgrade);\n',
+    to: '    if (!downgrade.enabled) putDowngrade(writer, downgrade);\n',
+  }),
   /** A compaction removes a deletion that happened at its own revision. */
   dropsTombstones: plant(...dropsTombstones),
   /** The same, and a start takes the newest revision that it finds for the newest that there was. */

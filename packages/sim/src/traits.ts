@@ -39,6 +39,12 @@ export interface Traits {
   readonly hasDisasters: boolean;
   /** Somebody announces downgrades and calls them off. */
   readonly hasDowngrades: boolean;
+  /** All members are lost at times, and a cluster is made of a copy of a database. */
+  readonly hasRestores: boolean;
+  /** Processes may have no descriptor left: files don't open, and connections are not accepted. */
+  readonly lacksDescriptors: boolean;
+  /** Members keep to earlier releases of the cluster, until they are started as later ones. */
+  readonly hasReleases: boolean;
 }
 
 export const ORDINARY: Traits = {
@@ -59,6 +65,9 @@ export const ORDINARY: Traits = {
   hasDrift: false,
   hasDisasters: false,
   hasDowngrades: false,
+  hasRestores: false,
+  lacksDescriptors: false,
+  hasReleases: false,
 };
 
 /** For worlds that are to be what they were before these came. */
@@ -70,13 +79,22 @@ export const WITHOUT_NEWEST = {
   hasDrift: false,
   hasDisasters: false,
   hasDowngrades: false,
+  hasRestores: false,
+  lacksDescriptors: false,
+  hasReleases: false,
 } as const satisfies Partial<Traits>;
 
 /**
  * @param later draws what was added later: the rest of a world stays as it was.
  * @param newest likewise.
+ * @param latest likewise.
  */
-export function drawTraits(random: SeededRandom, later: SeededRandom, newest: SeededRandom): Traits {
+export function drawTraits(
+  random: SeededRandom,
+  later: SeededRandom,
+  newest: SeededRandom,
+  latest: SeededRandom,
+): Traits {
   // What is worst comes together: only twins that count alike ever meet in one id.
   const areAlike = random.chance(0.4);
   return {
@@ -97,6 +115,9 @@ export function drawTraits(random: SeededRandom, later: SeededRandom, newest: Se
     hasDrift: newest.chance(0.3),
     hasDisasters: newest.chance(0.15),
     hasDowngrades: newest.chance(0.2),
+    hasRestores: latest.chance(0.15),
+    lacksDescriptors: latest.chance(0.2),
+    hasReleases: latest.chance(0.2),
   };
 }
 

@@ -21,6 +21,7 @@ import { GrpcCode, type SeededRandom } from '@etcd/base';
 import { isSamePair, type Verdict } from './checks.ts';
 import { bytesOf } from './client.ts';
 import { type KeyVersion, TXN_MARK } from './model.ts';
+import { Pacer } from './pacer.ts';
 import { Session } from './session.ts';
 import { textOf } from './trace.ts';
 import { evaluateTxn, type OpOutcome, type TxnOutcome } from './txn-model.ts';
@@ -53,8 +54,7 @@ export class TxnClient {
   readonly #world: World;
   readonly #random: SeededRandom;
   readonly #session: Session;
-  #isRunning = false;
-  #isScheduled = false;
+  readonly #pacer: Pacer;
   #isAsking = false;
   #sequence = 0;
   okCount = 0;
@@ -63,6 +63,12 @@ export class TxnClient {
     this.#world = world;
     this.#random = random;
     this.#session = new Session(world, random.fork());
+    this.#pacer = new Pacer({
+      wait: (pauseMs, then) => world.pauses.pause(pauseMs, then),
+      random,
+      maxPauseMs: 2 * MEAN_PAUSE_MS,
+      step: () => this.#ask(),
+    });
   }
 
   get isIdle(): boolean {
@@ -70,21 +76,11 @@ export class TxnClient {
   }
 
   start(): void {
-    this.#isRunning = true;
-    this.#schedule();
+    this.#pacer.start();
   }
 
   stop(): void {
-    this.#isRunning = false;
-  }
-
-  #schedule(): void {
-    if (!this.#isRunning || this.#isScheduled || this.#isAsking) return;
-    this.#isScheduled = true;
-    this.#world.pauses.pause(this.#random.below(2 * MEAN_PAUSE_MS), () => {
-      this.#isScheduled = false;
-      if (this.#isRunning) this.#ask();
-    });
+    this.#pacer.stop();
   }
 
   #ask(): void {
@@ -112,7 +108,7 @@ export class TxnClient {
         const outcome = code === GrpcCode.OK ? 'ok' : `${code} ${message}`;
         world.ended(operation, `${outcome} by ${this.#session.machine?.name}`, verdict);
         if (code !== GrpcCode.OK && !REFUSALS.includes(code)) this.#session.leave();
-        this.#schedule();
+        this.#pacer.next();
       },
     );
   }

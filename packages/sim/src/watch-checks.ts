@@ -29,6 +29,8 @@ export class WatchChecks {
   /** Of a message that came in pieces so far. */
   #pieces: Event[] = [];
   eventCount = 0;
+  /** What it has seen is no more: it must be told so before it is told of anything else. */
+  #mustBeTold = false;
 
   constructor(model: Model, range: WatchedRange, nextRevision = 2) {
     this.#model = model;
@@ -59,18 +61,42 @@ export class WatchChecks {
     if (response.fragment) return null;
     const events = this.#pieces;
     this.#pieces = [];
+    if (this.#mustBeTold) return 'it goes on behind what it had seen, though that is no more';
     return events.length === 0 ? this.#progress(response.header?.revision ?? 0) : this.#events(events);
   }
 
   /** The watch was ended by its member. */
   canceled(compactRevision: number): Verdict {
     if (compactRevision <= 0) return null;
+    this.#mustBeTold = false;
     const { compactRevision: real } = this.#model;
     const next = this.nextRevision;
     this.nextRevision = compactRevision;
     return compactRevision <= real && next < compactRevision
       ? null
       : `cancelled at ${compactRevision}, next ${next}, compacted at ${real}`;
+  }
+
+  /**
+   * The cluster goes on from an older copy of its own.
+   *
+   * @param isTold the revision has jumped, so that the watcher can be told; otherwise it has to begin anew by itself.
+   */
+  startOver(isTold: boolean): void {
+    this.#pieces = [];
+    this.#mustBeTold = isTold;
+    if (!isTold) this.nextRevision = Math.min(this.nextRevision, this.#model.revision + 1);
+  }
+
+  /** It gives up what comes before `revision`. */
+  skipTo(revision: number): void {
+    this.nextRevision = Math.max(this.nextRevision, revision);
+    if (this.nextRevision >= this.#model.compactRevision) this.#mustBeTold = false;
+  }
+
+  /** Everything that has happened so far has been told. */
+  get isCaughtUp(): boolean {
+    return !this.#mustBeTold && this.missing(this.#model.revision).length === 0;
   }
 
   /** Events that have not come, up to `last`. */

@@ -104,7 +104,12 @@ export class Watcher {
 
   /** Whether everything that has happened so far has been seen. */
   get isCaughtUp(): boolean {
-    return this.#checks.missing(this.#world.model.revision).length === 0;
+    return this.#checks.isCaughtUp;
+  }
+
+  /** See {@link WatchChecks.startOver}. No stream is open: nobody serves. */
+  startOver(isTold: boolean): void {
+    this.#checks.startOver(isTold);
   }
 
   get position(): number {
@@ -146,8 +151,7 @@ export class Watcher {
     if (this.#isStopped) return;
     const { random } = this.#options;
     if (this.#style.skips && random.chance(0.5)) {
-      const from = this.#world.seenRevision + random.below(MAX_SKIPPED);
-      this.#checks.nextRevision = Math.max(this.#checks.nextRevision, from);
+      this.#checks.skipTo(this.#world.seenRevision + random.below(MAX_SKIPPED));
     }
     const createRequest = this.#checks.open();
     this.#call = this.#session.stream(

@@ -7,15 +7,18 @@ import type { MemberStartError } from '@etcd/server';
 import { SLICE_SIZES, type SliceSizes } from '@etcd/storage/mvcc';
 import { SimClock } from '@etcd/testing';
 import { describeError } from './describe-error.ts';
+import { LogMatching } from './log-matching.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { Model } from './model.ts';
 import { MAX_OPERATIONS, type Operation } from './picture.ts';
 import type { Plant } from './plant.ts';
 import { RaftHistory } from './raft-history.ts';
 import { Fabric } from './sim-network.ts';
+import { StateSteps } from './state-steps.ts';
 import { Pauses, type Tempo, USUAL_TEMPO } from './tempo.ts';
 import { Trace } from './trace.ts';
 import { ORDINARY, type Traits } from './traits.ts';
+import { Truth } from './truth.ts';
 
 /** What must not happen has happened. */
 export interface Violation {
@@ -35,6 +38,8 @@ export interface WorldOptions {
   readonly tempo?: Tempo;
   /** Machines begin with disks that have been used elsewhere: what their logs say is not judged. */
   readonly hasPast?: boolean;
+  /** What members have is compared at every turn of theirs, unless somebody makes them hold what is wrong. */
+  readonly judgesSteps?: boolean;
   /** Of the members' logs: small, so that they have many. */
   readonly segmentBytes?: number;
 }
@@ -75,6 +80,9 @@ export class World {
   readonly fabric: Fabric;
   readonly machines: Machine[] = [];
   readonly history: RaftHistory;
+  readonly logs: LogMatching;
+  readonly states: StateSteps;
+  readonly judgesSteps: boolean;
   readonly model: Model;
   readonly leases = new Map<bigint, LeaseFacts>();
   readonly #plant: Plant | null;
@@ -82,6 +90,7 @@ export class World {
   readonly #forbiddenValues = new Set<string>();
   /** By index of an entry: the revision that it led to. */
   readonly #revisionAt: number[] = [];
+  readonly #truth: Truth;
   /** Members that are being started: promises that must be given their turns. */
   #startingCount = 0;
   violation: Violation | null = null;
@@ -103,6 +112,7 @@ export class World {
     traits = ORDINARY,
     tempo = USUAL_TEMPO,
     hasPast = false,
+    judgesSteps = true,
     segmentBytes = SEGMENT_BYTES,
   }: WorldOptions) {
     this.random = new SeededRandom(seed);
@@ -122,6 +132,7 @@ export class World {
         violate('refusal', `${value} was refused, but written at revision ${revision}`);
       },
       onLeaseGranted: (id, ttl) => {
+        if (this.#truth.isRetelling) return;
         const ttlMs = Math.max(ttl, tempo.minTtl) * 1000;
         this.leases.set(id, { ttlMs, renewedMs: this.clock.now(), isRevocable: false });
       },
@@ -130,10 +141,18 @@ export class World {
     this.history = new RaftHistory({
       violate,
       onCommitted: (entry) => {
-        this.model.apply(entry);
+        this.#truth.add(entry);
         this.#revisionAt[entry.index] = this.model.revision;
       },
       isBlind: hasPast,
+    });
+    this.judgesSteps = judgesSteps && !hasPast;
+    this.#truth = new Truth(this.model);
+    this.logs = new LogMatching(violate);
+    this.states = new StateSteps({
+      violate,
+      model: this.model,
+      revisionAt: (index) => this.revisionAt(index),
     });
   }
 
@@ -144,6 +163,28 @@ export class World {
   /** Of the store when entry `index` is applied; null if it is not known. */
   revisionAt(index: number): number | null {
     return this.#revisionAt[index] ?? null;
+  }
+
+  /**
+   * All is lost but a copy as of entry `index`, of which another cluster is made: what was committed since has never been.
+   *
+   * @param founderCount entries that the log of the new cluster begins with, which are in what its members are made of.
+   * @param jumpTo the revision that the restore has bumped it to; null: it has not.
+   */
+  startOver(index: number, founderCount: number, jumpTo: number | null): void {
+    this.#truth.goBack(index, jumpTo);
+    this.history.startOver(founderCount);
+    this.logs.clear();
+    this.states.clear();
+    this.#revisionAt.length = 0;
+    this.#revisionAt[founderCount] = this.model.revision;
+    // Of renewals since the copy the new cluster knows nothing: until the next one nothing is promised.
+    this.leases.clear();
+    for (const [id, { ttl }] of this.model.leases) {
+      const ttlMs = Math.max(ttl, this.tempo.minTtl) * 1000;
+      this.leases.set(id, { ttlMs, renewedMs: Number.NEGATIVE_INFINITY, isRevocable: false });
+    }
+    if (jumpTo === null) this.seenRevision = this.model.revision;
   }
 
   note(text: string): void {
@@ -170,7 +211,7 @@ export class World {
 
   /** What a member on that disk sees of it. */
   diskFor(disk: Disk): Disk {
-    return this.#plant?.disk?.(disk) ?? disk;
+    return this.#plant?.disk?.(disk, () => this.clock.now()) ?? disk;
   }
 
   /** A promise whose continuation belongs to this instant, or to a later one if it waits for a timer. */
@@ -262,6 +303,7 @@ export class World {
   }
 
   #onLeaseRevoked(id: bigint): void {
+    if (this.#truth.isRetelling) return;
     const lease = this.leases.get(id);
     if (lease === undefined || lease.isRevocable) return;
     const dueMs = lease.renewedMs + lease.ttlMs / this.maxClockRate;

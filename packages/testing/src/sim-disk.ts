@@ -57,6 +57,8 @@ export interface SimDiskOptions {
    * busy may. Whoever changes a buffer before `done` writes something else then, and a kill in between leaves nothing.
    */
   readonly takesBytesLate?: ((operation: DiskOperation) => boolean) | undefined;
+  /** Sees every reading of a directory, which is no operation; throws to make it fail. */
+  readonly onListing?: ((path: string) => void) | undefined;
   /** Runs the completion of an asynchronous operation later; `setImmediate` unless told. */
   readonly schedule?: ((operation: DiskOperation, complete: () => void) => void) | undefined;
 }
@@ -218,6 +220,7 @@ export class SimDisk implements Disk {
   readDirectory(path: string): string[] {
     const directory = normal(path);
     if (this.#names.get(directory) !== 'directory') throw missing('readdir', path);
+    this.#options.onListing?.(directory);
     const prefix = directory === '/' ? '/' : `${directory}/`;
     const found: string[] = [];
     for (const name of this.#names.keys()) {

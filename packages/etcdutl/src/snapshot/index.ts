@@ -17,6 +17,7 @@ import type { HashWish, Verified } from './verify.ts';
 import { verifyFile } from './verify-file.ts';
 
 export { applyChanges } from './apply-changes.ts';
+export { restoreSnapshot } from './restore.ts';
 export type { HashWish, Verified };
 
 /** Where nobody is asked for anything. */
