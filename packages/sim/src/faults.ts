@@ -269,7 +269,7 @@ export class FaultInjector {
     machine.lacksDescriptors = true;
     machine.onCut = () => this.#restartLater(machine);
     if (this.#random.chance(0.3)) this.#kill(machine);
-    this.#world.clock.setTimer(this.#random.below(MAX_EXHAUSTED_MS), () => {
+    this.#world.clock.setTimer(this.#lasting(this.#random.below(MAX_EXHAUSTED_MS)), () => {
       machine.lacksDescriptors = false;
     });
   }
