@@ -178,6 +178,9 @@ const judgesWhenProposing: Plant = {
   },
 };
 
+/** Moments that differ by less are one: they are sums of fractions. */
+const SAME_MS = 0.001;
+
 /** A completion is lost that comes at the same moment as another one of the same disk, as when all that was stuck comes at once. */
 const losesSecondCompletion: Plant = {
   disk: (disk, nowMs) => {
@@ -185,7 +188,7 @@ const losesSecondCompletion: Plant = {
     const once =
       (done: (error: DiskError | null) => void) =>
       (error: DiskError | null): void => {
-        const isSecond = lastMs === nowMs();
+        const isSecond = nowMs() - lastMs < SAME_MS;
         lastMs = nowMs();
         if (!isSecond) done(error);
       };
