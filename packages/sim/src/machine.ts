@@ -4,14 +4,7 @@
  */
 
 import type { Message } from '@etcd/api/raftpb';
-import {
-  DiskError,
-  InvariantError,
-  type Logger,
-  type LogLevel,
-  SeededRandom,
-  SILENT_LOGGER,
-} from '@etcd/base';
+import { DiskError, InvariantError, type Logger, SeededRandom, SILENT_LOGGER } from '@etcd/base';
 import type { MemoryStorage } from '@etcd/raft';
 import {
   bootstrap,
@@ -36,6 +29,7 @@ import { SimHttpNetwork } from './sim-http-network.ts';
 import { SimNetwork } from './sim-network.ts';
 import { probeStart } from './start-probe.ts';
 import { newStateView } from './state-steps.ts';
+import { TraceLogger } from './trace-logger.ts';
 import { requestIdStart } from './traits.ts';
 import type { World } from './world.ts';
 
@@ -686,49 +680,4 @@ async function memberConfig(flags: readonly string[], verifies: boolean): Promis
   if (request.kind === 'run') return request.config;
   const reason = request.kind === 'refused' ? request.error.message : request.kind;
   throw new Error(`flags of a simulated member: ${reason}`);
-}
-
-/** Shows the members' logs to whoever reads along. */
-class TraceLogger implements Logger {
-  readonly #world: World;
-  readonly #name: string;
-
-  constructor(world: World, name: string) {
-    this.#world = world;
-    this.#name = name;
-  }
-
-  enabled(level: LogLevel): boolean {
-    return level !== 'debug';
-  }
-
-  debug(): void {}
-
-  info(message: string, fields?: object): void {
-    this.#line('info', message, fields);
-  }
-
-  warn(message: string, fields?: object): void {
-    this.#line('warn', message, fields);
-  }
-
-  error(message: string, fields?: object): void {
-    this.#line('error', message, fields);
-  }
-
-  fatal(message: string, fields?: object): void {
-    this.#line('fatal', message, fields);
-  }
-
-  child(): Logger {
-    return this;
-  }
-
-  #line(level: string, message: string, fields: object = {}): void {
-    const text = JSON.stringify(fields, (_key, value: unknown) =>
-      typeof value === 'bigint' ? value.toString() : value instanceof Error ? value.message : value,
-    );
-    const { clock, trace } = this.#world;
-    trace.detail(clock.now(), `${this.#name} ${level}: ${message} ${text}`);
-  }
 }
