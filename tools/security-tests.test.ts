@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listedTests, numberedTests, readPage, withTests } from './security-tests.ts';
+import {
+  listedTests,
+  numberedTests,
+  partProblem,
+  readPage,
+  shownParts,
+  withTests,
+} from './security-tests.ts';
 
 const REQUIREMENTS = Array.from({ length: 28 }, (_, i) => `S${String(i + 1).padStart(2, '0')}`);
 
@@ -15,6 +22,15 @@ test('every security requirement is in the document, and there are tests that ca
       assert.ok(numbered.get(number)!.includes(file), `${file} shows nothing of ${number}: ${again}`);
     }
   }
+});
+
+test('each part of S15 to S28 has a test of that name, with that number', () => {
+  const parts = shownParts(readPage());
+  assert.deepEqual([...new Set(parts.map(({ number }) => number))], REQUIREMENTS.slice(14));
+  assert.deepEqual(
+    parts.map(partProblem).filter((problem) => problem !== null),
+    [],
+  );
 });
 
 test('the tests of a requirement take the place of those that were named before', () => {

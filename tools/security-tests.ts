@@ -37,6 +37,32 @@ export function listedTests(page: string): ReadonlyMap<string, readonly string[]
   );
 }
 
+/** A row of the table of parts: number, part, name of a test, its file. */
+const PART = /^\| (S\d\d): (.*) \| \[(.*)\]\(\.\.\/([^)]+)\) \|$/gm;
+
+export interface ShownPart {
+  readonly number: string;
+  readonly title: string;
+  readonly file: string;
+}
+
+/** What the page says of each part of a requirement. */
+export function shownParts(page: string): ShownPart[] {
+  return [...page.matchAll(PART)].map(([, number, , title, file]) => ({
+    number: number!,
+    title: title!,
+    file: file!,
+  }));
+}
+
+/** Why the test that shows a part does not; null: it is there, and carries the number. */
+export function partProblem({ number, title, file }: ShownPart): string | null {
+  const line = readFileSync(`${ROOT}${file}`, 'utf8')
+    .split('\n')
+    .find((each) => each.includes(title) && each.includes(`${number} `));
+  return line === undefined ? `${file} has no test of ${number} that is named ${title}` : null;
+}
+
 export function readPage(): string {
   return readFileSync(PAGE, 'utf8');
 }

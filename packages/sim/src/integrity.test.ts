@@ -1,7 +1,15 @@
 /** Members whose data differ, on purpose: who is found, at which revision, and who goes on. */
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
-import { AlarmType, CompactionRequest, encodeCompactionRequest } from '@etcd/api/etcdserverpb';
+import {
+  AlarmType,
+  CompactionRequest,
+  encodeCompactionRequest,
+  encodeMemberAddRequest,
+  encodeMemberRemoveRequest,
+  MemberAddRequest,
+  MemberRemoveRequest,
+} from '@etcd/api/etcdserverpb';
 import { GrpcCode } from '@etcd/base';
 import type { EtcdServer } from '@etcd/server';
 import type { Machine } from './machine.ts';
@@ -144,6 +152,33 @@ test('beside two real etcds a member that differs from both fences itself', asyn
   await cluster.put(cluster.leader, 'one');
   await cluster.until('fenced', SCRUB_MS, () => fenced(one));
   assert.equal(one.server!.integrity.fence.facts!.foundIn, 'store');
+});
+
+test('S27 a member that was fenced is rebuilt: taken out, emptied and added again, it has what the others have', async () => {
+  const cluster = await QuietCluster.start({ isDamaged: true, size: 3 });
+  const [victim] = cluster.followers as [Machine];
+  damageNext(victim.server!, 'before');
+  await cluster.put(cluster.leader, 'one');
+  await cluster.until('fenced', EXCHANGE_MS, () => fenced(victim));
+  const formerId = victim.server!.memberId;
+  victim.kill('it is rebuilt');
+  const remove = encodeMemberRemoveRequest(new MemberRemoveRequest({ id: formerId }));
+  assert.deepEqual(await cluster.call(cluster.leader, '/etcdserverpb.Cluster/MemberRemove', remove), [0, '']);
+  await cluster.put(cluster.leader, 'meanwhile');
+  const add = encodeMemberAddRequest(new MemberAddRequest({ peerUrls: [`http://${victim.name}:2380`] }));
+  assert.deepEqual(await cluster.call(cluster.leader, '/etcdserverpb.Cluster/MemberAdd', add), [0, '']);
+  victim.replaceDisk();
+  cluster.extraFlags = ['--initial-cluster-state=existing'];
+  victim.start();
+  await cluster.until('it serves', START_LIMIT_MS, () => victim.isServing);
+  assert.notEqual(victim.server!.memberId, formerId);
+  await cluster.put(victim, 'by the one that was rebuilt');
+  await cluster.world.run(SCRUB_MS);
+  for (const machine of cluster.world.machines) {
+    assert.ok(!fenced(machine));
+    assert.equal(machine.server!.metrics.handles.integrityDifferingMembers.value, 0);
+    assert.equal(machine.server!.store.revision, cluster.leader.server!.store.revision);
+  }
 });
 
 test('S27 what changed on the disk is found by comparing whole stores', async () => {

@@ -1,8 +1,15 @@
 /** A disk that is slow, or does not answer at all, under the member that leads. */
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
-import { encodePutRequest, PutRequest } from '@etcd/api/etcdserverpb';
+import {
+  decodeRangeResponse,
+  encodePutRequest,
+  encodeRangeRequest,
+  PutRequest,
+  RangeRequest,
+} from '@etcd/api/etcdserverpb';
 import { GrpcCode } from '@etcd/base';
+import { GrpcChannel } from '@etcd/transport';
 import { FAST_DISK, type Machine } from './machine.ts';
 import { type Plant, RARE_PLANTS } from './plant.ts';
 import { QuietCluster } from './quiet-cluster.ts';
@@ -11,6 +18,9 @@ import { QuietCluster } from './quiet-cluster.ts';
 const SLOW = { syncMs: 700, spreadMs: 100 };
 /** Nothing is ever written as far as this test goes. */
 const STALLED = { syncMs: 3_600_000, spreadMs: 0 };
+
+/** Several election timeouts. */
+const STALL_MS = 6000;
 
 /** Longer than a new leader keeps the leadership whatever its disk does. */
 const REST_MS = 11_000;
@@ -155,6 +165,50 @@ test('S24 while the disk of the leader stalls, another member leads; when it ans
   await cluster.until('caught up', 30_000, isBack);
   assert.deepEqual((await cluster.tryRange(stalled))[0], GrpcCode.OK);
 });
+
+test('S24 S28 a leader whose disk stalled while others wrote tells nobody what was before', async () => {
+  const cluster = await QuietCluster.start({ size: 3 });
+  const stalled = cluster.leader;
+  const [follower] = cluster.followers;
+  await cluster.put(stalled, 'before');
+  stalled.diskSpeed = { syncMs: STALL_MS, spreadMs: 0 };
+  const underWay = new PutRequest({ key: Buffer.from('key'), value: Buffer.from('before, too') });
+  cluster.begin(stalled, '/etcdserverpb.KV/Put', encodePutRequest(underWay));
+  await cluster.until(
+    'another leads',
+    10_000,
+    () => cluster.followers.length < 2 || cluster.leader !== stalled,
+  );
+  await cluster.put(follower!, 'acknowledged');
+  const wanted = follower!.server!.store.revision;
+  // It is asked all the time: while it waits for its disk, and as it comes back.
+  const told: number[] = [];
+  const endMs = cluster.world.clock.now() + 2 * STALL_MS;
+  const ask = (): void => {
+    if (cluster.world.clock.now() >= endMs) return;
+    askRevision(cluster, stalled, (revision) => told.push(revision));
+    cluster.world.clock.setTimer(50, ask);
+  };
+  ask();
+  stalled.diskSpeed = FAST_DISK;
+  await cluster.world.run(2 * STALL_MS);
+  await cluster.until('it answers again', 30_000, () => told.length > 0);
+  assert.ok(
+    told.every((revision) => revision >= wanted),
+    `${told} before ${wanted}`,
+  );
+});
+
+/** The revision at which a linearizable read is answered; nobody is told when it fails. */
+function askRevision(cluster: QuietCluster, machine: Machine, done: (revision: number) => void): void {
+  const { clock } = cluster.world;
+  const channel = new GrpcChannel(machine.run!.connect()!, { clock, authority: machine.name });
+  const request = encodeRangeRequest(new RangeRequest({ key: Buffer.from('key') }));
+  channel.unary('/etcdserverpb.KV/Range', request, (code, _message, bytes, start, end) => {
+    if (code === GrpcCode.OK) done(decodeRangeResponse(bytes, start, end).header!.revision);
+    channel.close();
+  });
+}
 
 test('a follower whose own snapshot waits for a slow database and is overtaken by one of the leader starts again', async () => {
   const flags = ['--snapshot-count=20', '--snapshot-catchup-entries=5'];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { get, type IncomingMessage, type ServerResponse } from 'node:http';
+import { get as getTls } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -187,3 +188,45 @@ test('S20 over TLS, too, requests that come behind answers that wait are read to
   await ended;
   assert.deepEqual(bodies, lengths);
 });
+
+const IDLE = 250;
+/** Longer than it takes to find out that a connection says nothing. */
+const SILENCE_MS = 11_000;
+
+/** A client of a page. */
+function fetchPage(port: number, secure: boolean, caFile: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const options = { port, host: '127.0.0.1', path: '/health', agent: false };
+    const request = secure ? getTls({ ...options, ca: readFileSync(caFile) }) : get(options);
+    request.on('response', (response) => resolve(response.resume().statusCode!)).on('error', reject);
+  });
+}
+
+for (const isSecure of [false, true]) {
+  for (const port of ['client', 'peer'] as const) {
+    test(`S15 connections that say nothing end at a deadline and keep nobody out: ${port} port, ${isSecure ? 'TLS' : 'plain'}`, async (context) => {
+      // What is plain text waits by this clock, a handshake by the machine's.
+      const clock = new SimClock();
+      const side = await openSide(context);
+      const secure = isSecure ? { ...side.secure, handshakeTimeoutMs: 500 } : null;
+      const grpc = port === 'client' ? new GrpcServer({ clock }) : null;
+      context.after(() => grpc?.close());
+      const http = {
+        onHttp1: (_request: IncomingMessage, response: ServerResponse) => void response.end('ok'),
+      };
+      const options = { clock, logger: SILENT_LOGGER, refusals: REFUSALS, secure, services: { grpc, http } };
+      const number = await openListener(context, options, () => {});
+      const closed: Promise<void>[] = [];
+      for (let i = 0; i < IDLE; i++) {
+        const socket = connect(number, '127.0.0.1').on('error', () => {});
+        context.after(() => socket.destroy());
+        closed.push(new Promise((resolve) => socket.resume().once('close', () => resolve())));
+        await new Promise((resolve) => socket.once('connect', resolve));
+      }
+      assert.equal(await fetchPage(number, isSecure, side.caFile), 200);
+      clock.advance(SILENCE_MS);
+      await Promise.all(closed);
+      assert.equal(await fetchPage(number, isSecure, side.caFile), 200);
+    });
+  }
+}

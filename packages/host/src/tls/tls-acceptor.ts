@@ -25,6 +25,8 @@ export interface TlsAcceptorOptions {
   /** Not paused; nothing has been read from it yet. */
   readonly onSecure: (socket: TLSSocket) => void;
   readonly onRejected: () => void;
+  /** Within which a handshake has to be done; etcd's ten seconds unless told. */
+  readonly handshakeTimeoutMs?: number;
 }
 
 /** Of the names of a certificate that nobody vouches for. */
@@ -40,14 +42,14 @@ export class TlsAcceptor {
   constructor(options: TlsAcceptorOptions) {
     this.#options = options;
     this.#refusals = new RefusalLog(options.clock, options.logger);
-    const { side, protocols } = options;
+    const { side, protocols, handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS } = options;
     this.#server = createServer({
       ...side.serverOptions,
       requestCert: side.requiresClientCertificate,
       // Refused in #check, where it is still known who is there: Node would only hang up.
       rejectUnauthorized: false,
       ALPNProtocols: [...protocols],
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: handshakeTimeoutMs,
     } satisfies TlsOptions);
     side.onReload(() => this.#server.setSecureContext(side.serverOptions!));
     this.#server.on('tlsClientError', (error, socket) => this.#reject(socket, handshakeErrorText(error)));

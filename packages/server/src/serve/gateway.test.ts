@@ -238,7 +238,7 @@ function narrowGateway(): {
   return { gateway, clock, open };
 }
 
-test('S20 a body that does not come to its end is given up, and its connection with it', () => {
+test('S18 S20 a body that does not come to its end is given up, and its connection with it', () => {
   const { gateway, clock, open } = narrowGateway();
   const [silent, trickling] = [open('/v3/kv/range'), open('/v3/kv/range')];
   for (const piece of ['{', '"key"', ':', '"YQ==', '"}']) {
@@ -260,7 +260,7 @@ test('S20 a body that does not come to its end is given up, and its connection w
   assert.equal(gateway.unfinishedBytes, 0);
 });
 
-test('S20 what all unfinished bodies hold is bounded, and given back when they are answered or left', () => {
+test('S18 S20 what all unfinished bodies hold is bounded, and given back when they are answered or left', () => {
   const { gateway, clock, open } = narrowGateway();
   const calls = [open('/v3/kv/range'), open('/v3/kv/range'), open('/v3/watch'), open('/v3/kv/range', true)];
   calls[0]!.send('x'.repeat(60));

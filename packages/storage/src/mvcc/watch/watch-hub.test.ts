@@ -542,6 +542,27 @@ test('S20 a stream that is never read costs no memory for what it misses', () =>
   assert.equal(client.eventsOf(0n).length, 1000);
 });
 
+test('S20 a client that opens watchers by the ten thousand holds up no other, and leaves nothing', () => {
+  const member = newMember();
+  const hub = new WatchHub(member.store);
+  const before = hub.watcherCount;
+  const [storm, other] = [connect(hub), connect(hub)];
+  const count = 20_000;
+  const heapBefore = process.memoryUsage().heapUsed;
+  for (let i = 0; i < count; i++) {
+    const end = i % 2 === 0 ? {} : { end: bytes(`k${i}~`) };
+    storm.stream!.watch(watchRequest(`k${i}`, end));
+  }
+  assert.ok(process.memoryUsage().heapUsed - heapBefore < count * 4096);
+  watch(other, watchRequest('mine'));
+  putText(member, 'mine', 'x');
+  assert.equal(other.eventsOf(0n).length, 1);
+  assert.equal(hub.watcherCount, before + count + 1);
+  storm.stream!.close();
+  other.stream!.close();
+  assert.equal(hub.watcherCount, before);
+});
+
 test('what is sent to many watchers of one key is one list', () => {
   const member = newMember();
   const hub = new WatchHub(member.store);
