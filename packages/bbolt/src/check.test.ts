@@ -225,6 +225,17 @@ test('keys that do not rise, or are outside of what the branch above says, are f
     { key: 'n', child: 6 },
   ]);
   assert.deepEqual(behind.findings(), ['key-order 6 [4,6] key 0 is below the key in the branch above']);
+  const unordered = 'is not above the one before it';
+  assert.deepEqual(leafOf(['e', 'd']), [`invalid-page 5 [4,5] key 1 ${unordered}`]);
+  const branch = new Handmade([5, 6, 7, 10, 11]).page(4, BRANCH, [
+    { key: 'm', child: 5 },
+    { key: 'm', child: 6 },
+  ]);
+  assert.deepEqual(branch.findings(), [`invalid-page 4 [4] key 1 ${unordered}`]);
+  const inline = new Handmade([10, 11]).page(9, LEAF, [
+    { key: 'n', value: inlineBucket([{ key: 'y' }, { key: 'x' }]), isBucket: true },
+  ]);
+  assert.deepEqual(inline.findings(), [`bucket 9 [9] element 0: in an inline bucket: key 1 ${unordered}`]);
   const deep = new Handmade([11]);
   deep.page(3, LEAF, [
     { key: 'a', value: bucketValue(10), isBucket: true },

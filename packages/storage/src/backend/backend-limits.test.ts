@@ -4,10 +4,12 @@ import { test } from 'node:test';
 import { crc32cUpdate, DiskError, SeededRandom } from '@etcd/base';
 import { type CommitStatistics, Database } from '@etcd/bbolt';
 import { type DiskOperation, SimClock, SimDisk } from '@etcd/testing';
-import type { BackendOptions, BackendSnapshot } from './api.ts';
+import type { BackendOptions, BackendReader, BackendSnapshot } from './api.ts';
 import { Backend } from './backend.ts';
 import { defineBucket } from './bucket.ts';
 import { checkDatabases } from './testing/check-databases.ts';
+import { transactionReader } from './transaction-reader.ts';
+import { transactionWriter } from './transaction-writer.ts';
 
 checkDatabases();
 
@@ -422,6 +424,45 @@ test('closing ends a defragmentation that is under way, and whoever asked for it
   assert.ok(backend.isDefragmenting);
   world.close(backend);
   assert.deepEqual(told, [undefined, undefined]);
+});
+
+test('tools read and write buckets in one transaction, those that are not there as if they were empty', () => {
+  const database = Database.open({ disk: new SimDisk(), path: '/tool' });
+  const write = database.beginWrite();
+  const writer = transactionWriter(write);
+  const content = (reader: BackendReader): string[] => {
+    const found: string[] = [];
+    for (const bucket of [META, OTHER]) {
+      reader.forEach(bucket, (key, value) => found.push(`${bucket.name} ${key}=${value}`));
+    }
+    return found.map((entry) =>
+      entry.replace(/\d+(?:,\d+)*/g, (codes) => Buffer.from(codes.split(',').map(Number)).toString()),
+    );
+  };
+  assert.deepEqual([content(writer), writer.get(META, bytes('a'))], [[], null]);
+  writer.delete(META, bytes('a'));
+  writer.deleteBucket(META);
+  assert.equal(write.bucket(META.nameBytes), null);
+  writer.createBucket(OTHER);
+  writer.createBucket(OTHER);
+  writer.put(META, bytes('b'), bytes('x'));
+  writer.put(META, bytes('a'), bytes('y'));
+  writer.put(OTHER, bytes('c'), bytes('z'));
+  assert.deepEqual(content(writer), ['meta a=y', 'meta b=x', 'other c=z']);
+  writer.delete(META, bytes('b'));
+  writer.deleteBucket(OTHER);
+  assert.deepEqual(content(writer), ['meta a=y']);
+  assert.equal(write.bucket(OTHER.nameBytes), null);
+  write.commit();
+  const read = database.beginRead();
+  const reader = transactionReader(read);
+  assert.deepEqual(content(reader), ['meta a=y']);
+  assert.deepEqual(
+    [reader.get(META, bytes('a'))?.[0], reader.get(META, bytes('b')), reader.get(OTHER, bytes('c'))],
+    [0x79, null, null],
+  );
+  read.close();
+  database.close();
 });
 
 test('a backend whose file can not be opened leaves nothing open', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
-import { DeleteRangeRequest, PutRequest, RequestOp, TxnRequest } from '@etcd/api/etcdserverpb';
+import { DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest } from '@etcd/api/etcdserverpb';
 import { SeededRandom } from '@etcd/base';
 import { Database } from '@etcd/bbolt';
 import { SimClock, SimDisk } from '@etcd/testing';
@@ -12,7 +12,9 @@ import { writeScheduledCompact } from '../schema/index.ts';
 import { hashOfDatabase } from './hash-file.ts';
 import type { TreeIndex } from './key-index/tree-index.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
+import { executeRange } from './range.ts';
 import type { StoreOptions } from './store.ts';
+import { keyValues } from './testing/result-messages.ts';
 import { SimMember } from './testing/sim-member.ts';
 import { deleteRange, executeTxn, put } from './txn.ts';
 
@@ -394,6 +396,36 @@ test('a compaction that was only scheduled counts for the hash of a file, and is
   again.settle();
   assert.equal(again.hash(0).hash, hash!.hash);
   assert.ok(!again.store.isCompacting);
+});
+
+test('filters take in the revisions that they name, from the first one on', () => {
+  const member = new Member();
+  for (const key of ['a', 'b', 'c', 'a']) member.put(key);
+  // a was created at 2 and changed at 5, b and c are of 3 and 4.
+  const found = (filters: Partial<RangeRequest>): string =>
+    [false, true]
+      .map((isLimited) => {
+        const limit = isLimited ? 1000 : 0;
+        const request = new RangeRequest({ key: bytes('a'), rangeEnd: bytes('z'), limit, ...filters });
+        const { kvs, count, more } = executeRange(member.store, request);
+        assert.deepEqual([count, more], [3, false]);
+        return keyValues(kvs)
+          .map(({ key }) => textOf(key))
+          .join('');
+      })
+      .filter((keys, i, all) => keys !== all[i - 1])
+      .join();
+  for (const [name, expected] of [
+    ['minModRevision', ['abc', 'abc', 'abc', 'abc', 'ac', 'a', '']],
+    ['maxModRevision', ['abc', '', '', 'b', 'bc', 'abc', 'abc']],
+    ['minCreateRevision', ['abc', 'abc', 'abc', 'bc', 'c', '', '']],
+    ['maxCreateRevision', ['abc', '', 'a', 'ab', 'abc', 'abc', 'abc']],
+  ] as const) {
+    for (const [revision, keys] of expected.entries())
+      assert.equal(found({ [name]: revision }), keys, `${name} ${revision}`);
+  }
+  assert.equal(found({ minModRevision: 3, maxModRevision: 4 }), 'bc');
+  assert.equal(found({ minCreateRevision: 2, maxCreateRevision: 2 }), 'a');
 });
 
 test('who compares members is shown each revision once, with its changes', () => {

@@ -73,6 +73,7 @@ test('a saved snapshot is loaded again, the newest first', async () => {
   snaps.saveSnap(new Snapshot());
   assert.deepEqual(disk.readDirectory(DIRECTORY), [snapName(1, 10), snapName(2, 300)]);
   assert.equal(snapName(2, 300), '0000000000000002-000000000000012c.snap');
+  assert.deepEqual(disk.openPaths(), []);
   const loaded = snaps.load();
   assert.equal(loaded.metadata.index, 300);
   assert.equal(Buffer.from(loaded.data).toString(), '{"index":300}');
@@ -521,11 +522,13 @@ test('whatever a disk refuses while a snapshot is reported to whoever saves it',
   let refused = 0;
   for (let from = 1; ; from++) {
     const clock = new SimClock();
-    const snaps = new Snapshotter({ disk: newDisk(failingDisk(from)), directory: DIRECTORY, clock });
+    const disk = newDisk(failingDisk(from));
+    const snaps = new Snapshotter({ disk, directory: DIRECTORY, clock });
     const outcome = await new Promise((resolve) => {
       snaps.saveSnapThen(snapshot(1, 5), resolve);
       clock.settle();
     });
+    assert.deepEqual(disk.openPaths(), []);
     if (outcome === null) break;
     assert.ok(outcome instanceof DiskError, String(outcome));
     refused++;
@@ -589,6 +592,18 @@ test('the oldest files are purged down to the limit, and no segment that is lock
   const keepAll = memberPurgeTargets({ snap: DIRECTORY, wal: '/wal' }, { maxSnapshots: 0, maxWals: 0 });
   new PurgeLoop({ disk, clock, targets: keepAll, onError: (error) => assert.fail(error) }).start();
   assert.equal(disk.readDirectory('/wal').length, 3);
+});
+
+test('a purge that is told to stop while it is at work does not come again', () => {
+  const clock = new SimClock();
+  let loop: PurgeLoop | null = null;
+  const disk = newDisk(new SimDisk({ onOperation: ({ kind }) => kind === 'remove' && loop!.stop() }));
+  for (let i = 1; i <= 3; i++) put(disk, disk.join(DIRECTORY, snapName(1, i)), chunk(1, 1));
+  const targets = memberPurgeTargets({ snap: DIRECTORY, wal: DIRECTORY }, { maxSnapshots: 1, maxWals: 1 });
+  loop = new PurgeLoop({ disk, clock, targets, onError: (error) => assert.fail(error) });
+  loop.start();
+  assert.equal(disk.readDirectory(DIRECTORY).length, 1);
+  assert.equal(clock.step(), false);
 });
 
 test('a file that can not be removed stops the purging', () => {

@@ -80,6 +80,25 @@ test('a batch may be larger than the buffer was, and the buffer is given back', 
   assert.ok(encoder.bytes().buffer.byteLength < 1_000_000);
 });
 
+test('a buffer of up to four megabytes is kept for the next batch', () => {
+  const MIB = 1024 * 1024;
+  const encoder = new BatchEncoder(0);
+  const keptAfter = (sizeBytes: number): number => {
+    encoder.addRecord(RECORD_METADATA, new Uint8Array(sizeBytes));
+    encoder.clear();
+    encoder.addRecord(RECORD_METADATA, EMPTY_BYTES);
+    const kept = encoder.bytes().buffer.byteLength;
+    encoder.clear();
+    return kept;
+  };
+  const least = keptAfter(1);
+  assert.ok(least <= MIB);
+  for (const sizeBytes of [400_000, 900_000, 2 * MIB - 100, 3 * MIB]) keptAfter(sizeBytes);
+  assert.equal(keptAfter(1), 4 * MIB, 'it grows to twice its length');
+  assert.equal(keptAfter(4 * MIB), least);
+  assert.equal(keptAfter(4 * MIB), least, 'what is needed, where that is more than twice');
+});
+
 test('an initial snapshot record is four bytes of zeros and tags, as etcd writes it', () => {
   const encoder = new BatchEncoder(0);
   encoder.addRecord(RECORD_SNAPSHOT, encodeSnapshot(new Snapshot()));

@@ -266,6 +266,12 @@ test('snapshots are valid up to the commit index of the last hard state, in the 
   assert.equal(newestSnapshot({ disk, directory: DIRECTORY }).index, 6);
   const { disk: older } = made([state(1, 9), snapshot(7, 2), snapshot(5, 2)]);
   assert.equal(newestSnapshot({ disk: older, directory: DIRECTORY }).index, 7);
+  const { disk: twice } = made([state(1, 9), snapshot(7, 2), snapshot(7, 3)]);
+  assert.equal(
+    newestSnapshot({ disk: twice, directory: DIRECTORY }).term,
+    3,
+    'the one that was recorded last',
+  );
   const { disk: none } = made([entry(1)]);
   assert.deepEqual({ ...newestSnapshot({ disk: none, directory: DIRECTORY }) }, { ...new Snapshot() });
   assert.deepEqual(disk.openPaths(), []);

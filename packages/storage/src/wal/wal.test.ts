@@ -566,6 +566,88 @@ test('syncs and writes are measured, and slow ones are reported', () => {
   assert.equal(wal.prefersInline, false);
 });
 
+test('a sync of a second is not slow, what is longer is, and how long is said; inline and asynchronously', () => {
+  const clock = new SimClock();
+  const pending: (() => void)[] = [];
+  let slowMs = 0;
+  const disk = new SimDisk({
+    onOperation: ({ kind }) => kind === 'sync' && clock.advance(slowMs),
+    schedule: (_operation, complete) => pending.push(complete),
+  });
+  const told: unknown[] = [];
+  const warn = (message: string, fields?: object): number => told.push([message, fields]);
+  const wal = createWal(
+    options(disk, {
+      clock,
+      logger: { ...SILENT_LOGGER, warn },
+      onSync: (ms) => told.push(ms),
+      onWrite: (bytes, ms) => told.push([bytes > 100, ms]),
+    }),
+    METADATA,
+  );
+  clock.advance(77);
+  const save = (index: number, durationMs: number, isInline: boolean): void => {
+    slowMs = durationMs;
+    if (isInline) wal.save(state(1, 1n, 0), entries(index, 1));
+    else {
+      let isDone = false;
+      wal.saveThen(state(1, 1n, 0), entries(index, 1), () => (isDone = true));
+      while (!isDone) pending.shift()!();
+    }
+  };
+  const slow = (took: string): unknown => ['slow fdatasync', { took, 'expected-duration': '1s' }];
+  let index = 1;
+  for (const isInline of [true, false]) {
+    save(index++, 1000, isInline);
+    assert.deepEqual(told.splice(0), [[true, 1000], 1000]);
+    save(index++, 1001, isInline);
+    assert.deepEqual(told.splice(0), [[true, 1001], 1001, slow('1.001s')]);
+    save(index++, 65_432, isInline);
+    assert.deepEqual(told.splice(0), [[true, 65_432], 65_432, slow('65.432s')]);
+  }
+  wal.close();
+});
+
+test('syncs decide how the next save had better be made, and none where nothing is synced', () => {
+  for (const unsafeNoFsync of [false, true]) {
+    const clock = new SimClock();
+    let slowMs = 0;
+    const disk = new SimDisk({
+      onOperation: ({ kind }) => kind === 'write' && clock.advance(slowMs),
+      schedule: (_operation, complete) => complete(),
+    });
+    const syncs: number[] = [];
+    const wal = createWal(options(disk, { clock, unsafeNoFsync, onSync: (ms) => syncs.push(ms) }), METADATA);
+    slowMs = 20;
+    wal.save(state(1, 1n, 0), entries(1, 1));
+    assert.equal(wal.prefersInline, unsafeNoFsync);
+    assert.deepEqual(syncs, unsafeNoFsync ? [] : [20]);
+    slowMs = 0;
+    for (let index = 2; index < 66; index++) wal.saveThen(null, entries(index, 1, 1, 10), () => {});
+    assert.equal(wal.prefersInline, true, 'asynchronous ones were fast');
+    wal.close();
+  }
+});
+
+test('leftovers of what was being made go when a log is made or opened, and nothing else does', () => {
+  const disk = new SimDisk();
+  const touch = (path: string): void => {
+    disk.openFile(path, { access: 'readwrite', create: true }).close();
+  };
+  disk.makeDirectory('/data', 0o700);
+  disk.makeDirectory(`${DIRECTORY}.tmp`, 0o700);
+  touch(`${DIRECTORY}.tmp/half`);
+  disk.makeDirectory(DIRECTORY, 0o700);
+  touch(`${DIRECTORY}/stray`);
+  createWal(options(disk), METADATA).close();
+  const segment = '0000000000000000-0000000000000000.wal';
+  assert.deepEqual(disk.readDirectory('/data'), ['wal']);
+  assert.deepEqual(disk.readDirectory(DIRECTORY), [segment]);
+  for (const name of ['0.tmp', '1.tmp', '2.tmp', '00.tmp', '1.tmp.x']) touch(`${DIRECTORY}/${name}`);
+  reopen(disk).wal.close();
+  assert.deepEqual(disk.readDirectory(DIRECTORY), ['00.tmp', segment, '1.tmp.x', '2.tmp']);
+});
+
 test('without fsync nothing is synced', async () => {
   const disk = new SimDisk();
   const wal = createWal(options(disk, { unsafeNoFsync: true }), METADATA);
