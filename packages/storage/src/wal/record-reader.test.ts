@@ -41,50 +41,48 @@ function bytesOf(random: SeededRandom, length: number): Uint8Array {
 
 test('records of any size come out as they were laid out, with their places and checksums, over the edges of chunks and segments', () => {
   const sizes = [0, 1, 100, 5000, MIB / 4, MIB / 2, MIB - 40, MIB - 16, MIB, MIB + 77];
-  for (let seed = 1; seed <= 2; seed++) {
-    const random = new SeededRandom(seed);
-    const segments: { readonly log: HandmadeLog; readonly records: Logged[] }[] = [];
-    let crc = seed;
-    for (let segment = 0; segment < 3; segment++) {
-      const log = new HandmadeLog(crc).addHead();
-      const records: Logged[] = [];
-      for (let i = 0; i < 6; i++) {
-        const data = bytesOf(random, random.pick(sizes));
-        const type = random.pick([RECORD_ENTRY, RECORD_STATE]);
-        log.add(type, data);
-        records.push({ type, data });
-      }
-      crc = log.crc;
-      segments.push({ log, records });
+  const random = new SeededRandom(1);
+  const segments: { readonly log: HandmadeLog; readonly records: Logged[] }[] = [];
+  let crc = 77;
+  for (let segment = 0; segment < 3; segment++) {
+    const log = new HandmadeLog(crc).addHead();
+    const records: Logged[] = [];
+    for (let i = 0; i < 6; i++) {
+      const data = bytesOf(random, random.pick(sizes));
+      const type = random.pick([RECORD_ENTRY, RECORD_STATE]);
+      log.add(type, data);
+      records.push({ type, data });
     }
-    const tails = [0, 8, random.below(2 * MIB)];
-    const files = segments.map(({ log }, i) => Buffer.concat([log.bytes(), Buffer.alloc(tails[i]!)]));
-    for (const keepData of [false, true]) {
-      const from = reader(files, keepData);
-      const kept: Uint8Array[] = [];
-      for (const [i, { log, records }] of segments.entries()) {
-        for (const [record, offset] of log.offsets.entries()) {
-          assert.ok(from.next());
-          assert.deepEqual([from.path, from.recordOffset], [`/wal/${i}`, offset]);
-          assert.equal(from.endOffset, log.offsets[record + 1] ?? log.length);
-          const known = records[record - 2];
-          if (known === undefined) continue;
-          const data = from.data();
-          assert.ok(from.type === known.type && Buffer.from(data).equals(known.data));
-          assert.ok(from.bytes.subarray(from.dataStart, from.dataEnd).byteOffset === data.byteOffset);
-          kept.push(data);
-        }
-        assert.equal(from.crc, log.crc);
+    crc = log.crc;
+    segments.push({ log, records });
+  }
+  const tails = [0, 8, random.below(2 * MIB)];
+  const files = segments.map(({ log }, i) => Buffer.concat([log.bytes(), Buffer.alloc(tails[i]!)]));
+  for (const keepData of [false, true]) {
+    const from = reader(files, keepData);
+    const kept: Uint8Array[] = [];
+    for (const [i, { log, records }] of segments.entries()) {
+      for (const [record, offset] of log.offsets.entries()) {
+        assert.ok(from.next());
+        assert.deepEqual([from.path, from.recordOffset], [`/wal/${i}`, offset]);
+        assert.equal(from.endOffset, log.offsets[record + 1] ?? log.length);
+        const known = records[record - 2];
+        if (known === undefined) continue;
+        const data = from.data();
+        assert.ok(from.type === known.type && Buffer.from(data).equals(known.data));
+        assert.ok(from.bytes.subarray(from.dataStart, from.dataEnd).byteOffset === data.byteOffset);
+        kept.push(data);
       }
-      assert.equal(from.next(), false);
-      assert.equal(from.next(), false);
-      from.close();
-      from.close();
-      if (!keepData) continue;
-      const all = segments.flatMap(({ records }) => records);
-      for (const [i, data] of kept.entries())
-        assert.ok(Buffer.from(data).equals(all[i]!.data), 'kept views stay');
+      assert.equal(from.crc, log.crc);
     }
+    assert.equal(from.next(), false);
+    assert.equal(from.next(), false);
+    from.close();
+    from.close();
+    if (!keepData) continue;
+    const all = segments.flatMap(({ records }) => records);
+    for (const [i, data] of kept.entries())
+      assert.ok(Buffer.from(data).equals(all[i]!.data), 'kept views stay');
   }
 });
 
