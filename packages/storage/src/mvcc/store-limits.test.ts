@@ -371,6 +371,7 @@ test('the hash of a file is the one that its member would give, compacted or abo
     }
     const { ErrCompacted, ErrFutureRev } = INTERNAL_ERRORS.mvcc;
     assert.equal(hashOfDatabase(database, newest + 1).error, ErrFutureRev);
+    assert.equal(hashOfDatabase(database, Math.max(1, compactRevision)).error, undefined);
     if (compactRevision > 1) assert.equal(hashOfDatabase(database, compactRevision - 1).error, ErrCompacted);
     assert.equal(database.statistics().openReaders, 0);
     database.close();

@@ -456,6 +456,58 @@ test('a database larger than a step is synced as it comes, with a rest as long a
   assert.deepEqual([disk.readDirectory(DIRECTORY), disk.openPaths()], [[], []]);
 });
 
+test('a database may be as long as was allowed, to the byte', async () => {
+  const sent = database();
+  for (const limit of [sent.length - 1, sent.length]) {
+    const disk = newDisk();
+    const clock = new SimClock();
+    const receiver = receive(snapshotterAt(disk, clock), 7, limit);
+    assert.equal(await write(receiver, sent.subarray(0, 1000)), null);
+    const last = write(receiver, sent.subarray(1000));
+    clock.settle();
+    if (limit < sent.length) {
+      assert.ok(snapError('too-large')(await last));
+      assert.deepEqual(disk.readDirectory(DIRECTORY), []);
+      continue;
+    }
+    assert.equal(await last, null);
+    assert.equal(receiver.sizeBytes, limit);
+    assert.equal(await finish(receiver), null);
+  }
+});
+
+test('what can not be closed or removed behind a failure is a warning, and the failure is what is told', async () => {
+  const warnings: string[] = [];
+  const disk = newDisk(
+    new SimDisk({
+      onOperation: ({ kind, path }) => {
+        if (kind === 'remove') throw new DiskError('EPERM', path, 'EPERM: remove');
+      },
+    }),
+  );
+  const openFile = disk.openFile.bind(disk);
+  disk.openFile = (path, options) => {
+    const file = openFile(path, options);
+    const close = file.close.bind(file);
+    return Object.assign(file, {
+      close: () => {
+        close();
+        throw new DiskError('EIO', path, 'EIO: close');
+      },
+    });
+  };
+  const warn = (message: string, fields?: { readonly error?: unknown }): number =>
+    warnings.push(`${message}: ${fields?.error}`);
+  const clock = new SimClock();
+  const logger = { ...SILENT_LOGGER, warn };
+  const receiver = receive(new Snapshotter({ disk, directory: DIRECTORY, clock, logger }), 7, 10);
+  const told = write(receiver, chunk(11, 1));
+  clock.settle();
+  assert.ok(snapError('too-large')(await told));
+  const message = 'failed to remove an unfinished database snapshot';
+  assert.deepEqual(warnings, [`${message}: EIO: close`, `${message}: EPERM: remove`]);
+});
+
 test('a receiver that is given up while its disk is at work leaves nothing when that is over, and calls nobody', () => {
   for (const isFinishing of [false, true]) {
     for (const isBroken of [false, true]) {

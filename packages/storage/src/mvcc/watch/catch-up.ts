@@ -127,7 +127,6 @@ export class CatchUp implements PreviousPair {
 
   #startAt(revision: Revision): void {
     this.#walk = new RevisionWalk(this.#store.backend, null, revision, Number.MAX_SAFE_INTEGER);
-    this.#openMain = revision;
     this.#deliveredUpTo = revision - 1;
   }
 

@@ -59,6 +59,7 @@ class Client implements WatchSink {
   readonly compacted: Watcher[] = [];
   readonly sent: Buffer[] = [];
   onEvents: (watcher: Watcher) => void = () => {};
+  onCompacted: (watcher: Watcher) => void = () => {};
 
   constructor(hub: WatchHub) {
     this.stream = hub.newStream(this);
@@ -75,6 +76,7 @@ class Client implements WatchSink {
 
   sendCompacted(watcher: Watcher): void {
     this.compacted.push(watcher);
+    this.onCompacted(watcher);
   }
 
   watch(key: string, init: Partial<WatchRequest> = {}): Watcher {
@@ -259,12 +261,19 @@ test('S25 a sink that cancels, or closes its stream, from within is a broken inv
   const client = new Client(hub);
   const watcher = client.watch('k');
   let thrown = 0;
-  client.onEvents = () => {
-    assert.throws(() => client.stream.cancel(watcher.id), { name: 'InvariantError' });
+  const tryIt = (told: Watcher): void => {
+    assert.throws(() => client.stream.cancel(told.id), { name: 'InvariantError' });
     thrown++;
   };
+  client.onEvents = tryIt;
+  client.onCompacted = tryIt;
   member.put('k');
   assert.equal(thrown, 1);
+  member.put('l');
+  member.store.compact(3, () => {});
+  client.watch('k', { startRevision: 2 });
+  member.clock.advance(1000);
+  assert.equal(thrown, 2);
   const other = client.watch('k');
   assert.equal(client.stream.cancel(other.id), null);
 });
