@@ -259,7 +259,7 @@ test('S25 a sink that cancels, or closes its stream, from within is a broken inv
   const member = new Member();
   const hub = new WatchHub(member.store);
   const client = new Client(hub);
-  const watcher = client.watch('k');
+  client.watch('k');
   let thrown = 0;
   const tryIt = (told: Watcher): void => {
     assert.throws(() => client.stream.cancel(told.id), { name: 'InvariantError' });
