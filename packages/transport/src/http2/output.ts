@@ -11,12 +11,15 @@ import { poisonReleased } from '@etcd/base';
 import type { Duplex } from '../duplex/duplex.ts';
 import type { Sweepable, Sweeper } from './sweeper.ts';
 
-/** The usual block: enough for the answers of a usual turn. */
+/** Enough for a dozen small answers: thousands of connections may have one each in the same turn. */
+const SMALL_BLOCK_BYTES = 2 * 1024;
+/** The first block of a connection that wrote more the last time, and what comes behind a small one. */
 export const OUTPUT_BLOCK_BYTES = 16 * 1024;
 /** A turn that fills its first block gets larger ones, and large messages are made of them. */
 export const LARGE_BLOCK_BYTES: number = 128 * 1024;
-/** Blocks that are kept for reuse: 4 MiB of the usual ones. */
+/** Blocks that are kept for reuse: 4 MiB of the usual ones, 8 of the small. */
 const MAX_POOLED_BLOCKS = 256;
+const MAX_POOLED_SMALL_BLOCKS = 4096;
 /** 64 MiB of the large ones, what one connection may have waiting, for as long as they are in use; 12 MiB for good. */
 const MAX_POOLED_LARGE_BLOCKS = 512;
 const MAX_IDLE_LARGE_BLOCKS = 96;
@@ -31,6 +34,7 @@ const NONE: Uint8Array[] = [];
  */
 export class OutputPool implements Sweepable {
   readonly #sweeper: Sweeper;
+  readonly #smallBlocks: Uint8Array[] = [];
   readonly #blocks: Uint8Array[] = [];
   readonly #largeBlocks: Uint8Array[] = [];
   /** Large blocks that nobody has needed since the last sweep. */
@@ -38,6 +42,10 @@ export class OutputPool implements Sweepable {
 
   constructor(sweeper: Sweeper) {
     this.#sweeper = sweeper;
+  }
+
+  takeSmall(): Uint8Array {
+    return this.#smallBlocks.pop() ?? Buffer.allocUnsafeSlow(SMALL_BLOCK_BYTES);
   }
 
   take(isLarge: boolean): Uint8Array {
@@ -48,7 +56,9 @@ export class OutputPool implements Sweepable {
 
   give(block: Uint8Array): void {
     poisonReleased(block);
-    if (block.length === OUTPUT_BLOCK_BYTES) {
+    if (block.length === SMALL_BLOCK_BYTES) {
+      if (this.#smallBlocks.length < MAX_POOLED_SMALL_BLOCKS) this.#smallBlocks.push(block);
+    } else if (block.length === OUTPUT_BLOCK_BYTES) {
       if (this.#blocks.length < MAX_POOLED_BLOCKS) this.#blocks.push(block);
     } else if (block.length === LARGE_BLOCK_BYTES && this.#largeBlocks.length < MAX_POOLED_LARGE_BLOCKS) {
       this.#largeBlocks.push(block);
@@ -85,6 +95,8 @@ export class Output {
   /** Blocks that the duplex has not taken yet: the last one, and those that were full. */
   #blockInFlight: Uint8Array = NO_BLOCK;
   #fullBlocksInFlight: Uint8Array[] = NONE;
+  /** What was written last would have fitted a small block. */
+  #wroteLittle = true;
 
   constructor(pool: OutputPool) {
     this.pool = pool;
@@ -125,6 +137,7 @@ export class Output {
     this.#seal();
     const count = this.#sealedBytes;
     if (count === 0) return 0;
+    this.#wroteLittle = count <= SMALL_BLOCK_BYTES;
     duplex.write(this.#sealed);
     this.#blockInFlight = this.bytes;
     this.#fullBlocksInFlight = this.#fullBlocks;
@@ -181,10 +194,12 @@ export class Output {
 
   #reserveInNewBlock(length: number): number {
     this.#seal();
-    const isFirst = this.bytes === NO_BLOCK;
-    if (!isFirst) this.#addFull(this.bytes);
+    const previous = this.bytes;
+    if (previous !== NO_BLOCK) this.#addFull(previous);
     if (length > LARGE_BLOCK_BYTES) this.bytes = Buffer.allocUnsafeSlow(length);
-    else this.bytes = this.pool.take(!isFirst || length > OUTPUT_BLOCK_BYTES);
+    else if (previous === NO_BLOCK && length <= SMALL_BLOCK_BYTES && this.#wroteLittle) {
+      this.bytes = this.pool.takeSmall();
+    } else this.bytes = this.pool.take(previous.length >= OUTPUT_BLOCK_BYTES || length > OUTPUT_BLOCK_BYTES);
     this.#segmentStart = 0;
     this.position = length;
     return 0;

@@ -162,7 +162,7 @@ class Sink implements Duplex {
 
 test('output comes out as it went in, and memory that is still in use is not reused', () => {
   const kinds = fc.constantFrom('reserve', 'append', 'adopt', 'release', 'flush', 'drain');
-  const step = fc.tuple(kinds, fc.nat(40_000), fc.nat(255));
+  const step = fc.tuple(kinds, fc.oneof(fc.nat(700), fc.nat(40_000)), fc.nat(255));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), (steps, isSlow) => {
       const pool = newPool();
@@ -205,6 +205,32 @@ test('output comes out as it went in, and memory that is still in use is not reu
     }),
     { numRuns: 200 },
   );
+});
+
+test('connections that write little lend themselves small blocks, those that write more usual ones', () => {
+  const pool = newPool();
+  const sink = new Sink();
+  const output = new Output(pool);
+  const write = (...lengths: number[]): number[] => {
+    const blocks = lengths.map((length) => {
+      output.reserve(length);
+      return output.bytes.length;
+    });
+    output.flush(sink);
+    return blocks;
+  };
+  assert.deepEqual(write(100, 100), [2048, 2048]);
+  assert.deepEqual(write(2000, 100, 16_350), [2048, 16_384, 131_072]);
+  assert.deepEqual(write(100), [16_384], 'it wrote more the last time');
+  assert.deepEqual(write(100), [2048]);
+  assert.deepEqual(write(2049), [16_384], 'it has no room in a small one');
+  const others = Array.from({ length: 5000 }, () => new Output(pool));
+  for (const other of others) other.reserve(100);
+  const lent = new Set(others.map((other) => other.bytes));
+  assert.equal(lent.size, 5000);
+  for (const other of others) other.flush(sink);
+  for (const other of others) other.reserve(100);
+  assert.equal(others.filter((other) => lent.has(other.bytes)).length, 4096, 'so many are kept');
 });
 
 test('a send queue gives back what was put in, in order', () => {
