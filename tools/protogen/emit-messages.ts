@@ -230,7 +230,7 @@ while (position < limit) {
     const into = (target: string): string => `merge${type.typeName}(${target}, bytes, cursor, limit${depth})`;
     const fresh = `new ${type.typeName}()`;
     let store = `m.${property} = ${into(`m.${property} ?? ${fresh}`)};`;
-    if (field.isRepeated) store = `m.${property}.push(${into(fresh)});`;
+    if (field.isRepeated) store = appendElement(property, into(fresh));
     else if (field.alwaysEncoded) store = `${into(`m.${property}`)};`;
     const others =
       field.oneof === null ? [] : this.#members(field.oneof).filter((member) => member !== field);
@@ -386,4 +386,11 @@ function notZero(field: Field, value: string): string {
 
 function camel(name: string): string {
   return name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Most lists have one element, and V8 makes room for seventeen when the first is pushed. */
+function appendElement(property: string, element: string): string {
+  return `const element = ${element};
+if (m.${property}.length === 0) m.${property} = [element];
+else m.${property}.push(element);`;
 }

@@ -325,7 +325,9 @@ export function mergeRole(m: Role, bytes: Uint8Array, start: number, end: number
         break;
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.keyPermission.push(mergePermission(new Permission(), bytes, cursor, limit));
+        const element = mergePermission(new Permission(), bytes, cursor, limit);
+        if (m.keyPermission.length === 0) m.keyPermission = [element];
+        else m.keyPermission.push(element);
         position = limit;
         break;
       }

@@ -1639,7 +1639,9 @@ export function mergeRangeResponse(
       }
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.kvs.push(mergeKeyValue(new KeyValue(), bytes, cursor, limit));
+        const element = mergeKeyValue(new KeyValue(), bytes, cursor, limit);
+        if (m.kvs.length === 0) m.kvs = [element];
+        else m.kvs.push(element);
         position = limit;
         break;
       }
@@ -2050,7 +2052,9 @@ export function mergeDeleteRangeResponse(
         break;
       case 26: {
         const limit = readLimit(bytes, position, end);
-        m.prevKvs.push(mergeKeyValue(new KeyValue(), bytes, cursor, limit));
+        const element = mergeKeyValue(new KeyValue(), bytes, cursor, limit);
+        if (m.prevKvs.length === 0) m.prevKvs = [element];
+        else m.prevKvs.push(element);
         position = limit;
         break;
       }
@@ -2597,19 +2601,25 @@ export function mergeTxnRequest(
     switch (tag) {
       case 10: {
         const limit = readLimit(bytes, position, end);
-        m.compare.push(mergeCompare(new Compare(), bytes, cursor, limit));
+        const element = mergeCompare(new Compare(), bytes, cursor, limit);
+        if (m.compare.length === 0) m.compare = [element];
+        else m.compare.push(element);
         position = limit;
         break;
       }
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.success.push(mergeRequestOp(new RequestOp(), bytes, cursor, limit, depth + 1));
+        const element = mergeRequestOp(new RequestOp(), bytes, cursor, limit, depth + 1);
+        if (m.success.length === 0) m.success = [element];
+        else m.success.push(element);
         position = limit;
         break;
       }
       case 26: {
         const limit = readLimit(bytes, position, end);
-        m.failure.push(mergeRequestOp(new RequestOp(), bytes, cursor, limit, depth + 1));
+        const element = mergeRequestOp(new RequestOp(), bytes, cursor, limit, depth + 1);
+        if (m.failure.length === 0) m.failure = [element];
+        else m.failure.push(element);
         position = limit;
         break;
       }
@@ -2711,7 +2721,9 @@ export function mergeTxnResponse(
         break;
       case 26: {
         const limit = readLimit(bytes, position, end);
-        m.responses.push(mergeResponseOp(new ResponseOp(), bytes, cursor, limit, depth + 1));
+        const element = mergeResponseOp(new ResponseOp(), bytes, cursor, limit, depth + 1);
+        if (m.responses.length === 0) m.responses = [element];
+        else m.responses.push(element);
         position = limit;
         break;
       }
@@ -3907,7 +3919,9 @@ export function mergeWatchResponse(
         break;
       case 90: {
         const limit = readLimit(bytes, position, end);
-        m.events.push(mergeEvent(new Event(), bytes, cursor, limit));
+        const element = mergeEvent(new Event(), bytes, cursor, limit);
+        if (m.events.length === 0) m.events = [element];
+        else m.events.push(element);
         position = limit;
         break;
       }
@@ -4464,7 +4478,9 @@ export function mergeLeaseCheckpointRequest(
     switch (tag) {
       case 10: {
         const limit = readLimit(bytes, position, end);
-        m.checkpoints.push(mergeLeaseCheckpoint(new LeaseCheckpoint(), bytes, cursor, limit));
+        const element = mergeLeaseCheckpoint(new LeaseCheckpoint(), bytes, cursor, limit);
+        if (m.checkpoints.length === 0) m.checkpoints = [element];
+        else m.checkpoints.push(element);
         position = limit;
         break;
       }
@@ -5165,7 +5181,9 @@ export function mergeLeaseLeasesResponse(
       }
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.leases.push(mergeLeaseStatus(new LeaseStatus(), bytes, cursor, limit));
+        const element = mergeLeaseStatus(new LeaseStatus(), bytes, cursor, limit);
+        if (m.leases.length === 0) m.leases = [element];
+        else m.leases.push(element);
         position = limit;
         break;
       }
@@ -5464,7 +5482,9 @@ export function mergeMemberAddResponse(
       }
       case 26: {
         const limit = readLimit(bytes, position, end);
-        m.members.push(mergeMember(new Member(), bytes, cursor, limit));
+        const element = mergeMember(new Member(), bytes, cursor, limit);
+        if (m.members.length === 0) m.members = [element];
+        else m.members.push(element);
         position = limit;
         break;
       }
@@ -5644,7 +5664,9 @@ export function mergeMemberRemoveResponse(
       }
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.members.push(mergeMember(new Member(), bytes, cursor, limit));
+        const element = mergeMember(new Member(), bytes, cursor, limit);
+        if (m.members.length === 0) m.members = [element];
+        else m.members.push(element);
         position = limit;
         break;
       }
@@ -5832,7 +5854,9 @@ export function mergeMemberUpdateResponse(
       }
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.members.push(mergeMember(new Member(), bytes, cursor, limit));
+        const element = mergeMember(new Member(), bytes, cursor, limit);
+        if (m.members.length === 0) m.members = [element];
+        else m.members.push(element);
         position = limit;
         break;
       }
@@ -6006,7 +6030,9 @@ export function mergeMemberListResponse(
       }
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.members.push(mergeMember(new Member(), bytes, cursor, limit));
+        const element = mergeMember(new Member(), bytes, cursor, limit);
+        if (m.members.length === 0) m.members = [element];
+        else m.members.push(element);
         position = limit;
         break;
       }
@@ -6180,7 +6206,9 @@ export function mergeMemberPromoteResponse(
       }
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.members.push(mergeMember(new Member(), bytes, cursor, limit));
+        const element = mergeMember(new Member(), bytes, cursor, limit);
+        if (m.members.length === 0) m.members = [element];
+        else m.members.push(element);
         position = limit;
         break;
       }
@@ -6743,7 +6771,9 @@ export function mergeAlarmResponse(
       }
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.alarms.push(mergeAlarmMember(new AlarmMember(), bytes, cursor, limit));
+        const element = mergeAlarmMember(new AlarmMember(), bytes, cursor, limit);
+        if (m.alarms.length === 0) m.alarms = [element];
+        else m.alarms.push(element);
         position = limit;
         break;
       }
@@ -9756,7 +9786,9 @@ export function mergeAuthRoleGetResponse(
       }
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.perm.push(mergePermission(new Permission(), bytes, cursor, limit));
+        const element = mergePermission(new Permission(), bytes, cursor, limit);
+        if (m.perm.length === 0) m.perm = [element];
+        else m.perm.push(element);
         position = limit;
         break;
       }

@@ -351,7 +351,9 @@ export function mergeHealthListResponse(
     switch (tag) {
       case 10: {
         const limit = readLimit(bytes, position, end);
-        m.statuses.push(mergeStatusesEntry(new StatusesEntry(), bytes, cursor, limit));
+        const element = mergeStatusesEntry(new StatusesEntry(), bytes, cursor, limit);
+        if (m.statuses.length === 0) m.statuses = [element];
+        else m.statuses.push(element);
         position = limit;
         break;
       }

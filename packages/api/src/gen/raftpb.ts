@@ -411,7 +411,9 @@ export function mergeMessage(
         break;
       case 58: {
         const limit = readLimit(bytes, position, end);
-        m.entries.push(mergeEntry(new Entry(), bytes, cursor, limit));
+        const element = mergeEntry(new Entry(), bytes, cursor, limit);
+        if (m.entries.length === 0) m.entries = [element];
+        else m.entries.push(element);
         position = limit;
         break;
       }
@@ -443,7 +445,9 @@ export function mergeMessage(
         break;
       case 114: {
         const limit = readLimit(bytes, position, end);
-        m.responses.push(mergeMessage(new Message(), bytes, cursor, limit, depth + 1));
+        const element = mergeMessage(new Message(), bytes, cursor, limit, depth + 1);
+        if (m.responses.length === 0) m.responses = [element];
+        else m.responses.push(element);
         position = limit;
         break;
       }
@@ -973,7 +977,9 @@ export function mergeConfChangeV2(
         break;
       case 18: {
         const limit = readLimit(bytes, position, end);
-        m.changes.push(mergeConfChangeSingle(new ConfChangeSingle(), bytes, cursor, limit));
+        const element = mergeConfChangeSingle(new ConfChangeSingle(), bytes, cursor, limit);
+        if (m.changes.length === 0) m.changes = [element];
+        else m.changes.push(element);
         position = limit;
         break;
       }

@@ -17,7 +17,8 @@ export function countTxn(metrics: MetricHandles, request: TxnRequest, result: Tx
 function countBranch(metrics: MetricHandles, request: TxnRequest, result: TxnResult): number {
   const ops = result.succeeded ? request.success : request.failure;
   let count = 0;
-  for (const [i, { requestRange, requestPut, requestDeleteRange, requestTxn }] of ops.entries()) {
+  for (let i = 0; i < ops.length; i++) {
+    const { requestRange, requestPut, requestDeleteRange, requestTxn } = ops[i]!;
     count++;
     if (requestRange !== null) metrics.rangeTotal.value++;
     else if (requestPut !== null) countPut(metrics, requestPut);

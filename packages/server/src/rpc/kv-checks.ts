@@ -66,11 +66,13 @@ export function checkDelete(request: DeleteRangeRequest): RpcError | null {
  * @param maxOps operations allowed in one list; what a level uses is taken from what its nested transactions may.
  */
 export function checkTxn(request: TxnRequest, maxOps: number): RpcError | null {
-  return (
-    checkTxnShape(request, maxOps) ??
-    collectWrites(request.success).error ??
-    collectWrites(request.failure).error
-  );
+  return checkTxnShape(request, maxOps) ?? checkOverlaps(request.success) ?? checkOverlaps(request.failure);
+}
+
+function checkOverlaps(ops: readonly RequestOp[]): RpcError | null {
+  // The usual case: one operation alone overlaps nothing, unless there are others in it.
+  if (ops.length === 0 || (ops.length === 1 && ops[0]!.requestTxn === null)) return null;
+  return collectWrites(ops).error;
 }
 
 function checkTxnShape(request: TxnRequest, maxOps: number): RpcError | null {

@@ -49,7 +49,7 @@ export class TxnResult {
   /** For the header of the outermost response; nested ones have an empty header. */
   revision = 0;
   succeeded = false;
-  readonly responses: OpResult[] = [];
+  responses: readonly OpResult[] = [];
 }
 
 export interface NothingResult {

@@ -28,6 +28,7 @@ import {
   DeleteRangeResult,
   NOTHING,
   type NothingResult,
+  type OpResult,
   PutResult,
   RangeResult,
   TxnResult,
@@ -72,8 +73,7 @@ export interface TxnOptions {
 }
 
 export function executeTxn(store: Store, request: TxnRequest, options: TxnOptions = {}): TxnResult {
-  const path: boolean[] = [];
-  decide(store, request, path);
+  const path = decide(store, request);
   const error = check(store, request, new Path(path));
   if (error !== null) {
     const result = new TxnResult();
@@ -134,12 +134,13 @@ function branchOf(request: TxnRequest, succeeded: boolean): readonly RequestOp[]
   return succeeded ? request.success : request.failure;
 }
 
-function decide(view: ReadView, request: TxnRequest, path: boolean[]): void {
+function decide(view: ReadView, request: TxnRequest): readonly boolean[] {
   const succeeded = holdsAll(view, request.compare);
-  path.push(succeeded);
+  const path = [succeeded];
   for (const op of branchOf(request, succeeded)) {
-    if (op.requestTxn !== null) decide(view, op.requestTxn, path);
+    if (op.requestTxn !== null) path.push(...decide(view, op.requestTxn));
   }
+  return path;
 }
 
 function holdsAll(view: ReadView, compares: readonly Compare[]): boolean {
@@ -291,20 +292,24 @@ function execute(
 ): TxnResult {
   const result = new TxnResult();
   result.succeeded = path.take();
-  for (const op of branchOf(request, result.succeeded)) {
-    if (op.requestRange !== null) {
-      result.responses.push(rangeInTxn(store, txn, op.requestRange, skipRanges));
-    } else if (op.requestTxn !== null) {
-      result.responses.push(execute(store, txn, op.requestTxn, path, skipRanges));
-    } else if (op.requestPut !== null) {
-      result.responses.push(executePut(store, writing(txn), op.requestPut));
-    } else if (op.requestDeleteRange !== null) {
-      result.responses.push(executeDeleteRange(store, writing(txn), op.requestDeleteRange));
-    } else {
-      result.responses.push(NOTHING_RESULT);
-    }
-  }
+  const ops = branchOf(request, result.succeeded);
+  if (ops.length === 1) result.responses = [executeOp(store, txn, ops[0]!, path, skipRanges)];
+  else if (ops.length > 1) result.responses = ops.map((op) => executeOp(store, txn, op, path, skipRanges));
   return result;
+}
+
+function executeOp(
+  store: Store,
+  txn: WriteTxn | null,
+  op: RequestOp,
+  path: Path,
+  skipRanges: boolean,
+): OpResult {
+  if (op.requestRange !== null) return rangeInTxn(store, txn, op.requestRange, skipRanges);
+  if (op.requestTxn !== null) return execute(store, txn, op.requestTxn, path, skipRanges);
+  if (op.requestPut !== null) return executePut(store, writing(txn), op.requestPut);
+  if (op.requestDeleteRange !== null) return executeDeleteRange(store, writing(txn), op.requestDeleteRange);
+  return NOTHING_RESULT;
 }
 
 function writing(txn: WriteTxn | null): WriteTxn {
