@@ -16,20 +16,24 @@ const MORE_ELAPSED_MS = 60_000;
 const ALONE =
   /setFlagsFromString|memoryUsage|cpuUsage|process\.exit\(|process\.env\[[^\]]*\] *=|\bcheck(?:Databases|Logs)\(/;
 
+/** What a test file of another room may take. */
+const FAR_ELAPSED_MS = 5000;
+
+type Timed = Pick<TestCoverage, 'test' | 'elapsedMs'>;
+
 export class RoomTests {
   readonly #root: string;
   readonly #near: readonly TestCoverage[];
-  readonly #far: readonly TestCoverage[];
+  /** Few mutants come to them, so nobody has looked what they run through. */
+  readonly #far: readonly Timed[];
 
   /** Runs each test file once, unless it is known what it runs through. */
   constructor({ sources, tests, moreTests }: Room, root: string) {
     this.#root = root;
-    const covered = (files: readonly string[]): TestCoverage[] =>
-      files
-        .map((test) => coverageOf(test, sources, root))
-        .sort((a, b) => a.elapsedMs - b.elapsedMs || (a.test < b.test ? -1 : 1));
-    this.#near = covered(tests);
-    this.#far = covered(moreTests);
+    this.#near = tests
+      .map((test) => coverageOf(test, sources, root))
+      .sort((a, b) => a.elapsedMs - b.elapsedMs || (a.test < b.test ? -1 : 1));
+    this.#far = moreTests.map((test) => ({ test, elapsedMs: FAR_ELAPSED_MS }));
   }
 
   async find(mutant: Mutant): Promise<TestOutcome> {
@@ -52,23 +56,21 @@ export class RoomTests {
     }
   }
 
-  #runsFor({ file, start }: Mutant): TestCoverage[][] {
-    const covering = (tests: readonly TestCoverage[]): TestCoverage[] =>
-      tests.filter(({ stretches }) => isCovered(stretches[file], start));
-    const near = covering(this.#near);
+  #runsFor({ file, start }: Mutant): Timed[][] {
+    const near = this.#near.filter(({ stretches }) => isCovered(stretches[file], start));
     const own = near.filter(({ test }) => test === file.replace(/\.ts$/, '.test.ts'));
     const others = near.filter((test) => !own.includes(test));
-    return [own, others, covering(this.#far)].flatMap((tests) => this.#processes(tests));
+    return [own, others, this.#far].flatMap((tests) => this.#processes(tests));
   }
 
-  #processes(tests: readonly TestCoverage[]): TestCoverage[][] {
-    const isAlone = ({ test }: TestCoverage): boolean => ALONE.test(readFileSync(this.#root + test, 'utf8'));
+  #processes(tests: readonly Timed[]): Timed[][] {
+    const isAlone = ({ test }: Timed): boolean => ALONE.test(readFileSync(this.#root + test, 'utf8'));
     const shared = tests.filter((test) => !isAlone(test));
     return [shared, ...tests.filter(isAlone).map((test) => [test])].filter(({ length }) => length > 0);
   }
 }
 
-function limitsOf(runs: readonly TestCoverage[]): TestLimits {
+function limitsOf(runs: readonly Timed[]): TestLimits {
   const elapsedMs = runs.reduce((total, run) => total + run.elapsedMs, 0);
   return {
     cpuMs: MORE_CPU_MS + CPU_FACTOR * elapsedMs,

@@ -25,9 +25,16 @@ import {
 } from '@etcd/api/etcdserverpb';
 import { ClusterVersionSetRequest, DowngradeInfoSetRequest } from '@etcd/api/membershippb';
 import { ConfChange, ConfChangeType, Entry } from '@etcd/api/raftpb';
-import { InvariantError } from '@etcd/base';
+import { InvariantError, type LogFields, SILENT_LOGGER } from '@etcd/base';
 import type { Identity } from '@etcd/storage/auth';
-import { addMemberChange, formatClusterVersion, newMember } from '@etcd/storage/membership';
+import {
+  addMemberChange,
+  formatClusterVersion,
+  newMember,
+  promoteMemberChange,
+  removeMemberChange,
+  updateMemberChange,
+} from '@etcd/storage/membership';
 import { executeRange } from '@etcd/storage/mvcc';
 import { readConsistentIndex } from '@etcd/storage/schema';
 import { type Access, OPEN_ACCESS } from './access.ts';
@@ -323,4 +330,43 @@ test('an identity in an unusual envelope counts like one in ours', () => {
   const header = new RequestHeader({ id: 6n, username: 'bob', authRevision: 9 });
   log.append(encodeInternalRaftRequest(new InternalRaftRequest({ id: 6n, header, put })));
   assert.deepEqual(asked, ['put by bob@9']);
+});
+
+test('raft and the membership are compared at each change of a place, and a difference is told', () => {
+  const lines: unknown[] = [];
+  const error = (line: string, fields?: LogFields): void =>
+    void lines.push([line, fields?.['isVoter'], fields?.['isLearner']]);
+  const log = new SingleLog({ logger: { ...SILENT_LOGGER, error } });
+  const learner = newMember(0x77n, { peerUrls: ['http://new:2380'], isLearner: true });
+  log.appendConfChange(addMemberChange(learner));
+  log.appendConfChange(updateMemberChange(0x77n, ['http://newer:2380']));
+  log.appendConfChange(promoteMemberChange(0x77n));
+  log.appendConfChange(removeMemberChange(0x77n));
+  assert.deepEqual(lines, []);
+  // Raft is told of a voter, the membership of a learner.
+  const { context } = addMemberChange({ ...learner, id: 0x78n, peerUrls: ['http://other:2380'] });
+  log.appendConfChange(new ConfChange({ type: ConfChangeType.ConfChangeAddNode, nodeId: 0x78n, context }));
+  assert.deepEqual(lines, [['raft and the membership disagree on a member', false, true]]);
+});
+
+test('who waits is known by the whole id: of this process, and of this request', () => {
+  const log = new SingleLog();
+  const answers: unknown[] = [];
+  const waiter = {
+    kind: 'put' as const,
+    request: null,
+    onApplied: () => answers.push('done'),
+    onFailed: assert.fail,
+  };
+  const encode = (id: bigint): Uint8Array =>
+    encodeInternalRaftRequest(new InternalRaftRequest({ id, header: new RequestHeader({ id }), put }));
+  const suffix = log.ids.next();
+  const id = (BigInt(log.ids.prefix) << 48n) | BigInt(suffix);
+  const data = encode(id);
+  log.pending.add(suffix, waiter, data, 0);
+  log.append(encode(id ^ (1n << 48n)));
+  log.append(encode(id + 1n));
+  assert.deepEqual([answers, log.pending.count], [[], 1]);
+  log.append(data);
+  assert.deepEqual([answers, log.pending.count], [['done'], 0]);
 });

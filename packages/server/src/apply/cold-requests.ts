@@ -235,9 +235,10 @@ function refused(operation: string, error: InternalError): Outcome {
   return { operation, error, hasRoom: true, answer: () => {} };
 }
 
+/** As the kind is counted where it is applied: `LeaseGrant` for the field `leaseGrant`. */
 function operationOf(request: InternalRaftRequest): string {
   const entry = Object.entries(request).find(
     ([name, value]) => value !== null && typeof value === 'object' && name !== 'header' && name !== 'unknown',
   );
-  return entry?.[0] ?? 'nothing';
+  return entry === undefined ? 'nothing' : entry[0].replace(/^./, (letter) => letter.toUpperCase());
 }

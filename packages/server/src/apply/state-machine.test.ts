@@ -15,7 +15,7 @@ import { InvariantError } from '@etcd/base';
 import { Backend } from '@etcd/storage/backend';
 import { backendPath, membershipReader, snapDirectory } from '@etcd/storage/data';
 import { parseVersion, readMembership } from '@etcd/storage/membership';
-import { META, readConsistentIndex, readStorageVersion } from '@etcd/storage/schema';
+import { META, putLease, readConsistentIndex, readStorageVersion } from '@etcd/storage/schema';
 import { parseFeatureGates } from '../config/feature-gates.ts';
 import type { Reader } from '../request/index.ts';
 import { Machine } from './testing/machine.ts';
@@ -220,6 +220,8 @@ test('only one snapshot at a time takes its place, and only one that is ahead', 
 test('the database follows the version of the cluster, both ways, and knows when it is ahead', () => {
   const machine = Machine.loaded();
   const { machine: state } = machine;
+  state.followClusterVersion(parseVersion('3.6.0')!);
+  assert.equal(readStorageVersion(state.backend), null, 'nor does one in which nothing was applied');
   machine.apply('put', put('k'));
   const version = (): string => {
     const stored = readStorageVersion(state.backend);
@@ -266,4 +268,63 @@ test('what a member leaves behind is looked at where that is asked for, and a fa
   const unasked = Machine.loaded({ verify: false });
   unasked.close();
   unasked.machine.verifyLeft();
+});
+
+test('the least time of a lease is one and a half election timeouts, in whole seconds', () => {
+  for (const [electionTimeoutMs, expected] of [
+    [1000, 2],
+    [2000, 3],
+    [2001, 4],
+    [50_000, 75],
+  ] as const) {
+    const machine = Machine.loaded({ electionTimeoutMs });
+    machine.apply('leaseGrant', new LeaseGrantRequest({ id: 1n, ttl: 1 }));
+    assert.equal(machine.machine.lessor.lookup(1n)?.ttl, expected);
+  }
+});
+
+test('a quota below nothing is none', () => {
+  const limits = [-1, 1000].map(
+    (quotaBackendBytes) => Machine.loaded({ quotaBackendBytes }).machine.quota.limitBytes,
+  );
+  assert.deepEqual(limits, [Number.POSITIVE_INFINITY, 1000]);
+});
+
+test('a database for another major release is ahead or not by that alone', () => {
+  const loaded = Machine.loaded();
+  const { machine } = loaded;
+  loaded.apply('put', put('k'));
+  machine.followClusterVersion(parseVersion('3.7.0')!);
+  const ahead = ['2.9.0', '3.6.0', '3.7.0', '3.8.0', '4.0.0'].filter((text) =>
+    machine.isAheadOf(parseVersion(text)!),
+  );
+  assert.deepEqual(ahead, ['2.9.0', '3.6.0']);
+});
+
+test('what there is of a snapshot counts once: its term, and the place from which entries are applied', () => {
+  const machine = Machine.loaded();
+  assert.deepEqual([machine.machine.appliedIndex, machine.machine.appliedTerm], [0, 0]);
+  machine.apply('put', put('k'));
+  assert.deepEqual([machine.machine.appliedIndex, machine.machine.appliedTerm], [1, 3]);
+  replace(machine, machine.receive(leader(), 20));
+  assert.deepEqual([machine.machine.appliedIndex, machine.machine.appliedTerm], [20, 3]);
+});
+
+test('data that say two things are refused at the start, where that is looked at', () => {
+  const refusalOf = (verify: boolean): string | null | undefined => {
+    const { disk, clock, config } = written('k');
+    const backend = new Backend({ disk, clock, path: backendPath(config), onFatal: assert.fail });
+    clock.advance(10);
+    putLease(backend, 11n, 60, 61);
+    backend.close();
+    const { machine, clock: now } = new Machine({ verify }, disk);
+    let refusal: string | null | undefined;
+    machine.restoreThen((error) => {
+      refusal = error?.message ?? null;
+    });
+    now.advanceUntil(() => refusal !== undefined, 10_000);
+    return refusal;
+  };
+  assert.match(refusalOf(true)!, /lease 11 has more left than it was given$/);
+  assert.equal(refusalOf(false), null);
 });

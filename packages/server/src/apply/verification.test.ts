@@ -139,3 +139,34 @@ test('keys that the index has and the file has not are found when the data are o
     /^verification of persisted state failed: .*: the index has 2 keys, and the database 1 of them$/,
   );
 });
+
+test('whoever looks leaves no transaction open, whatever is found', () => {
+  const data = new Data();
+  const other = new Data();
+  put(other.store, new PutRequest({ key: Buffer.from('more'), value: Buffer.from('v') }));
+  const openReaders = (): number => data.backend.database.statistics().openReaders;
+  const before = openReaders();
+  openedProblem({ ...data, logger: SILENT_LOGGER });
+  openedProblem({ ...data, store: other.store, logger: SILENT_LOGGER });
+  assert.equal(openReaders(), before);
+});
+
+test('a database of more than 256 MiB is passed over, with a line in the log', () => {
+  const limit = 256 * 1024 * 1024;
+  const look = (sizeBytes: number): readonly string[] => {
+    const data = new Data();
+    // It is read no further than its size.
+    const disk = { stat: () => ({ sizeBytes }) } as unknown as SimDisk;
+    const { logger, store, lessor } = data;
+    try {
+      verifyLeft({ config, disk, logger, store, lessor });
+    } catch {
+      return ['looked at'];
+    }
+    return logger.lines;
+  };
+  assert.deepEqual(look(limit), ['looked at']);
+  assert.deepEqual(look(limit + 1), [
+    'verification of persisted state skipped: the database is too large for it',
+  ]);
+});

@@ -100,6 +100,25 @@ test('the administrator and its role can not be taken away while authentication 
   assert.equal(store.deleteUser('root'), null);
 });
 
+test('while authentication is on, other users may lose the role of the administrator, and that one other roles', () => {
+  const { store } = withRoot();
+  for (const role of ['root', 'r']) store.addRole(role);
+  addUser(store, 'u');
+  for (const [user, role] of [
+    ['u', 'root'],
+    ['root', 'r'],
+  ] as const) {
+    store.grantRole(user, role);
+    store.enable();
+    assert.equal(store.revokeRole(user, role), null, `${role} of ${user}`);
+  }
+  assert.deepEqual([store.deleteRole('r'), store.deleteUser('u')], [null, null]);
+  assert.equal(store.revokeRole('root', 'root'), ERRORS.ErrInvalidAuthMgmt);
+  store.disable();
+  assert.equal(store.revokeRole('root', 'root'), null);
+  assert.equal(store.enable(), ERRORS.ErrRootRoleNotExist);
+});
+
 test('users: what is refused, what moves the revision, who is told', () => {
   const { store, told } = fixture();
   assert.equal(store.addUser(new AuthUserAddRequest()), ERRORS.ErrUserEmpty);

@@ -6,7 +6,7 @@
  * change tells: names and client URLs, the cluster's version.
  */
 import type { ClusterId, MemberId } from '@etcd/api';
-import { type ConfChange, type ConfState, type Entry, EntryType } from '@etcd/api/raftpb';
+import type { ConfChange, ConfState, Entry } from '@etcd/api/raftpb';
 import { assert, equalBytes, utf8ToBytes } from '@etcd/base';
 import { decodeConfChangeEntry } from '@etcd/raft';
 import { compareIds, formatId, type Member, memberJson, newMember } from './member.ts';
@@ -73,7 +73,6 @@ export function recoverMembership(logged: LoggedMembership): MembershipState {
   const { clusterId, maxLearners, base, entries, database } = logged;
   const membership = new Membership({ clusterId, state: base, maxLearners });
   for (const entry of entries) {
-    if (entry.type === EntryType.EntryNormal) continue;
     const change = decodeConfChangeEntry(entry) as ConfChange | null;
     if (change === null || membership.validateConfChange(change) !== null) continue;
     membership.applyConfChange(change, NOWHERE);

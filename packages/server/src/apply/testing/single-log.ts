@@ -11,7 +11,7 @@ import {
   EntryType,
   encodeConfChange,
 } from '@etcd/api/raftpb';
-import { SILENT_LOGGER } from '@etcd/base';
+import { type Logger, SILENT_LOGGER } from '@etcd/base';
 import { AuthStore, type Identity, NO_IDENTITY } from '@etcd/storage/auth';
 import { Backend } from '@etcd/storage/backend';
 import { Lessor } from '@etcd/storage/lease';
@@ -43,6 +43,7 @@ export interface SingleLogOptions {
   /** Users and roles count, once authentication is enabled: {@link SingleLog.rules} are theirs. */
   readonly hasUsers?: boolean;
   readonly slices?: SliceSizes;
+  readonly logger?: Logger;
 }
 
 /** What came of a request: one of the two. */
@@ -127,7 +128,7 @@ export class SingleLog implements ApplierHost {
       pending: this.pending,
       ids: this.ids,
       clock,
-      logger: SILENT_LOGGER,
+      logger: options.logger ?? SILENT_LOGGER,
       metrics,
       warningApplyDurationMs: 100,
       host: this,
