@@ -7,7 +7,7 @@ import type { Room } from './rooms.ts';
 import { runTests, type TestLimits, type TestOutcome } from './run-tests.ts';
 
 /** Of one run: so many times what its files took one by one, without a mutant, and so much more. */
-const CPU_FACTOR = 4;
+const CPU_FACTOR = 2;
 const ELAPSED_FACTOR = 20;
 const MORE_CPU_MS = 10_000;
 const MORE_ELAPSED_MS = 60_000;
