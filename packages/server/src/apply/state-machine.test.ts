@@ -12,6 +12,7 @@ import {
 import { ClusterVersionSetRequest } from '@etcd/api/membershippb';
 import { Snapshot, SnapshotMetadata } from '@etcd/api/raftpb';
 import { InvariantError } from '@etcd/base';
+import { Database } from '@etcd/bbolt';
 import { Backend } from '@etcd/storage/backend';
 import { backendPath, membershipReader, snapDirectory } from '@etcd/storage/data';
 import { parseVersion, readMembership } from '@etcd/storage/membership';
@@ -327,4 +328,21 @@ test('data that say two things are refused at the start, where that is looked at
   };
   assert.match(refusalOf(true)!, /lease 11 has more left than it was given$/);
   assert.equal(refusalOf(false), null);
+});
+
+test('a database that comes with a snapshot need not have what a member puts into it', () => {
+  const machine = Machine.loaded();
+  const snapshot = machine.receive(leader(), 20);
+  const path = `${snapDirectory(machine.config)}/0000000000000014.snap.db`;
+  const database = Database.open({ disk: machine.disk, path });
+  const write = database.beginWrite();
+  for (const name of ['meta', 'alarm', 'lease', 'auth', 'authUsers', 'authRoles', 'cluster', 'members'])
+    if (write.bucket(Buffer.from(name)) !== null) write.deleteBucket(Buffer.from(name));
+  write.commit();
+  database.close();
+  replace(machine, snapshot);
+  assert.deepEqual([machine.fatal, machine.count('new')], [[], 1]);
+  machine.apply('put', put('k'));
+  machine.machine.writePosition();
+  assert.deepEqual([machine.count('k'), readConsistentIndex(machine.machine.backend)?.index], [1, 21]);
 });
