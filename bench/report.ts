@@ -35,7 +35,9 @@ export function makeReport(cases: readonly BenchCase[], results: readonly CaseRe
 }
 
 export function reportCase(one: BenchCase, result: CaseResult): RowReport[] {
-  return one.rows.map((row) => reportRow(one.name, row, result));
+  // A row that the case has had only since this result was taken has nothing to show.
+  const rows = one.rows.filter(({ figure }) => result.ours.every((sample) => sample[figure] !== undefined));
+  return rows.map((row) => reportRow(one.name, row, result));
 }
 
 function reportRow(name: string, row: Row, result: CaseResult): RowReport {

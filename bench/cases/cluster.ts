@@ -6,6 +6,7 @@ import {
   GENERATOR_ROW,
   type Goal,
   generatorShare,
+  MB,
   perSecond,
   type Row,
   type Stage,
@@ -16,7 +17,9 @@ import { LoadGenerator } from '../load/load-generator.ts';
 import { PUT } from '../load/request-source.ts';
 import { benchCertificates } from '../subject/certificates.ts';
 import { Cluster, memberStatus } from '../subject/cluster.ts';
+import { DiskLimit } from '../subject/disk-limit.ts';
 import type { EtcdProcess } from '../subject/etcd-process.ts';
+import { writtenBytes } from '../subject/process-usage.ts';
 
 const MEMBERS = 3;
 const SPACE: KeySpace = { prefix: '/bench/', count: 100_000 };
@@ -203,11 +206,16 @@ const failover: BenchCase = {
 
 const MISSED_BYTES = 1_000_000_000;
 const MISSED_VALUE_BYTES = 100_000;
+/** For each member, so that all together stay below what one disk can do. */
+const DISK_BYTES_PER_SECOND = 40_000_000;
 const MISSED_SPACE: KeySpace = { prefix: '/missed/', count: 2_000 };
 const PUTS_AT_A_TIME = 5_000;
+/** What compiles code by what it has seen has seen puts of this size by then. */
+const WARM_UP_PUTS = 40_000;
 
 const CHECK_EVERY_MS = 50;
 const BEFORE_MS = 3000;
+const MAX_SETTLE_S = 60;
 
 /** Puts in chunks until `isOver`, which is asked meanwhile and may take its time; returns how many a second. */
 async function putRate(put: () => Promise<JobResult>, isOver: () => Promise<boolean>): Promise<number> {
@@ -227,6 +235,17 @@ async function putRate(put: () => Promise<JobResult>, isOver: () => Promise<bool
   return perSecond(puts, elapsedMs);
 }
 
+/** Waits until members that have taken in much have written it, so that what is measured next is not measured beside that. */
+async function writesSettled(members: readonly EtcdProcess[]): Promise<void> {
+  const written = (): number => members.reduce((sum, { pid }) => sum + writtenBytes(pid), 0);
+  for (let before = written(), seconds = 0; seconds < MAX_SETTLE_S; seconds++) {
+    await sleep(1000);
+    const now = written();
+    if (now - before < DISK_BYTES_PER_SECOND / 10) return;
+    before = now;
+  }
+}
+
 async function catchUpRound(cluster: Cluster, generator: LoadGenerator, { isQuick }: Stage) {
   const leader = await cluster.leader();
   const missing = cluster.others(leader)[0]!;
@@ -239,12 +258,14 @@ async function catchUpRound(cluster: Cluster, generator: LoadGenerator, { isQuic
     work: { kind: 'put', space: MISSED_SPACE, valueBytes: MISSED_VALUE_BYTES },
     pace: { inFlight: 2, requests: missedBytes / MISSED_VALUE_BYTES },
   });
-  const put = (): Promise<JobResult> =>
+  await writesSettled([leader, ...cluster.others(leader).slice(1)]);
+  const put = (requests = PUTS_AT_A_TIME): Promise<JobResult> =>
     run({
       connections: 10,
       work: { kind: 'put', space: SPACE, valueBytes: VALUE_BYTES },
-      pace: { inFlight: 10, requests: PUTS_AT_A_TIME },
+      pace: { inFlight: 10, requests },
     });
+  if (!isQuick) await put(WARM_UP_PUTS);
   const beforeMs = performance.now();
   const before = await putRate(put, () => Promise.resolve(performance.now() - beforeMs > BEFORE_MS));
   const target = (await memberStatus(leader)).appliedIndex;
@@ -263,9 +284,21 @@ async function catchUpRound(cluster: Cluster, generator: LoadGenerator, { isQuic
   return { before, during, share: during / before, catchUp: caughtUpMs };
 }
 
+/** False: the kernel, or the user's rights, do not allow it. */
+function limitDisks({ members }: Cluster): boolean {
+  for (const member of members) {
+    const limit = DiskLimit.create(member.directory, DISK_BYTES_PER_SECOND);
+    if (limit === null) return false;
+    member.limitDisk(limit);
+  }
+  return true;
+}
+
 const catchUp: BenchCase = {
   name: 'catch-up',
-  about: 'one of three members has missed 1 GB and catches up under a load of puts',
+  about:
+    'one of three members has missed 1 GB and catches up under a load of puts; each member writes 40 MB a second to the disk at most, ' +
+    'by a limit of the kernel (root only, else without: the limit is 0)',
   isLong: true,
   isFresh: true,
   rows: [
@@ -273,12 +306,14 @@ const catchUp: BenchCase = {
     { figure: 'before', label: 'puts per second before', unit: 'per s' },
     { figure: 'during', label: 'puts per second meanwhile', unit: 'per s' },
     { figure: 'catchUp', label: 'time to catch up', unit: 'ms' },
+    { figure: 'limit', label: 'limit of each member’s disk', unit: 'MB/s' },
   ],
   open: async (stage) => {
     const cluster = await Cluster.start(stage.program, MEMBERS);
     const generator = new LoadGenerator();
+    const limit = limitDisks(cluster) ? DISK_BYTES_PER_SECOND / MB : 0;
     return {
-      round: () => catchUpRound(cluster, generator, stage),
+      round: async () => ({ ...(await catchUpRound(cluster, generator, stage)), limit }),
       close: async () => {
         generator.close();
         await cluster.dispose();

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeRangeRequest, RangeRequest } from '@etcd/api/etcdserverpb';
 import { type ClientFiles, callOnce, openChannel, secureTarget } from '../load/connect.ts';
 import { RANGE } from '../load/request-source.ts';
+import type { DiskLimit } from './disk-limit.ts';
 import { freePorts } from './ports.ts';
 
 /** A server that has just been started is asked so often whether it answers. */
@@ -44,6 +45,7 @@ export class EtcdProcess {
   readonly #flags: readonly string[];
   readonly #tls: ClientFiles | null;
   readonly #nodeOptions: string;
+  #diskLimit: DiskLimit | null = null;
   #child: ChildProcess;
   #exited: Promise<void>;
 
@@ -127,9 +129,16 @@ export class EtcdProcess {
     this.#exited = exitOf(this.#child);
   }
 
+  /** What it writes from now on is limited, also after a {@link relaunch}. The limit is removed when it is disposed of. */
+  limitDisk(limit: DiskLimit): void {
+    this.#diskLimit = limit;
+    limit.add(this.pid);
+  }
+
   /** Ends it, in order so that a profiler can write what it has seen, and removes its data. */
   async dispose(): Promise<void> {
     await this.stop();
+    this.#diskLimit?.remove();
     rmSync(this.directory, { recursive: true, force: true });
     directories.delete(this.directory);
   }
@@ -156,6 +165,7 @@ export class EtcdProcess {
       stdio: ['ignore', log, log],
     });
     closeSync(log);
+    if (child.pid !== undefined) this.#diskLimit?.add(child.pid);
     living.add(child);
     return child;
   }

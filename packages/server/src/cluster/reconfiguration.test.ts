@@ -4,6 +4,7 @@ import { INTERNAL_ERRORS, type InternalError } from '@etcd/api';
 import { type ConfChange, ConfChangeType } from '@etcd/api/raftpb';
 import { Counter, Family } from '@etcd/host/metrics';
 import { Membership, NO_DOWNGRADE, newMember } from '@etcd/storage/membership';
+import { SimClock } from '@etcd/testing';
 import type { MembersResult, Waiter } from '../request/index.ts';
 import { Reconfiguration, type ReconfigurationOptions } from './reconfiguration.ts';
 
@@ -19,6 +20,7 @@ function setUp(
   const members = [1n, 2n, LEARNER].map((id) =>
     newMember(id, { peerUrls: [`http://m${id}:2380`], isLearner: id === LEARNER }, `m${id}`),
   );
+  const clock = new SimClock();
   const world = {
     leads: true,
     active: new Set([2n, LEARNER]),
@@ -37,6 +39,7 @@ function setUp(
     learnerPromoteFailures: new Family(['Reason'], () => new Counter()),
   };
   const options: Omit<ReconfigurationOptions, 'link' | 'leader' | 'node' | 'metrics'> = {
+    clock,
     memberId: 1n,
     membership: new Membership({
       clusterId: 7n,
@@ -74,7 +77,7 @@ function setUp(
     onApplied: (result) => outcomes.push(result),
     onFailed: (error) => outcomes.push(error),
   };
-  return { world, members, metrics, reconfiguration, outcomes, waiter };
+  return { world, clock, members, metrics, reconfiguration, outcomes, waiter };
 }
 
 test('a learner that has caught up becomes a voter, and that is counted', () => {
@@ -120,15 +123,37 @@ test('a member that does not lead asks the leader, and does it itself when it ha
 });
 
 test('entries are kept from the first that a connected member is yet to get, behind a snapshot on its way', () => {
-  const { world, reconfiguration } = setUp({ 1: 100, 2: 90, 3: 40 }, { 3: 60 });
+  const { world, clock, reconfiguration } = setUp({ 1: 100, 2: 90, 3: 40 }, { 3: 60 });
   assert.equal(reconfiguration.neededFrom(), 61);
   world.active.delete(LEARNER);
+  clock.advance(15_001);
   assert.equal(reconfiguration.neededFrom(), 91);
   world.active.delete(2n);
+  clock.advance(15_001);
   assert.equal(reconfiguration.neededFrom(), Number.POSITIVE_INFINITY);
   world.active.add(2n);
   world.leads = false;
   assert.equal(reconfiguration.neededFrom(), Number.POSITIVE_INFINITY, 'others need what the leader has');
+});
+
+test('a member that was connected just now is one that catches up, one that is away for longer is not, nor one that was never there', () => {
+  const { world, clock, reconfiguration } = setUp({ 1: 100, 2: 90, 3: 40 });
+  world.active.delete(LEARNER);
+  assert.equal(reconfiguration.neededFrom(), 91, 'nobody has seen the learner');
+  world.active.add(LEARNER);
+  assert.equal(reconfiguration.neededFrom(), 41);
+  world.active.delete(LEARNER);
+  clock.advance(15_000);
+  assert.equal(reconfiguration.neededFrom(), 41);
+  clock.advance(1);
+  assert.equal(reconfiguration.neededFrom(), 91);
+  world.active.add(LEARNER);
+  assert.equal(reconfiguration.neededFrom(), 41);
+  world.active.delete(LEARNER);
+  world.leads = false;
+  reconfiguration.neededFrom();
+  world.leads = true;
+  assert.equal(reconfiguration.neededFrom(), 91, 'what was seen in another term of office does not count');
 });
 
 test('a change is judged by the members as they are now, and by who is connected', () => {

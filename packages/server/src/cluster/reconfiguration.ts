@@ -13,7 +13,7 @@ import type { Waiter } from '../request/index.ts';
 import type { LeaderRequests } from './leader-requests.ts';
 
 export interface ReconfigurationOptions
-  extends Pick<MemberEnvironment, 'memberId' | 'membership' | 'metrics' | 'node'> {
+  extends Pick<MemberEnvironment, 'clock' | 'memberId' | 'membership' | 'metrics' | 'node'> {
   readonly link: ClusterLink;
   readonly leader: LeaderRequests;
   readonly isLeader: () => boolean;
@@ -22,8 +22,16 @@ export interface ReconfigurationOptions
   readonly propose: (change: ConfChange, waiter: Waiter<'confChange'>) => void;
 }
 
+/**
+ * A member that was connected so shortly ago is still one that catches up: whoever hears nothing of it for five seconds lets its connections go, which
+ * one slow sync of a busy disk is enough for, and without the entries of the meantime it would need the whole database, once more.
+ */
+const LOST_GRACE_MS = 15_000;
+
 export class Reconfiguration {
   readonly #options: ReconfigurationOptions;
+  /** When members, of those that this one leads, were seen connected last. */
+  readonly #seenMs = new Map<MemberId, number>();
 
   constructor(options: ReconfigurationOptions) {
     this.#options = options;
@@ -85,15 +93,25 @@ export class Reconfiguration {
   }
 
   /**
-   * As the leader, the first entry that a connected member is yet to get: behind what it has, or behind the snapshot that is on its way
-   * to it. Infinity for other members.
+   * As the leader, the first entry that a member is yet to get which is connected, or was just now: behind what it has, or behind the snapshot that is on
+   * its way to it. Infinity for other members. To be asked again and again: that is how it is known who was connected.
    */
   neededFrom(): number {
-    const { isLeader, memberId, link, node } = this.#options;
+    const { clock, isLeader, memberId, link, node } = this.#options;
     let first = Number.POSITIVE_INFINITY;
-    if (!isLeader()) return first;
-    for (const [id, { match, pendingSnapshot }] of node.status().progress) {
-      if (id !== memberId && link.isActive(id)) first = Math.min(first, Math.max(match, pendingSnapshot) + 1);
+    if (!isLeader()) {
+      this.#seenMs.clear();
+      return first;
+    }
+    const nowMs = clock.now();
+    const { progress } = node.status();
+    for (const id of this.#seenMs.keys()) if (!progress.has(id)) this.#seenMs.delete(id);
+    for (const [id, { match, pendingSnapshot }] of progress) {
+      if (id === memberId) continue;
+      if (link.isActive(id)) this.#seenMs.set(id, nowMs);
+      const seenMs = this.#seenMs.get(id);
+      if (seenMs === undefined || nowMs - seenMs > LOST_GRACE_MS) continue;
+      first = Math.min(first, Math.max(match, pendingSnapshot) + 1);
     }
     return first;
   }

@@ -42,6 +42,7 @@ class World {
     }
     this.sender = new DatabaseSender({
       backend: () => this.backend,
+      clock,
       memberId: SELF,
       logger: SILENT_LOGGER,
       network: {
@@ -91,4 +92,40 @@ test('a database that is behind what raft has cut its log at is a broken invaria
   const world = new World();
   world.send(20);
   assert.throws(() => world.clock.advance(1000), /the database is behind raft/);
+});
+
+test('while one is on its way to a member it gets no other, and then it may', () => {
+  const world = new World();
+  world.send(5);
+  world.send(6);
+  world.clock.advance(1000);
+  world.send(7);
+  world.clock.advance(1000);
+  assert.equal(world.sent.length, 1, 'neither while the copy is made nor while it is sent');
+  world.sent[0]!.body.close();
+  world.send(7);
+  world.clock.advance(1000);
+  assert.deepEqual([world.sent.length, world.failed], [2, []]);
+  world.sent[1]!.body.close();
+});
+
+test('a copy of which nothing is read any more keeps nobody from the next', () => {
+  const world = new World();
+  world.send(5);
+  world.clock.advance(29_000);
+  const { body } = world.sent[0]!;
+  body.readThen(new Uint8Array(4096), () => {});
+  world.clock.advance(29_000);
+  world.send(6);
+  world.clock.advance(999);
+  assert.equal(world.sent.length, 1);
+  world.clock.advance(1);
+  world.send(6);
+  world.clock.advance(1000);
+  assert.equal(world.sent.length, 2);
+  body.close();
+  world.send(7);
+  world.clock.advance(1000);
+  assert.equal(world.sent.length, 2, 'the second one is still on its way');
+  world.sent[1]!.body.close();
 });
