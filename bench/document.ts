@@ -151,7 +151,7 @@ What falls short, and why:
     2 buffers of answers, 5 pooled pages and chunks. A key of 13 bytes with one revision takes some 95 bytes, each further revision 21 (12 for itself, the rest is
     room to grow), where Go takes 24 and doubles its slices.
 - **A member that catches up.** What slowed puts down was the disk that all shared: with 40 MB a second for each, 128 MB missed, the rate meanwhile is 1.13 of that before, Go 3.7's 0.91 (one round each, load
-  average 25). Sending is paced by the receiver, which syncs every 4 MiB and rests for as long as that took. At 1 GB and a load average of 37 something else showed: the log's
+  average 25). Sending is paced by the receiver, which syncs every 4 MiB and rests for as long as that took. With 1 GB missed it is 1.57, and the member is there after 104 seconds (one round, load average 40; both rates are what such a machine leaves a cluster: 2,200 and 3,500 a second). Before that, at 1 GB, something else showed: the log's
   sync of the member that catches up, behind what it writes of the database, took 9 seconds; its connections were let go after five, the leader kept nothing for it from then on, and the database came
   again, and a second time beside that. Entries are kept for it for 15 more seconds now, and one database is on its way at a time.
 - **A connection that stays.** V8 throws away optimized code that is about objects of which none is left. To keep the connection of the warm-up open was thought to save
