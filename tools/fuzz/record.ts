@@ -69,9 +69,15 @@ export function addResult({ name, what }: FuzzTarget, seed: number, result: Fuzz
     cpuSeconds,
     kept: corpus.length,
     covered,
-    findings: findings.map(({ kind, details }) => `${kind}: ${details.split('\n')[0]}`),
+    findings: findings.map(({ kind, details }) => `${kind}: ${summaryOf(details)}`),
   };
   writeFileSync(RESULTS, `${JSON.stringify([...readResults(), run], null, 2)}\n`);
+}
+
+/** Of an error its message, without where it was thrown. */
+function summaryOf(details: string): string {
+  const lines = details.split('\n');
+  return lines.find((line) => /^\w*Error\b/.test(line)) ?? lines[0]!;
 }
 
 export function pageOf(runs: readonly RecordedRun[]): string {
@@ -80,17 +86,21 @@ export function pageOf(runs: readonly RecordedRun[]): string {
     const seconds = of.reduce((total, run) => total + run.seconds, 0);
     const inputs = of.reduce((total, run) => total + run.runs, 0);
     const found = of.reduce((total, run) => total + run.findings.length, 0);
-    return `| \`${target}\` | ${last.what} | ${inputs} | ${seconds} | ${last.kept} | ${last.covered} | ${found} |\n`;
+    const cpu = of.reduce((total, run) => total + (run.cpuSeconds ?? 0), 0);
+    return `| \`${target}\` | ${last.what} | ${inputs} | ${seconds} | ${cpu} | ${last.kept} | ${last.covered} | ${found} |\n`;
   });
   const findings = runs.flatMap(({ target, commit, findings: of }) =>
     of.map((text) => `| \`${target}\` | ${commit} | ${text.replaceAll('|', '¦')} |\n`),
   );
   const seconds = runs.reduce((total, run) => total + run.seconds, 0);
   const inputs = runs.reduce((total, run) => total + run.runs, 0);
+  const counted = runs.filter(({ cpuSeconds }) => cpuSeconds !== undefined);
+  const cpuSeconds = counted.reduce((total, run) => total + (run.cpuSeconds ?? 0), 0);
+  const countedSeconds = counted.reduce((total, run) => total + run.seconds, 0);
   return [
-    `${HEAD}## Figures\n\n${inputs} inputs in ${Math.round(seconds / 60)} minutes, over all runs that were kept.\n\n`,
-    '| target | fed | inputs | seconds | kept | characters of source that ran | taken badly |\n',
-    '| --- | --- | --- | --- | --- | --- | --- |\n',
+    `${HEAD}## Figures\n\n${inputs} inputs in ${Math.round(seconds / 60)} minutes, over all runs that were kept, on a machine that had much else to do: where the time of the\nprocessor was counted, it was ${Math.round(cpuSeconds / 60)} minutes of ${Math.round(countedSeconds / 60)}.\n\n`,
+    '| target | fed | inputs | seconds | of the processor | kept | characters of source that ran | taken badly |\n',
+    '| --- | --- | --- | --- | --- | --- | --- | --- |\n',
     ...rows,
     findings.length === 0
       ? ''
