@@ -459,6 +459,22 @@ test('asynchronous: a candidate’s vote for itself counts only in its term', ()
   assert.equal(member.node.raftState, RaftState.Follower);
 });
 
+test('asynchronous: a snapshot that is in storage counts in every term', () => {
+  for (const hasNewTerm of [false, true]) {
+    const member = new TestMember(1n, { voters: [1n, 2n, 3n], term: 1 }, { asyncStorageWrites: true });
+    const confState = new ConfState({ voters: [1n, 2n, 3n] });
+    const snapshot = new Snapshot({ metadata: new SnapshotMetadata({ index: 10, term: 1, confState }) });
+    member.node.step(message(MessageType.MsgSnap, { snapshot }));
+    const { messages } = member.node.ready();
+    const append = messages.find(({ type }) => type === MessageType.MsgStorageAppend)!;
+    member.storage.applySnapshot(snapshot);
+    if (hasNewTerm) member.node.step(message(MessageType.MsgHeartbeat, { term: 2, from: 3n }));
+    for (const response of append.responses) if (response.to === 1n) member.node.stepLocal(response);
+    assert.deepEqual([member.node.applied, member.node.committed], [10, 10]);
+    assert.equal(member.raft.log.unstable.snapshot, null);
+  }
+});
+
 test('asynchronous: what a stranger sends is not taken for local', () => {
   const node = asyncLeader();
   const forged = message(MessageType.MsgStorageAppendResp, { from: LOCAL_APPEND_THREAD });

@@ -289,3 +289,14 @@ test('handing out pauses at the bound of what is being applied, to the byte, and
   full.appliedTo(2, 1);
   assert.equal(full.hasNextCommittedEntries(true), true, '99 bytes');
 });
+
+test('a slice ends where its size does, though an entry behind would fit', () => {
+  const storage = new MemoryStorage();
+  const small = [1, 3].map((index) => new Entry({ index, term: 1 }));
+  storage.append([small[0]!, new Entry({ index: 2, term: 1, data: new Uint8Array(1000) })]);
+  const log = logOver(storage);
+  log.append([small[1]!]);
+  const both = sizeEntry(small[0]!) + sizeEntry(small[1]!);
+  assert.equal(idsOf(log.slice(1, 4, both)), '1/1');
+  assert.equal(idsOf(log.slice(1, 4, 1000 + 3 * both)), '1/1 1/2 1/3');
+});

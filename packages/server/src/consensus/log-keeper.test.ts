@@ -339,3 +339,17 @@ test('a snapshot of the log that was found is the one to count from', () => {
   world.settle();
   assert.deepEqual(world.snapFiles, [snapName(16)]);
 });
+
+test('databases of snapshots before that of the leader go when it is installed', () => {
+  const world = new World();
+  for (const index of [5, 29, 30, 31]) {
+    const name = `/snap/${index.toString(16).padStart(16, '0')}.snap.db`;
+    world.disk.openFile(name, { access: 'readwrite', create: true }).close();
+  }
+  world.keeper.onInstalled(30);
+  const left = world.disk.readDirectory('/snap').filter((name) => name.endsWith('.snap.db'));
+  assert.deepEqual(
+    left.map((name) => Number.parseInt(name, 16)),
+    [30, 31],
+  );
+});

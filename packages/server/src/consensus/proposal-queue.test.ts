@@ -134,3 +134,13 @@ test('what nobody awaits any more is never proposed, and what is left keeps its 
   assert.deepEqual([raft.got.includes('b'), raft.got.includes('change 3')], [true, false]);
   assert.deepEqual(dropped, [2, 5]);
 });
+
+test('who is told that a batch was not taken is of that batch alone', () => {
+  const { queue, raft, dropped } = newQueue();
+  for (let i = 0; i < 3000; i++) queue.add(Buffer.from('x'), i);
+  raft.refuses = true;
+  assert.equal(queue.submit(), true);
+  assert.deepEqual([dropped.length, dropped.at(-1), queue.count], [2048, 2047, 952]);
+  assert.equal(queue.submit(), false);
+  assert.deepEqual([dropped.length, dropped.at(-1)], [3000, 2999]);
+});
