@@ -93,6 +93,9 @@ function describe(result: RoundResult): string {
   ].join('\n');
 }
 
+// What was mounted and what networks there are end with the process: also when somebody has enough of it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const extras = values.with === undefined ? null : new Set(values.with.split(','));
 const mixes = sayWhatIsMissing();
 const faults = faultsOf(values.faults);
