@@ -167,6 +167,11 @@ test('a snapshot that the log does not have, or has in another term, can not be 
   assert.deepEqual(read(made([...steps.slice(0, 3), snapshot(1)]).disk).snapshotIndex, 2);
 });
 
+test('a log that has no entry where its snapshot stands keeps those that came before its record', () => {
+  const { entries, lastIndex } = read(made([entry(6, 3), entry(7, 3), snapshot(5, 3)]).disk, 5, 3);
+  assert.deepEqual([entries, lastIndex], [['6.3', '7.3'], 7]);
+});
+
 /** What is left behind `position`, told record by record. */
 function expected(
   steps: readonly Step[],
