@@ -51,9 +51,9 @@ export function writeRangeAnswer(
 }
 
 /** The same into `body`, for answers that are too large for one piece. */
-export function appendRangeAnswer(result: RangeResult, header: HeaderWriter, body: Body, lasts: Lasts): void {
+export function appendRangeAnswer(result: RangeResult, header: HeaderWriter, body: Body, lend: Lend): void {
   appendHeader(header, result.revision, body);
-  appendRangePairs(result.kvs, body, 0, result.kvs.count, lasts);
+  appendRangePairs(result.kvs, body, 0, result.kvs.count, lend);
   appendRangeEnd(result, body);
 }
 
@@ -62,14 +62,14 @@ export function appendHeader(header: HeaderWriter, revision: Revision, body: Bod
   header.write(body.block, position, revision);
 }
 
-/** Whether pairs that lie in `buffer` may be referred to beyond this turn. */
-export type Lasts = (buffer: Uint8Array) => boolean;
+/** Asks that `buffer`, in which a pair lies, never change again while somebody refers to it: false where it may. */
+export type Lend = (buffer: Uint8Array) => boolean;
 
-/** Nothing is known to: all pairs are copied. */
-export const NOTHING_LASTS: Lasts = () => false;
+/** All pairs are copied. */
+export const NOTHING_LENT: Lend = () => false;
 
 /** The pairs `from` to `to`, without that one. */
-export function appendRangePairs(kvs: Slices, body: Body, from: number, to: number, lasts: Lasts): void {
+export function appendRangePairs(kvs: Slices, body: Body, from: number, to: number, lend: Lend): void {
   for (let i = from; i < to; i++) {
     const start = kvs.start(i);
     const end = kvs.end(i);
@@ -77,7 +77,7 @@ export function appendRangePairs(kvs: Slices, body: Body, from: number, to: numb
     body.block[position] = RANGE_KVS_TAG;
     writeUint32(body.block, position + 1, end - start);
     const buffer = kvs.buffer(i);
-    if (end - start >= MIN_REFERRED_BYTES && lasts(buffer)) body.appendLasting(buffer, start, end);
+    if (end - start >= MIN_REFERRED_BYTES && lend(buffer)) body.appendLasting(buffer, start, end);
     else body.append(buffer, start, end);
   }
 }

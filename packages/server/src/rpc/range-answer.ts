@@ -1,6 +1,7 @@
 /**
  * Answers to ranges. Small ones are read and written in one go. Large ones are read in slices, so that nobody else waits
- * long, and copied as they are read into blocks that are used again and again: the answer exists once in memory. A streamed
+ * long. Where pairs are of some size, they are found first and copied, or referred to, as they are sent: so the answer is never in memory
+ * twice. Small ones are copied as they are found. A streamed
  * range is sent as it is read, at the pace of its reader.
  *
  * Both hold a view of the store between two slices, so that no compaction and no snapshot from the leader cuts them short. A
@@ -19,8 +20,8 @@ import {
   appendRangeAnswer,
   appendRangeEnd,
   appendRangePairs,
-  type Lasts,
-  NOTHING_LASTS,
+  type Lend,
+  NOTHING_LENT,
   sizeRangeAnswer,
   sizeRangePairs,
   writeRangeAnswer,
@@ -32,6 +33,9 @@ import { refuseInternal } from './rpc-context.ts';
 const SLICE_BYTES = 4 * 1024 * 1024;
 /** A complete answer up to this size goes straight into the connection's output. */
 const MAX_INLINE_BYTES = 64 * 1024;
+
+/** From this size of a pair on, a large range holds where pairs are until it has found them all, instead of copying them. */
+const MIN_FOUND_BYTES = 1024;
 
 /** Whose range it is. */
 export interface RangeOwner {
@@ -49,10 +53,10 @@ export function answerRange(
   owner: RangeOwner,
 ): void {
   if (request.rangeEnd.length === 0 || request.countOnly) {
-    return answerWhole(call, executeRange(store, request), header, owner, NOTHING_LASTS);
+    return answerWhole(call, executeRange(store, request), header, owner, NOTHING_LENT);
   }
   const scan = new RangeScan(store, request);
-  if (scan.step(store.slices.rangeKeys)) return answerWhole(call, scan.result, header, owner, scan.lasts);
+  if (scan.step(store.slices.rangeKeys)) return answerWhole(call, scan.result, header, owner, scan.lend);
   scan.hold(store);
   new LargeRange(call, store, scan, header, owner).next();
 }
@@ -62,10 +66,10 @@ function answerWhole(
   result: RangeResult,
   header: HeaderWriter,
   owner: RangeOwner,
-  lasts: Lasts,
+  lend: Lend,
 ): void {
   if (result.error !== null) return refuseRange(call, result.error, owner);
-  writeWhole(call, result, header, lasts);
+  writeWhole(call, result, header, lend);
   owner.onRanged(true);
 }
 
@@ -74,7 +78,7 @@ function refuseRange(call: ServerCall, error: InternalError, owner: RangeOwner):
   owner.onRanged(false);
 }
 
-function writeWhole(call: ServerCall, result: RangeResult, header: HeaderWriter, lasts: Lasts): void {
+function writeWhole(call: ServerCall, result: RangeResult, header: HeaderWriter, lend: Lend): void {
   const size = sizeRangeAnswer(result, header);
   if (size <= MAX_INLINE_BYTES) {
     const position = call.reserve(size);
@@ -82,7 +86,7 @@ function writeWhole(call: ServerCall, result: RangeResult, header: HeaderWriter,
     return;
   }
   const body = call.openBody(size);
-  appendRangeAnswer(result, header, body, lasts);
+  appendRangeAnswer(result, header, body, lend);
   call.closeAnswer(body);
 }
 
@@ -90,10 +94,10 @@ class LargeRange {
   readonly #call: ServerCall;
   readonly #store: Store;
   readonly #scan: RangeScan;
-  readonly #body: Body;
+  readonly #header: HeaderWriter;
   readonly #owner: RangeOwner;
-  /** Pairs of a sorted answer that are in the body. */
-  #taken = 0;
+  /** What pairs are copied to as they are found; null where they are found first. */
+  #copy: Body | null = null;
 
   /** @param scan has made its first step. */
   constructor(call: ServerCall, store: Store, scan: RangeScan, header: HeaderWriter, owner: RangeOwner) {
@@ -101,62 +105,74 @@ class LargeRange {
     this.#call = call;
     this.#store = store;
     this.#scan = scan;
-    this.#body = call.newBody();
+    this.#header = header;
+    const { kvs, revision } = scan.result;
+    if (!scan.isInOrder || kvs.bytes >= kvs.count * MIN_FOUND_BYTES) return;
+    this.#copy = call.newBody();
     // The revision of the answer is known from the beginning, so its header can be written first.
-    appendHeader(header, scan.result.revision, this.#body);
-    if (scan.isInOrder) this.#take();
+    appendHeader(header, revision, this.#copy);
+    this.#take(this.#copy);
   }
 
   readonly next = (): void => {
     if (!this.#call.isAlive) return this.#giveUp();
     const isDone = this.#scan.step(this.#store.slices.rangeKeys);
-    const { result, isInOrder } = this.#scan;
-    if (result.error !== null) {
-      this.#body.discard();
-      return refuseRange(this.#call, result.error, this.#owner);
-    }
-    if (isInOrder) this.#take();
-    if (!isDone) this.#store.clock.defer(this.next);
-    else if (isInOrder) this.#finish();
-    else this.#takeSorted();
+    const { result } = this.#scan;
+    if (result.error !== null) return this.#refuse(result.error);
+    if (this.#copy !== null) this.#take(this.#copy);
+    if (!isDone) return this.#store.clock.defer(this.next);
+    const refusal = this.#owner.refusal();
+    if (refusal !== null) this.#refuse(refusal);
+    else if (this.#copy !== null) this.#finish(this.#copy);
+    else this.#send();
   };
 
   #giveUp(): void {
     this.#scan.close();
-    this.#body.discard();
+    this.#copy?.discard();
+  }
+
+  #refuse(error: InternalError): void {
+    this.#copy?.discard();
+    refuseRange(this.#call, error, this.#owner);
   }
 
   /** Copies what the scan has found so far, and forgets it. */
-  #take(): void {
+  #take(copy: Body): void {
     const { kvs } = this.#scan.result;
-    appendRangePairs(kvs, this.#body, 0, kvs.count, NOTHING_LASTS);
+    appendRangePairs(kvs, copy, 0, kvs.count, NOTHING_LENT);
     kvs.clear();
   }
 
-  /** Copies a slice of what has been sorted. */
-  readonly #takeSorted = (): void => {
-    if (!this.#call.isAlive) return this.#body.discard();
-    const { kvs } = this.#scan.result;
-    const from = this.#taken;
-    const { rangeKeys } = this.#store.slices;
-    const maxLength = this.#body.length + SLICE_BYTES;
-    while (this.#taken < kvs.count && this.#taken - from < rangeKeys && this.#body.length < maxLength) {
-      appendRangePairs(kvs, this.#body, this.#taken, this.#taken + 1, NOTHING_LASTS);
-      this.#taken++;
-    }
-    if (this.#taken < kvs.count) this.#store.clock.defer(this.#takeSorted);
-    else this.#finish();
-  };
-
-  #finish(): void {
-    const refusal = this.#owner.refusal();
-    if (refusal !== null) {
-      this.#body.discard();
-      return refuseRange(this.#call, refusal, this.#owner);
-    }
-    appendRangeEnd(this.#scan.result, this.#body);
-    this.#call.respondBody(this.#body);
+  #finish(copy: Body): void {
+    appendRangeEnd(this.#scan.result, copy);
+    this.#call.respondBody(copy);
     this.#owner.onRanged(true);
+  }
+
+  #send(): void {
+    const { result } = this.#scan;
+    const body = this.#call.openBody(sizeRangeAnswer(result, this.#header));
+    appendHeader(this.#header, result.revision, body);
+    this.#sendFrom(0, body);
+  }
+
+  /** Sends a slice of what has been found. */
+  #sendFrom(from: number, body: Body): void {
+    const { kvs } = this.#scan.result;
+    const maxLength = body.length + SLICE_BYTES;
+    const end = Math.min(kvs.count, from + Math.max(1, this.#store.slices.rangeKeys));
+    let next = from;
+    while (next < end && body.length < maxLength) {
+      appendRangePairs(kvs, body, next, next + 1, this.#scan.lend);
+      next++;
+    }
+    if (next < kvs.count && this.#call.isAlive) {
+      return this.#store.clock.defer(() => this.#sendFrom(next, body));
+    }
+    if (next === kvs.count) appendRangeEnd(this.#scan.result, body);
+    this.#call.closeAnswer(body);
+    if (!this.#call.isCancelled) this.#owner.onRanged(true);
   }
 }
 
@@ -228,7 +244,7 @@ class RangeStream implements CallReceiver {
     if (kvs.count < this.#chunkKeys) return this.#store.clock.defer(this.next);
     if (!this.#isPermitted()) return;
     const body = this.#begin(sizeRangePairs(kvs));
-    appendRangePairs(kvs, body, 0, kvs.count, this.#scan.lasts);
+    appendRangePairs(kvs, body, 0, kvs.count, this.#scan.lend);
     kvs.clear();
     this.#adjust(body.length);
     if (this.#call.closeMessage(body)) this.#store.clock.defer(this.next);
@@ -249,7 +265,7 @@ class RangeStream implements CallReceiver {
     // A count alone is all in one chunk anyway; otherwise pairs, header and count make the last one.
     if (this.#isCountOnly) result.more = false;
     const body = this.#begin(sizeRangeAnswer(result, this.#header));
-    appendRangeAnswer(result, this.#header, body, this.#scan.lasts);
+    appendRangeAnswer(result, this.#header, body, this.#scan.lend);
     this.#call.closeMessage(body);
     this.#call.end();
     this.#owner.onRanged(true);

@@ -17,6 +17,8 @@ import { FakeMember } from './testing/served-member.ts';
 const { range, rangeStream } = KvService.methods;
 const { watch } = WatchService.methods;
 const KEYS = 200;
+/** Of values that are referred to. */
+const VALUE_BYTES = 20_000;
 const ALL = { key: Buffer.from('k'), rangeEnd: Buffer.from('l') };
 const keyOf = (i: number): Buffer => Buffer.from(`k${String(i).padStart(4, '0')}`);
 
@@ -142,7 +144,7 @@ test('a streamed range holds up a compaction for a while and not for good', () =
 function memberWithPages(): FakeMember {
   const member = new FakeMember();
   for (let i = 0; i < KEYS; i++) {
-    member.log.replay('put', new PutRequest({ key: keyOf(i), value: Buffer.alloc(10_000, i + 1) }));
+    member.log.replay('put', new PutRequest({ key: keyOf(i), value: Buffer.alloc(VALUE_BYTES, i + 1) }));
   }
   member.backend.recentBytes = 0;
   commit(member);
@@ -157,7 +159,7 @@ function commit(member: FakeMember): void {
 /** Everything is written over, the old revisions are removed, and what is left changes places. */
 function turnOver(member: FakeMember): void {
   for (let i = 0; i < KEYS; i++) {
-    member.log.replay('put', new PutRequest({ key: keyOf(i), value: Buffer.alloc(10_000, 0xee) }));
+    member.log.replay('put', new PutRequest({ key: keyOf(i), value: Buffer.alloc(VALUE_BYTES, 0xee) }));
   }
   member.log.replay('compaction', new CompactionRequest({ revision: member.store.revision }));
   commit(member);
@@ -184,7 +186,7 @@ for (const [when, waitMs] of [
     assert.equal(stream.end?.code, GrpcCode.OK);
     const { kvs } = stream.responses[0]!;
     assert.equal(kvs.length, KEYS);
-    for (const [i, { value }] of kvs.entries()) assert.ok(Buffer.alloc(10_000, i + 1).equals(value));
+    for (const [i, { value }] of kvs.entries()) assert.ok(Buffer.alloc(VALUE_BYTES, i + 1).equals(value));
   });
 }
 
@@ -198,7 +200,7 @@ test('an answer whose client goes in the middle of it takes nothing away from th
     stream.halfClose();
     stream.cancel();
     const { kvs } = member.ask(range, new RangeRequest(ALL));
-    for (const [j, { value }] of kvs.entries()) assert.ok(Buffer.alloc(10_000, j + 1).equals(value));
+    for (const [j, { value }] of kvs.entries()) assert.ok(Buffer.alloc(VALUE_BYTES, j + 1).equals(value));
   }
 });
 

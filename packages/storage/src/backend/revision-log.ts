@@ -134,13 +134,6 @@ export class RevisionLog {
     this.isTombstone = (length & TOMBSTONE_BIT) !== 0;
   }
 
-  /** Whether `buffer` is a slab that may be written over in a later turn. */
-  mayChange(buffer: Uint8Array): boolean {
-    if (buffer.length < SLAB_BYTES) return false;
-    const slab = this.#slabs.lastIndexOf(buffer);
-    return slab >= 0 && !this.#isSlabLent[slab]!;
-  }
-
   /** Views of `buffer` are kept beyond this turn: where it is a slab, that is not written over. */
   lend(buffer: Uint8Array): void {
     if (buffer.length < SLAB_BYTES) return;

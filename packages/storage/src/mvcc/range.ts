@@ -89,8 +89,6 @@ export class RangeScan {
   #arena: OutputArena | null = null;
   /** What {@link #lend} was told last. */
   #lent: Uint8Array | null = null;
-  /** What {@link lasts} found to last. */
-  #lasting: Uint8Array | null = null;
   /** Where to go on: the key itself, or with `#isAfter` behind it. */
   #position: Uint8Array;
   #isAfter = false;
@@ -145,11 +143,9 @@ export class RangeScan {
     this.#held?.close();
   }
 
-  /** Whether `buffer`, in which pairs of the result lie, is never written over while somebody refers to it. */
-  readonly lasts = (buffer: Uint8Array): boolean => {
-    if (this.#held !== null || buffer === this.#lasting) return true;
-    if (this.#view.backend.revisionLog.mayChange(buffer)) return false;
-    this.#lasting = buffer;
+  /** Sees to it that `buffer`, in which pairs of the result lie, is never written over while somebody refers to it: true. */
+  readonly lend = (buffer: Uint8Array): boolean => {
+    if (this.#held === null) this.#lend(buffer);
     return true;
   };
 

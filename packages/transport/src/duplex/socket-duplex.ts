@@ -12,8 +12,18 @@ export function socketDuplex(socket: NodeDuplex): Duplex {
   return new SocketDuplex(socket);
 }
 
+/**
+ * TLS encrypts a write of one part from where it is, and copies one of several to memory of their own first. So much is small enough
+ * for that.
+ */
+const MAX_GATHERED_BYTES = 16 * 1024;
+
 class SocketDuplex implements Duplex {
   readonly #socket: NodeDuplex;
+  /** Parts that TLS is given when it has taken those before them, and how many bytes they are. */
+  #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #hasEnded = false;
   #receiver: DuplexReceiver | null = null;
   #error: Error | null = null;
   #isDraining = false;
@@ -29,7 +39,7 @@ class SocketDuplex implements Duplex {
   }
 
   get pendingBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#waitingBytes;
   }
 
   /** TLS encrypts what it has copied to one place. */
@@ -50,8 +60,36 @@ class SocketDuplex implements Duplex {
   }
 
   write(parts: readonly Uint8Array[]): void {
+    if (this.#isClosed || this.#hasEnded) return;
+    if (this.writesParts) this.#writeTogether(parts);
+    else {
+      this.#waiting.push(...parts);
+      for (const part of parts) this.#waitingBytes += part.length;
+      if (this.#socket.writableLength === 0) this.#writeNext();
+    }
+    this.#isDraining = this.pendingBytes > 0;
+  }
+
+  get #isClosed(): boolean {
+    return this.#socket.destroyed || this.#socket.writableEnded;
+  }
+
+  /** What waits, up to the next large part or that one alone. */
+  #writeNext(): void {
+    let count = 0;
+    let bytes = 0;
+    while (count < this.#waiting.length) {
+      const { length } = this.#waiting[count]!;
+      if (count > 0 && bytes + length > MAX_GATHERED_BYTES) break;
+      bytes += length;
+      count++;
+    }
+    this.#waitingBytes -= bytes;
+    this.#writeTogether(this.#waiting.splice(0, count));
+  }
+
+  #writeTogether(parts: readonly Uint8Array[]): void {
     const socket = this.#socket;
-    if (socket.destroyed || socket.writableEnded) return;
     if (parts.length === 1) {
       socket.write(parts[0], this.#onWritten);
     } else {
@@ -62,7 +100,6 @@ class SocketDuplex implements Duplex {
       socket.write(parts[last], this.#onWritten);
       socket.uncork();
     }
-    this.#isDraining = socket.writableLength > 0;
   }
 
   pause(): void {
@@ -74,16 +111,26 @@ class SocketDuplex implements Duplex {
   }
 
   end(): void {
-    this.#socket.end();
+    this.#hasEnded = true;
+    if (this.#waitingBytes === 0) this.#socket.end();
   }
 
   destroy(): void {
+    this.#forgetWaiting();
     this.#socket.destroy();
+  }
+
+  #forgetWaiting(): void {
+    this.#waiting = [];
+    this.#waitingBytes = 0;
   }
 
   #written(): void {
     if (!this.#isDraining || this.#socket.writableLength > 0) return;
+    if (this.#isClosed) this.#forgetWaiting();
+    if (this.#waitingBytes > 0) return this.#writeNext();
     this.#isDraining = false;
+    if (this.#hasEnded) this.#socket.end();
     if (!this.#socket.destroyed) this.#receiver?.onDrain();
   }
 }

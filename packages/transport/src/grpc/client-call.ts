@@ -41,6 +41,9 @@ export interface ClientContext {
   onCallEnded(call: ClientCall): void;
 }
 
+/** A long answer is put together in memory of this size, or its own: growing with it means to copy it once more. */
+const RESERVED_BYTES = 16 * 1024 * 1024;
+
 /** Hot: one shape. */
 export class ClientCall extends GrpcStream implements Expiring {
   readonly path: string;
@@ -74,7 +77,7 @@ export class ClientCall extends GrpcStream implements Expiring {
     deadlineMs: number,
     receiver: ClientReceiver,
   ) {
-    super(connection, 0, context.maxReceiveMessageBytes);
+    super(connection, 0, context.maxReceiveMessageBytes, RESERVED_BYTES);
     this.#context = context;
     this.path = path;
     this.requestMetadata = metadata;

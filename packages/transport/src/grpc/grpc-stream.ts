@@ -4,7 +4,8 @@
  *   message = compressed flag (1 byte) | length (4 bytes, big-endian) | that many bytes
  *
  * A message that lies whole in one piece of the body is handed on as a view of it. One that is spread over
- * pieces is put together in memory that grows with what has arrived, never with what was only announced.
+ * pieces is put together in memory that grows with what has arrived, or, on the side that trusts the other, is reserved as announced up to a
+ * bound: memory that nothing comes for is never touched.
  */
 import { copyBytes, GrpcCode } from '@etcd/base';
 import type { Http2Connection } from '../http2/connection.ts';
@@ -34,6 +35,7 @@ export abstract class GrpcStream extends Http2Stream {
   encoding: number = Encoding.IDENTITY;
 
   readonly #maxMessageBytes: number;
+  readonly #reservedBytes: number;
   // The message that is being received.
   #prefixCount = 0;
   #flag = 0;
@@ -47,9 +49,16 @@ export abstract class GrpcStream extends Http2Stream {
   #hasHeldEnd = false;
   #isDiscarded = false;
 
-  constructor(connection: Http2Connection, id: number, maxMessageBytes: number) {
+  /** @param reservedBytes what is reserved at least, up to its length, when the first bytes of a message have come. */
+  constructor(
+    connection: Http2Connection,
+    id: number,
+    maxMessageBytes: number,
+    reservedBytes: number = FIRST_ASSEMBLY_BYTES,
+  ) {
     super(connection, id);
     this.#maxMessageBytes = maxMessageBytes;
+    this.#reservedBytes = reservedBytes;
   }
 
   /** A message; views of it may be kept. */
@@ -183,7 +192,7 @@ export abstract class GrpcStream extends Http2Stream {
     const total = this.#assembledBytes + end - start;
     if (!this.#claim(end - start)) return false;
     if (this.#assembly.length < total) {
-      const room = Math.min(this.#length, Math.max(2 * total, FIRST_ASSEMBLY_BYTES));
+      const room = Math.min(this.#length, Math.max(2 * total, this.#reservedBytes));
       const grown = Buffer.allocUnsafeSlow(room);
       grown.set(this.#assembly.subarray(0, this.#assembledBytes));
       this.#assembly = grown;

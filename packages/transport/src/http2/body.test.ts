@@ -246,7 +246,7 @@ test('a body with a sink is handed on while it is made, in blocks that are used 
 test('what a body refers to is not copied while it can be sent, and is let go of when it can not', () => {
   const wire = new Wire();
   const stream = wire.streams[0]!;
-  const text = 'v'.repeat(4000);
+  const text = 'v'.repeat(16_384);
   const value = Buffer.from(text);
   const body = new Body(wire.pool, stream.id, DEFAULT_MAX_FRAME_BYTES, PREFIX_BYTES, true);
   body.appendLasting(value, 0, value.length);

@@ -21,8 +21,13 @@ const NO_BLOCK = new Uint8Array(0);
 const NO_FRAME = -1;
 /** What {@link Body.reserve} gives room for at most. */
 const MAX_PIECE_BYTES = 4096;
-/** From this size on a piece of memory that lasts is not copied: for smaller ones a copy costs less than one more part of a write. */
-export const MIN_REFERRED_BYTES = 1024;
+/**
+ * From this size on memory that lasts is referred to. For values of 4 kB, in a thousand parts of a write for 2 MB, that costs what the copy
+ * costs: see docs/benchmarks.md.
+ */
+export const MIN_REFERRED_BYTES: number = 16 * 1024;
+/** What a frame has room for of such memory is copied when it is less. */
+const MIN_VIEW_BYTES = 4096;
 
 /** Takes the full blocks of a body. */
 export interface BodySink {
@@ -112,7 +117,7 @@ export class Body {
     while (start < end) {
       if (this.#used === this.#frameEnd) this.#openFrame(1);
       const take = Math.min(end - start, this.#frameEnd - this.#used);
-      if (take < MIN_REFERRED_BYTES) this.append(source, start, start + take);
+      if (take < MIN_VIEW_BYTES) this.append(source, start, start + take);
       else this.#refer(source.subarray(start, start + take));
       start += take;
     }
