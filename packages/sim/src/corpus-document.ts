@@ -3,7 +3,7 @@
  * of plants it runs those alone, and puts their rows among the others. With `--print` nothing is written.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { CORPUS, type Scenario } from './corpus.ts';
+import { CORPUS, OWN_TESTS, type Scenario } from './corpus.ts';
 import { loadSimulation } from './load-simulation.ts';
 import type { Plant } from './plant.ts';
 import { SOURCE_PLANTS } from './source-plants.ts';
@@ -18,6 +18,22 @@ ours. [track-record.md](track-record.md) says what each was, and what else was f
 | bug | etcd's issue | name | found by | seeds tried | simulated minutes | with the bug | without it |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 `;
+
+/** What is found by a test alone is not simulated here: `npm test` runs it. */
+function ownTests(): string {
+  const rows = OWN_TESTS.map(({ plant, what, etcdIssues, test }) => {
+    const issues = etcdIssues.map((issue) => `#${issue}`).join(', ') || 'ours';
+    return `| ${what} | ${issues} | \`${plant}\` | [\`${test}\`](../packages/sim/src/${test}) |\n`;
+  });
+  return `
+## With a test of their own
+
+These need more luck than a few worlds have. Each has a test that brings about what it takes, and shows that it fails with the bug and passes without.
+
+| bug | etcd's issue | name | test |
+| --- | --- | --- | --- |
+${rows.join('')}`;
+}
 
 async function run({ plant, what, etcdIssues, world, seed }: Scenario): Promise<string> {
   const isLine = Object.hasOwn(SOURCE_PLANTS, plant);
@@ -53,4 +69,4 @@ for (const scenario of CORPUS) {
   if (isWanted) process.stdout.write(row!);
   if (row !== undefined) rows.push(row);
 }
-if (names.length === told.length) writeFileSync(page, HEAD + rows.join(''));
+if (names.length === told.length) writeFileSync(page, HEAD + rows.join('') + ownTests());

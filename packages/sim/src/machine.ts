@@ -156,6 +156,7 @@ export class Machine {
       takesBytesLate: () => world.traits.takesBytesLate && this.#random.chance(0.5),
       onOperation: (operation) => this.#onDiskOperation(operation),
       schedule: (_operation, complete) => this.#schedule(complete),
+      losesNamesApart: world.traits.losesNamesApart,
       onListing: (path) => this.#failToList(path),
     };
     this.#disk = new SimDisk(this.#diskOptions);

@@ -180,24 +180,32 @@ const judgesWhenProposing: Plant = {
 
 /** Moments that differ by less are one: they are sums of fractions. */
 const SAME_MS = 0.001;
+const LATE_MS = 1000;
 
-/** A completion is lost that comes at the same moment as another one of the same disk, as when all that was stuck comes at once. */
+/** Of two completions that were long in coming and come at the same moment, as when a disk that was stuck goes on, the second is lost. */
 const losesSecondCompletion: Plant = {
   disk: (disk, nowMs) => {
     let lastMs = -1;
-    const once =
-      (done: (error: DiskError | null) => void) =>
-      (error: DiskError | null): void => {
-        const isSecond = nowMs() - lastMs < SAME_MS;
-        lastMs = nowMs();
+    const once = (done: (error: DiskError | null) => void): ((error: DiskError | null) => void) => {
+      const startMs = nowMs();
+      return (error) => {
+        const isLate = nowMs() - startMs > LATE_MS;
+        const isSecond = isLate && nowMs() - lastMs < SAME_MS;
+        if (isLate) lastMs = nowMs();
         if (!isSecond) done(error);
       };
+    };
     return through(disk, {
       openFile: (path, options) => {
         const file = disk.openFile(path, options);
+        const syncThen: DiskFile['syncThen'] = (done) => file.syncThen(once(done));
+        const writeThen: DiskFile['writeThen'] = (chunks, position, done) =>
+          file.writeThen(chunks, position, once(done));
         return through(file, {
-          syncThen: (done) => file.syncThen(once(done)),
-          writeSyncedThen: (chunks, position, done) => file.writeSyncedThen(chunks, position, once(done)),
+          syncThen,
+          writeThen,
+          writeSyncedThen: (chunks, position, done) =>
+            writeThen(chunks, position, (error) => (error === null ? syncThen(done) : done(error))),
         });
       },
     });
@@ -229,6 +237,13 @@ const readsByLease: Plant = {
   },
 };
 
+/** How much of a lease is left is recorded, and forgotten. */
+const losesCheckpoints: Plant = {
+  member: ({ lessor }) => {
+    lessor.checkpoint = () => {};
+  },
+};
+
 /** A leader proposes while it hands over, which raft refuses. */
 const proposesMeanwhile: Plant = {
   node: (node) => Object.defineProperty(node, 'transferee', { get: () => 0n }),
@@ -251,6 +266,7 @@ export const PLANTS = {
 
 /** Those that random worlds show too seldom for a test: each has one of its own, which brings about what it takes. */
 export const RARE_PLANTS = {
+  losesCheckpoints,
   losesSecondCompletion,
   proposesMeanwhile,
   readsByLease,

@@ -22,6 +22,8 @@ export interface QuietClusterOptions {
   readonly disks?: readonly SimDisk[];
   /** For the first machine, which starts again at once. */
   readonly plannedCut?: PlannedCut;
+  /** How fast the machines' clocks go; 1 each unless told. */
+  readonly clockRates?: readonly number[];
   /** The test makes members hold what is wrong, so that nobody looks at what they leave on their disks. */
   readonly isDamaged?: boolean;
 }
@@ -36,6 +38,7 @@ export class QuietCluster {
     flags = [],
     plant,
     disks = [],
+    clockRates = [],
     pace = FULL_PACE,
     isDamaged,
   }: QuietClusterOptions) {
@@ -69,6 +72,7 @@ export class QuietCluster {
         ],
       });
     }
+    for (const [i, rate] of clockRates.entries()) this.world.machines[i]!.clockRate = rate;
     for (const [i, disk] of disks.entries()) this.world.machines[i]!.putDisk(disk);
   }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { CORPUS } from './corpus.ts';
+import { CORPUS, OWN_TESTS } from './corpus.ts';
 import { loadSimulation } from './load-simulation.ts';
 import { PLANTS, RARE_PLANTS } from './plant.ts';
 import { SOURCE_PLANTS } from './source-plants.ts';
@@ -20,7 +20,14 @@ test('every scenario of the corpus plants a bug that there is, and every planted
   const plants = new Set([PLANTS, RARE_PLANTS, SOURCE_PLANTS].flatMap(Object.keys));
   const planted = new Set(CORPUS.map(({ plant }) => plant));
   for (const name of planted) assert.ok(plants.has(name), name);
-  for (const name of Object.keys(SOURCE_PLANTS)) assert.ok(planted.has(name), name);
+  for (const name of Object.keys({ ...PLANTS, ...SOURCE_PLANTS })) assert.ok(planted.has(name), name);
+  const tested = OWN_TESTS.map(({ plant }) => plant);
+  for (const name of Object.keys(RARE_PLANTS))
+    assert.ok(planted.has(name) || tested.includes(name as never), name);
+  for (const { plant, test: file } of OWN_TESTS) {
+    const text = readFileSync(new URL(file, import.meta.url), 'utf8');
+    assert.ok(text.includes(`RARE_PLANTS.${plant}`), `${file} does not plant ${plant}`);
+  }
 });
 
 test('a planted bug is found: a defragmentation beside a compaction writes leaves without keys', async (context) => {

@@ -45,6 +45,8 @@ export interface Traits {
   readonly lacksDescriptors: boolean;
   /** Members keep to earlier releases of the cluster, until they are started as later ones. */
   readonly hasReleases: boolean;
+  /** What a cut of power leaves of the names in a directory has nothing to do with others: no journal keeps them in order. */
+  readonly losesNamesApart: boolean;
 }
 
 export const ORDINARY: Traits = {
@@ -68,6 +70,7 @@ export const ORDINARY: Traits = {
   hasRestores: false,
   lacksDescriptors: false,
   hasReleases: false,
+  losesNamesApart: false,
 };
 
 /** For worlds that are to be what they were before these came. */
@@ -82,6 +85,7 @@ export const WITHOUT_NEWEST = {
   hasRestores: false,
   lacksDescriptors: false,
   hasReleases: false,
+  losesNamesApart: false,
 } as const satisfies Partial<Traits>;
 
 /**
@@ -118,6 +122,7 @@ export function drawTraits(
     hasRestores: latest.chance(0.15),
     lacksDescriptors: latest.chance(0.2),
     hasReleases: latest.chance(0.2),
+    losesNamesApart: latest.chance(0.4),
   };
 }
 

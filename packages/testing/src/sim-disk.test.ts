@@ -197,3 +197,37 @@ test('an image of what a kill would leave has what is seen, synced or not, and g
   const after = image.crashImage(new SeededRandom(1));
   assert.ok(after.stat('/file') !== null, 'all of it is durable');
 });
+
+test('where names are lost apart, a directory keeps what others lose, and nothing without its directory', () => {
+  const outcomes = new Set<string>();
+  for (let seed = 0; seed < 200; seed++) {
+    const disk = new SimDisk({ losesNamesApart: true });
+    disk.makeDirectory('/a', 0o700);
+    disk.makeDirectory('/b', 0o700);
+    disk.syncDirectory('/');
+    disk.openFile('/a/1', { access: 'readwrite', create: true });
+    disk.openFile('/b/2', { access: 'readwrite', create: true });
+    disk.syncDirectory('/b');
+    disk.makeDirectory('/c', 0o700);
+    disk.openFile('/c/3', { access: 'readwrite', create: true });
+    disk.syncDirectory('/c');
+    const after = disk.afterCrash(new SeededRandom(seed));
+    const found = ['/a/1', '/b/2', '/c', '/c/3'].filter((path) => after.stat(path) !== null);
+    outcomes.add(found.join(' '));
+  }
+  assert.deepEqual([...outcomes].sort(), ['/a/1 /b/2', '/a/1 /b/2 /c /c/3', '/b/2', '/b/2 /c /c/3']);
+});
+
+test('a name in a directory that is given another name goes with it, whichever becomes durable first', () => {
+  for (const isSyncedFirst of [false, true]) {
+    const disk = new SimDisk({ losesNamesApart: true });
+    disk.makeDirectory('/d.tmp', 0o700);
+    disk.syncDirectory('/');
+    disk.openFile('/d.tmp/1.tmp', { access: 'readwrite', create: true });
+    disk.rename('/d.tmp/1.tmp', '/d.tmp/1');
+    disk.rename('/d.tmp', '/d');
+    for (const path of isSyncedFirst ? ['/d', '/'] : ['/', '/d']) disk.syncDirectory(path);
+    const after = disk.afterCrash(new SeededRandom(1));
+    assert.deepEqual([after.readDirectory('/'), after.readDirectory('/d')], [['d'], ['1']]);
+  }
+});

@@ -5,7 +5,8 @@
  * makes the volatile versions durable. Names likewise: created, renamed and removed names become durable when their
  * directory is synced. {@link SimDisk.afterCrash} draws from a seed one of the states that a crash may leave: each
  * unsynced 512-byte sector is either the old or the new one, the file size is the old or the new one, and of the
- * unsynced name changes a prefix survives (file systems journal names in order).
+ * unsynced name changes a prefix survives (file systems journal names in order); or of each directory a prefix of its
+ * own ({@link SimDiskOptions.losesNamesApart}), which is all that POSIX promises.
  *
  * Every operation first goes through {@link SimDiskOptions.onOperation}, which may throw a {@link DiskError} (an I/O
  * error, a full disk) or a {@link SimulatedCrash} (power is cut before the operation). After a crash every later
@@ -59,6 +60,8 @@ export interface SimDiskOptions {
   readonly takesBytesLate?: ((operation: DiskOperation) => boolean) | undefined;
   /** Sees every reading of a directory, which is no operation; throws to make it fail. */
   readonly onListing?: ((path: string) => void) | undefined;
+  /** A sync of a directory makes its own names durable and no others; what a crash leaves of the rest is drawn for each directory. */
+  readonly losesNamesApart?: boolean | undefined;
   /** Runs the completion of an asynchronous operation later; `setImmediate` unless told. */
   readonly schedule?: ((operation: DiskOperation, complete: () => void) => void) | undefined;
 }
@@ -89,15 +92,20 @@ class Inode {
 /** A directory is a name without an inode. */
 type Entry = Inode | 'directory';
 
+type Names = Pick<Map<string, Entry>, 'set' | 'delete' | 'has' | typeof Symbol.iterator>;
+
 interface NameChange {
+  /** In the order in which they were made. */
+  readonly sequence: number;
   readonly directory: string;
-  readonly apply: (names: Map<string, Entry>) => void;
+  readonly apply: (names: Names) => void;
 }
 
 export class SimDisk implements Disk {
   readonly #names = new Map<string, Entry>([['/', 'directory']]);
   readonly #durableNames = new Map<string, Entry>([['/', 'directory']]);
   #pendingNames: NameChange[] = [];
+  #nameCount = 0;
   readonly #options: SimDiskOptions;
   readonly #openFiles = new Set<SimFile>();
   #sequence = 0;
@@ -141,8 +149,8 @@ export class SimDisk implements Disk {
   crashImage(random: SeededRandom, options: SimDiskOptions = {}): SimDisk {
     const after = new SimDisk(options);
     const names = new Map(this.#durableNames);
-    const survivors = random.below(this.#pendingNames.length + 1);
-    for (const change of this.#pendingNames.slice(0, survivors)) change.apply(names);
+    for (const change of this.#survivingChanges(random)) change.apply(names);
+    if (this.#options.losesNamesApart === true) dropOrphans(names);
     const copies = new Map<Inode, Inode>();
     for (const [path, entry] of names) {
       const copy = entry === 'directory' ? entry : survivingInode(entry, copies, random);
@@ -167,6 +175,7 @@ export class SimDisk implements Disk {
       entry.frozenPages.clear();
     }
     after.#pendingNames = this.#pendingNames;
+    after.#nameCount = this.#nameCount;
     return after;
   }
 
@@ -247,6 +256,8 @@ export class SimDisk implements Disk {
     const entry = this.#names.get(from);
     if (entry === undefined) throw missing('rename', from);
     this.#requireParent(to);
+    if (entry === 'directory')
+      this.#pendingNames = this.#pendingNames.map((change) => moved(change, from, to));
     this.#changeNames(parentOf(to), (names) => {
       for (const [name, child] of [...names]) {
         if (name !== from && !name.startsWith(`${from}/`)) continue;
@@ -268,7 +279,7 @@ export class SimDisk implements Disk {
     if (!this.#names.has(directory)) return;
     this.begin('remove', directory, 0);
     this.#changeNames(parentOf(directory), (names) => {
-      for (const name of [...names.keys()]) {
+      for (const [name] of [...names]) {
         if (name === directory || name.startsWith(`${directory}/`)) names.delete(name);
       }
     });
@@ -347,20 +358,37 @@ export class SimDisk implements Disk {
     if (this.#names.get(parentOf(path)) !== 'directory') throw missing('open', path);
   }
 
-  #lastChangeOf(directory: string): NameChange | undefined {
-    return this.#pendingNames.findLast((change) => change.directory === directory);
+  /** -1: nothing in it waits to become durable. */
+  #lastChangeOf(directory: string): number {
+    return this.#pendingNames.findLast((change) => change.directory === directory)?.sequence ?? -1;
   }
 
-  /** The journal is in order: what went before `last` becomes durable with it. */
-  #makeNamesDurable(last: NameChange | undefined): void {
-    const count = last === undefined ? 0 : this.#pendingNames.indexOf(last) + 1;
-    for (const change of this.#pendingNames.slice(0, count)) change.apply(this.#durableNames);
-    this.#pendingNames = this.#pendingNames.slice(count);
+  /** Where the journal is in order, what went before `last` becomes durable with it; else what went before it in its directory. */
+  #makeNamesDurable(last: number): void {
+    const isApart = this.#options.losesNamesApart === true;
+    const synced = this.#pendingNames.find(({ sequence }) => sequence === last)?.directory;
+    const before = this.#pendingNames.filter(({ sequence }) => sequence <= last);
+    const durable = new Set(before.filter(({ directory }) => !isApart || directory === synced));
+    for (const change of durable) change.apply(this.#durableNames);
+    this.#pendingNames = this.#pendingNames.filter((change) => !durable.has(change));
   }
 
-  #changeNames(directory: string, apply: (names: Map<string, Entry>) => void): void {
+  #survivingChanges(random: SeededRandom): readonly NameChange[] {
+    const pending = this.#pendingNames;
+    if (this.#options.losesNamesApart !== true) return pending.slice(0, random.below(pending.length + 1));
+    const counts = new Map<string, number>();
+    for (const { directory } of pending) counts.set(directory, (counts.get(directory) ?? 0) + 1);
+    const left = new Map([...counts].map(([directory, count]) => [directory, random.below(count + 1)]));
+    return pending.filter(({ directory }) => {
+      const survivors = left.get(directory)!;
+      left.set(directory, survivors - 1);
+      return survivors > 0;
+    });
+  }
+
+  #changeNames(directory: string, apply: (names: Names) => void): void {
     apply(this.#names);
-    this.#pendingNames.push({ directory, apply });
+    this.#pendingNames.push({ sequence: this.#nameCount++, directory, apply });
   }
 }
 
@@ -616,6 +644,57 @@ class SimFile implements DiskFile {
       if (inode.volatilePages.get(index) === page) inode.dirtyPages.delete(index);
     }
     inode.durableSize = size;
+  }
+}
+
+/** A change below a directory that is given another name: it may become durable before that or afterwards. */
+function moved(change: NameChange, from: string, to: string): NameChange {
+  const { sequence, directory, apply } = change;
+  if (directory !== from && !directory.startsWith(`${from}/`)) return change;
+  return {
+    sequence,
+    directory: to + directory.slice(from.length),
+    apply: (names) => apply(names.has(to) ? new MovedNames(names, from, to) : names),
+  };
+}
+
+/** Names below `to`, for one that knows them below `from`. */
+class MovedNames implements Names {
+  readonly #names: Names;
+  readonly #from: string;
+  readonly #to: string;
+
+  constructor(names: Names, from: string, to: string) {
+    this.#names = names;
+    this.#from = from;
+    this.#to = to;
+  }
+
+  has(path: string): boolean {
+    return this.#names.has(renamed(path, this.#from, this.#to));
+  }
+
+  set(path: string, entry: Entry): Map<string, Entry> {
+    return this.#names.set(renamed(path, this.#from, this.#to), entry);
+  }
+
+  delete(path: string): boolean {
+    return this.#names.delete(renamed(path, this.#from, this.#to));
+  }
+
+  *[Symbol.iterator](): MapIterator<[string, Entry]> {
+    for (const [path, entry] of this.#names) yield [renamed(path, this.#to, this.#from), entry];
+  }
+}
+
+function renamed(path: string, from: string, to: string): string {
+  return path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : path;
+}
+
+/** What stands in a directory that is not there is not there either. */
+function dropOrphans(names: Map<string, Entry>): void {
+  for (const path of [...names.keys()].sort()) {
+    if (path !== '/' && names.get(parentOf(path)) !== 'directory') names.delete(path);
   }
 }
 
