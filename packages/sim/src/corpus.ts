@@ -277,7 +277,12 @@ export const CORPUS: readonly Scenario[] = [
     ...RELEASES,
     traits: { ...PLAIN, hasDowngrades: true },
   }),
-  scenario('dropsV2Requests', [], 'a request in the form of 3.5 is done by its proposer alone', RELEASES),
+  scenario(
+    'followsOnlyOnce',
+    [],
+    'a database stays behind when its cluster is raised to a later release',
+    RELEASES,
+  ),
   scenario(
     'bumpsWithoutTelling',
     [],

@@ -1,6 +1,6 @@
 /**
  * How far members raise the cluster: each keeps to some release, at first mostly to an early one, and may go on to the next at each of its starts, as when programs
- * are exchanged one by one. What a leader of 3.5 decides is in the log in the form of 3.5; databases follow from release to release, and back after a downgrade.
+ * are exchanged one by one. Databases follow from release to release, and back after a downgrade.
  */
 import type { SeededRandom } from '@etcd/base';
 

@@ -73,10 +73,11 @@ export const SOURCE_PLANTS: Readonly<Record<string, SourcePlant>> = {
       from: 'if (this.#runs > 0 && !this.#options.noSync) file.sync();',
       to: '',
     },
+    { file: 'bbolt/src/commit.ts', from: '      file.syncThen(then);\n', to: '      then(null);\n' },
     {
       file: 'bbolt/src/commit.ts',
-      from: 'this.#syncThen(file, this.#runs > 0, (syncError) => {',
-      to: 'this.#syncThen(file, false, (syncError) => {',
+      from: 'if (!noSync && runs.sizeBytes >= MIN_SYNCED_BYTES) {',
+      to: 'if (!noSync && runs.sizeBytes < 0) {',
     },
   ),
   /** Each member refuses what it has no room for, whatever the alarms say. */
@@ -170,11 +171,11 @@ export const SOURCE_PLANTS: Readonly<Record<string, SourcePlant>> = {
     from: '      if (!(error instanceof SnapError)) throw error;\n      const brokenPath',
     to: "      if (!(error instanceof SnapError) && (error as DiskError).code !== 'EMFILE') throw error;\n      const brokenPath",
   }),
-  /** What etcd 3.5 would have written is done by whoever has proposed it alone. */
-  dropsV2Requests: plant({
-    file: 'server/src/apply/applier.ts',
-    from: 'membership.applyV2Request(request, this.#cold.membershipWriter);',
-    to: 'if (waiter !== null) membership.applyV2Request(request, this.#cold.membershipWriter);',
+  /** A database follows the first version of its cluster, and no later one until its member starts again. */
+  followsOnlyOnce: plant({
+    file: 'server/src/member/storage-version.ts',
+    from: '    this.#last = version;\n    if (!isLower) return this.follow();\n',
+    to: '    const isFirst = this.#last === null;\n    this.#last = version;\n    if (!isLower) return isFirst ? this.follow() : undefined;\n',
   }),
   /** A downgrade that was announced is forgotten by the next start. */
   forgetsDowngrades: plant({
