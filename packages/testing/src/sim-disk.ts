@@ -22,6 +22,7 @@ import type {
   SeededRandom,
 } from '@etcd/base';
 import { assert, DiskError } from '@etcd/base';
+import { type NameChange as Change, dropOrphans, moved, normal, parentOf } from './sim-names.ts';
 
 const PAGE_BYTES = 4096;
 const SECTOR_BYTES = 512;
@@ -92,14 +93,7 @@ class Inode {
 /** A directory is a name without an inode. */
 type Entry = Inode | 'directory';
 
-type Names = Pick<Map<string, Entry>, 'set' | 'delete' | 'has' | typeof Symbol.iterator>;
-
-interface NameChange {
-  /** In the order in which they were made. */
-  readonly sequence: number;
-  readonly directory: string;
-  readonly apply: (names: Names) => void;
-}
+type NameChange = Change<Entry>;
 
 export class SimDisk implements Disk {
   readonly #names = new Map<string, Entry>([['/', 'directory']]);
@@ -386,7 +380,7 @@ export class SimDisk implements Disk {
     });
   }
 
-  #changeNames(directory: string, apply: (names: Names) => void): void {
+  #changeNames(directory: string, apply: NameChange['apply']): void {
     apply(this.#names);
     this.#pendingNames.push({ sequence: this.#nameCount++, directory, apply });
   }
@@ -621,8 +615,7 @@ class SimFile implements DiskFile {
     return fresh;
   }
 
-  /** The versions that a sync begun now makes durable; undefined where the page was cut off. */
-  /** Of the pages with bytes in [from, to), and of those that were cut off: that goes with the file's size. */
+  /** What a sync of [from, to) begun now makes durable; undefined where a page was cut off, which goes with the size. */
   #dirtyVersions(from: number, to: number): Map<number, Page | undefined> {
     const versions = new Map<number, Page | undefined>();
     for (const index of this.#inode.dirtyPages) {
@@ -644,57 +637,6 @@ class SimFile implements DiskFile {
       if (inode.volatilePages.get(index) === page) inode.dirtyPages.delete(index);
     }
     inode.durableSize = size;
-  }
-}
-
-/** A change below a directory that is given another name: it may become durable before that or afterwards. */
-function moved(change: NameChange, from: string, to: string): NameChange {
-  const { sequence, directory, apply } = change;
-  if (directory !== from && !directory.startsWith(`${from}/`)) return change;
-  return {
-    sequence,
-    directory: to + directory.slice(from.length),
-    apply: (names) => apply(names.has(to) ? new MovedNames(names, from, to) : names),
-  };
-}
-
-/** Names below `to`, for one that knows them below `from`. */
-class MovedNames implements Names {
-  readonly #names: Names;
-  readonly #from: string;
-  readonly #to: string;
-
-  constructor(names: Names, from: string, to: string) {
-    this.#names = names;
-    this.#from = from;
-    this.#to = to;
-  }
-
-  has(path: string): boolean {
-    return this.#names.has(renamed(path, this.#from, this.#to));
-  }
-
-  set(path: string, entry: Entry): Map<string, Entry> {
-    return this.#names.set(renamed(path, this.#from, this.#to), entry);
-  }
-
-  delete(path: string): boolean {
-    return this.#names.delete(renamed(path, this.#from, this.#to));
-  }
-
-  *[Symbol.iterator](): MapIterator<[string, Entry]> {
-    for (const [path, entry] of this.#names) yield [renamed(path, this.#to, this.#from), entry];
-  }
-}
-
-function renamed(path: string, from: string, to: string): string {
-  return path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : path;
-}
-
-/** What stands in a directory that is not there is not there either. */
-function dropOrphans(names: Map<string, Entry>): void {
-  for (const path of [...names.keys()].sort()) {
-    if (path !== '/' && names.get(parentOf(path)) !== 'directory') names.delete(path);
   }
 }
 
@@ -756,23 +698,4 @@ function cutPages(pages: Map<number, Page>, size: number): void {
       pages.set(index, cut);
     }
   }
-}
-
-function missing(call: string, path: string): DiskError {
-  return new DiskError('ENOENT', path, `ENOENT: no such file or directory, ${call} '${path}'`);
-}
-
-function normal(path: string): string {
-  const parts: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part === '..') parts.pop();
-    else parts.push(part);
-  }
-  return `/${parts.join('/')}`;
-}
-
-function parentOf(path: string): string {
-  const cut = path.lastIndexOf('/');
-  return cut <= 0 ? '/' : path.slice(0, cut);
 }
