@@ -22,7 +22,7 @@ import type {
   SeededRandom,
 } from '@etcd/base';
 import { assert, DiskError } from '@etcd/base';
-import { type NameChange as Change, dropOrphans, moved, normal, parentOf } from './sim-names.ts';
+import { dropOrphans, missing, moved, type NameChange as Change, normal, parentOf } from './sim-names.ts';
 
 const PAGE_BYTES = 4096;
 const SECTOR_BYTES = 512;
@@ -321,7 +321,7 @@ export class SimDisk implements Disk {
     return normal(parts.join('/'));
   }
 
-  /** Counts an operation and lets the hook fail it. For {@link SimFile}. */
+  /** For {@link SimFile}. */
   begin(kind: DiskOperation['kind'], path: string, bytes: number): DiskOperation {
     if (this.#crashed) throw new SimulatedCrash(`${kind} ${path} after the crash`);
     const operation: DiskOperation = { kind, path, bytes, sequence: this.#sequence++ };
@@ -352,7 +352,6 @@ export class SimDisk implements Disk {
     if (this.#names.get(parentOf(path)) !== 'directory') throw missing('open', path);
   }
 
-  /** -1: nothing in it waits to become durable. */
   #lastChangeOf(directory: string): number {
     return this.#pendingNames.findLast((change) => change.directory === directory)?.sequence ?? -1;
   }
