@@ -22,7 +22,7 @@ import type {
   SeededRandom,
 } from '@etcd/base';
 import { assert, DiskError } from '@etcd/base';
-import { dropOrphans, missing, moved, type NameChange as Change, normal, parentOf } from './sim-names.ts';
+import { type NameChange as Change, dropOrphans, missing, moved, normal, parentOf } from './sim-names.ts';
 
 const PAGE_BYTES = 4096;
 const SECTOR_BYTES = 512;
