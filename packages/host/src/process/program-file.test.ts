@@ -5,13 +5,14 @@ import { filePages, unmapProgramFile } from './program-file.ts';
 
 const NODE = '/opt/node/bin/node';
 
-function mapping(range: string, permissions: string, path: string, anonymousKb = 0): string {
+function mapping(range: string, permissions: string, path: string, anonymousKb = 0, swapKb = 0): string {
   return [
     `${range} ${permissions} 0034a000 fe:00 5352124                            ${path}`,
     'Size:              42984 kB',
     'Rss:               28764 kB',
     'Private_Dirty:         0 kB',
     `Anonymous:      ${String(anonymousKb).padStart(8)} kB`,
+    `Swap:           ${String(swapKb).padStart(8)} kB`,
     'VmFlags: rd ex mr mw me',
     '',
   ].join('\n');
@@ -22,13 +23,17 @@ test('pages that may be unmapped are those of the file, not writable, and as the
     mapping('00400000-00746000', 'r--p', NODE),
     mapping('0074a000-03044000', 'r-xp', NODE),
     mapping('06b51000-06b60000', 'r--p', NODE, 12),
+    mapping('06b51000-06b60000', 'r--p', NODE, 0, 12),
     mapping('06b60000-06b90000', 'rw-p', NODE),
     mapping('06b90000-06ba0000', 'r--s', NODE),
     mapping('06ba0000-06bb0000', '---p', NODE),
     mapping('7fd297dc0000-7fd297fc5000', 'r-xp', NODE),
+    mapping('7fd297fc5000-7fd297fc6000', 'rw-p', NODE),
     mapping('7fd297fc6000-7fd297fc7000', 'r-xp', `${NODE}-other`),
     '7ffd8a5f1000-7ffd8a612000 rw-p 00000000 00:00 0                          [stack]',
     'Anonymous:             0 kB',
+    'Swap:                  0 kB',
+    'VmFlags: rd wr mr mw me gd ac',
     '',
   ].join('\n');
   assert.deepEqual(

@@ -12,7 +12,10 @@ export interface PageRange {
 }
 
 const HEAD = /^([0-9a-f]+)-([0-9a-f]+) (r-[x-]p) [0-9a-f]+ \S+ \d+ +(\/.*)$/;
-const ANONYMOUS = /^Anonymous: +(\d+) kB$/;
+/** Pages that were written to before they were protected, in memory or swapped out: the file does not have what they hold. */
+const WRITTEN = /^(?:Anonymous|Swap): +[1-9]\d* kB$/;
+/** The last line of a mapping. */
+const TAIL = 'VmFlags:';
 
 /**
  * Ranges of `smaps` (text of `/proc/self/smaps`) that are nothing but pages of `file` as it is: not writable, and no page was written to before it
@@ -22,11 +25,10 @@ export function filePages(smaps: string, file: string): PageRange[] {
   const ranges: PageRange[] = [];
   let range: PageRange | null = null;
   for (const line of smaps.split('\n')) {
-    const anonymous = ANONYMOUS.exec(line);
-    if (anonymous !== null) {
-      if (range !== null && anonymous[1] === '0') ranges.push(range);
+    if (WRITTEN.test(line)) range = null;
+    if (line.startsWith(TAIL)) {
+      if (range !== null) ranges.push(range);
       range = null;
-      continue;
     }
     const head = HEAD.exec(line);
     if (head === null) continue;
