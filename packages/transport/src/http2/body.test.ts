@@ -195,7 +195,7 @@ test('bodies arrive whole, in order and in frames that the peer takes, whatever 
           sender.onStreamWindow(streams[step.stream]!, step.bytes);
           sender.onConnectionWindow(step.bytes);
         } else if (step.kind === 'write') wire.write();
-        else if (step.kind === 'settle') for (const stream of streams) stream.queue?.settle();
+        else if (step.kind === 'settle') for (const stream of streams) stream.queue?.settle(wire.output);
         else if (step.kind === 'drain') wire.drain();
         else if (step.kind === 'small frames') sender.onMaxFrame(DEFAULT_MAX_FRAME_BYTES);
         else if (step.kind === 'large frames') sender.onMaxFrame(100_000);
@@ -253,11 +253,34 @@ test('what a body refers to is not copied while it can be sent, and is let go of
   const [segment] = body.take();
   assert.ok(segment!.references!.refersTo(value));
   wire.sender.queueFrames(stream, segment!);
-  stream.queue!.settle();
+  stream.queue!.settle(wire.output);
   assert.equal(segment!.references, null);
   value.fill('x');
   wire.write();
   assert.equal(wire.bytesOf(stream).subarray(PREFIX_BYTES).toString(), text);
+});
+
+test('a block of which a slow socket has a part still is not used again when what it refers to is let go of', () => {
+  const wire = new Wire();
+  const stream = wire.streams[0]!;
+  wire.socket.isSlow = true;
+  const [body, expected] = bodyOf(
+    wire,
+    stream,
+    Array.from({ length: 40 }, () => ({ kind: 'lasting', length: 2000 })),
+    true,
+  );
+  for (const segment of body.take()) wire.sender.queueFrames(stream, segment);
+  wire.write();
+  assert.ok(wire.socket.pendingBytes > 0);
+  assert.ok(stream.queue!.byteCount > 0);
+  stream.queue!.settle(wire.output);
+  wire.pool.take(true).fill(0xff);
+  wire.sender.onStreamWindow(stream, 10_000_000);
+  wire.sender.onConnectionWindow(10_000_000);
+  wire.drain();
+  wire.drain();
+  assert.ok(wire.bytesOf(stream).equals(expected));
 });
 
 test('a body that is discarded gives all of its blocks back', () => {

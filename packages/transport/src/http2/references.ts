@@ -23,6 +23,11 @@ export class References {
     return this.#view === this.#views.length;
   }
 
+  /** Whether nothing has been taken. */
+  get isWhole(): boolean {
+    return this.#view === 0 && this.#offset === 0;
+  }
+
   /** Whether a view is of `memory`. */
   refersTo(memory: Uint8Array): boolean {
     return this.#views.some(({ buffer }) => buffer === memory.buffer);

@@ -4,7 +4,7 @@
  * the blocks of large messages, which have the headers of their frames in them.
  */
 import { assert, RingBuffer } from '@etcd/base';
-import { copyRange, LARGE_BLOCK_BYTES, OUTPUT_BLOCK_BYTES, type OutputPool } from './output.ts';
+import { copyRange, LARGE_BLOCK_BYTES, OUTPUT_BLOCK_BYTES, type Output, type OutputPool } from './output.ts';
 import type { References } from './references.ts';
 
 export interface Segment {
@@ -106,21 +106,24 @@ export class SendQueue {
     if (segment === this.#tail) this.#tail = null;
   }
 
-  /** Refers to no memory elsewhere any more: what is referred to is copied, a block for a block. */
-  settle(): void {
+  /** Refers to no memory elsewhere any more: what is referred to is copied, a block for a block. Blocks that `output` has parts of are left to it. */
+  settle(output: Output): void {
     if (!this.#hasReferences) return;
     this.#hasReferences = false;
-    for (let i = 0; i < this.#segments.count; i++) this.#putTogether(this.#segments.at(i)!);
+    for (let i = 0; i < this.#segments.count; i++) this.#putTogether(this.#segments.at(i)!, output);
   }
 
-  #putTogether(segment: Segment): void {
-    if (segment.references === null) return;
+  #putTogether(segment: Segment, output: Output): void {
+    const { references, bytes } = segment;
+    if (references === null) return;
     const block = this.#pool.take(true);
     segment.start = 0;
-    segment.end = segment.references.copyTo(block);
+    segment.end = references.copyTo(block);
     segment.references = null;
-    this.#pool.give(segment.bytes);
     segment.bytes = block;
+    // The socket may have a part of it still.
+    if (references.isWhole) this.#pool.give(bytes);
+    else output.releaseWhenSent(bytes);
   }
 
   #adopt(segment: Segment): void {

@@ -104,7 +104,7 @@ export abstract class Http2Stream {
     }
 
     // What has not left by now refers to nobody's memory from now on: a slow peer must not hold it.
-    this.queue?.settle();
+    this.queue?.settle(this.connection.output);
     const queuedBytes = this.queue?.byteCount ?? 0;
     const hasMoved = queuedBytes !== this.queuedAtSweepBytes;
     // With the connection's own window used up it is not this stream that stalls.
