@@ -21,8 +21,9 @@ const MAX_WRITE_BYTES = 512 * 1024;
 /** Large commits are written in so many pieces, or in larger ones than these: a disk may be slow to sync, and fast to write. */
 const USUAL_WRITES = 16;
 const MAX_LARGE_WRITE_BYTES = 4 * 1024 * 1024;
-/** Shorter pieces get their sync together. */
+/** Shorter pieces get their sync together, and so do others once so many have had their own: that a commit ends where syncs take long. */
 const MIN_SYNCED_BYTES = 64 * 1024;
+const MAX_SYNCED_ALONE = USUAL_WRITES;
 
 /** A state of the database: its meta page, and how long its stored freelist is. */
 export interface State {
@@ -157,6 +158,7 @@ export class Commit {
     const maxBytes = this.#pieceBytes;
     const runs = new Runs(this.#writer, this.state.meta.pageSizeBytes, maxBytes);
     let unsyncedBytes = 0;
+    let syncedAlone = 0;
     const sync = (then: (error: DiskError | null) => void): void => {
       unsyncedBytes = 0;
       file.syncThen(then);
@@ -166,7 +168,8 @@ export class Commit {
       if (unsyncedBytes >= maxBytes) return sync(next);
       if (!runs.next()) return unsyncedBytes > 0 ? sync(done) : done(null);
       this.#runs++;
-      if (!noSync && runs.sizeBytes >= MIN_SYNCED_BYTES) {
+      if (!noSync && runs.sizeBytes >= MIN_SYNCED_BYTES && syncedAlone < MAX_SYNCED_ALONE) {
+        syncedAlone++;
         return file.writeSyncedThen(runs.chunks, runs.position, next);
       }
       if (!noSync) unsyncedBytes += runs.sizeBytes;

@@ -329,6 +329,26 @@ test('a large commit is written piece by piece, each durable before the next, an
   database.close();
 });
 
+test('runs of pages that lie apart do not get a sync each: a commit ends where syncs take long', async () => {
+  const operations: DiskOperation[] = [];
+  const disk = new SimDisk({ onOperation: (operation) => void operations.push(operation) });
+  const database = open(disk);
+  let write = database.beginWrite();
+  putMany(write, 0, 8000, 1000);
+  await writtenBeforeSyncs(disk, operations, write);
+  // Free are then runs of some 25 pages each, more than 64 KiB.
+  write = database.beginWrite();
+  for (let i = 0; i < 8000; i += 150) for (let j = i; j < i + 75; j++) write.bucket(NAME)!.delete(key(j));
+  await writtenBeforeSyncs(disk, operations, write);
+  write = database.beginWrite();
+  putMany(write, 8000, 11500, 1000);
+  const { pieces, writes } = await writtenBeforeSyncs(disk, operations, write);
+  const sizeBytes = pieces.reduce((sum, bytes) => sum + bytes);
+  assert.ok(writes >= 40, `${writes} writes`);
+  assert.ok(pieces.length <= 2 + sizeBytes / (256 * 1024), `${pieces.length} syncs for ${sizeBytes} bytes`);
+  database.close();
+});
+
 /** A disk of which one kind of operation fails from some point on. */
 function failingDisk(
   kind: DiskOperation['kind'],

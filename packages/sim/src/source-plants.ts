@@ -76,7 +76,7 @@ export const SOURCE_PLANTS: Readonly<Record<string, SourcePlant>> = {
     { file: 'bbolt/src/commit.ts', from: '      file.syncThen(then);\n', to: '      then(null);\n' },
     {
       file: 'bbolt/src/commit.ts',
-      from: 'if (!noSync && runs.sizeBytes >= MIN_SYNCED_BYTES) {',
+      from: 'if (!noSync && runs.sizeBytes >= MIN_SYNCED_BYTES && syncedAlone < MAX_SYNCED_ALONE) {',
       to: 'if (!noSync && runs.sizeBytes < 0) {',
     },
   ),
