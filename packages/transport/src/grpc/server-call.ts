@@ -207,7 +207,7 @@ export class ServerCall extends GrpcStream implements Expiring, BodySink {
   openBody(length: number): Body {
     const body = this.newBody();
     if (this.#mayAnswer(length) && this.#beginMessage(length)) writePrefix(body, length);
-    body.sendTo(this);
+    body.sendTo(this, length);
     return body;
   }
 

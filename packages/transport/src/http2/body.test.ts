@@ -8,6 +8,7 @@ import { Body } from './body.ts';
 import type { Http2Connection } from './connection.ts';
 import { LARGE_BLOCK_BYTES, Output, OutputPool } from './output.ts';
 import { DEFAULT_MAX_FRAME_BYTES } from './protocol.ts';
+import type { Segment } from './send-queue.ts';
 import { Sender } from './sender.ts';
 import { Http2Stream } from './stream.ts';
 import { Sweeper } from './sweeper.ts';
@@ -40,6 +41,12 @@ class Socket implements Duplex {
     this.#pending.push(...parts);
     this.pendingBytes = parts.reduce((sum, part) => sum + part.length, this.pendingBytes);
     if (!this.isSlow) this.take();
+  }
+
+  /** Of all memory of which it has a part. */
+  get heldBytes(): number {
+    const memory = new Set(this.#pending.map(({ buffer }) => buffer));
+    return Array.from(memory).reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   take(): void {
@@ -229,15 +236,18 @@ test('a body with a sink is handed on while it is made, in blocks that are used 
   wire.sender.onConnectionWindow(10_000_000);
   const blocks = new Set<Uint8Array>();
   const body = new Body(wire.pool, stream.id, DEFAULT_MAX_FRAME_BYTES, PREFIX_BYTES);
-  body.sendTo({
-    takeBlock: (segment) => {
+  const sink = {
+    takeBlock: (segment: Segment) => {
       blocks.add(segment.bytes);
       wire.sender.queueFrames(stream, segment);
       wire.write();
     },
-  });
+  };
   const value = Buffer.alloc(3000, 'v');
-  for (let i = 0; i < 1000; i++) body.append(value, 0, value.length);
+  body.sendTo(sink, 1000 * value.length);
+  for (let i = 0; i < 999; i++) body.append(value, 0, value.length);
+  assert.throws(() => body.finish(), /not as long as was said/);
+  body.append(value, 0, value.length);
   body.finish();
   assert.equal(wire.bytesOf(stream).length, PREFIX_BYTES + 1000 * value.length);
   assert.equal(blocks.size, 1);
@@ -281,6 +291,29 @@ test('a block of which a slow socket has a part still is not used again when wha
   wire.drain();
   wire.drain();
   assert.ok(wire.bytesOf(stream).equals(expected));
+});
+
+test('a socket that takes nothing holds a few megabytes, wherever the values lie that it has been given', () => {
+  const wire = new Wire();
+  const stream = wire.streams[0]!;
+  wire.socket.isSlow = true;
+  wire.sender.onStreamWindow(stream, 10_000_000);
+  wire.sender.onConnectionWindow(10_000_000);
+  const body = new Body(wire.pool, stream.id, DEFAULT_MAX_FRAME_BYTES, PREFIX_BYTES, true);
+  const expected = [Buffer.alloc(PREFIX_BYTES)];
+  body.prefixBlock.fill(0, body.prefixAt, body.prefixAt + PREFIX_BYTES);
+  for (let i = 0; i < 250; i++) {
+    const slab = Buffer.allocUnsafeSlow(65_536);
+    slab.fill(i);
+    body.appendLasting(slab, 7000, 8100);
+    expected.push(slab.subarray(7000, 8100));
+  }
+  for (const segment of body.take()) wire.sender.queueFrames(stream, segment);
+  wire.write();
+  assert.ok(wire.socket.pendingBytes > 250_000);
+  assert.ok(wire.socket.heldBytes < 3 * 1024 * 1024, `${wire.socket.heldBytes} bytes`);
+  wire.drain();
+  assert.ok(wire.bytesOf(stream).equals(Buffer.concat(expected)));
 });
 
 test('a body that is discarded gives all of its blocks back', () => {

@@ -48,6 +48,7 @@ export class Body {
   readonly #mayRefer: boolean;
   #full: Segment[] = [];
   #sink: BodySink | null = null;
+  #announcedBytes = 0;
   /** Payload of the blocks handed on, of those in `#full` and of the current one without its open frame. */
   #closedBytes = 0;
   /** The payload of the current block's frames but the open one. */
@@ -85,9 +86,10 @@ export class Body {
     return this.#closedBytes + this.#openBytes - this.#prefixBytes;
   }
 
-  /** From now on full blocks go to `sink`; those that are full already, at once. */
-  sendTo(sink: BodySink): void {
+  /** From now on full blocks go to `sink`; those that are full already, at once. The body will have `length` bytes, as it has been told. */
+  sendTo(sink: BodySink, length: number): void {
     this.#sink = sink;
+    this.#announcedBytes = length;
     for (const segment of this.#full) sink.takeBlock(segment);
     this.#full = [];
   }
@@ -125,6 +127,7 @@ export class Body {
 
   /** All is there: the last block goes to the sink. */
   finish(): void {
+    assert(this.length === this.#announcedBytes, 'body: not as long as was said');
     this.#seal();
   }
 
@@ -209,7 +212,7 @@ export class Body {
       end: this.#used,
       isPooled: true,
       isFramed: true,
-      references: isReferring ? new References(this.#views, this.#frameLengths) : null,
+      references: isReferring ? new References(this.block, this.#views, this.#frameLengths) : null,
       payloadBytes: this.#blockBytes,
       frameRestBytes: 0,
     };

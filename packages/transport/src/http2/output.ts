@@ -24,6 +24,13 @@ const MAX_POOLED_SMALL_BLOCKS = 4096;
 const MAX_POOLED_LARGE_BLOCKS = 512;
 const MAX_IDLE_LARGE_BLOCKS = 96;
 
+/**
+ * Memory of others that one write may hold; a second one may be gathered meanwhile. A value of 1 kB may hold a megabyte, and a write of
+ * values from all over the database all of that.
+ */
+const MAX_BORROWED_BYTES = 2 * 1024 * 1024;
+
+const NOTHING_BORROWED: Set<ArrayBufferLike> = new Set();
 const NO_BLOCK: Uint8Array = Buffer.allocUnsafeSlow(0);
 /** Shared by all that has none, which is the usual case: a list that is made for every write is garbage that may grow old. */
 const NONE: Uint8Array[] = [];
@@ -90,6 +97,9 @@ export class Output {
   #segmentStart = 0;
   #sealed: Uint8Array[] = NONE;
   #sealedBytes = 0;
+  /** Memory elsewhere that `#sealed` refers to, and how much it is. */
+  #borrowed: Set<ArrayBufferLike> = NOTHING_BORROWED;
+  #borrowedBytes = 0;
   /** Blocks that `#sealed` refers to, besides the current one. */
   #fullBlocks: Uint8Array[] = NONE;
   /** Blocks that the duplex has not taken yet: the last one, and those that were full. */
@@ -125,6 +135,24 @@ export class Output {
   adopt(view: Uint8Array): void {
     this.#seal();
     this.#addSealed(view);
+  }
+
+  /**
+   * The same for a view of memory that others made and have done with: all of that memory is held until the view has been sent. Copied
+   * where a peer that reads nothing would hold too much of it.
+   */
+  borrow(view: Uint8Array): void {
+    const memory = view.buffer;
+    if (!this.#borrowed.has(memory)) {
+      if (this.#borrowedBytes + memory.byteLength > MAX_BORROWED_BYTES) {
+        this.append(view, 0, view.length);
+        return;
+      }
+      if (this.#borrowed === NOTHING_BORROWED) this.#borrowed = new Set();
+      this.#borrowed.add(memory);
+      this.#borrowedBytes += memory.byteLength;
+    }
+    this.adopt(view);
   }
 
   /** Gives `block` to the pool when all that was appended or adopted so far has been sent. */
@@ -172,6 +200,8 @@ export class Output {
     this.#segmentStart = 0;
     this.#sealed = NONE;
     this.#sealedBytes = 0;
+    this.#borrowed = NOTHING_BORROWED;
+    this.#borrowedBytes = 0;
   }
 
   #seal(): void {

@@ -7,13 +7,16 @@ import { FRAME_HEADER_BYTES } from './protocol.ts';
 
 export class References {
   readonly #views: readonly Uint8Array[];
+  readonly #own: ArrayBufferLike;
   /** The payload of each frame. */
   readonly #frameLengths: readonly number[];
   #view = 0;
   #offset = 0;
   #frame = 0;
 
-  constructor(views: readonly Uint8Array[], frameLengths: readonly number[]) {
+  /** @param block what the views that are not of memory elsewhere are of. */
+  constructor(block: Uint8Array, views: readonly Uint8Array[], frameLengths: readonly number[]) {
+    this.#own = block.buffer;
     this.#views = views;
     this.#frameLengths = frameLengths;
   }
@@ -59,7 +62,9 @@ export class References {
       const view = this.#views[this.#view]!;
       const from = this.#offset;
       const to = Math.min(view.length, from + length);
-      output.adopt(from === 0 && to === view.length ? view : view.subarray(from, to));
+      const part = from === 0 && to === view.length ? view : view.subarray(from, to);
+      if (part.buffer === this.#own) output.adopt(part);
+      else output.borrow(part);
       length -= to - from;
       this.#offset = to;
       if (to < view.length) return;
