@@ -15,6 +15,8 @@ function world() {
     loopMs: 0,
     residentMegabytes: 80,
     cpuMs: () => memory.usedMs,
+    heapMegabytes: 20,
+    heapBytes: () => memory.heapMegabytes * MEGABYTE,
     residentBytes: () => memory.residentMegabytes * MEGABYTE,
     collect: () => void calls.push('collect'),
     trim: () => {
@@ -79,4 +81,15 @@ test('a process that gets no processor does not rest', () => {
   late.ms += 60;
   assert.deepEqual(pass(1), [], 'its timer came late');
   assert.deepEqual(pass(1), ['collect']);
+});
+
+test('a heap so large that a collection would cost a leader its place is not collected', () => {
+  const { memory, pass } = world();
+  pass(1);
+  memory.residentMegabytes = 2000;
+  memory.heapMegabytes = 500;
+  assert.deepEqual(pass(400, 1, 1, 1), ['trim'], 'what the C library keeps is given back nevertheless');
+  memory.residentMegabytes += 100;
+  memory.heapMegabytes = 90;
+  assert.deepEqual(pass(400, 1, 1), ['collect', 'trim']);
 });

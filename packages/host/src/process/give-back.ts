@@ -9,7 +9,8 @@
  *     rest, and resident memory has grown ──> full collection ──next rest──> trim, unmap
  *     first rest after the start ───────────────────────────────────────────^
  *
- * A full collection takes some tens of milliseconds in which nobody is served: a load is over when the whole process has done next to nothing
+ * A full collection takes some tens of milliseconds in which nobody is served, and in a large heap so long that followers would elect another
+ * leader: such a one is left to V8, which collects it bit by bit. A load is over when the whole process has done next to nothing
  * for half a second, its event loop has waited all the time, and was not late; and each takes at most one. A process that gets no processor does
  * little, too.
  */
@@ -30,6 +31,9 @@ const REST_LATE_MS = 50;
 /** For less it is not worth a collection. */
 const MIN_GROWTH_BYTES = 32 * MEGABYTE;
 
+/** With more than this in use there is no collection: it takes a millisecond for each megabyte that is no garbage, on a busy machine two. */
+const MAX_COLLECTED_BYTES = 160 * MEGABYTE;
+
 /** What is used of V8, the C library and the kernel. */
 export interface ProcessMemory {
   /** Of all threads since the start. */
@@ -37,6 +41,8 @@ export interface ProcessMemory {
   /** For how long the event loop did anything but wait, since the start. */
   busyMs(): number;
   residentBytes(): number;
+  /** In use, what has become garbage included. */
+  heapBytes(): number;
   collect(): void;
   trim(): void;
 }
@@ -48,6 +54,7 @@ const NODE_MEMORY: ProcessMemory = {
   },
   busyMs: () => performance.eventLoopUtilization().active,
   residentBytes: () => process.memoryUsage.rss(),
+  heapBytes: () => v8.getHeapStatistics().used_heap_size,
   // Not of flavour last-resort, which collects again and again as long as that gives anything: for a second on a busy machine.
   collect: () => collector()({ type: 'major', execution: 'sync' }),
   trim: () => {
@@ -67,7 +74,7 @@ export function giveBackAtRest(clock: Clock, memory: ProcessMemory = NODE_MEMORY
       memory.trim();
       leftBytes = memory.residentBytes();
     } else if (memory.residentBytes() - leftBytes >= MIN_GROWTH_BYTES) {
-      memory.collect();
+      if (memory.heapBytes() <= MAX_COLLECTED_BYTES) memory.collect();
       isTrimDue = true;
     }
   };

@@ -38,14 +38,20 @@ export function filePages(smaps: string, file: string): PageRange[] {
   return ranges;
 }
 
+let programPages: readonly PageRange[] | null = null;
+
 /** Unmaps them; what is still needed is mapped again when it is touched, from the system's cache. */
 export function unmapProgramFile(): void {
-  let smaps: string;
+  // They stay what they are, and the kernel looks at every page of the process to say so: of gigabytes, that takes a while.
+  programPages ??= readProgramPages();
+  for (const { start, end } of programPages) unmapPages(start, end - start);
+}
+
+function readProgramPages(): readonly PageRange[] {
   try {
-    smaps = fs.readFileSync('/proc/self/smaps', 'latin1');
+    return filePages(fs.readFileSync('/proc/self/smaps', 'latin1'), process.execPath);
   } catch {
     // Not Linux, or not ours to read: nothing is unmapped.
-    return;
+    return [];
   }
-  for (const { start, end } of filePages(smaps, process.execPath)) unmapPages(start, end - start);
 }
