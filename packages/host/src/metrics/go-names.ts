@@ -3,7 +3,8 @@
  * What only Go has (goroutines, its allocator's spans, its own version) has no counterpart.
  */
 import { PerformanceObserver } from 'node:perf_hooks';
-import { threadCount } from '../process/index.ts';
+import v8 from 'node:v8';
+import { residentBytes, threadCount } from '../process/index.ts';
 import { type MetricFamily, type Series, seriesFamily } from './series.ts';
 
 /** Go remembers as many pauses for its quantiles. */
@@ -55,10 +56,10 @@ class GcPauses {
 export function memoryStatistics(): Readonly<
   Record<'alloc' | 'heapSys' | 'heapInuse' | 'heapIdle' | 'sys', number>
 > {
-  const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
-  const heapSys = heapTotal + external;
-  const alloc = heapUsed + external;
-  return { alloc, heapSys, heapInuse: alloc, heapIdle: heapSys - alloc, sys: rss };
+  const { total_heap_size, used_heap_size, external_memory } = v8.getHeapStatistics();
+  const heapSys = total_heap_size + external_memory;
+  const alloc = used_heap_size + external_memory;
+  return { alloc, heapSys, heapInuse: alloc, heapIdle: heapSys - alloc, sys: residentBytes() ?? 0 };
 }
 
 export function goFamilies(): MetricFamily[] {

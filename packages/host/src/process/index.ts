@@ -35,6 +35,7 @@ export {
   networkBytes,
   RESERVED_DESCRIPTORS,
   readNetstat,
+  residentBytes,
   runtimeFields,
   threadCount,
 } from './system-facts.ts';

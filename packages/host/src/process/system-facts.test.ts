@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemErrorText } from './system-error.ts';
-import { connectionLimit, descriptorCount, limitIn, networkBytes, runtimeFields } from './system-facts.ts';
+import {
+  connectionLimit,
+  descriptorCount,
+  limitIn,
+  networkBytes,
+  residentBytes,
+  runtimeFields,
+} from './system-facts.ts';
 
 const LIMITS = `Limit                     Soft Limit           Hard Limit           Units
 Max cpu time              unlimited            unlimited            seconds
@@ -46,4 +53,12 @@ test('errors of the system are told in its words', () => {
   );
   assert.equal(systemErrorText(new Error('plain')), 'plain');
   assert.equal(systemErrorText('text'), 'text');
+});
+
+test('where the kernel does not tell how much memory is resident, nobody ends because of it', () => {
+  assert.ok(residentBytes()! > 1_000_000);
+  const missing = (): number => {
+    throw new Error('ENOENT: no such file or directory, uv_resident_set_memory');
+  };
+  assert.equal(residentBytes(missing), null);
 });

@@ -30,6 +30,15 @@ export function descriptorCount(): number | null {
   }
 }
 
+/** Resident memory of the process; null when nobody tells: Node throws without `/proc`. */
+export function residentBytes(read: () => number = process.memoryUsage.rss): number | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}
+
 /** Threads of the process; null when nobody tells. */
 export function threadCount(): number | null {
   const threads = /^Threads:\s+(\d+)/m.exec(readText('/proc/self/status'))?.[1];
