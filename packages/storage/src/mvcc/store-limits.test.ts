@@ -13,6 +13,7 @@ import { hashOfDatabase } from './hash-file.ts';
 import type { TreeIndex } from './key-index/tree-index.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
 import { executeRange } from './range.ts';
+import { TxnResult } from './results.ts';
 import type { StoreOptions } from './store.ts';
 import { keyValues } from './testing/result-messages.ts';
 import { SimMember } from './testing/sim-member.ts';
@@ -444,4 +445,18 @@ test('who compares members is shown each revision once, with its changes', () =>
   assert.deepEqual(seen, ['2 1', '3 1', '4 2']);
   member.put('large', new Uint8Array(3 * MIB));
   assert.equal(seen.length, 4);
+});
+
+test('a transaction may have as many nested ones as fit a request, at any depth', () => {
+  const member = new Member();
+  const nested = new RequestOp({ requestTxn: new TxnRequest() });
+  const middle = new TxnRequest({ success: new Array<RequestOp>(300_000).fill(nested) });
+  const result = executeTxn(
+    member.store,
+    new TxnRequest({ success: [new RequestOp({ requestTxn: middle })] }),
+  );
+  assert.equal(result.error, null);
+  const [answer] = result.responses;
+  assert.ok(answer instanceof TxnResult);
+  assert.equal(answer.responses.length, 300_000);
 });

@@ -73,7 +73,8 @@ export interface TxnOptions {
 }
 
 export function executeTxn(store: Store, request: TxnRequest, options: TxnOptions = {}): TxnResult {
-  const path = decide(store, request);
+  const path = [holdsAll(store, request.compare)];
+  decideNested(store, request, path);
   const error = check(store, request, new Path(path));
   if (error !== null) {
     const result = new TxnResult();
@@ -134,13 +135,13 @@ function branchOf(request: TxnRequest, succeeded: boolean): readonly RequestOp[]
   return succeeded ? request.success : request.failure;
 }
 
-function decide(view: ReadView, request: TxnRequest): readonly boolean[] {
-  const succeeded = holdsAll(view, request.compare);
-  const path = [succeeded];
-  for (const op of branchOf(request, succeeded)) {
-    if (op.requestTxn !== null) path.push(...decide(view, op.requestTxn));
+/** Appends the decisions of the transactions in `request`, whose own is the last in `path`. */
+function decideNested(view: ReadView, request: TxnRequest, path: boolean[]): void {
+  for (const { requestTxn } of branchOf(request, path.at(-1)!)) {
+    if (requestTxn === null) continue;
+    path.push(holdsAll(view, requestTxn.compare));
+    decideNested(view, requestTxn, path);
   }
-  return path;
 }
 
 function holdsAll(view: ReadView, compares: readonly Compare[]): boolean {
