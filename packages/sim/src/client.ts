@@ -48,6 +48,8 @@ export interface ClientOptions {
   readonly keyCount: number;
   /** So many requests are made at one moment, and the next when all have been answered. */
   readonly atOnce: number;
+  /** So many of its requests are reads for certain; the others are drawn from all kinds. */
+  readonly readShare: number;
   /** Whether it is somebody who may do little. */
   readonly isOrdinary: boolean;
 }
@@ -141,7 +143,7 @@ export class Client {
     if (!this.#isRunning || this.#isScheduled) return;
     this.#isScheduled = true;
     const waitMs = -Math.log(1 - this.#random.below(1 << 20) / (1 << 20)) * this.#options.thinkMs;
-    this.#world.pauses.pause(waitMs, () => this.#next());
+    this.#world.pauses.pause(waitMs, () => this.#next(), this.#session);
   }
 
   #next(): void {
@@ -200,6 +202,8 @@ export class Client {
 
   #draw(): Asked {
     const random = this.#random;
+    const { readShare } = this.#options;
+    if (readShare > 0 && random.chance(readShare)) return this.#range();
     const draw = random.below(100);
     if (draw < 34) return this.#put();
     if (draw < 54) return this.#range();

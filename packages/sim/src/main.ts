@@ -7,7 +7,7 @@
  *   --members N     members of each cluster at first; drawn from the seed unless told
  *   --jobs J        so many processes; 1 unless told
  *   --plant B       puts a bug into all members: one of those in `plant.ts` or `source-plants.ts`
- *   --long          worlds in which hours pass: 720 minutes of each unless told
+ *   --long          worlds in which hours pass: two and a half hours to a day of each unless told
  *   --world W       more of what a world is, as JSON: what a failing or shrunk world is told as
  *   --trace         prints everything that happens, with the members' logs
  *   --shrink        makes a world that fails as small as it can, and prints its events
@@ -55,8 +55,6 @@ const { values } = parseArgs({
   },
 });
 
-const DEFAULT_MINUTES = 5;
-const LONG_MINUTES = 720;
 /** Of each world of an exploration: short ones meet more in the same time. */
 const EXPLORED_MINUTES = 0.5;
 const MAX_TRIES = 150;
@@ -89,7 +87,6 @@ function optionsOf(seed: number): SimulationOptions {
   const told = values.world === undefined ? {} : (JSON.parse(values.world) as Partial<SimulationOptions>);
   return {
     seed,
-    minutes: values.long ? LONG_MINUTES : DEFAULT_MINUTES,
     isLong: values.long ? true : undefined,
     ...told,
     ...(values.minutes === undefined ? {} : { minutes: Number(values.minutes) }),

@@ -131,7 +131,7 @@ export class Reader {
       world.trace.mix(response.header!.revision, response.kvs.length, 0);
       this.readCount++;
       const maxPauseMs = world.pace.turnMs > 0 ? MAX_PAUSE_MS : MAX_IDLE_MS;
-      world.pauses.rest(this.#random.below(maxPauseMs), () => this.#next());
+      world.pauses.rest(this.#random.below(maxPauseMs), () => this.#next(), this.#session);
       return;
     }
     if (code !== GrpcCode.OutOfRange) this.#session.leave();

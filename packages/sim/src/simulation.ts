@@ -33,12 +33,14 @@ export interface Load {
   readonly thinkMs: number;
   /** 1 unless told. */
   readonly atOnce?: number;
+  /** 0 unless told: the usual mixture. */
+  readonly readShare?: number;
 }
 
 export interface SimulationOptions {
   readonly seed: number;
-  /** Simulated minutes of storms and calms, not counting the end. */
-  readonly minutes: number;
+  /** Simulated minutes of storms and calms, not counting the end; 5, or hours in a long world, unless given. */
+  readonly minutes?: number | undefined;
   /** 1, 3 or 5; drawn from the seed unless given. */
   readonly members?: number | undefined;
   readonly plant?: Plant | undefined;
@@ -208,7 +210,7 @@ class Simulation {
   async run(): Promise<SimulationResult> {
     const world = this.#world;
     const { pauses } = world;
-    const untilMs = this.#options.minutes * 60_000;
+    const untilMs = (this.#options.minutes ?? world.tempo.minutes) * 60_000;
     for (const machine of world.machines) machine.start();
     for (const watcher of this.#watchers) if (!this.#isIdle(watcher.name)) watcher.start();
     this.#inspectLater(new SeededRandom(this.#options.seed ^ INSPECTION_SEED));
@@ -333,12 +335,17 @@ class Simulation {
     const drawnMs = random.pick([300, 700, 2000]);
     const keyCount = random.pick([3, 8, 20, 60]);
     const drawnCount = 2 + random.below(3);
-    const { clients: count, thinkMs, atOnce = 1 }: Load = load ?? { clients: drawnCount, thinkMs: drawnMs };
+    const {
+      clients: count,
+      thinkMs,
+      atOnce = 1,
+      readShare = 0,
+    }: Load = load ?? { clients: drawnCount, thinkMs: drawnMs };
     for (let i = 0; i < count; i++) {
       const name = `c${i + 1}`;
       const isOrdinary = world.traits.hasUsers && i === 0;
       this.#clients.push(
-        new Client({ world, name, random: random.fork(), thinkMs, keyCount, atOnce, isOrdinary }),
+        new Client({ world, name, random: random.fork(), thinkMs, keyCount, atOnce, readShare, isOrdinary }),
       );
     }
     for (let i = 0; i < READERS; i++) {

@@ -6,6 +6,8 @@ import type { Clock, SeededRandom, Timer } from '@etcd/base';
 import type { Traits } from './traits.ts';
 
 export interface Tempo {
+  /** How long the world is, unless told, in minutes. */
+  readonly minutes: number;
   /** Members of a cluster at first. */
   readonly sizes: readonly number[];
   /** How long nothing goes wrong, and how long faults may come, each between two bounds. */
@@ -42,6 +44,7 @@ const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 
 export const USUAL_TEMPO: Tempo = {
+  minutes: 5,
   sizes: [3, 3, 5],
   calmMs: { minMs: SECOND_MS, spreadMs: 10 * SECOND_MS },
   stormMs: { minMs: 5 * SECOND_MS, spreadMs: 45 * SECOND_MS },
@@ -58,6 +61,8 @@ export const USUAL_TEMPO: Tempo = {
   flags: null,
 };
 
+/** Hours to a day: where less happens in a second, more of them pass. */
+const MINUTES_PER_HEARTBEAT_MS = 1.5;
 /** Of the usual heartbeat; what takes an election takes so much longer. */
 const USUAL_HEARTBEAT_MS = 100;
 const HEARTBEATS_MS = [100, 250, 500, 1000] as const;
@@ -88,10 +93,11 @@ export function drawLongTempo(random: SeededRandom): Tempo {
   const gates: string[] = GATES.filter(() => random.chance(0.5));
   if (gates.includes('LeaseCheckpoint') && random.chance(0.7)) gates.push('LeaseCheckpointPersist');
   return {
+    minutes: heartbeatMs * MINUTES_PER_HEARTBEAT_MS,
     sizes: [1, 3, 3, 3, 3, 5],
     calmMs: { minMs: MINUTE_MS, spreadMs: 2 * HOUR_MS },
     stormMs: { minMs: 10 * MINUTE_MS, spreadMs: 4 * HOUR_MS },
-    restShare: random.pick([0.1, 0.3]),
+    restShare: random.pick([0.1, 0.3, 0.5]),
     meanRestMs: random.pick([5, 10, 20]) * MINUTE_MS,
     meanFaultMs: random.pick([4, 12, 30]) * MINUTE_MS,
     meanInspectionMs: 20 * MINUTE_MS,
@@ -135,6 +141,13 @@ interface Rest {
   readonly callback: () => void;
 }
 
+/** Whose connection is closed when its owner rests for long, as often as not. */
+interface Leaving {
+  leave(): void;
+}
+
+const LEAVING_SHARE = 0.7;
+
 /** Pauses of those who work in a world, at its tempo. */
 export class Pauses {
   readonly #clock: Clock;
@@ -150,17 +163,17 @@ export class Pauses {
   }
 
   /** Between two requests of somebody: `shortMs`, or now and then a long rest, where there are any. */
-  pause(shortMs: number, callback: () => void): void {
+  pause(shortMs: number, callback: () => void, session?: Leaving): void {
     const { restShare } = this.#tempo;
     if (restShare === 0 || this.#isAwake || !this.#random.chance(restShare)) {
       this.#clock.setTimer(shortMs, callback);
-    } else this.#rest(shortMs, callback);
+    } else this.#rest(shortMs, callback, session);
   }
 
   /** The same for what is to be rare: a long rest each time, where there are any. */
-  rest(shortMs: number, callback: () => void): void {
+  rest(shortMs: number, callback: () => void, session?: Leaving): void {
     if (this.#tempo.restShare === 0 || this.#isAwake) this.#clock.setTimer(shortMs, callback);
-    else this.#rest(shortMs, callback);
+    else this.#rest(shortMs, callback, session);
   }
 
   /** Nobody rests any more: long rests end as soon as short ones would. */
@@ -178,7 +191,8 @@ export class Pauses {
     this.#isAwake = false;
   }
 
-  #rest(shortMs: number, callback: () => void): void {
+  #rest(shortMs: number, callback: () => void, session?: Leaving): void {
+    if (session !== undefined && this.#random.chance(LEAVING_SHARE)) session.leave();
     const restMs = this.#random.below(2 * this.#tempo.meanRestMs);
     const timer = this.#clock.setTimer(restMs, () => {
       this.#rests.delete(rest);
