@@ -48,7 +48,7 @@ export interface ClientOptions {
   readonly keyCount: number;
   /** So many requests are made at one moment, and the next when all have been answered. */
   readonly atOnce: number;
-  /** So many of its requests are reads for certain; the others are drawn from all kinds. */
+  /** So many of its requests are reads of one key for certain; the others are drawn from all kinds. */
   readonly readShare: number;
   /** Whether it is somebody who may do little. */
   readonly isOrdinary: boolean;
@@ -203,7 +203,7 @@ export class Client {
   #draw(): Asked {
     const random = this.#random;
     const { readShare } = this.#options;
-    if (readShare > 0 && random.chance(readShare)) return this.#range();
+    if (readShare > 0 && random.chance(readShare)) return this.#read();
     const draw = random.below(100);
     if (draw < 34) return this.#put();
     if (draw < 54) return this.#range();
@@ -280,6 +280,21 @@ export class Client {
     return {
       path: '/etcdserverpb.KV/Range',
       text: `range ${rangeText(key, textOf(rangeEnd))}${revision > 0 ? `@${revision}` : ''}${serializable ? ' serializable' : ''}`,
+      request: encodeRangeRequest(request),
+      judge: (answer, bounds) => {
+        const response = decodeRangeResponse(answer);
+        return { header: response.header, verdict: this.#checks.range(request, response, bounds) };
+      },
+    };
+  }
+
+  /** Of one key, the newest. */
+  #read(): Asked {
+    const key = this.#key();
+    const request = new RangeRequest({ key: bytesOf(key) });
+    return {
+      path: '/etcdserverpb.KV/Range',
+      text: `range ${key}`,
       request: encodeRangeRequest(request),
       judge: (answer, bounds) => {
         const response = decodeRangeResponse(answer);

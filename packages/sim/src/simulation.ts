@@ -399,7 +399,7 @@ class Simulation {
       this.#isConverged(),
     );
     await this.#mustHold('watchers have seen everything', CONVERGENCE_LIMIT_MS, () =>
-      this.#watchers.every((watcher) => watcher.isCaughtUp || this.#isIdle(watcher.name)),
+      this.#watchers.every((watcher) => this.#isIdle(watcher.name) || watcher.isCaughtUp),
     );
     if (world.violation === null && !world.isOver) await compareMembers(world);
     const checksBounds = this.#options.checksBounds !== false && world.violation === null && !world.isOver;

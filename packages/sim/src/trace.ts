@@ -2,26 +2,34 @@
  * What happened in a simulated world, in order: a hash over all of it, by which two runs are compared, and the last lines of
  * it, for whoever looks for the reason of a violation.
  */
-import { crc32cUpdate, latin1FromBytes, RingBuffer } from '@etcd/base';
+import { latin1FromBytes, RingBuffer } from '@etcd/base';
 
 /** Lines that are kept for the report of a violation. */
 const MAX_TAIL_LINES = 120;
 const FNV_PRIME = 0x0100_0193;
 const FNV_OFFSET = 0x811c_9dc5;
 
+interface Line {
+  readonly atMs: number;
+  readonly text: string;
+}
+
 export class Trace {
-  readonly #tail = new RingBuffer<string>(MAX_TAIL_LINES);
+  readonly #tail = new RingBuffer<Line>(MAX_TAIL_LINES);
   readonly #print: ((line: string) => void) | null;
-  readonly #onEvent: (line: string) => void;
+  readonly #onEvent: ((line: string) => void) | null;
+  /** A moment, as the bits that go into the hash. */
+  readonly #moment = new Float64Array(1);
+  readonly #momentBits = new Int32Array(this.#moment.buffer);
   #numbers = FNV_OFFSET;
-  #texts = 0;
+  #texts = FNV_OFFSET;
   #count = 0;
 
   /**
    * @param print hears every line as it happens; null unless asked for.
    * @param onEvent hears all but the details.
    */
-  constructor(print: ((line: string) => void) | null, onEvent: (line: string) => void = () => {}) {
+  constructor(print: ((line: string) => void) | null, onEvent: ((line: string) => void) | null = null) {
     this.#print = print;
     this.#onEvent = onEvent;
   }
@@ -40,17 +48,20 @@ export class Trace {
   }
 
   add(nowMs: number, text: string): void {
-    const line = `${(nowMs / 1000).toFixed(6).padStart(11)} ${text}`;
-    const bytes = Buffer.from(line);
-    this.#texts = crc32cUpdate(this.#texts, bytes, 0, bytes.length);
+    this.#moment[0] = nowMs;
+    let hash = Math.imul(this.#texts ^ this.#momentBits[0]!, FNV_PRIME);
+    hash = Math.imul(hash ^ this.#momentBits[1]!, FNV_PRIME);
+    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), FNV_PRIME);
+    this.#texts = hash ^ (hash >>> 15);
     this.#count++;
-    this.#onEvent(line);
+    const line = { atMs: nowMs, text };
+    this.#onEvent?.(lineText(line));
     this.#push(line);
   }
 
   /** A line that only who reads along sees, and that is no part of the hash: it must not depend on whether anybody does. */
   detail(nowMs: number, text: string): void {
-    if (this.#print !== null) this.#push(`${(nowMs / 1000).toFixed(6).padStart(11)} ${text}`);
+    if (this.#print !== null) this.#push({ atMs: nowMs, text });
   }
 
   /** Sixteen hexadecimal digits that stand for everything so far. */
@@ -63,16 +74,19 @@ export class Trace {
   }
 
   tail(): string[] {
-    const lines: string[] = [];
-    for (let i = 0; i < this.#tail.count; i++) lines.push(this.#tail.at(i)!);
-    return lines;
+    return Array.from({ length: this.#tail.count }, (_, i) => lineText(this.#tail.at(i)!));
   }
 
-  #push(line: string): void {
+  #push(line: Line): void {
     if (this.#tail.count === MAX_TAIL_LINES) this.#tail.take();
     this.#tail.push(line);
-    this.#print?.(line);
+    this.#print?.(lineText(line));
   }
+}
+
+/** Made when somebody wants to see it: most lines are seen by nobody. */
+function lineText({ atMs, text }: Line): string {
+  return `${(atMs / 1000).toFixed(6).padStart(11)} ${text}`;
 }
 
 /** Keys and values as the model has them: one unit a byte. */

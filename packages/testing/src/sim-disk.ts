@@ -26,6 +26,8 @@ import { type NameChange as Change, dropOrphans, missing, moved, normal, parentO
 
 const PAGE_BYTES = 4096;
 const SECTOR_BYTES = 512;
+/** Pages are made so many at a time: an allocation for each would cost more than what is copied into it. */
+const SLAB_PAGES = 8;
 
 /** Power was cut: thrown out of the operation at which it happened, and out of all later ones. */
 export class SimulatedCrash extends Error {
@@ -592,7 +594,7 @@ class SimFile implements DiskFile {
       const at = position + done;
       const within = at % PAGE_BYTES;
       const step = Math.min(PAGE_BYTES - within, source.length - done);
-      this.#writablePage((at - within) / PAGE_BYTES).set(source.subarray(done, done + step), within);
+      this.#writablePage((at - within) / PAGE_BYTES, step).set(source.subarray(done, done + step), within);
       done += step;
     }
     const end = position + source.length;
@@ -600,15 +602,19 @@ class SimFile implements DiskFile {
     this.#disk.bytesWritten += source.length;
   }
 
-  /** The volatile version of a page, made distinct from the durable one. */
-  #writablePage(index: number): Page {
+  /**
+   * The volatile version of a page, made distinct from the durable one.
+   *
+   * @param byteCount how many of its bytes are about to be written: if all of them are, none is copied.
+   */
+  #writablePage(index: number, byteCount = 0): Page {
     const inode = this.#inode;
     const page = inode.volatilePages.get(index);
     const shared =
       page === undefined || page === inode.durablePages.get(index) || inode.frozenPages.has(page);
     if (!shared) return page;
-    const fresh = new Uint8Array(PAGE_BYTES);
-    if (page !== undefined) fresh.set(page);
+    const fresh = freshPage();
+    if (page !== undefined && byteCount < PAGE_BYTES) fresh.set(page);
     inode.volatilePages.set(index, fresh);
     inode.dirtyPages.add(index);
     return fresh;
@@ -637,6 +643,16 @@ class SimFile implements DiskFile {
     }
     inode.durableSize = size;
   }
+}
+
+let slab = new Uint8Array(0);
+
+/** Of zeros. */
+function freshPage(): Page {
+  if (slab.length === 0) slab = new Uint8Array(SLAB_PAGES * PAGE_BYTES);
+  const page = slab.subarray(0, PAGE_BYTES);
+  slab = slab.subarray(PAGE_BYTES);
+  return page;
 }
 
 /** A file as it is seen, all of it durable. */
