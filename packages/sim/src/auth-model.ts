@@ -187,8 +187,14 @@ export class AuthModel {
       const grant = grantOf(authRoleGrantPermission.perm ?? new Permission());
       return () =>
         this.#count(grants !== undefined && isGrantable(grant), () => {
-          const rest = grants!.filter(({ key, end }) => key !== grant.key || end !== grant.end);
-          grants!.splice(0, grants!.length, ...rest, grant);
+          // As etcd does: of the grants that begin with the key only the first may be replaced, and another one of the same range comes beside it.
+          const place = grants!.findIndex(({ key }) => key >= grant.key);
+          const first = grants![place];
+          if (first?.key === grant.key && first.end === grant.end) grants![place] = grant;
+          else {
+            grants!.push(grant);
+            grants!.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+          }
         });
     }
     if (authRoleRevokePermission === null) return null;

@@ -154,8 +154,9 @@ export class Operator {
 
   #add(then: () => void): void {
     const machine = this.#options.addMachine(() => this.#initialCluster(machine));
+    const voters = this.#members.filter((member) => !member.isLearner);
     // A second voter is needed as soon as it has been added, and the machine would not come: only the two of them could say that it was.
-    const isLearner = this.#random.chance(0.7) || this.#members.length === 1;
+    const isLearner = this.#random.chance(0.7) || voters.length === 1;
     const request = new MemberAddRequest({ peerUrls: [machine.peerUrls[0]!], isLearner });
     this.#unseen.push(machine);
     const what = `adds ${machine.name}${isLearner ? ' as a learner' : ''}`;
