@@ -22,12 +22,10 @@ import type {
   SeededRandom,
 } from '@etcd/base';
 import { assert, DiskError } from '@etcd/base';
+import { freshPage, PAGE_BYTES } from './fresh-page.ts';
 import { type NameChange as Change, dropOrphans, missing, moved, normal, parentOf } from './sim-names.ts';
 
-const PAGE_BYTES = 4096;
 const SECTOR_BYTES = 512;
-/** Pages are made so many at a time: an allocation for each would cost more than what is copied into it. */
-const SLAB_PAGES = 8;
 
 /** Power was cut: thrown out of the operation at which it happened, and out of all later ones. */
 export class SimulatedCrash extends Error {
@@ -643,16 +641,6 @@ class SimFile implements DiskFile {
     }
     inode.durableSize = size;
   }
-}
-
-let slab = new Uint8Array(0);
-
-/** Of zeros. */
-function freshPage(): Page {
-  if (slab.length === 0) slab = new Uint8Array(SLAB_PAGES * PAGE_BYTES);
-  const page = slab.subarray(0, PAGE_BYTES);
-  slab = slab.subarray(PAGE_BYTES);
-  return page;
 }
 
 /** A file as it is seen, all of it durable. */
