@@ -600,11 +600,7 @@ class SimFile implements DiskFile {
     this.#disk.bytesWritten += source.length;
   }
 
-  /**
-   * The volatile version of a page, made distinct from the durable one.
-   *
-   * @param byteCount how many of its bytes are about to be written: if all of them are, none is copied.
-   */
+  /** The volatile version of a page, made distinct from the durable one, and not copied if all of it is about to be written. */
   #writablePage(index: number, byteCount = 0): Page {
     const inode = this.#inode;
     const page = inode.volatilePages.get(index);
