@@ -79,13 +79,13 @@ export class TreeCursor implements Cursor {
     const child = this.#nearChild(key);
     if (child === NOWHERE) return this.#seekRange(key, 0, key.length, true);
     const level = this.#leaf;
+    this.#leaf = NOWHERE;
     if (child !== this.#indexes[level - 1]) {
       this.#indexes[level - 1] = child;
       this.#push(level);
       // A tree that is damaged may be deeper here.
       if (!this.#isLeaf(level)) return this.#seekRange(key, 0, key.length, true);
     }
-    this.#leaf = NOWHERE;
     const found = searchLeaf(
       this.#buffers[level]!,
       this.#bases[level]!,

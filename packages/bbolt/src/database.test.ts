@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { DiskError, SeededRandom } from '@etcd/base';
 import { type DiskOperation, SimClock, SimDisk, type SimDiskOptions } from '@etcd/testing';
 import fc from 'fast-check';
+import { BoltError } from './bolt-error.ts';
 import { Database, type DatabaseOptions, type WriteTransaction } from './index.ts';
 import { checkDatabases } from './testing/check-databases.ts';
 
@@ -346,6 +347,36 @@ test('runs of pages that lie apart do not get a sync each: a commit ends where s
   const sizeBytes = pieces.reduce((sum, bytes) => sum + bytes);
   assert.ok(writes >= 40, `${writes} writes`);
   assert.ok(pieces.length <= 2 + sizeBytes / (256 * 1024), `${pieces.length} syncs for ${sizeBytes} bytes`);
+  database.close();
+});
+
+test('a cursor that could not read the next leaf does not look for its keys in the one before', () => {
+  const armed = { on: false };
+  const disk = failingDisk('read', 'EIO', armed);
+  let database = open(disk);
+  const write = database.beginWrite();
+  putMany(write, 0, 100, 100);
+  write.commit();
+  database.close();
+  database = open(disk);
+  const read = database.beginRead();
+  const cursor = read.bucket(NAME)!.cursor();
+  assert.ok(cursor.seekExact(key(0)));
+  armed.on = true;
+  const isHere = (i: number): boolean => {
+    try {
+      return cursor.seekExact(key(i));
+    } catch (error) {
+      assert.ok(error instanceof BoltError, String(error));
+      return false;
+    }
+  };
+  let i = 0;
+  while (isHere(i)) i++;
+  assert.ok(i > 1 && i < 100, `the leaf of key ${i} could be read`);
+  armed.on = false;
+  assert.ok(cursor.seekExact(key(i)));
+  read.close();
   database.close();
 });
 
