@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GrpcCode } from '@etcd/base';
 import { SimClock } from '@etcd/testing';
+import type { Body } from '../http2/body.ts';
 import { ErrorCode, Flag, FrameType, Setting } from '../http2/protocol.ts';
 import { type Fields, grpcMessage, grpcRequest } from '../testing/raw-peer.ts';
 import { SimServer } from '../testing/sim-server.ts';
+import type { ServerCall } from './server-call.ts';
 
 const ECHO = '/test.S/Echo';
 
@@ -209,6 +211,29 @@ test('a reset by the client cancels the call once, and late answers go nowhere',
   stream.end();
   sim.clock.settle();
   assert.equal(peer.frames.length, before);
+});
+
+test('a message that leaves while it is made is as long as was said, unless its client has gone or it is too long', () => {
+  const sim = new SimServer(new SimClock(), { maxSendMessageBytes: 1_000_000 });
+  const peer = sim.connect();
+  for (const id of [1, 3, 5]) peer.call(id, '/test.S/Later');
+  sim.clock.settle();
+  const [here, gone, long] = sim.pending;
+  const half = Buffer.alloc(200_000);
+  const begin = (call: ServerCall, length: number): Body => {
+    const body = call.openBody(length);
+    body.append(half, 0, half.length);
+    return body;
+  };
+  assert.throws(() => here!.closeAnswer(begin(here!, 400_000)), /not as long as was said/);
+  const body = begin(gone!, 400_000);
+  peer.reset(3, ErrorCode.CANCEL);
+  sim.clock.settle();
+  assert.equal(gone!.isCancelled, true);
+  gone!.closeAnswer(body);
+  long!.closeAnswer(begin(long!, 1_000_001));
+  sim.clock.settle();
+  assert.match(peer.trailers(5)['grpc-message']!, /larger than max/);
 });
 
 test('a unary call is answered once: what comes second is ignored', () => {

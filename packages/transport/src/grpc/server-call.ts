@@ -6,7 +6,7 @@
  * lost connection, every method is harmless: late answers go nowhere.
  */
 
-import { GRPC_CODE_NAMES, GrpcCode } from '@etcd/base';
+import { assert, GRPC_CODE_NAMES, GrpcCode } from '@etcd/base';
 import type { HeaderField } from '../hpack/header-field.ts';
 import type { Body, BodySink } from '../http2/body.ts';
 import type { Http2Connection } from '../http2/connection.ts';
@@ -202,7 +202,7 @@ export class ServerCall extends GrpcStream implements Expiring, BodySink {
 
   /**
    * A message of `length` bytes that leaves while it is made: the caller appends as many to the body, then gives it to {@link
-   * closeAnswer} or {@link closeMessage}. Where there is nobody left to answer, the bytes go nowhere.
+   * closeAnswer} or {@link closeMessage}. Where there is nobody left to answer, the bytes go nowhere, and the rest may be missing.
    */
   openBody(length: number): Body {
     const body = this.newBody();
@@ -219,6 +219,8 @@ export class ServerCall extends GrpcStream implements Expiring, BodySink {
 
   /** The message is complete. Returns whether there is room for more. */
   closeMessage(body: Body): boolean {
+    // Where nobody is left to answer, the rest need not be made.
+    assert(body.isComplete || !this.isAlive, 'call: a message is not as long as was said');
     body.finish();
     return this.hasRoom;
   }

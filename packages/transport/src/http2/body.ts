@@ -86,6 +86,11 @@ export class Body {
     return this.#closedBytes + this.#openBytes - this.#prefixBytes;
   }
 
+  /** Whether it is as long as was said. */
+  get isComplete(): boolean {
+    return this.length === this.#announcedBytes;
+  }
+
   /** From now on full blocks go to `sink`; those that are full already, at once. The body will have `length` bytes, as it has been told. */
   sendTo(sink: BodySink, length: number): void {
     this.#sink = sink;
@@ -127,7 +132,6 @@ export class Body {
 
   /** All is there: the last block goes to the sink. */
   finish(): void {
-    assert(this.length === this.#announcedBytes, 'body: not as long as was said');
     this.#seal();
   }
 
