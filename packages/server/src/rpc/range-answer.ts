@@ -1,7 +1,7 @@
 /**
  * Answers to ranges. Small ones are read and written in one go. Large ones are read in slices, so that nobody else waits
- * long. Where pairs are of some size, they are found first and copied, or referred to, as they are sent: so the answer is never in memory
- * twice. Small ones are copied as they are found. A streamed
+ * long. Where pairs are of some size, they are found first and copied, or referred to, as they are sent: so the answer is in memory
+ * once, unless its reader is slow: what is queued for him is a copy beside what was found, until all is queued. Small ones are copied as they are found. A streamed
  * range is sent as it is read, at the pace of its reader.
  *
  * Both hold a view of the store between two slices, so that no compaction and no snapshot from the leader cuts them short. A
