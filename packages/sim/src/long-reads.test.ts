@@ -100,6 +100,8 @@ async function readsDuringInstallation(plant?: Plant): Promise<Read[]> {
   const absent = cluster.followers[0]!;
   const others = cluster.world.machines.filter((machine) => machine !== absent);
   for (const { name } of others) cluster.world.fabric.cut(name, absent.name);
+  // What a member needs is kept for it until it has been away for a while.
+  await cluster.world.run(20_000);
   for (let i = 0; i < 60; i++) {
     const leader = others.find(({ server }) => server!.isLeader) ?? others[0]!;
     await putKey(cluster, leader, `later${i}`);

@@ -85,6 +85,7 @@ export const SIZES: readonly SizeRow[] = [
   ...rows('bbolt/src/commit.ts', { MIN_SYNCED_BYTES: BYTES }),
   ...rows('transport/src/http2/body.ts', { MIN_REFERRED_BYTES: [1, 10, 100], MIN_VIEW_BYTES: [1, 50] }),
   ...rows('server/src/rpc/range-answer.ts', { MIN_FOUND_BYTES: [1, 30] }),
+  ...rows('server/src/cluster/reconfiguration.ts', { LOST_GRACE_MS: [0, 1000] }),
 ];
 
 export function sizeKey({ file, name }: Pick<SizeRow, 'file' | 'name'>): string {

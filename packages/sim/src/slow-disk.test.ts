@@ -216,7 +216,7 @@ test('a follower whose own snapshot waits for a slow database and is overtaken b
   const { leader } = cluster;
   const [slow] = cluster.followers;
   // The log is as fast as ever.
-  slow!.diskSpeed = { syncMs: 8000, spreadMs: 0, suffix: '/db' };
+  slow!.diskSpeed = { syncMs: 40_000, spreadMs: 0, suffix: '/db' };
   const triggered = (): number => cluster.lines(`${slow!.name} info: triggering snapshot`).length;
   const before = triggered();
   for (let i = 0; triggered() === before; i++) await cluster.put(leader, `until a snapshot is due ${i}`);
@@ -224,11 +224,13 @@ test('a follower whose own snapshot waits for a slow database and is overtaken b
     cluster.world.fabric.cut(slow!.name, other.name);
     cluster.world.fabric.cut(other.name, slow!.name);
   }
+  // What a member needs is kept for it until it has been away for a while.
+  await cluster.world.run(20_000);
   for (let i = 0; i < 100; i++) await cluster.put(leader, `missed ${i}`);
   cluster.world.fabric.heal();
   await cluster.until(
     'the snapshot is overtaken',
-    60_000,
+    120_000,
     () => cluster.lines(`${slow!.name} info: snapshot overtaken by one of the leader`).length > 0,
   );
   slow!.kill('to see whether it starts again');

@@ -22,6 +22,7 @@ function setUp(moments: EntryMoments | null) {
     clock,
     logger: {
       ...SILENT_LOGGER,
+      enabled: () => true,
       warn: (message, fields = {}) => {
         if (message === 'request stats') lines.push(fields);
       },
