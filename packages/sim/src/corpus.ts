@@ -19,13 +19,27 @@ export interface Scenario {
 
 type World = Scenario['world'];
 
+const SMALL_SLICES = { rangeKeys: 1, watchRevisions: 1, hashRevisions: 100, restoreRevisions: 20 } as const;
+
 /** Worlds in which it happens all the time, for plants from outside that need something to meet something else. */
 export const FOCUS: Readonly<
-  Partial<Record<keyof typeof PLANTS, Pick<SimulationOptions, 'faults' | 'traits' | 'limits'>>>
+  Partial<Record<keyof typeof PLANTS, Omit<SimulationOptions, 'seed' | 'plant'>>>
 > = {
+  // Much is read in turns of one key each, and what is compacted is the newest.
+  compactsUnderReaders: {
+    minutes: 0.5,
+    members: 1,
+    faults: [],
+    traits: { hasUsers: false, hasBulk: true },
+    pace: { slices: SMALL_SLICES, turnMs: 2 },
+  },
+  // All begin at the same number at once, and each has many requests under way.
   countsRequestsFromTheClock: {
-    faults: ['isolation', 'kill', 'stop', 'wall clock jump', 'power cut'],
-    traits: { hasTwins: true, losesTime: true },
+    minutes: 0.5,
+    members: 3,
+    faults: ['power cut of all', 'kill', 'isolation', 'healed network'],
+    traits: { hasUsers: false, hasTwins: true, losesTime: true },
+    load: { clients: 4, thinkMs: 50, atOnce: 16 },
   },
   countsVotesTwice: {
     faults: ['isolation', 'one-way isolation', 'partition', 'healed network', 'power cut'],
@@ -34,7 +48,23 @@ export const FOCUS: Readonly<
     faults: ['isolation', 'one-way isolation', 'single link cut', 'healed network', 'kill'],
     traits: { hasTwins: true, countsAlike: true },
   },
-  ignoresAuthRevision: { traits: { hasUsers: true } },
+  // Members that are behind go on reading what they have until the database comes.
+  goesOnInTheNewStore: {
+    minutes: 1,
+    members: 3,
+    faults: ['long absence'],
+    traits: { hasUsers: false, hasBulk: true },
+    limits: { snapshotCount: 5, catchUpEntries: 5 },
+    pace: { slices: SMALL_SLICES, turnMs: 5 },
+  },
+  // What takes long to be agreed upon is under way when users change.
+  ignoresAuthRevision: {
+    minutes: 1,
+    members: 3,
+    faults: ['slow disk', 'bad network'],
+    traits: { hasUsers: true },
+    load: { clients: 4, thinkMs: 50, atOnce: 4 },
+  },
   judgesWhenProposing: { traits: { hasUsers: true } },
   recordsSnapshotsBlindly: { faults: ['left behind'], limits: { snapshotCount: 5, catchUpEntries: 5 } },
   trustsWhatItFinds: {
@@ -67,8 +97,14 @@ const KILLS: World = {
   faults: ['power cut', 'kill', 'power cut at an operation', 'kill at an operation'],
   traits: { ...NO_USERS, hasBulk: false, drawsSizes: false, hasWatchStyles: false },
 };
-/** Compactions at the newest revision, which is a deletion at times. */
-const COMPACTIONS: World = { ...KILLS, traits: { ...KILLS.traits, hasBulk: true } };
+/** Watchers come back again and again, and find that somebody has compacted meanwhile: they go on at that revision, which is a deletion at times. */
+const COMPACTIONS: World = {
+  minutes: 0.5,
+  members: 1,
+  faults: ['kill'],
+  traits: { ...NO_USERS, hasBulk: false, drawsSizes: false, hasWatchStyles: true },
+  load: { clients: 4, thinkMs: 50 },
+};
 const LEFT_BEHIND: World = {
   sharesDraws: true,
   minutes: 1,
@@ -81,7 +117,7 @@ const LEFT_BEHIND: World = {
 /** Of a plant from outside, as in the test of them. */
 function focused(plant: keyof typeof PLANTS): World {
   const { traits, ...rest } = FOCUS[plant] ?? {};
-  return { ...rest, traits: { ...PLAIN, ...traits }, minutes: 2, sharesDraws: true };
+  return { minutes: 2, sharesDraws: true, ...rest, traits: { ...PLAIN, ...traits } };
 }
 
 /** All is lost again and again, and begins anew from a copy. */
@@ -149,14 +185,12 @@ export const CORPUS: readonly Scenario[] = [
     [17780],
     'after a compaction and a start the revision is a former one',
     COMPACTIONS,
-    13,
   ),
   scenario(
     'dropsTombstones',
     [18089, 19179],
     'a deletion at the revision of a compaction is not told',
     COMPACTIONS,
-    13,
   ),
   scenario('tellsProgressOfFuture', [20221], 'a watcher of the future is told of progress', WATCHES),
   scenario('tellsEventsOfPast', [20221], 'a watcher of the future is told of the past', WATCHES),
@@ -268,10 +302,13 @@ export const CORPUS: readonly Scenario[] = [
     traits: { ...PLAIN, hasManyLeases: true },
   }),
   scenario('losesSecondCompletion', [], 'of two writes that complete at one moment one never does', {
-    minutes: 1,
+    minutes: 0.5,
     members: 3,
     faults: ['stuck file'],
     traits: { ...PLAIN, hasDrift: true },
+    // The database is always being written, and the log as well.
+    limits: { batchIntervalMs: 1 },
+    load: { clients: 4, thinkMs: 50, atOnce: 4 },
   }),
   scenario('forgetsDowngrades', [], 'a downgrade is forgotten by the next start', {
     ...RELEASES,

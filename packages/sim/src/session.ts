@@ -36,6 +36,8 @@ export class Session {
   readonly #user: User;
   #channel: GrpcChannel | null = null;
   #token: string | null = null;
+  /** Of the token. */
+  #clusterNumber = 0;
   #isLoggingIn = false;
   machine: Machine | null = null;
 
@@ -104,7 +106,14 @@ export class Session {
     );
   }
 
+  /**
+   * A token names an entry of the log, for which a member waits that is not as far: a restored cluster may be far from it for hours, and who goes on
+   * with the token of the one before is not refused, but hears nothing before its time is up. So operators start clients again after a restore.
+   */
   #withToken(options: CallOptions): CallOptions {
+    const { clusterNumber } = this.#world;
+    if (this.#clusterNumber !== clusterNumber) this.#token = null;
+    this.#clusterNumber = clusterNumber;
     if (this.#token === null) return options;
     return { ...options, metadata: [...(options.metadata ?? []), ['token', this.#token]] };
   }

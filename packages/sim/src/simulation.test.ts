@@ -119,7 +119,7 @@ for (const [name, plant] of Object.entries(PLANTS) as [keyof typeof PLANTS, Plan
   test(`a planted bug is found: ${name}`, async (context) => {
     for (let seed = 1; seed <= PLANT_SEEDS; seed++) {
       const { traits, ...focus } = FOCUS[name] ?? {};
-      const world = { ...focus, traits: { ...PLAIN, ...traits }, minutes: PLANT_MINUTES, sharesDraws: true };
+      const world = { minutes: PLANT_MINUTES, sharesDraws: true, ...focus, traits: { ...PLAIN, ...traits } };
       const { violation } = await simulate({ ...world, seed, plant });
       if (violation === null) continue;
       context.diagnostic(`seed ${seed}: ${violation.property}: ${violation.details.slice(0, 200)}`);

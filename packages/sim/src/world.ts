@@ -99,6 +99,8 @@ export class World {
   readonly operations = new RingBuffer<Operation>(MAX_OPERATIONS);
   /** Nothing happens any more from here on. */
   stopAtMs = Number.POSITIVE_INFINITY;
+  /** Counts those that were made of a copy of the one before. */
+  clusterNumber = 0;
   /** The highest revision that any answer has told of. */
   seenRevision = 1;
   /** Of the fastest clock: what is timed by it ends so much earlier. */
@@ -172,6 +174,7 @@ export class World {
    * @param jumpTo the revision that the restore has bumped it to; null: it has not.
    */
   startOver(index: number, founderCount: number, jumpTo: number | null): void {
+    this.clusterNumber++;
     this.#truth.goBack(index, jumpTo);
     this.history.startOver(founderCount);
     this.logs.clear();
