@@ -8,7 +8,7 @@
  *   --simulate K    survivors are simulated as well, so many seeds each; 0 unless told
  *   --keep          the figures are added to `tools/mutants/results/`, which makes docs/mutants.md
  *   --fresh         kept as those of mutants that nobody had seen before
- *   --again         only those that survived when the figures of this seed were kept
+ *   --again         only those that survived when the figures of this seed were last kept: a sample that is worked on
  *
  * Ends with 1 when a mutant that is listed as the same program is found.
  */
@@ -17,7 +17,15 @@ import { parseArgs } from 'node:util';
 import { SeededRandom } from '@etcd/base';
 import { equivalentKeys } from './equivalents.ts';
 import { findMutants, keyOf, type Mutant } from './find-mutants.ts';
-import { addSample, countsOf, type RoomResult, readSamples, type Survivor, shareOf } from './record.ts';
+import {
+  addSample,
+  countsOf,
+  latestSample,
+  type RoomResult,
+  readSamples,
+  type Survivor,
+  shareOf,
+} from './record.ts';
 import { RoomTests } from './room-tests.ts';
 import { ROOM_NAMES, type Room, roomOf } from './rooms.ts';
 import { findsBySimulation } from './simulate.ts';
@@ -51,7 +59,7 @@ function sampleOf(name: string, all: readonly Mutant[]): [mutants: readonly Muta
     const mutants = drawn(all, Number(values.count));
     return [mutants, mutants.length];
   }
-  const sample = readSamples(name).find((known) => known.seed === seed);
+  const sample = latestSample(readSamples(name), seed);
   if (sample === undefined) throw new Error(`no figures are kept of ${name} and seed ${seed}`);
   const keys = new Set(sample.survivors.map(keyOf));
   const mutants = all.filter((mutant) => keys.has(keyOf(mutant)));
@@ -66,7 +74,7 @@ async function mutateRoom(name: string, room: Room): Promise<RoomResult> {
   await tests.check();
   const same = equivalentKeys(name);
   const survivors: Survivor[] = [];
-  let simulated = values.again ? readSamples(name).find((known) => known.seed === seed)!.simulated : 0;
+  let simulated = values.again ? latestSample(readSamples(name), seed)!.simulated : 0;
   for (const mutant of mutants) {
     const { file, line, text, nth, from, to } = mutant;
     const isSame = same.has(keyOf(mutant));

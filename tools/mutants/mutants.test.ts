@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { isCovered } from './coverage.ts';
 import { readEquivalents } from './equivalents.ts';
 import { findMutants, keyOf } from './find-mutants.ts';
-import { PAGE, pageOf, type RecordedSample, readRecord } from './record.ts';
+import { latestSample, PAGE, pageOf, type RecordedSample, readRecord } from './record.ts';
 import { ROOM_NAMES, roomOf } from './rooms.ts';
 import { runTests } from './run-tests.ts';
 
@@ -105,7 +105,8 @@ test('what is listed as the same program is a change of the source of today', ()
 test('the same program does not count, and samples are added up by their kind', () => {
   const mutant = (text: string) => ({ file: 'a.ts', line: 1, text, nth: 1, from: '<', to: '<=' });
   const sample = (isFresh: boolean, survivors: RecordedSample['survivors']): RecordedSample => ({
-    ...{ date: '2026-01-01', commit: 'abc', seed: 1, places: 50, tried: 11, simulated: 0 },
+    ...{ date: '2026-01-01', commit: 'abc', seed: 1, places: 50, tried: 11 },
+    simulated: isFresh ? 1 : 0,
     isFresh,
     survivors,
   });
@@ -116,9 +117,25 @@ test('the same program does not count, and samples are added up by their kind', 
       equivalents: [{ ...mutant('c < d'), reason: 'they are never equal' }],
     },
   ]);
-  assert.match(page, /Of the fresh samples, 9 of 11 mutants were found, and 1 make the same program: 90 %/);
-  assert.match(page, /worked on, 10 of 11 mutants were found, and 1 make the same program: 100 %/);
-  assert.equal(page.match(/a\.ts:1 /g)?.length, 1);
+  assert.match(page, /fresh samples, 9 of 11 mutants were found, 8 by tests and 1 by simulation alone/);
+  assert.match(page, /and 1 make the same program: 80 % by tests, 90 % by both/);
+  assert.match(page, /worked on, 10 of 11 mutants were found, 10 by tests and 0 by simulation alone/);
+  assert.match(page, /and 1 make the same program: 100 % by tests, 100 % by both/);
+});
+
+test('what a fresh sample let pass is listed until it has been worked on', () => {
+  const survivor = { file: 'a.ts', line: 1, text: 'a < b', nth: 1, from: '<', to: '<=' };
+  const base = { date: '2026-01-01', commit: 'abc', places: 50, tried: 11, simulated: 0 };
+  const fresh: RecordedSample = { ...base, seed: 2, isFresh: true, survivors: [survivor] };
+  const workedOn: RecordedSample = { ...base, seed: 2, isFresh: false, survivors: [] };
+  const listed = (...samples: RecordedSample[]): number =>
+    pageOf([{ room: 'wal', samples, equivalents: [] }]).match(/a\.ts:1 /g)?.length ?? 0;
+  assert.equal(listed(fresh), 1);
+  assert.equal(listed({ ...workedOn, seed: 3 }, fresh), 1);
+  assert.equal(listed(fresh, workedOn), 0);
+  assert.deepEqual(latestSample([fresh, workedOn], 2), workedOn);
+  assert.deepEqual(latestSample([workedOn, fresh], 2), workedOn);
+  assert.equal(latestSample([fresh], 3), undefined);
 });
 
 test('docs/mutants.md is what the record says', () => {

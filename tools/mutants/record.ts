@@ -1,4 +1,4 @@
-/** `node tools/mutants/record.ts` writes docs/mutants.md from the figures that were kept: the last of each room and seed. */
+/** `node tools/mutants/record.ts` writes docs/mutants.md from the figures that were kept: the last of each room, seed and kind. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type Equivalent, readEquivalents } from './equivalents.ts';
@@ -17,7 +17,7 @@ export interface RoomResult {
   /** Where a mutant could be. */
   readonly places: number;
   readonly tried: number;
-  /** Of those that the tests did not find. */
+  /** Found by simulation, of those that the tests did not find. */
   readonly simulated: number;
   /** Those that make the same program among them. */
   readonly survivors: readonly Survivor[];
@@ -48,7 +48,8 @@ npm run mutants -- --room watch --seed 7 --simulate 5 --keep --fresh
 
 A survivor is a test that is missing, or makes the same program: no answer, file, message, bound or error differs. Those of the second kind are listed, each with
 its reason, and do not count. Samples are of two kinds: of those that were *worked on*, tests were written for what survived; a *fresh* one is of mutants that
-nobody had seen when the tests were written, and says what share of all the tests find. raft has mutants of another kind as well, written by hand, each found by
+nobody had seen when the tests were written, and says what share of all is found. Its figures stay as they were measured; where tests were written for what it
+let pass, it is a sample that was worked on as well, with the same seed. raft has mutants of another kind as well, written by hand, each found by
 its simulation (\`packages/raft/src/mutants.test.ts\`), and the planted bugs of [corpus.md](corpus.md) are mutants of the whole member.
 
 `;
@@ -58,13 +59,19 @@ export function readSamples(room: string): RecordedSample[] {
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as RecordedSample[]) : [];
 }
 
+/** What is known of a seed by now: once a fresh sample has been worked on, its own figures stay as they were. */
+export function latestSample(samples: readonly RecordedSample[], seed: number): RecordedSample | undefined {
+  const known = samples.filter((sample) => sample.seed === seed);
+  return known.find(({ isFresh }) => !isFresh) ?? known[0];
+}
+
 export function addSample(room: string, result: RoomResult, seed: number, isFresh: boolean): void {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
     cwd: ROOT,
     encoding: 'utf8',
   }).trim();
   const date = new Date().toISOString().slice(0, 10);
-  const others = readSamples(room).filter((known) => known.seed !== seed);
+  const others = readSamples(room).filter((known) => known.seed !== seed || known.isFresh !== isFresh);
   mkdirSync(RESULTS, { recursive: true });
   const samples = [...others, { date, commit, seed, isFresh, ...result }];
   writeFileSync(`${RESULTS}/${room}.json`, `${JSON.stringify(samples, null, 2)}\n`);
@@ -73,16 +80,25 @@ export function addSample(room: string, result: RoomResult, seed: number, isFres
 interface Counts {
   readonly tried: number;
   readonly found: number;
+  /** Of those found, by simulation alone. */
+  readonly simulated: number;
   readonly equivalent: number;
 }
 
-export function countsOf({ tried, survivors }: RoomResult, equivalents: ReadonlySet<string>): Counts {
+export function countsOf(
+  { tried, simulated, survivors }: RoomResult,
+  equivalents: ReadonlySet<string>,
+): Counts {
   const equivalent = survivors.filter((survivor) => equivalents.has(keyOf(survivor))).length;
-  return { tried, found: tried - survivors.length, equivalent };
+  return { tried, found: tried - survivors.length, simulated, equivalent };
 }
 
-export function shareOf({ tried, found, equivalent }: Counts): string {
+export function shareOf({ tried, found, equivalent }: Omit<Counts, 'simulated'>): string {
   return tried === equivalent ? '' : `${Math.round((100 * found) / (tried - equivalent))} %`;
+}
+
+function shareOfTests(counts: Counts): string {
+  return shareOf({ ...counts, found: counts.found - counts.simulated });
 }
 
 /** All that is on record about a room. */
@@ -110,8 +126,17 @@ export function pageOf(record: readonly RoomRecord[]): string {
       const counts = countsOf(sample, keys);
       const { date, commit, seed, isFresh, places, simulated } = sample;
       totals[`${isFresh}`].push(counts);
-      const figures = [places, counts.tried, counts.equivalent, counts.found, simulated, shareOf(counts)];
+      const shares = [shareOfTests(counts), shareOf(counts)];
+      const figures = [
+        places,
+        counts.tried,
+        counts.equivalent,
+        counts.found - simulated,
+        simulated,
+        ...shares,
+      ];
       rows.push(rowOf([room, isFresh ? 'fresh' : 'worked on', date, commit, seed, ...figures]));
+      if (latestSample(samples, seed) !== sample) continue;
       for (const survivor of sample.survivors) {
         const { file, line, from, to } = survivor;
         if (keys.has(keyOf(survivor))) continue;
@@ -128,18 +153,8 @@ export function pageOf(record: readonly RoomRecord[]): string {
     `${HEAD}## Figures\n\n`,
     `${sentenceOf('Of the fresh samples', totals.true)}${sentenceOf('Of those that were worked on', totals.false)}\n`,
     tableHead(
-      ...[
-        'room',
-        'sample',
-        'date',
-        'commit',
-        'seed',
-        'places',
-        'tried',
-        'of these the same program',
-        'found',
-      ],
-      ...['of these by simulation', 'share'],
+      ...['room', 'sample', 'date', 'commit', 'seed', 'places', 'tried', 'of these the same program'],
+      ...['found by tests', 'by simulation alone', 'share of the tests', 'of both'],
     ),
     ...rows,
     `\n## Survivors\n\n${tableHead('where, at its commit', 'from', 'to', 'sample')}`,
@@ -151,10 +166,19 @@ export function pageOf(record: readonly RoomRecord[]): string {
 
 function sentenceOf(begin: string, counts: readonly Counts[]): string {
   const total = (name: keyof Counts): number => counts.reduce((sum, { [name]: value }) => sum + value, 0);
-  const [tried, found, equivalent] = [total('tried'), total('found'), total('equivalent')];
-  if (tried === 0) return '';
-  const share = shareOf({ tried, found, equivalent });
-  return `${begin}, ${found} of ${tried} mutants were found, and ${equivalent} make the same program: ${share}.\n`;
+  const sum: Counts = {
+    tried: total('tried'),
+    found: total('found'),
+    simulated: total('simulated'),
+    equivalent: total('equivalent'),
+  };
+  if (sum.tried === 0) return '';
+  const byTests = sum.found - sum.simulated;
+  const [ofTests, ofBoth] = [shareOfTests(sum), shareOf(sum)];
+  return (
+    `${begin}, ${sum.found} of ${sum.tried} mutants were found, ${byTests} by tests and ${sum.simulated} by simulation alone, ` +
+    `and ${sum.equivalent} make the same program: ${ofTests} by tests, ${ofBoth} by both.\n`
+  );
 }
 
 function rowOf(cells: readonly (string | number)[]): string {

@@ -268,6 +268,17 @@ test('a follower that has lost what it acknowledged says so once, confirms nothi
   assert.equal(progressOf(leader), 'StateReplicate match=4 next=5');
 });
 
+test('who rejects an append is named in the log as everywhere, in hexadecimal', () => {
+  const lines: string[] = [];
+  const logger = { ...SILENT_LOGGER, debug: (line: string) => void lines.push(line) };
+  const leader = new TestMember(1n, { voters: [1n, 0x2fn] }, { logger });
+  leader.node.campaign();
+  leader.handle();
+  leader.receive(message(MessageType.MsgVoteResp, 0x2fn, 1));
+  leader.receive(message(MessageType.MsgAppResp, 0x2fn, 1, { reject: true, index: 0, rejectHint: 0 }));
+  assert.equal(lines.filter((line) => line.endsWith(' from 2f for index 0')).length, 1);
+});
+
 test('a report of the loss of more than is acknowledged changes nothing, one of what is begins anew', () => {
   const leader = leaderOfTwo();
   for (let i = 0; i < 3; i++) leader.propose('x');

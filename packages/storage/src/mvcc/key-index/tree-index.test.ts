@@ -301,6 +301,44 @@ test('S20 keys chosen to collide in the hash table cost a tree search and lose n
   index.verify();
 });
 
+test('S20 a part of the hash table that can be split no more fills up, and what has no room is found all the same', () => {
+  const index = new TreeIndex();
+  const keys: string[] = [];
+  const buffer = Buffer.alloc(12);
+  for (let i = 0; i < 4000; i++) {
+    // All have the fourteen bits that choose a segment, and places in it of their own.
+    const hash = (0x2a5 << 18) | i;
+    buffer.write(i.toString(36).padStart(8, '_'), 'latin1');
+    buffer.writeInt32LE(tailForHash(buffer, hash), 8);
+    keys.push(buffer.toString('latin1'));
+  }
+  let rev = 1;
+  for (const key of keys) putKey(index, key, ++rev, 0);
+  for (const key of keys) assert.equal(keyOf(index, findKey(index, key)), key);
+  for (const key of keys.slice(0, 500)) index.tombstone(findKey(index, key), ++rev, 0);
+  compactAll(index, rev + 1);
+  for (const key of keys.slice(0, 500)) putKey(index, key, ++rev, 0);
+  for (const key of keys) assert.equal(keyOf(index, findKey(index, key)), key);
+  assert.equal(index.keyCount, keys.length);
+  index.verify();
+});
+
+test('nodes that are merged know how many live keys they have together', () => {
+  const index = new TreeIndex();
+  const keys: string[] = [];
+  for (let i = 0; i < 6000; i++) keys.push(`/registry/leases/${String(i).padStart(6, '0')}`);
+  let rev = 1;
+  for (const key of keys) putKey(index, key, ++rev, 0);
+  const kept = keys.filter((_, i) => i % 5 === 0);
+  for (const [i, key] of keys.entries()) if (i % 5 !== 0) index.tombstone(findKey(index, key), ++rev, 0);
+  compactAll(index, rev + 1);
+  index.verify();
+  assert.equal(index.keyCount, kept.length);
+  for (let i = 0; i < keys.length; i += 500) {
+    assert.equal(index.countAt(bytes(keys[i]!), null, rev), kept.length - i / 5);
+  }
+});
+
 test('a key of many megabytes has memory of its own, given back with it', () => {
   const index = new TreeIndex();
   const key = 'k'.repeat(9_000_000);
