@@ -212,6 +212,8 @@ class Simulation {
     const { pauses } = world;
     const untilMs = (this.#options.minutes ?? world.tempo.minutes) * 60_000;
     for (const machine of world.machines) machine.start();
+    // Who starts has set no timer yet; where nobody does anything for minutes, time would pass him by.
+    if (this.#options.isLong === true) world.clock.setTimer(0, () => {});
     for (const watcher of this.#watchers) if (!this.#isIdle(watcher.name)) watcher.start();
     this.#inspectLater(new SeededRandom(this.#options.seed ^ INSPECTION_SEED));
     await this.#mustHold('the cluster starts', PROGRESS_LIMIT_MS, () =>
