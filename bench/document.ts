@@ -43,8 +43,9 @@ What falls short, and why:
 - \`put-1\`: of the time that one request takes, the disk's sync, which both servers wait for, and the generator's own turn around
   are the larger part. A profile of the server shows one read, one write and one sync of the log and one write to the socket, without an extra turn
   of the event loop in between.
-- \`memory-1m\`: the table's figure is of before what *Memory after a load* below says; since then 162 MB are left, on a busy machine (load average 40).
-- \`connections-16k\`: each of 16,000 puts a second comes alone on its connection, and cost 102 us when the table was made; that is 1.6 of two processors, with the
+- \`memory-1m\`: what is resident right after the last put, on a quiet machine, and peaks near it. On a busy one, where puts come a third as fast, 162 MB were
+  left (peak 217): *Memory after a load* below.
+- \`connections-16k\`: each of 16,000 puts a second comes alone on its connection, and cost 102 us before *Many connections with little each* below; that is 1.6 of two processors, with the
   generator's half of one on top, so that requests queue for seconds. *Many connections with little each* below says what became of a third of that. All are
   served, an idle connection takes 8.6 kB. Go's 1,000 connections would take eight processors at 16,000.
 - \`tracing\`: to a member with tracing switched off the ratios are 1.02 and 1.04; between two members without a word of tracing the puts of this run differ by 1.13.
