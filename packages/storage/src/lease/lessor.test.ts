@@ -341,6 +341,71 @@ test('a member that makes no checkpoints takes back those of others when it rene
   assert.equal(lessor.lookup(1n)!.remainingMs, 600_000);
 });
 
+/** A primary whose checkpoints are applied when the test says so, in the order in which they were proposed. */
+function withSlowCheckpoints() {
+  const { lessor, clock } = newMember({ checkpointIntervalMs: 60_000, persistsCheckpoints: () => true });
+  const proposed: Parameters<Checkpointer>[] = [];
+  lessor.setCheckpointer((checkpoints, done) => void proposed.push([checkpoints, done]));
+  lessor.promote(0);
+  lessor.grant(1n, 300);
+  const apply = (): number[] => {
+    const [checkpoints, done] = proposed.shift()!;
+    for (const { id, remainingTtl } of checkpoints) lessor.checkpoint(id, remainingTtl);
+    done(null);
+    return checkpoints.map(({ remainingTtl }) => remainingTtl);
+  };
+  const renew = (): (number | null)[] => {
+    const ttls: (number | null)[] = [];
+    lessor.renewThen(1n, (_error, ttl) => ttls.push(ttl));
+    return ttls;
+  };
+  /** What the next primary gives it. */
+  const nextMs = (): number => {
+    lessor.demote();
+    lessor.promote(0);
+    return lessor.lookup(1n)!.remainingMs;
+  };
+  return { lessor, clock, proposed, apply, renew, nextMs };
+}
+
+test('a checkpoint that is under way when a lease is renewed is taken back before the renewal is answered', () => {
+  const { clock, proposed, apply, renew, nextMs } = withSlowCheckpoints();
+  clock.advance(61_000);
+  assert.equal(proposed.length, 1, 'what is left is on its way');
+  const ttls = renew();
+  assert.deepEqual(ttls, [], 'nothing is promised that a change of the leader would break');
+  assert.deepEqual(apply(), [240]);
+  assert.deepEqual(apply(), [0]);
+  assert.deepEqual(ttls, [300]);
+  assert.equal(nextMs(), 300_000);
+});
+
+test('while a renewal waits what is left is not recorded: it would be applied behind it', () => {
+  const { lessor, clock, proposed, apply, renew, nextMs } = withSlowCheckpoints();
+  clock.advance(61_000);
+  apply();
+  clock.advance(59_000);
+  const ttls = renew();
+  clock.advance(30_000);
+  assert.equal(proposed.length, 1, 'the renewal alone');
+  assert.deepEqual(apply(), [0]);
+  assert.deepEqual(ttls, [300]);
+  assert.equal(lessor.lookup(1n)!.remainingMs, 300_000);
+  clock.advance(61_000);
+  assert.deepEqual(apply(), [240], 'afterwards it is again');
+  assert.equal(nextMs(), 240_000);
+});
+
+test('a checkpoint of an earlier leader that comes behind a renewal is put right at once', () => {
+  const { lessor, clock, proposed, apply, nextMs } = withSlowCheckpoints();
+  lessor.checkpoint(1n, 100);
+  clock.advance(1000);
+  assert.equal(proposed.length, 1);
+  assert.deepEqual(apply(), [0]);
+  assert.equal(proposed.length, 0);
+  assert.equal(nextMs(), 300_000);
+});
+
 test('a renewal whose checkpoint fails says so', () => {
   const { lessor } = newMember();
   lessor.promote(0);

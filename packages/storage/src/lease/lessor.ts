@@ -37,6 +37,8 @@ const REVOKE_RATE = 1000;
 const DEFAULT_CHECKPOINT_INTERVAL_MS = 5 * 60 * 1000;
 const DEFAULT_EXPIRED_RETRY_MS = 3000;
 const MAX_CHECKPOINT_BATCH = 1000;
+/** By so much the rest that was recorded may be less than what is left: it was rounded, and is a while on its way. */
+const LATE_CHECKPOINT_SECONDS = 60;
 /** Batches of checkpoints in one turn of the loop. */
 const MAX_CHECKPOINT_BATCHES = 500;
 /** Leases that a promotion refreshes in one turn of the event loop. */
@@ -104,6 +106,10 @@ export class Lessor implements LeaseKeeper {
   readonly #checkpoints = new LeaseQueue();
   /** Renewals that wait for the revocation of an expired lease. */
   readonly #renewals = new Map<LeaseId, RenewCallback[]>();
+  /** Leases of which a remaining TTL was proposed that may yet be applied, behind a renewal. */
+  readonly #recording = new Set<LeaseId>();
+  /** How many renewals of a lease wait until it is applied that its full TTL is back: what is left now is out of date then. */
+  readonly #renewing = new Map<LeaseId, number>();
   #index: TreeIndex | null = null;
   #store: LeaseStore | null = null;
   #checkpointer: Checkpointer | null = null;
@@ -170,6 +176,7 @@ export class Lessor implements LeaseKeeper {
     createLeaseBucket(backend);
     this.#expiries.clear();
     this.#checkpoints.clear();
+    this.#recording.clear();
     this.#failRenewals(ErrNotPrimary);
     this.#table = new LeaseTable();
     this.#items = new LeaseItems(this.#table);
@@ -214,6 +221,7 @@ export class Lessor implements LeaseKeeper {
     deleteLease(this.#backend, id);
     this.#expiries.remove(row);
     this.#checkpoints.remove(row);
+    this.#recording.delete(id);
     this.#table.remove(row);
     this.#store.endWrite();
     const waiting = this.#renewals.get(id) ?? [];
@@ -230,7 +238,12 @@ export class Lessor implements LeaseKeeper {
     // What was recorded under another setting is taken back under any.
     const isRecorded = remainingTtl === 0 || this.#persistsCheckpoints();
     if (isRecorded) putLease(this.#backend, id, this.#table.ttl.get(row), remainingTtl);
-    if (this.#isPrimary) this.#scheduleCheckpoint(row);
+    if (!this.#isPrimary) return;
+    this.#scheduleCheckpoint(row);
+    // An earlier leader's, that came behind a renewal: what is right is recorded at once.
+    const isLess =
+      remainingTtl > 0 && this.#remainingMs(row) > (remainingTtl + LATE_CHECKPOINT_SECONDS) * 1000;
+    if (isLess && this.#checkpointer !== null) this.#checkpoints.set(row, this.#clock.now());
   }
 
   // --- keys
@@ -342,6 +355,7 @@ export class Lessor implements LeaseKeeper {
     this.#extendMs = extendMs;
     this.#expiries.clear();
     this.#checkpoints.clear();
+    this.#recording.clear();
     const spread = this.#table.count < REVOKE_RATE ? null : new ExpirySpread((3 * REVOKE_RATE) / 4);
     this.#refreshFrom(1, this.#epoch, spread);
   }
@@ -369,13 +383,28 @@ export class Lessor implements LeaseKeeper {
       this.#renewals.set(id, waiting);
       return;
     }
-    const { remainingTtl } = this.#table;
-    if (this.#checkpointer === null || remainingTtl.get(row) === 0) return this.#finishRenewal(id, done);
+    const isRecorded = this.#table.remainingTtl.get(row) !== 0 || this.#recording.has(id);
+    if (this.#checkpointer === null || !isRecorded) return this.#finishRenewal(id, done);
     // The checkpoint would shorten the lease at the next change of the leader.
+    this.#renewing.set(id, (this.#renewing.get(id) ?? 0) + 1);
     this.#checkpointer([{ id, remainingTtl: 0 }], (error) => {
+      this.#endRenewing(id);
       if (error !== null) return done(error, -1);
+      // What was proposed before has been applied before, or never will be.
+      this.#recording.delete(id);
       this.#finishRenewal(id, done);
     });
+  }
+
+  #endRenewing(id: LeaseId): void {
+    const others = (this.#renewing.get(id) ?? 1) - 1;
+    if (others > 0) {
+      this.#renewing.set(id, others);
+      return;
+    }
+    this.#renewing.delete(id);
+    const row = this.#table.find(id);
+    if (row !== 0 && this.#isPrimary) this.#scheduleCheckpoint(row);
   }
 
   #finishRenewal(id: LeaseId, done: RenewCallback): void {
@@ -500,13 +529,19 @@ export class Lessor implements LeaseKeeper {
     for (let i = 0; i < MAX_CHECKPOINT_BATCHES && this.#checkpointer !== null; i++) {
       const due = this.#dueCheckpoints();
       if (due.length > 0) {
-        this.#checkpointer(due, (error) => {
-          if (error !== null)
-            this.#logger.debug('lease checkpoints were not recorded', { error: error.message });
-        });
+        this.#record(due);
       }
       if (due.length < MAX_CHECKPOINT_BATCH) return;
     }
+  }
+
+  #record(due: readonly LeaseCheckpoint[]): void {
+    for (const { id } of due) this.#recording.add(id);
+    this.#checkpointer!(due, (error) => {
+      // Whoever has heard of a failure does not know that it won't be applied.
+      if (error === null) for (const { id } of due) this.#recording.delete(id);
+      else this.#logger.debug('lease checkpoints were not recorded', { error: error.message });
+    });
   }
 
   #dueCheckpoints(): LeaseCheckpoint[] {
@@ -516,10 +551,14 @@ export class Lessor implements LeaseKeeper {
       const row = this.#checkpoints.first;
       assert(this.#table.isUsed(row), 'lessor: a lease that is gone has a checkpoint due');
       this.#checkpoints.remove(row);
+      const id = this.#table.id(row);
       const remainingTtl = Math.ceil(this.#remainingMs(row) / 1000);
-      // One that has expired is revoked; of one that was just renewed there is nothing to record.
-      if (remainingTtl <= 0 || remainingTtl >= this.#table.ttl.get(row)) continue;
-      due.push({ id: this.#table.id(row), remainingTtl });
+      // One that has expired is revoked; one that is being renewed has its full TTL when this would be applied.
+      if (remainingTtl <= 0 || this.#renewing.has(id)) continue;
+      const isWhole = remainingTtl >= this.#table.ttl.get(row);
+      // Of one that was just renewed there is nothing to record, unless less is recorded.
+      if (isWhole && this.#table.remainingTtl.get(row) === 0) continue;
+      due.push({ id, remainingTtl: isWhole ? 0 : remainingTtl });
     }
     return due;
   }
