@@ -83,7 +83,8 @@ describe('a cluster with certificates as kubeadm makes them', needsTestNetwork()
       `${common} --defrag-rule "dbSize > dbQuota*80/100 || dbSize - dbSizeInUse > 200*1024*1024"`,
     );
     assert.equal(idle.code, 0, idle.stderr);
-    assert.equal((await sizes()).dbSize, before.dbSize, 'the rule says no');
+    // The compaction may have made the file a little longer; a defragmentation would have made it much shorter.
+    assert.ok((await sizes()).dbSize >= before.dbSize, 'the rule says no');
     const done = await network.run(`${common} --defrag-rule "dbSize - dbSizeInUse > 100*1024"`);
     assert.equal(done.code, 0, done.stderr);
     assert.match(done.stderr + done.stdout, /The defragmentation is successful\./);
